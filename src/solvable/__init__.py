@@ -1,0 +1,24 @@
+"""Solvable theories of learning, next to the real thing.
+
+Every wing of the library is a submodule that loads when it is first used, so `import solvable` is cheap:
+`solvable.kernels`, `solvable.spectra`, `solvable.datasets`, `solvable.regression`, `solvable.lab`.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_SUBMODULES = ("datasets", "kernels", "lab", "regression", "spectra")
+
+__all__ = ["__version__", *_SUBMODULES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

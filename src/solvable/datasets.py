@@ -1,0 +1,451 @@
+"""Data sets as plain arrays: `load` reads one by name or from a file, `encode_targets` makes labels numbers.
+
+Nothing is downloaded. What was done to the data (scaling, encoding, dropped columns) is said in
+`Dataset.notes`.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Shaped
+from numpy.typing import ArrayLike, NDArray
+
+from solvable.errors import InputError, choice, finite
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE_TYPES = (".npz", ".csv", ".parquet")
+NAMES = ("digits", "wine", "breast-cancer", "diabetes", "mnist", "cifar10")
+
+_NPZ_KEYS = (("X", "y"), ("x_train", "y_train"), ("data", "target"))
+_TARGET_NAMES = ("target", "label", "y")
+_MIN_ROWS_A_CLASS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Inputs and targets, ready for a kernel, and what was done to them.
+
+    Attributes:
+        name: the name or path it was loaded by.
+        X: inputs `(n, d)`, scaled, dimensionless.
+        y: targets `(n, c)`: one-hot columns minus 1/c for classes, in its own units for a number.
+        labels: the labels before encoding `(n,)`, or None where the target is a number.
+        classes: the name of each column of `y`; empty where the target is a number.
+        notes: one sentence for each thing that was done to the data, or that a reader should know.
+        fingerprint: short hash of `X` and `y`; results computed from the same numbers carry the same one.
+    """
+
+    name: str
+    X: Float[NDArray, "n d"] = field(repr=False)
+    y: Float[NDArray, "n c"] = field(repr=False)
+    labels: Shaped[NDArray, "n"] | None = field(repr=False)
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = field(repr=False)
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha256(repr((self.X.shape, self.y.shape)).encode())
+        for array in (self.X, self.y):
+            digest.update(np.ascontiguousarray(array).data)
+        object.__setattr__(self, "fingerprint", digest.hexdigest()[:12])
+
+
+def load(name_or_path: str | Path = "digits", target: str | None = None) -> Dataset:
+    """Return a data set by name, or from a file of the user's own.
+
+    Tables are scaled per column to mean 0 and standard deviation 1 (constant columns are dropped), images by
+    one global mean and standard deviation. Classes are encoded by `encode_targets`; a target that is a number
+    has its mean subtracted.
+
+    Args:
+        name_or_path: `digits`, `wine`, `breast-cancer`, `diabetes` (from scikit-learn); `mnist`, `cifar10`
+            (from the folder named by the environment variable `SOLVABLE_DATA`: `mnist.npz`,
+            `cifar10_subset.npz`, training part); or a path to a `.npz` (arrays X and y, x_train and y_train,
+            or data and target), `.csv` or `.parquet` file.
+        target: the column (in a `.npz`: the array) to predict; by default one named target, label or y, else
+            the last column.
+
+    Raises:
+        InputError: when there is no such data set, file or column, or the data cannot be used as they are.
+
+    >>> data = load("digits")
+    >>> data.X.shape, data.y.shape, data.classes[:3]
+    ((1797, 64), (1797, 10), ('0', '1', '2'))
+    >>> print(data.notes[0])
+    images flattened to 64 numbers and scaled by one global mean 4.884 and standard deviation 6.017
+    """
+    name = str(name_or_path)
+    suffix = Path(name).suffix.lower()
+    if suffix in FILE_TYPES:
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise InputError(f"there is no file {name!r}; expected a path to an existing {suffix} file")
+        read = {".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}[suffix]
+        return read(path, name, target)
+    if name not in NAMES and (suffix or os.sep in name):
+        got = f"a file ending in {suffix!r}" if suffix else "a path without an ending"
+        raise InputError(
+            f"cannot read {name!r}, {got}; expected {', '.join(FILE_TYPES)}: convert it to one of them"
+        )
+    try:
+        choice("data set", name, NAMES)
+    except InputError as error:
+        raise InputError(f"{error} (or a path to a file: {', '.join(FILE_TYPES)})") from None
+    if target is not None:
+        raise InputError(
+            f"target={target!r} chooses a column of a file, but {name!r} has its own target; leave it out"
+        )
+    return _from_folder(name) if name in ("mnist", "cifar10") else _from_sklearn(name)
+
+
+def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]]:
+    """Return targets as columns of numbers, and the classes they stand for.
+
+    Integers, strings and booleans are labels: they become one-hot columns minus 1/c, c the number of classes,
+    in sorted order. A float array `(n,)` or `(n, c)` is used as given and has no classes.
+
+    Args:
+        y: labels `(n,)`, or numbers `(n,)` or `(n, c)`; at least two samples.
+
+    Returns:
+        targets `(n, c)` and the names of the classes, `()` for numbers.
+
+    Raises:
+        InputError: for a constant target, NaN, fewer than two samples, a wrong number of dimensions, or as
+            many classes as samples.
+
+    >>> encode_targets(["cat", "dog", "cat"])
+    (array([[ 0.5, -0.5],
+           [-0.5,  0.5],
+           [ 0.5, -0.5]]), ('cat', 'dog'))
+    >>> encode_targets([1.5, 2.0])
+    (array([[1.5],
+           [2. ]]), ())
+    """
+    array = _plain(y)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim not in (1, 2):
+        raise InputError(f"the target must have shape (n,) or (n, c); got {array.shape}")
+    if len(array) < 2:
+        raise InputError(f"the target has {len(array)} samples; expected at least 2")
+    if array.dtype.kind == "f":
+        finite("the target", array, "drop these samples first")
+        columns = np.asarray(array.reshape(len(array), -1), dtype=np.float64)
+        if columns.shape[1] == 0 or (columns == columns[0]).all():
+            raise InputError(
+                "the target is constant, so there is nothing to learn; expected two or more values"
+            )
+        return columns, ()
+    if array.ndim == 2:
+        raise InputError(
+            f"a target of shape {array.shape} with integers or text is ambiguous; expected one label per "
+            "sample, (n,), or numbers (n, c) as floats: y.astype(float)"
+        )
+    values, codes = np.unique(array, return_inverse=True)
+    if len(values) == 1:
+        raise InputError(
+            f"the target has one class only, {values[0]!s}, so there is nothing to learn; expected two"
+        )
+    if len(values) == len(array):
+        raise InputError(
+            f"the target has as many classes as samples ({len(array)}), so it looks like an identifier or a "
+            "number; expected labels that repeat, or numbers as floats: y.astype(float)"
+        )
+    onehot = np.full((len(array), len(values)), -1 / len(values))
+    onehot[np.arange(len(array)), codes] += 1
+    return onehot, tuple(str(value) for value in values)
+
+
+def _plain(y: ArrayLike) -> NDArray:
+    """Return a target as an array of floats, or of integers, booleans or strings where it holds labels."""
+    array = np.asarray(y)
+    if array.dtype.kind == "O":
+        flat = array.ravel().tolist()
+        missing = sum(value is None or value != value for value in flat)
+        if missing:
+            raise InputError(f"the target has {missing} missing values; drop these samples first")
+        if all(isinstance(value, str) for value in flat):
+            return array.astype(str)
+        kinds = {type(value).__name__ for value in flat}
+        if kinds <= {"bool", "int"}:
+            return array.astype(np.int64)
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"the target mixes {', '.join(sorted(kinds))}; expected labels or numbers"
+            ) from None
+    if array.dtype.kind not in "fiubUS":
+        raise InputError(
+            f"the target has type {array.dtype}; expected numbers, integers, booleans or strings"
+        )
+    return array
+
+
+def _finish(
+    name: str,
+    raw: NDArray,
+    target: ArrayLike,
+    notes: Sequence[str] = (),
+    *,
+    images: bool = False,
+    columns: Sequence[str] | None = None,
+    from_file: bool = True,
+) -> Dataset:
+    """Check, scale and encode: what every source has in common. `raw` is `(n, ...)`, numbers of any type."""
+    notes = list(notes)
+    n = len(raw)
+    flat = raw.reshape(n, -1)
+    _at_least_two(name, n)
+    if len(np.asarray(target)) != n:
+        raise InputError(
+            f"{name!r} has {n} inputs and {len(np.asarray(target))} targets; expected as many of both"
+        )
+    names = list(columns) if columns is not None else [str(i) for i in range(flat.shape[1])]
+    _check_finite(name, flat, names if columns is not None else None)
+    # Rows are compared before scaling, where equal rows are equal bytes; adding 0 makes -0.0 equal to 0.0.
+    duplicates = n - len({hash((row + 0).tobytes()) for row in flat})
+    X, scaling = _scale_images(flat) if images else _scale_columns(name, flat, names)
+    notes += scaling
+    y, labels, classes, encoding = _encode(target, from_file)
+    notes += encoding
+    if duplicates:
+        notes.append(
+            f"{duplicates} of {n} rows of X are duplicates of another row: leave-one-out is optimistic on "
+            "them, and so is every prediction that rests on it"
+        )
+    return Dataset(name, X, y, labels, classes, tuple(notes))
+
+
+def _encode(
+    target: ArrayLike, from_file: bool
+) -> tuple[NDArray[np.float64], NDArray | None, tuple[str, ...], list[str]]:
+    """Return targets, labels, classes and notes."""
+    labels = _plain(target)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    distinct = len(np.unique(labels))
+    notes = []
+    if (
+        labels.dtype.kind in "iu"
+        and labels.ndim == 1
+        and from_file
+        and 1 < distinct > len(labels) / _MIN_ROWS_A_CLASS
+    ):
+        notes.append(
+            f"the target holds {distinct} different integers in {len(labels)} rows, so it is taken as a "
+            "number, not as classes"
+        )
+        labels = labels.astype(np.float64)
+    y, classes = encode_targets(labels)
+    if classes:
+        notes.append(f"{len(classes)} classes encoded as one-hot columns minus 1/{len(classes)}")
+        return y, labels, classes, notes
+    mean = y.mean(axis=0)
+    notes.append(f"the target's mean {', '.join(f'{m:.4g}' for m in mean)} was subtracted")
+    if from_file and distinct <= 10 and len(labels) >= _MIN_ROWS_A_CLASS * distinct:
+        notes.append(
+            f"the target has only {distinct} different values but is a float, so it is taken as a number; "
+            "write it as integers or text if it names classes"
+        )
+    return y - mean, None, (), notes
+
+
+def _scale_images(flat: NDArray) -> tuple[NDArray[np.float64], list[str]]:
+    X = flat.astype(np.float64)
+    mean, sd = X.mean(), X.std()
+    if sd == 0:
+        raise InputError("every pixel has the same value; expected images that differ")
+    # In place: 60 000 images of 784 pixels are 376 MB already.
+    X -= mean
+    X /= sd
+    scale = f"one global mean {mean:.4g} and standard deviation {sd:.4g}"
+    return X, [f"images flattened to {flat.shape[1]} numbers and scaled by {scale}"]
+
+
+def _scale_columns(name: str, flat: NDArray, names: list[str]) -> tuple[NDArray[np.float64], list[str]]:
+    notes = []
+    constant = (flat == flat[0]).all(axis=0)
+    if constant.all():
+        raise InputError(f"every input column of {name!r} is constant; expected at least one that varies")
+    if constant.any():
+        dropped = [names[i] for i in np.flatnonzero(constant)]
+        shown = ", ".join(dropped[:5]) + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
+        notes.append(f"{len(dropped)} constant column{'s' * (len(dropped) > 1)} dropped: {shown}")
+    X = flat[:, ~constant].astype(np.float64)
+    X -= X.mean(axis=0)
+    X /= X.std(axis=0)
+    notes.append(f"{X.shape[1]} columns scaled to mean 0 and standard deviation 1 each")
+    return X, notes
+
+
+def _at_least_two(name: str, n: int) -> None:
+    if n < 2:
+        raise InputError(f"{name!r} has {n} {'row' if n == 1 else 'rows'}; expected at least 2")
+
+
+def _check_finite(name: str, flat: NDArray, names: list[str] | None) -> None:
+    bad = ~np.isfinite(flat)
+    if not bad.any():
+        return
+    if names is None:
+        finite(f"X in {name!r}", flat, "drop or fill these values first")
+    row, column = np.argwhere(bad)[0]
+    assert names is not None
+    raise InputError(
+        f"column {names[column]!r} of {name!r} has {int(bad[:, column].sum())} missing or infinite values, "
+        f"the first in data row {row + 1}; drop these rows or fill the values first"
+    )
+
+
+def _from_sklearn(name: str) -> Dataset:
+    from sklearn import datasets
+
+    loader = {
+        "digits": datasets.load_digits,
+        "wine": datasets.load_wine,
+        "breast-cancer": datasets.load_breast_cancer,
+        "diabetes": datasets.load_diabetes,
+    }[name]
+    bunch: Any = loader()
+    columns = [str(column) for column in bunch.feature_names]
+    return _finish(name, bunch.data, bunch.target, images=name == "digits", columns=columns, from_file=False)
+
+
+def _from_folder(name: str) -> Dataset:
+    file = {"mnist": "mnist.npz", "cifar10": "cifar10_subset.npz"}[name]
+    folder = os.environ.get("SOLVABLE_DATA")
+    mend = (
+        f"set the environment variable SOLVABLE_DATA to the folder that holds {file}; nothing is downloaded"
+    )
+    if not folder:
+        raise InputError(f"data set {name!r} is read from your disk and SOLVABLE_DATA is not set; {mend}")
+    path = Path(folder).expanduser() / file
+    if not path.is_file():
+        raise InputError(
+            f"data set {name!r} is read from your disk and there is no file {str(path)!r}; {mend}"
+        )
+    return _read_npz(path, name, None)
+
+
+def _read_npz(path: Path, name: str, target: str | None) -> Dataset:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            keys = list(archive.files)
+            pairs = [(x, target or y) for x, y in _NPZ_KEYS if x in keys and (target or y) in keys]
+            if not pairs:
+                listed = ", ".join(keys) or "nothing"
+                known = " or ".join(f"{x} and {target or y}" for x, y in _NPZ_KEYS)
+                raise InputError(
+                    f"{name!r} holds the arrays {listed}; expected {known}: save it anew with numpy.savez"
+                )
+            X, y = archive[pairs[0][0]], archive[pairs[0][1]]
+            notes = (
+                [f"arrays {pairs[0][0]} and {pairs[0][1]} used; {', '.join(rest)} left out"]
+                if (rest := [key for key in keys if key not in pairs[0]])
+                else []
+            )
+    except InputError:
+        raise
+    # A damaged archive raises BadZipFile, EOFError, OSError or ValueError, depending on where it broke.
+    except Exception as error:
+        raise InputError(
+            f"{name!r} cannot be read as a .npz archive of plain arrays ({_first_line(error)})"
+        ) from None
+    if X.dtype.kind not in "fiub":
+        raise InputError(
+            f"array {pairs[0][0]} in {name!r} has type {X.dtype}; expected numbers: encode text first"
+        )
+    if X.ndim < 2:
+        raise InputError(
+            f"array {pairs[0][0]} in {name!r} has shape {X.shape}; expected (n, d) or images (n, ...)"
+        )
+    return _finish(name, X, y, notes, images=X.ndim > 2)
+
+
+def _read_csv(path: Path, name: str, target: str | None) -> Dataset:
+    import pandas as pd
+
+    try:
+        with path.open(encoding="utf-8") as file:
+            header = file.readline()
+        separator = next((s for s in (";", "\t") if s in header and "," not in header), ",")
+        first = pd.read_csv(path, sep=separator, header=None, nrows=1)
+        # A first line of numbers is data, unless it counts the columns: pandas writes such headers.
+        no_header = bool(all(kind.kind in "fi" for kind in first.dtypes) and first.notna().all(axis=None))
+        no_header = no_header and first.iloc[0].tolist() != list(range(first.shape[1]))
+        table = pd.read_csv(path, sep=separator, header=None if no_header else 0)
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{name!r} is empty; expected a header and at least 2 rows") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{name!r} cannot be read as a CSV table ({_first_line(error)})") from None
+    notes = ["the file has no header, so its columns are named 0, 1, ..."] if no_header else []
+    return _from_table(table, name, target, notes)
+
+
+def _read_parquet(path: Path, name: str, target: str | None) -> Dataset:
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{name!r} cannot be read as a Parquet table ({_first_line(error)})") from None
+    return _from_table(table, name, target, [])
+
+
+def _from_table(table: "pd.DataFrame", name: str, target: str | None, notes: list[str]) -> Dataset:
+    from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype, is_numeric_dtype
+
+    table = table.rename(columns=str)
+    # DataFrame.to_csv writes its index as a first column without a name; as an input it would be noise or a
+    # leak.
+    if table.columns.size and table.columns[0] == "Unnamed: 0" and table.iloc[:, 0].is_unique:
+        table = table.iloc[:, 1:]
+        notes.append("the first column has no name and looks like row numbers: left out")
+    if len(table.columns) < 2:
+        raise InputError(
+            f"{name!r} has {len(table.columns)} column(s); expected inputs and a target, separated by commas"
+        )
+    _at_least_two(name, len(table))
+    columns = list(table.columns)
+    if target is None:
+        named = [column for column in columns if column.lower() in _TARGET_NAMES]
+        target = named[0] if len(named) == 1 else columns[-1]
+        notes.append(f"target column: {target!r} ({'by its name' if len(named) == 1 else 'the last one'})")
+    else:
+        choice(f"column of {name!r}", target, columns)
+        notes.append(f"target column: {target!r}")
+    inputs = table.drop(columns=target)
+    for column in inputs.columns:
+        if not is_numeric_dtype(inputs[column]):
+            raise InputError(
+                f"column {column!r} of {name!r} holds {inputs[column].dtype} values, not numbers; encode it "
+                "as numbers first (pandas.get_dummies), or drop it"
+            )
+    y = table[target]
+    absent = y.isna().to_numpy(dtype=bool)
+    if absent.any():
+        raise InputError(
+            f"target column {target!r} of {name!r} has {absent.sum()} missing values, the first in "
+            f"data row {absent.argmax() + 1}; drop these rows first"
+        )
+    for is_kind, kind in ((is_bool_dtype, bool), (is_integer_dtype, np.int64), (is_float_dtype, np.float64)):
+        if is_kind(y):
+            y = y.astype(kind)
+            break
+    else:
+        y = y.astype(str)
+    X = inputs.to_numpy(dtype=np.float64, na_value=np.nan)
+    return _finish(name, X, np.asarray(y.to_numpy()), notes, columns=list(inputs.columns))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

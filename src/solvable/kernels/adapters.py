@@ -1,0 +1,107 @@
+"""Kernels that the user brings: any function of two sets of points, or a scikit-learn kernel."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_torch_array
+from numpy.typing import NDArray
+
+from solvable.errors import InputError, finite
+from solvable.kernels import tiles
+from solvable.kernels.base import Kernel
+from solvable.kernels.gram import check_gram
+from solvable.kernels.inputs import Array, Namespace, point_pair, points, to_numpy
+
+# The diagonal of a function that only knows matrices is computed in blocks of so many points.
+_DIAGONAL_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class CallableKernel(Kernel):
+    """The kernel K = function(X, Z) of a user's function, always called with two arguments.
+
+    Args:
+        function: takes points (n, d) and (m, d), NumPy or torch as the kernel is called, and returns (n, m).
+
+    >>> CallableKernel(lambda X, Z: (X @ Z.T + 1) ** 2)([[1.0, 2.0]], [[3.0, 4.0]])
+    array([[144.]])
+    """
+
+    function: Callable[[Array, Array], Array]
+
+    def __call__(self, X: Array, Z: Array | None = None) -> Array:
+        if Z is None or Z is X:
+            xp, X = points("X", X)
+            return _like(xp, X, check_gram(self._matrix(X, X)))
+        xp, X, Z = point_pair(X, Z)
+        return _like(xp, X, self._matrix(X, Z))
+
+    def diag(self, X: Array) -> Array:
+        """Return K(x_i, x_i), (n,), in O(n) blocks of the function's matrix."""
+        xp, X = points("X", X)
+        starts = range(0, X.shape[0], _DIAGONAL_BLOCK)
+        blocks = [X[start : start + _DIAGONAL_BLOCK] for start in starts]
+        return _like(xp, X, np.concatenate([np.diagonal(self._matrix(block, block)) for block in blocks]))
+
+    def _matrix(self, X: Array, Z: Array) -> Any:
+        value = self.function(X, Z)
+        try:
+            K = np.asarray(to_numpy(value), dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"the kernel function returned a {type(value).__name__}; expected an array of real numbers; "
+                "let it return the matrix of K(x_i, z_j)"
+            ) from None
+        shape = (X.shape[0], Z.shape[0])
+        if K.shape != shape:
+            raise InputError(
+                f"the kernel function returned shape {K.shape} for {shape[0]} and {shape[1]} points; "
+                f"expected {shape}; let it return the matrix of K(x_i, z_j)"
+            )
+        finite("the matrix that the kernel function returned", K, mend="check the function on these points")
+        return K
+
+
+@dataclass(frozen=True)
+class ScikitLearnKernel(Kernel):
+    """A kernel of `sklearn.gaussian_process.kernels`, with the hyperparameters that it holds.
+
+    Args:
+        kernel: the scikit-learn kernel; a WhiteKernel in it counts only where `Z` is left out, as there.
+
+    >>> from sklearn.gaussian_process.kernels import RBF
+    >>> ScikitLearnKernel(RBF(length_scale=2.0))([[0.0]], [[2.0]]).round(4)
+    array([[0.6065]])
+    """
+
+    kernel: Any = field(hash=False)
+
+    def __hash__(self) -> int:
+        # Scikit-learn's kernels compare by their numbers but cannot be hashed.
+        return hash(repr(self.kernel))
+
+    def __call__(self, X: Array, Z: Array | None = None) -> Array:
+        if Z is None or Z is X:
+            xp, X = points("X", X)
+            X_ = to_numpy(X)
+            # By tiles, since composite kernels make several matrices of the size that they are asked for;
+            # the diagonal apart, since that is where a WhiteKernel counts.
+            tile = self._tile(X_, X_)
+            return _like(xp, X, tiles.symmetric(np, tile, self.kernel.diag(X_), X_))
+        xp, X, Z = point_pair(X, Z)
+        X_, Z_ = to_numpy(X), to_numpy(Z)
+        return _like(xp, X, tiles.rectangular(np, self._tile(X_, Z_), X_, Z_))
+
+    def diag(self, X: Array) -> Array:
+        xp, X = points("X", X)
+        return _like(xp, X, self.kernel.diag(to_numpy(X)))
+
+    def _tile(self, X: NDArray[np.float64], Z: NDArray[np.float64]) -> tiles.TileFunction:
+        return lambda rows, columns: self.kernel(X[rows], Z[columns])
+
+
+def _like(xp: Namespace, X: Array, K: Any) -> Array:
+    """Return the NumPy array `K` in the library, dtype and device of the points."""
+    return xp.asarray(K, dtype=X.dtype, device=X.device) if is_torch_array(X) else K

@@ -1,0 +1,92 @@
+r"""The arc-cosine kernels: the mean product of two rectified powers of random projections."""
+
+from dataclasses import dataclass
+from math import pi
+from typing import Any
+
+from solvable.errors import InputError
+from solvable.kernels import tiles
+from solvable.kernels.base import TiledKernel
+from solvable.kernels.distances import Angles, sum_of_squares
+from solvable.kernels.dot_product import cosines
+from solvable.kernels.features import FeatureMap, RectifiedPowerFeatures
+from solvable.kernels.inputs import Array, Namespace, whole
+
+# J_p at angle 0, divided by 2 pi: E[max(0, z)^(2p)] of a standard normal z.
+_AT_ZERO = (0.5, 0.5, 1.5, 7.5)
+
+
+@dataclass(frozen=True)
+class ArcCosine(TiledKernel):
+    r"""$K = E_w[\max(0, w \cdot x)^p \max(0, w \cdot x')^p] = s^p J_p(\theta) / 2\pi$, $w \sim N(0, I/d)$.
+
+    $s = |x||x'|/d$, $\theta$ is the angle between the inputs and $J_0 = \pi - \theta$,
+    $J_1 = \sin\theta + (\pi-\theta)\cos\theta$,
+    $J_2 = 3\sin\theta\cos\theta + (\pi-\theta)(1 + 2\cos^2\theta)$,
+    $J_3 = 15\sin\theta - 11\sin^3\theta + (\pi-\theta)(9\cos\theta + 6\cos^3\theta)$. With order 1 it is the
+    kernel of random ReLU features. A zero vector has kernel 0 with everything.
+
+    Args:
+        order: p, from 0 (the step function) to 3.
+
+    Source: Cho and Saul, Kernel methods for deep learning, 2009; their normalisation is twice this one for
+    $w \sim N(0, I)$.
+
+    >>> ArcCosine(order=1).curve([1.0, 0.0]).round(4)
+    array([0.5   , 0.1592])
+    """
+
+    order: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "order", whole("order", self.order, at_least=0))
+        if self.order > 3:
+            raise InputError(f"order is {self.order}; expected 0, 1, 2 or 3; choose one of these")
+
+    def curve(self, cosine: Array) -> Array:
+        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1]."""
+        xp, cosine = cosines(cosine)
+        return self._of_angle(xp, 0.5 - 0.5 * cosine)
+
+    def features(self, n_features: int, random_state: Any = None) -> FeatureMap:
+        r"""Return the random features $\max(0, w_j \cdot x)^p / \sqrt{k}$, $w_j \sim N(0, I/d)$."""
+        return RectifiedPowerFeatures(n_features, random_state, self.order)
+
+    def _diagonal(self, xp: Namespace, X: Array) -> Array:
+        squared_norm = sum_of_squares(xp, X)
+        return self._power(xp, squared_norm / X.shape[1]) * _AT_ZERO[self.order]
+
+    def _tile_function(self, xp: Namespace, X: Array, Z: Array) -> tiles.TileFunction:
+        angles = Angles(xp, X, Z)
+        scale = X.shape[1] ** -0.5
+        x_factor, z_factor = self._power(xp, angles.x_norm * scale), self._power(xp, angles.z_norm * scale)
+
+        def tile(rows: slice, columns: slice) -> Array:
+            q, _ = angles(rows, columns)
+            K = self._of_angle(xp, q)
+            K *= x_factor[rows][:, None]
+            K *= z_factor[columns][None, :]
+            return K
+
+        return tile
+
+    def _power(self, xp: Namespace, norm: Array) -> Array:
+        # The step function is 0 at 0, so a zero vector has no kernel at order 0 either (0^0 would be 1).
+        return xp.astype(norm > 0, norm.dtype) if self.order == 0 else norm**self.order
+
+    def _of_angle(self, xp: Namespace, q: Array) -> Array:
+        """Return J_p / 2 pi at q = sin^2(theta/2)."""
+        rest = 2 * xp.acos(xp.sqrt(q))  # pi - theta
+        if self.order == 0:
+            rest /= 2 * pi
+            return rest
+        cos = 1 - 2 * q
+        sin = 2 * xp.sqrt(q * (1 - q))
+        if self.order == 1:
+            J = sin + rest * cos
+        elif self.order == 2:
+            J = 3 * sin * cos + rest * (1 + 2 * cos * cos)
+        else:
+            J = sin * (15 - 11 * sin * sin) + rest * cos * (9 + 6 * cos * cos)
+        J /= 2 * pi
+        return J

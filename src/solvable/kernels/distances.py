@@ -1,0 +1,158 @@
+r"""Squared distances and angles between points, tile by tile, at full precision for close pairs too.
+
+Both come from one matrix product, $|x - z|^2 = |x|^2 + |z|^2 - 2 x \cdot z$, which is fast and loses the
+distance of two close points: its rounding error is $\epsilon (|x|^2 + |z|^2)$. Two remedies keep the speed:
+
+- Points are centred first. Distances do not change, and what counts in the error is then the spread of the
+  data instead of its distance from the origin (inputs around 10^6 would leave no digit of a unit distance).
+- The few pairs that are still close for their norms are computed once more from $x - z$ itself.
+"""
+
+from collections.abc import Callable
+from math import ceil
+
+from solvable.kernels.inputs import Array, Namespace
+
+# How many numbers the gathered points of one round of close pairs may hold (8 MB in float64).
+_GATHERED = 2**20
+
+
+# Columns of one matrix product (a multiple of every tile size).
+_PANEL = 4096
+
+
+class Products:
+    r"""$x_i \cdot z_j$ of `X` (n, d) and `Z` (m, d); called with two slices, it returns a view of that tile.
+
+    The product is computed for some thousand columns at a time and kept until the next rows: a linear algebra
+    library that shares out its work among threads is slow at many small products. When `Z` is `X`, no columns
+    beyond the last row may be asked for.
+    """
+
+    def __init__(self, X: Array, Z: Array) -> None:
+        self.X, self.Z = X, Z
+        self._at: tuple[int, int] | None = None
+        self._panel: Array = None
+
+    def __call__(self, rows: slice, columns: slice) -> Array:
+        start = columns.start // _PANEL * _PANEL
+        if self._at != (rows.start, start):
+            stop = min(start + _PANEL, rows.stop) if self.Z is self.X else start + _PANEL
+            self._panel = None  # Two panels at once would be one too many.
+            self._panel = self.X[rows] @ self.Z[start:stop].T
+            self._at = rows.start, start
+        return self._panel[:, columns.start - start : columns.stop - start]
+
+
+class SquaredDistances:
+    r"""$|x_i - z_j|^2$ of `X` (n, d) and `Z` (m, d); called with two slices, it returns that tile."""
+
+    def __init__(self, xp: Namespace, X: Array, Z: Array) -> None:
+        self.xp = xp
+        centre = xp.mean(X, axis=0)
+        self.X = X - centre
+        self.Z = self.X if Z is X else Z - centre
+        self.x2 = sum_of_squares(xp, self.X)
+        self.z2 = self.x2 if Z is X else sum_of_squares(xp, self.Z)
+        self._products = Products(self.X, self.Z)
+
+    def __call__(self, rows: slice, columns: slice) -> Array:
+        xp, X, Z = self.xp, self.X[rows], self.Z[columns]
+
+        def from_difference(i: Array, j: Array) -> Array:
+            return sum_of_squares(xp, xp.take(X, i, axis=0) - xp.take(Z, j, axis=0))
+
+        tile, close = self.expanded(rows, columns)
+        replace_pairs(tile, close, from_difference, X.shape[1])
+        return tile
+
+    def expanded(self, rows: slice, columns: slice) -> tuple[Array, tuple[Array, ...] | None]:
+        """Return the tile by the expansion, and the indices (i, j) of the pairs for which it lost its digits.
+
+        Every entry that rounding may have made negative is among those pairs.
+        """
+        xp, x2, z2 = self.xp, self.x2[rows], self.z2[columns]
+        tile = self._products(rows, columns) * -2
+        tile += x2[:, None]
+        tile += z2[None, :]
+        # About 1e-6 in float64: the relative error of a squared distance stays below 1e-10, hence that of a
+        # distance, measured in the data's spread, below 1e-13.
+        tolerance = float(xp.finfo(tile.dtype).eps) ** 0.375
+        # The minimum is one cheap pass, and most tiles hold no close pair.
+        if float(xp.min(tile)) > tolerance * float(xp.max(x2) + xp.max(z2)):
+            return tile, None
+        return tile, xp.nonzero(tile <= tolerance * (x2[:, None] + z2[None, :]))
+
+
+class Angles:
+    r"""The angles $\theta_{ij}$ between `X` (n, d) and `Z` (m, d) seen from the origin.
+
+    They are kept as $q = \sin^2(\theta/2) = |\hat x - \hat z|^2 / 4$, which resolves small angles where the
+    cosine $1 - 2q$ rounds to 1. Where a point is the origin, q is some number in [0, 1].
+    """
+
+    def __init__(self, xp: Namespace, X: Array, Z: Array) -> None:
+        self.xp = xp
+        self.X, self.Z = X, Z
+        self.x_norm = xp.sqrt(sum_of_squares(xp, X))
+        self.z_norm = self.x_norm if Z is X else xp.sqrt(sum_of_squares(xp, Z))
+        self._x_safe = _not_zero(xp, self.x_norm)
+        self._z_safe = self._x_safe if Z is X else _not_zero(xp, self.z_norm)
+        x_unit = X / self._x_safe[:, None]
+        self._unit = SquaredDistances(xp, x_unit, x_unit if Z is X else Z / self._z_safe[:, None])
+
+    def __call__(
+        self, rows: slice, columns: slice, norm_differences: bool = False
+    ) -> tuple[Array, Array | None]:
+        r"""Return the tile of q and, if asked for, that of $|x_i| - |z_j|$ (else None)."""
+        xp, unit = self.xp, self._unit
+        X, Z, x_norm, z_norm = self.X[rows], self.Z[columns], self._x_safe[rows], self._z_safe[columns]
+
+        def norm_difference(i: Array, j: Array) -> Array:
+            x, z = xp.take(X, i, axis=0), xp.take(Z, j, axis=0)
+            return xp.sum((x - z) * (x + z), axis=1) / (xp.take(x_norm, i) + xp.take(z_norm, j))
+
+        def from_difference(i: Array, j: Array) -> Array:
+            # With t^2 = |z|/|x|, w = t x - z/t has |w|^2 = |x||z| |x^ - z^|^2; it is formed from x - z, whose
+            # rounding error is small, and not from the unit vectors, which have been rounded already.
+            x_length, z_length = xp.take(x_norm, i), xp.take(z_norm, j)
+            z = xp.take(Z, j, axis=0)
+            product = x_length * z_length
+            w = xp.sqrt(z_length / x_length)[:, None] * (xp.take(X, i, axis=0) - z)
+            w -= (norm_difference(i, j) / xp.sqrt(product))[:, None] * z
+            return sum_of_squares(xp, w) / (4 * product)
+
+        q, close = unit.expanded(rows, columns)
+        q *= 0.25
+        replace_pairs(q, close, from_difference, X.shape[1])
+        # Rounding cannot tell these pairs from opposite ones, and theta feels the root of an error in 1 - q.
+        one = xp.ones((), dtype=q.dtype, device=q.device)
+        q = xp.where(q > 1 - 8 * float(xp.finfo(q.dtype).eps), one, q)
+        if not norm_differences:
+            return q, None
+        difference = self.x_norm[rows][:, None] - self.z_norm[columns][None, :]
+        replace_pairs(difference, close, norm_difference, X.shape[1])
+        return q, difference
+
+
+def replace_pairs(
+    tile: Array, pairs: tuple[Array, ...] | None, compute: Callable[[Array, Array], Array], n_coordinates: int
+) -> None:
+    """Set tile[i, j] = compute(i, j) for the index arrays in `pairs`, in rounds of bounded memory."""
+    if pairs is None:
+        return
+    i, j = pairs
+    per_round = ceil(_GATHERED / n_coordinates)
+    for start in range(0, i.shape[0], per_round):
+        some = slice(start, start + per_round)
+        tile[i[some], j[some]] = compute(i[some], j[some])
+
+
+def sum_of_squares(xp: Namespace, X: Array) -> Array:
+    """Return |x_i|^2, (n,)."""
+    return xp.linalg.vecdot(X, X)
+
+
+def _not_zero(xp: Namespace, norm: Array) -> Array:
+    # A zero vector has no direction; dividing it by 1 leaves it zero, and its kernels do not use its angle.
+    return xp.where(norm > 0, norm, xp.ones((), dtype=norm.dtype, device=norm.device))

@@ -1,0 +1,145 @@
+r"""Kernels of the inner product $x \cdot x'$ alone: linear, polynomial, power series."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
+
+from solvable.errors import InputError, grid
+from solvable.kernels import tiles
+from solvable.kernels.base import TiledKernel
+from solvable.kernels.distances import Products, sum_of_squares
+from solvable.kernels.inputs import Array, Namespace, non_negative, to_numpy, whole
+
+
+def cosines(cosine: Array) -> tuple[Namespace, Array]:
+    """Return the namespace of `cosine` and it as floats, when all lie in [-1, 1].
+
+    Raises:
+        InputError: when a value is not a number or lies outside [-1, 1].
+    """
+    if not is_torch_array(cosine):
+        shape = np.shape(cosine)
+        cosine = grid("cosine", cosine, at_least=-1).reshape(shape)
+    xp = array_namespace(cosine)
+    if not bool(xp.all(abs(cosine) <= 1)):
+        raise InputError(
+            f"a cosine has magnitude {np.max(np.abs(to_numpy(cosine))):g}; expected values in [-1, 1]; "
+            "divide inner products by both norms"
+        )
+    return xp, cosine
+
+
+@dataclass(frozen=True)
+class DotProduct(TiledKernel):
+    """A kernel f(x . x' / d) of points with d coordinates."""
+
+    def curve(self, cosine: Array) -> Array:
+        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1]."""
+        xp, cosine = cosines(cosine)
+        return self._of_product(xp, cosine * 1.0)
+
+    def _scale(self, d: int) -> float:
+        return 1 / d
+
+    def _diagonal(self, xp: Namespace, X: Array) -> Array:
+        return self._of_product(xp, sum_of_squares(xp, X) * self._scale(X.shape[1]))
+
+    def _tile_function(self, xp: Namespace, X: Array, Z: Array) -> tiles.TileFunction:
+        products, scale = Products(X, Z), self._scale(X.shape[1])
+        return lambda rows, columns: self._of_product(xp, products(rows, columns) * scale)
+
+    @abstractmethod
+    def _of_product(self, xp: Namespace, t: Array) -> Array:
+        """Return the kernel at the scaled inner products `t`, which it may overwrite."""
+
+
+@dataclass(frozen=True)
+class Linear(DotProduct):
+    r"""$K = x \cdot x'$, the kernel of the features that the user brings.
+
+    Unlike the other dot-product kernels it does not divide by d: a ridge on it is the ridge of linear
+    regression on the same features. Its `curve` is therefore the kernel at inputs of norm 1, the cosine
+    itself.
+
+    >>> Linear()([[1.0, 2.0]], [[3.0, 4.0]])
+    array([[11.]])
+    """
+
+    def _scale(self, d: int) -> float:
+        return 1.0
+
+    def _of_product(self, xp: Namespace, t: Array) -> Array:
+        return t
+
+
+@dataclass(frozen=True)
+class Polynomial(DotProduct):
+    r"""$K = (x \cdot x' / d + o)^p$ for points of d coordinates.
+
+    It is scikit-learn's `polynomial_kernel` with its default gamma = 1/d and coef0 = o.
+
+    Args:
+        degree: p, at least 1.
+        offset: $o \ge 0$; 0 keeps only the terms of degree p.
+
+    >>> Polynomial(2, offset=1.0)([[1.0, 2.0]], [[3.0, 4.0]])
+    array([[42.25]])
+    """
+
+    degree: int
+    offset: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "degree", whole("degree", self.degree, at_least=1))
+        object.__setattr__(self, "offset", non_negative("offset", self.offset))
+
+    def _of_product(self, xp: Namespace, t: Array) -> Array:
+        t += self.offset
+        # Repeated products are exact for whole degrees and several times faster than a general power.
+        K = t
+        for bit in bin(self.degree)[3:]:
+            K = K * K
+            if bit == "1":
+                K *= t
+        return K
+
+
+@dataclass(frozen=True)
+class PowerSeries(DotProduct):
+    r"""$K = \sum_k a_k (x \cdot x' / d)^k$ for points of d coordinates.
+
+    By Schoenberg's theorem it is positive semidefinite in every dimension if and only if all $a_k \ge 0$.
+
+    Args:
+        coefficients: $a_0, a_1, \dots$, each finite and $\ge 0$.
+
+    Raises:
+        InputError: naming the first coefficient that is negative.
+
+    >>> PowerSeries([1.0, 0.0, 0.5]).curve([0.0, 1.0])
+    array([1. , 1.5])
+    """
+
+    coefficients: Sequence[float]
+
+    def __post_init__(self) -> None:
+        a = grid("coefficients", self.coefficients)
+        for k, value in enumerate(a):
+            if not 0 <= value < np.inf:
+                raise InputError(
+                    f"coefficient a_{k} is {value:g}; expected finite coefficients >= 0, since otherwise the "
+                    "kernel is not positive semidefinite in every dimension; set it to 0 or choose another "
+                    "series"
+                )
+        object.__setattr__(self, "coefficients", tuple(float(value) for value in a))
+
+    def _of_product(self, xp: Namespace, t: Array) -> Array:
+        *lower, last = self.coefficients
+        K = xp.full(t.shape, last, dtype=t.dtype, device=t.device)
+        for a in reversed(lower):
+            K *= t
+            K += a
+        return K

@@ -1,0 +1,74 @@
+"""Checks of a kernel matrix that the user brings, and of its eigenvalues."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solvable.errors import InputError, finite
+from solvable.kernels.inputs import Array, to_numpy
+from solvable.kernels.tiles import slices
+
+# Relative to the largest entry or eigenvalue: above the rounding of double precision, below any mistake.
+_TOLERANCE = 1e-8
+
+
+def check_gram(K: Array) -> NDArray[np.float64]:
+    r"""Return a user's kernel matrix as float64 and exactly symmetric, $(K + K^\top)/2$.
+
+    Args:
+        K: (n, n), finite, symmetric to 1e-8 of its largest entry.
+
+    Raises:
+        InputError: when it is not.
+
+    >>> check_gram([[2, 1], [1, 2]])
+    array([[2., 1.],
+           [1., 2.]])
+    """
+    try:
+        matrix = np.asarray(to_numpy(K), dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"the kernel matrix is a {type(K).__name__} that does not hold a rectangle of real numbers; "
+            "expected a square array; convert it with np.asarray(..., dtype=float) first"
+        ) from None
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.size == 0:
+        raise InputError(
+            f"the kernel matrix has shape {matrix.shape}; expected a square one, (n, n); "
+            "compute it between all training points, or pass the points and a kernel"
+        )
+    finite("the kernel matrix", matrix, mend="check the kernel that made it")
+    symmetric = matrix + matrix.T
+    symmetric *= 0.5
+    largest = max(float(matrix.max()), -float(matrix.min()))
+    # Some rows at a time: a third matrix of the full size would only serve this check.
+    for rows in slices(len(matrix), 256):
+        deviation = np.abs(matrix[rows] - symmetric[rows])
+        if float(deviation.max()) * 2 <= _TOLERANCE * largest:
+            continue
+        i, j = (int(index) for index in np.unravel_index(int(np.argmax(deviation)), deviation.shape))
+        i += rows.start
+        raise InputError(
+            f"the kernel matrix is not symmetric: K[{i}, {j}] is {matrix[i, j]:.9g} and "
+            f"K[{j}, {i}] is {matrix[j, i]:.9g}; expected them equal to 1e-8 of the largest "
+            "entry; check the order of the points, or symmetrise it as (K + K.T) / 2"
+        )
+    return symmetric
+
+
+def check_positive_semidefinite(eigenvalues: ArrayLike) -> None:
+    """Raise when an eigenvalue of a kernel matrix is below what rounding leaves, -1e-8 of the largest.
+
+    Args:
+        eigenvalues: (n,), in any order.
+
+    Raises:
+        InputError: naming that eigenvalue.
+    """
+    values = np.asarray(to_numpy(eigenvalues), dtype=np.float64)
+    smallest, largest = float(values.min()), float(np.abs(values).max())
+    if smallest < -_TOLERANCE * largest:
+        raise InputError(
+            f"the kernel matrix has the eigenvalue {smallest:.6g} (the largest is {values.max():.6g}); "
+            "expected none below 0 beyond rounding; use a positive semidefinite kernel, or drop the negative "
+            "part of the spectrum"
+        )

@@ -1,0 +1,137 @@
+"""The kernels' door: points and parameters, checked once, with a sentence for each refusal."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
+from numpy.typing import NDArray
+
+from solvable.errors import InputError, finite
+
+Array = Any
+"""A NumPy array or a torch tensor; shapes are given in the docstrings."""
+Namespace = Any
+"""The Array API namespace of an array."""
+
+
+def points(name: str, X: Array) -> tuple[Namespace, Array]:
+    """Return the Array API namespace of `X` and `X` as floating-point points of shape (n, d).
+
+    Whatever NumPy can read becomes a float64 array. A torch tensor stays where it is and keeps its floating
+    dtype (integers become float64); it is detached, since the kernels work in place and carry no gradient.
+
+    Raises:
+        InputError: when `X` holds no real numbers, is not (n, d), is empty, or holds NaN or infinity.
+    """
+    if is_torch_array(X):
+        xp = array_namespace(X)
+        X = X.detach()
+        if xp.isdtype(X.dtype, "complex floating"):
+            raise _not_real(name, X)
+        if not xp.isdtype(X.dtype, "real floating"):
+            X = xp.astype(X, xp.float64)
+    else:
+        X = _as_float64(name, X)
+        xp = array_namespace(X)
+    if X.ndim != 2:
+        mend = (
+            "images are flattened first: X.reshape(len(X), -1)"
+            if X.ndim > 2
+            else "one point is X[None, :], points of one coordinate are X[:, None]"
+        )
+        raise InputError(f"{name} has shape {tuple(X.shape)}; expected (points, coordinates); {mend}")
+    if 0 in X.shape:
+        raise InputError(
+            f"{name} has shape {tuple(X.shape)}; expected at least one point of at least one coordinate; "
+            "check the selection that made it"
+        )
+    if not bool(xp.all(xp.isfinite(X))):
+        finite(name, to_numpy(X))
+    return xp, X
+
+
+def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
+    """Return the common namespace and the checked `X` (n, d) and `Z` (m, d).
+
+    Raises:
+        InputError: as `points` does, or when the two differ in library, dtype, device or coordinates.
+    """
+    xp, X = points("X", X)
+    xp_z, Z = points("Z", Z)
+    if xp is not xp_z:
+        raise InputError(
+            "X and Z are from different array libraries; expected both NumPy or both torch; "
+            "convert one, e.g. with torch.as_tensor"
+        )
+    if X.dtype != Z.dtype:
+        raise InputError(f"X has dtype {X.dtype} and Z has {Z.dtype}; expected the same; convert one of them")
+    if X.device != Z.device:
+        raise InputError(f"X is on {X.device} and Z is on {Z.device}; expected one device; move one of them")
+    if X.shape[1] != Z.shape[1]:
+        raise InputError(
+            f"X has {X.shape[1]} coordinates and Z has {Z.shape[1]}; expected the same number; "
+            "give both the same columns"
+        )
+    return xp, X, Z
+
+
+def to_numpy(X: Array) -> NDArray[Any]:
+    """Return `X` in the computer's own memory as a NumPy array, whichever library it came from."""
+    if is_torch_array(X):
+        X = X.detach().cpu()
+        return X.to(array_namespace(X).float64).numpy()
+    return np.asarray(X)
+
+
+def positive(name: str, value: float) -> float:
+    """Return `value` as a float when it is finite and above 0."""
+    number = real(name, value)
+    if number <= 0:
+        raise InputError(f"{name} is {number:g}; expected a number above 0; give a positive {name}")
+    return number
+
+
+def non_negative(name: str, value: float) -> float:
+    """Return `value` as a float when it is finite and at least 0."""
+    number = real(name, value)
+    if number < 0:
+        raise InputError(f"{name} is {number:g}; expected a number of at least 0; give a {name} >= 0")
+    return number
+
+
+def real(name: str, value: float) -> float:
+    """Return `value` as a float when it is one finite real number."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+        raise InputError(f"{name} is {value!r}; expected one finite number; give a number such as 1.0")
+    return float(value)
+
+
+def whole(name: str, value: int, *, at_least: int) -> int:
+    """Return `value` as an int when it is a whole number of at least `at_least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < at_least:
+        raise InputError(
+            f"{name} is {value!r}; expected a whole number of at least {at_least}; give such a number"
+        )
+    return int(value)
+
+
+def _as_float64(name: str, X: Array) -> NDArray[np.float64]:
+    try:
+        if np.iscomplexobj(X):
+            raise _not_real(name, X)
+        return np.asarray(X, dtype=np.float64)
+    except InputError:
+        raise
+    except (TypeError, ValueError):
+        raise _not_real(name, X) from None
+
+
+def _not_real(name: str, X: Array) -> InputError:
+    kind = f"{type(X).__name__}" + (f" of {X.dtype}" if hasattr(X, "dtype") else "")
+    return InputError(
+        f"{name} is a {kind} that does not hold a dense rectangle of real numbers; "
+        "expected an array of shape (points, coordinates); convert it with np.asarray(..., dtype=float) first"
+    )

@@ -1,0 +1,79 @@
+"""Kernels by name, and whatever else a user may give where a kernel is expected."""
+
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from solvable.errors import InputError, choice
+from solvable.kernels.adapters import CallableKernel, ScikitLearnKernel
+from solvable.kernels.arc_cosine import ArcCosine
+from solvable.kernels.base import Kernel
+from solvable.kernels.dot_product import Linear
+from solvable.kernels.networks import NNGP, NTK
+from solvable.kernels.stationary import Gaussian, Laplace, Matern, RationalQuadratic
+
+# All variances 2, the readout's too, as in the experiments on kernel regression.
+_NETWORKS: dict[str, type[NNGP] | type[NTK]] = {"relu nngp": NNGP, "relu ntk": NTK}
+_DEPTH = 3
+
+_MAKERS: dict[str, Callable[[], Kernel]] = {
+    "laplace": Laplace,
+    "gaussian": Gaussian,
+    "matern32": lambda: Matern(1.5),
+    "matern52": lambda: Matern(2.5),
+    "rational quadratic": RationalQuadratic,
+    "linear": Linear,
+    "arc-cosine": ArcCosine,
+    "relu nngp": lambda: NNGP(_DEPTH, readout_w_std=2**0.5),
+    "relu ntk": lambda: NTK(_DEPTH, readout_w_std=2**0.5),
+}
+
+KERNEL_NAMES: tuple[str, ...] = tuple(_MAKERS)
+"""The names that `as_kernel` knows; "relu nngp" and "relu ntk" also take a depth, as in "relu ntk 5"."""
+
+
+def as_kernel(spec: Any) -> Kernel:
+    r"""Return the kernel that `spec` means.
+
+    Args:
+        spec: a `Kernel`; one of `KERNEL_NAMES` (case, spaces, `-` and `_` do not matter); a kernel of
+            `sklearn.gaussian_process.kernels`; or a function (X, Z) -> K. "relu ntk" and "relu nngp" are
+            networks of three hidden layers and weight variance 2 throughout, the readout included; "relu ntk
+            5" or "relu-ntk-depth-5" sets the number of hidden layers.
+
+    Raises:
+        InputError: when it is none of these.
+
+    >>> as_kernel("rational-quadratic")
+    RationalQuadratic(alpha=1.0, length_scale=None)
+    >>> as_kernel("relu ntk 5").depth
+    5
+    """
+    if isinstance(spec, Kernel):
+        return spec
+    if isinstance(spec, str):
+        return _by_name(spec)
+    # Whoever holds a scikit-learn kernel has imported its module; nobody else waits for that import.
+    scikit = sys.modules.get("sklearn.gaussian_process.kernels")
+    if scikit is not None and isinstance(spec, scikit.Kernel):
+        return ScikitLearnKernel(spec)
+    if callable(spec) and not isinstance(spec, type):
+        return CallableKernel(spec)
+    raise InputError(
+        f"{spec!r} is not a kernel; expected a name ({', '.join(KERNEL_NAMES)}), a solvable or scikit-learn "
+        "kernel, or a function (X, Z) -> K; give one of these"
+        + (", e.g. with () after the class" if callable(spec) else "")
+    )
+
+
+def _by_name(name: str) -> Kernel:
+    words = " ".join(re.split(r"[\s_-]+", name.strip().lower()))
+    known = {option.replace("-", " "): option for option in KERNEL_NAMES}
+    if words in known:
+        return _MAKERS[known[words]]()
+    deep = re.fullmatch(r"(relu nngp|relu ntk)(?: depth)? (\d+)", words)
+    if deep is not None:
+        return _NETWORKS[deep[1]](int(deep[2]), readout_w_std=2**0.5)
+    choice("kernel", name, KERNEL_NAMES)
+    raise AssertionError("unreachable: a known name was handled above")

@@ -1,0 +1,261 @@
+r"""Kernels of the distance $r = |x - x'|$ alone: Gaussian, Laplace, Matérn, rational quadratic.
+
+All measure r in units of `length_scale`. Left out, it is the median of the pairwise distances of the training
+inputs, the usual first guess, set by `kernel.for_data(X_train)`.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvable.errors import InputError
+from solvable.kernels import tiles
+from solvable.kernels.base import TiledKernel
+from solvable.kernels.distances import SquaredDistances
+from solvable.kernels.features import FeatureMap, FourierFeatures
+from solvable.kernels.inputs import Array, Namespace, points, positive, to_numpy
+
+_MEDIAN_POINTS = 2000
+_SMOOTHNESS = (0.5, 1.5, 2.5)
+
+
+def median_distance(X: Array) -> float:
+    """Return the median of the Euclidean distances between all pairs of distinct rows of `X` (n, d).
+
+    Of more than 2000 points it takes every k-th, with the smallest k that leaves at most 2000: the median
+    hardly changes, the result does not depend on chance, and the memory stays at 2000^2 doubles.
+
+    Raises:
+        InputError: for fewer than two points, or when at least half of the pairs coincide (a median of 0).
+    """
+    _, X = points("X", X)
+    n = X.shape[0]
+    if n < 2:
+        raise InputError(
+            "X has one point; expected at least two for the median of their distances; "
+            "give more points or pass length_scale"
+        )
+    X = to_numpy(X[:: -(-n // _MEDIAN_POINTS)])
+    xp, X = points("X", X)
+    n = X.shape[0]
+    tile = SquaredDistances(xp, X, X)
+    distances = np.empty(n * (n - 1) // 2)
+    filled = 0
+    for rows in tiles.slices(n, 128):
+        for columns in tiles.slices(rows.stop, 128):
+            block = tile(rows, columns)
+            below = block[np.tri(*block.shape, k=rows.start - columns.start - 1, dtype=bool)]
+            distances[filled : filled + below.size] = below
+            filled += below.size
+    median = float(np.median(np.sqrt(distances, out=distances), overwrite_input=True))
+    if median == 0:
+        raise InputError(
+            "the median distance of the rows of X is 0, since at least half of their pairs coincide; "
+            "expected distinct points; remove duplicates or pass length_scale"
+        )
+    return median
+
+
+class Stationary(TiledKernel):
+    """A kernel of the distance, in units of a length scale; K(x, x) = 1."""
+
+    # Each kernel declares this field itself, so that a parameter of its own may come first.
+    length_scale: float | None
+
+    def __post_init__(self) -> None:
+        if self.length_scale is not None:
+            object.__setattr__(self, "length_scale", positive("length_scale", self.length_scale))
+
+    @property
+    def resolved(self) -> bool:
+        return self.length_scale is not None
+
+    def for_data(self, X: Array) -> Self:
+        """Return the kernel; a `length_scale` left out is set to the median distance of `X` (n, d)."""
+        if self.resolved:
+            return self
+        return replace(self, length_scale=median_distance(X))  # pyright: ignore[reportArgumentType]
+
+    def __call__(self, X: Array, Z: Array | None = None) -> Array:
+        if not self.resolved:
+            if Z is not None and Z is not X:
+                raise InputError(
+                    f"the length_scale of {self} is not set, and on two sets the median heuristic is "
+                    "ambiguous; expected a kernel with a length_scale; call "
+                    "`kernel = kernel.for_data(X_train)` first or pass length_scale"
+                )
+            return self.for_data(X)(X)
+        return super().__call__(X, Z)
+
+    def features(self, n_features: int, random_state: Any = None) -> FeatureMap:
+        r"""Return random Fourier features $\phi_j(x) = \sqrt{2/k} \cos(w_j \cdot x + b_j)$.
+
+        `FourierFeatures` says how they are drawn.
+
+        Raises:
+            InputError: when `length_scale` is not set.
+        """
+        if self.length_scale is None:
+            raise InputError(
+                f"the length_scale of {self} is not set; expected a kernel with a length_scale; "
+                "call `kernel = kernel.for_data(X_train)` first or pass length_scale"
+            )
+        return FourierFeatures(n_features, random_state, self)
+
+    @property
+    def _length(self) -> float:
+        assert self.length_scale is not None
+        return self.length_scale
+
+    def _diagonal(self, xp: Namespace, X: Array) -> Array:
+        return xp.ones(X.shape[0], dtype=X.dtype, device=X.device)
+
+    def _tile_function(self, xp: Namespace, X: Array, Z: Array) -> tiles.TileFunction:
+        squared = SquaredDistances(xp, X, Z)
+        return lambda rows, columns: self._of_squared(xp, squared(rows, columns))
+
+    @abstractmethod
+    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
+        """Return the kernel at the squared distances `r2`, which it may overwrite."""
+
+    @abstractmethod
+    def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
+        """Return `size` draws (size, d) from the spectral density, the Fourier transform of the kernel."""
+
+
+@dataclass(frozen=True)
+class Gaussian(Stationary):
+    r"""$K = e^{-r^2 / 2\ell^2}$.
+
+    Others write $e^{-\gamma r^2}$: $\gamma = 1 / 2\ell^2$.
+
+    Args:
+        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training
+            inputs.
+
+    >>> Gaussian(2.0)([[0.0], [2.0]]).round(4)
+    array([[1.    , 0.6065],
+           [0.6065, 1.    ]])
+    """
+
+    length_scale: float | None = None
+
+    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
+        r2 *= -0.5 / self._length**2
+        return xp.exp(r2)
+
+    def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
+        return generator.standard_normal((size, d)) / self._length
+
+
+@dataclass(frozen=True)
+class Laplace(Stationary):
+    r"""$K = e^{-r / \ell}$ with the Euclidean distance r.
+
+    Scikit-learn's `laplacian_kernel` uses the sum of absolute differences instead; this one is Matérn 1/2.
+
+    Args:
+        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training
+            inputs.
+
+    >>> Laplace().for_data([[0.0, 0.0], [3.0, 4.0]])
+    Laplace(length_scale=5.0)
+    """
+
+    length_scale: float | None = None
+
+    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
+        r = xp.sqrt(r2)
+        r *= -1 / self._length
+        return xp.exp(r)
+
+    def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
+        return _student_t(generator, size, d, 0.5) / self._length
+
+
+@dataclass(frozen=True)
+class Matern(Stationary):
+    r"""Matérn of smoothness $\nu$: with $u = \sqrt{2\nu}\, r / \ell$, $K = e^{-u} p(u)$.
+
+    p is 1 for $\nu = 1/2$ (the Laplace kernel), $1 + u$ for 3/2, $1 + u + u^2/3$ for 5/2.
+
+    Args:
+        nu: 0.5, 1.5 or 2.5: draws have $\nu - 1/2$ continuous derivatives.
+        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training
+            inputs.
+
+    >>> Matern(1.5, length_scale=1.0)([[0.0]], [[1.0]]).round(4)
+    array([[0.4834]])
+    """
+
+    nu: float = 1.5
+    length_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "nu", positive("nu", self.nu))
+        if self.nu not in _SMOOTHNESS:
+            raise InputError(
+                f"nu is {self.nu:g}; expected 0.5, 1.5 or 2.5; use Gaussian for a smoother kernel"
+            )
+
+    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
+        u = xp.sqrt(r2)
+        u *= (2 * self.nu) ** 0.5 / self._length
+        if self.nu == 0.5:
+            return xp.exp(-u)
+        K = xp.exp(-u)
+        if self.nu == 2.5:
+            polynomial = u * (1 / 3)
+            polynomial += 1
+            polynomial *= u
+        else:
+            polynomial = u
+        polynomial += 1
+        K *= polynomial
+        return K
+
+    def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
+        return _student_t(generator, size, d, self.nu) / self._length
+
+
+@dataclass(frozen=True)
+class RationalQuadratic(Stationary):
+    r"""$K = (1 + r^2 / 2\alpha\ell^2)^{-\alpha}$: Gaussian kernels of many lengths, mixed.
+
+    Args:
+        alpha: $\alpha > 0$; the Gaussian kernel is its limit at infinity.
+        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training
+            inputs.
+
+    >>> RationalQuadratic(1.0, length_scale=1.0)([[0.0]], [[2.0]]).round(4)
+    array([[0.3333]])
+    """
+
+    alpha: float = 1.0
+    length_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "alpha", positive("alpha", self.alpha))
+
+    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
+        r2 *= 0.5 / (self.alpha * self._length**2)
+        # log1p keeps the digits of a small distance, and exp is faster than a general power.
+        K = xp.log1p(r2)
+        K *= -self.alpha
+        return xp.exp(K)
+
+    def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
+        precision = generator.gamma(self.alpha, 1 / self.alpha, (size, 1))
+        return generator.standard_normal((size, d)) * np.sqrt(precision) / self._length
+
+
+def _student_t(generator: np.random.Generator, size: int, d: int, nu: float) -> NDArray[np.float64]:
+    """Return draws of the multivariate Student t with 2 nu degrees of freedom, Matérn's spectral density."""
+    normal = generator.standard_normal((size, d))
+    normal /= np.sqrt(generator.chisquare(2 * nu, (size, 1)) / (2 * nu))
+    return normal

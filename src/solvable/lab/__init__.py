@@ -1,0 +1,28 @@
+"""What every study shares: describe it once as a `Study`, `run` it, and keep what came out as a `Record`.
+
+A study predicts and measures the same quantities on the same grid. `run` predicts, measures trial by trial
+(in parallel, each finished trial kept on disk), compares, and writes one folder with table, figure and
+report.
+"""
+
+from solvable.lab.compare import Agreement, Comparison, compare
+from solvable.lab.parameters import ParameterField, as_text, parameter_fields
+from solvable.lab.record import Record, find_record, records
+from solvable.lab.run import run
+from solvable.lab.study import Study
+from solvable.lab.sweep import sweep
+
+__all__ = [
+    "Agreement",
+    "Comparison",
+    "ParameterField",
+    "Record",
+    "Study",
+    "as_text",
+    "compare",
+    "find_record",
+    "parameter_fields",
+    "records",
+    "run",
+    "sweep",
+]

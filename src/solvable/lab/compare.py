@@ -1,0 +1,158 @@
+"""Compare a prediction with a measurement, grid point by grid point."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from solvable.errors import InputError
+
+# Two values below this fraction of the largest measured one are both zero: a training error at interpolation
+# is 0 in theory and 1e-30 in floating point, which is agreement and not an error of 100 %.
+_ZERO = 1e-10
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well one quantity was predicted, over its grid points.
+
+    Attributes:
+        points: number of grid points.
+        counted: those with finite prediction and measurement; the other figures are over these.
+        median_error: median of |relative error|, dimensionless; NaN where nothing is counted.
+        max_error: largest |relative error|.
+        coverage: fraction of measured means inside the predicted interval; None without an interval.
+    """
+
+    points: int
+    counted: int
+    median_error: float
+    max_error: float
+    coverage: float | None
+
+    def __str__(self) -> str:
+        if not self.counted:
+            return f"none of {self.points} points has a finite prediction and a finite measurement"
+        text = f"median error {100 * self.median_error:.1f} %, largest {100 * self.max_error:.1f} %, "
+        text += "at the one point" if self.counted == 1 else f"over {self.counted} points"
+        if self.counted < self.points:
+            text += f" ({self.points - self.counted} more without a finite value)"
+        if self.coverage is not None:
+            text += f"; {100 * self.coverage:.0f} % of the measured values lie inside the predicted interval"
+        return text
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A prediction next to its measurement.
+
+    Attributes:
+        table: one row per grid point and quantity: `quantity`, the grid's coordinates, `predicted`, `low`,
+            `high` (NaN without an interval), `measured` (mean over trials), `standard_error`,
+            `relative_error` (predicted / measured - 1), `standardized` ((predicted - measured) / standard
+            error), `inside` (missing without an interval), `counted`.
+        summary: an `Agreement` for each quantity.
+    """
+
+    table: pd.DataFrame
+    summary: Mapping[str, Agreement]
+
+
+def compare(prediction: xr.Dataset, measurement: xr.Dataset, compared: Sequence[str]) -> Comparison:
+    """Return the comparison of two datasets on the grid points they share.
+
+    Args:
+        prediction: variables with some dims; `<name>_low` and `<name>_high` beside a variable are its
+            interval.
+        measurement: the same variables with the same dims, and `trial`.
+        compared: names of the variables to compare.
+
+    Raises:
+        InputError: where the two have different dims or no grid point in common.
+
+    >>> prediction = xr.Dataset({"mse": ("n_train", [1.0, 0.5])}, {"n_train": [10, 20]})
+    >>> trials = (("trial", "n_train"), [[0.9, 0.5], [1.1, 0.6]])
+    >>> measurement = xr.Dataset({"mse": trials}, {"n_train": [10, 20]})
+    >>> comparison = compare(prediction, measurement, ["mse"])
+    >>> comparison.table[["n_train", "predicted", "measured", "relative_error"]].round(3)
+       n_train  predicted  measured  relative_error
+    0       10        1.0      1.00           0.000
+    1       20        0.5      0.55          -0.091
+    >>> print(comparison.summary["mse"])
+    median error 4.5 %, largest 9.1 %, over 2 points
+    """
+    tables = [_quantity(prediction, measurement, name) for name in compared]
+    summary = {name: _agreement(table) for name, table in zip(compared, tables, strict=True)}
+    table: Any = pd.concat(tables, ignore_index=True)
+    dims = [column for column in table if column not in _COLUMNS]
+    return Comparison(table[["quantity", *dims, *_COLUMNS[1:]]], summary)
+
+
+_COLUMNS = (
+    *("quantity", "predicted", "low", "high", "measured", "standard_error"),
+    *("relative_error", "standardized", "inside", "counted"),
+)
+
+
+def _quantity(prediction: xr.Dataset, measurement: xr.Dataset, name: str) -> pd.DataFrame:
+    """Return the rows of one quantity."""
+    predicted, trials = prediction[name], measurement[name]
+    dims = [str(dim) for dim in predicted.dims]
+    if set(trials.dims) != {*dims, "trial"}:
+        raise InputError(
+            f"{name!r} is predicted over {predicted.dims} and measured over {trials.dims}; expected the same "
+            "dims, and 'trial' in the measurement"
+        )
+    counts = trials.notnull().sum("trial")
+    # One trial has no spread to speak of: its standard error is unknown, and numpy would warn about it.
+    spread = (
+        trials.std("trial", ddof=1)
+        if trials.sizes["trial"] > 1
+        else xr.full_like(counts, np.nan, dtype=float)
+    )
+    unknown = xr.full_like(predicted, np.nan, dtype=float)
+    low, high = (prediction.get(f"{name}_{side}", unknown) for side in ("low", "high"))
+    aligned = xr.align(
+        predicted, low, high, trials.mean("trial"), spread / np.sqrt(counts), join="inner", copy=False
+    )
+    if aligned[0].size == 0:
+        raise InputError(f"prediction and measurement of {name!r} have no grid point in common")
+    names = ("predicted", "low", "high", "measured", "standard_error")
+    flat = {
+        key: a.transpose(*dims).to_numpy().astype(float).ravel()
+        for key, a in zip(names, aligned, strict=True)
+    }
+    coordinates = np.meshgrid(*(aligned[0][dim].to_numpy() for dim in dims), indexing="ij")
+    grid = {dim: values.ravel() for dim, values in zip(dims, coordinates, strict=True)}
+    return pd.DataFrame({"quantity": name, **grid, **flat, **_judged(**flat)})
+
+
+def _judged(
+    predicted: NDArray, low: NDArray, high: NDArray, measured: NDArray, standard_error: NDArray
+) -> dict[str, Any]:
+    """Return the columns that say how far prediction and measurement are apart."""
+    finite = np.isfinite(predicted) & np.isfinite(measured)
+    zero = _ZERO * np.max(np.abs(measured[finite]), initial=0.0)
+    both_zero = finite & (np.abs(predicted) <= zero) & (np.abs(measured) <= zero)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(both_zero, 0.0, (predicted - measured) / np.abs(measured))
+        standardized = (predicted - measured) / standard_error
+    inside = pd.array((low <= measured) & (measured <= high), dtype="boolean")
+    inside[np.isnan(low) | np.isnan(high) | np.isnan(measured)] = pd.NA
+    return {
+        "relative_error": np.where(finite, relative, np.nan),
+        "standardized": np.where(finite & np.isfinite(standardized), standardized, np.nan),
+        "inside": inside,
+        "counted": finite & np.isfinite(relative),
+    }
+
+
+def _agreement(table: Any) -> Agreement:
+    counted = table[table["counted"]]
+    errors = counted["relative_error"].abs()
+    covered = None if counted["inside"].isna().all() else float(counted["inside"].mean())
+    return Agreement(len(table), len(counted), float(errors.median()), float(errors.max()), covered)

@@ -1,0 +1,177 @@
+"""One figure style for the house: predictions are lines, measurements are points with error bars.
+
+Figures are made without pyplot, so nothing global changes and nothing has to be closed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from solvable.lab.text import readable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, which the common forms of colour blindness keep apart; yellow is too pale for a
+# line on white and is left out, black comes first.
+COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+_GREY = "#666666"
+
+COLUMN = 3.4
+FULL = 7.0
+
+_STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "errorbar.capsize": 0,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "savefig.dpi": 200,
+    # Text as outlines looks the same where the font is missing; ids that do not change make figures
+    # comparable.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "solvable",
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw in the style of the house: `with house_style(): ...`, or `@house_style()` on a function."""
+    import matplotlib
+    from cycler import cycler
+
+    style: Any = _STYLE | {"axes.prop_cycle": cycler(color=COLORS)}
+    with matplotlib.rc_context(style):
+        yield
+
+
+@house_style()
+def subplots(
+    n_rows: int = 1, n_columns: int = 1, *, width: float = FULL, height: float | None = None, **options: Any
+):
+    """Return a figure and its axes, as `matplotlib.figure.Figure.subplots` does.
+
+    Args:
+        n_rows: rows of axes.
+        n_columns: columns of axes.
+        width: in inches; `COLUMN` and `FULL` are those of a two-column paper.
+        height: in inches; by default each axes is somewhat wider than high.
+        options: passed on, such as `sharey=True`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height or 0.72 * width / n_columns * n_rows + 0.2))
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(n_rows, n_columns, **options)
+
+
+def prediction_line(
+    ax: "Axes",
+    x: ArrayLike,
+    y: ArrayLike,
+    low: ArrayLike | None = None,
+    high: ArrayLike | None = None,
+    **style: Any,
+) -> None:
+    """Draw a prediction as a line, its interval as a band around it; infinite values leave a gap."""
+    (line,) = ax.plot(x, _finite(y), **style)
+    if low is not None and high is not None:
+        ax.fill_between(x, _finite(low), _finite(high), color=line.get_color(), alpha=0.15, linewidth=0)
+
+
+def measured_points(
+    ax: "Axes", x: ArrayLike, mean: ArrayLike, error: ArrayLike | None = None, **style: Any
+) -> None:
+    """Draw measured means as points, with bars of one standard error."""
+    options: dict[str, Any] = {"fmt": "o"} | style
+    ax.errorbar(x, _finite(mean), None if error is None else _finite(error), **options)
+
+
+def curves(
+    ax: "Axes",
+    prediction: xr.Dataset,
+    measurement: xr.Dataset,
+    name: str,
+    *,
+    x: str,
+    hue: str | None = None,
+    label: str = "{}",
+) -> None:
+    """Draw one quantity of both datasets against a coordinate, predicted as lines, measured as points.
+
+    Select a point of every other dim first: `prediction.sel(ridge=1)`. Give the axes their labels, with
+    units.
+
+    Args:
+        ax: where to draw.
+        prediction: with `<name>_low` and `<name>_high` where there is an interval.
+        measurement: with a dim `trial`, over which mean and standard error are taken.
+        name: the variable.
+        x: the dim along the horizontal axis.
+        hue: a dim that gives each of its values a colour and a marker.
+        label: how a value of `hue` reads in the legend, as in `"ridge {}"`.
+    """
+    values = [None] if hue is None else list(prediction[hue].to_numpy())
+    for i, value in enumerate(values):
+        one = prediction if hue is None else prediction.sel({hue: value})
+        style: dict[str, Any] = {"color": COLORS[i % len(COLORS)]}
+        bounds = [one.get(f"{name}_{side}") for side in ("low", "high")]
+        text = {} if hue is None else {"label": label.format(readable(value))}
+        measured = hue is None or value in measurement[hue]
+        # One entry in the legend for each colour: the marker where there is one, else the line.
+        prediction_line(ax, one[x], one[name], *bounds, **style, **({} if measured else text))
+        if measured:
+            trials = (measurement if hue is None else measurement.sel({hue: value}))[name]
+            several = trials.sizes["trial"] > 1
+            error = trials.std("trial", ddof=1) / np.sqrt(trials.count("trial")) if several else None
+            style |= text | {"fmt": MARKERS[i % len(MARKERS)]}
+            measured_points(ax, trials[x], trials.mean("trial"), error, **style)
+
+
+def key(ax: "Axes", **options: Any) -> None:
+    """Add a legend: the labelled colours, and which is the prediction and which the measurement."""
+    from matplotlib.lines import Line2D
+
+    handles, labels = ax.get_legend_handles_labels()
+    handles += [Line2D([], [], color=_GREY), Line2D([], [], color=_GREY, marker="o", linestyle="")]
+    ax.legend(handles, [*labels, "predicted", "measured"], **options)
+
+
+@house_style()
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure; the same figure gives the same bytes."""
+    # Without date and creator, two runs of the same study have the same files.
+    none = dict.fromkeys(("Date", "Creator", "Format", "Type") if path.suffix == ".svg" else ("Software",))
+    figure.savefig(path, metadata=none)
+
+
+def _finite(values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(array), array, np.nan)

@@ -1,0 +1,216 @@
+r"""The curves of one Gram matrix as functions of the effective ridge, interpolated within the sample and continued past it.
+
+Within the sample, monotone cubic interpolation in $\ln\kappa$. Past it, towards smaller $\kappa$, the power laws of "More
+is better": $\ln z$, $\ln \sum L^2$ and $\ln B_2$ go on as the straight lines that fit them where $z$ lies between $N/16$ and
+$0.95 N$. Their slopes are the exponents: $-1/\alpha$ for $z$ and $(\beta - 1)/\alpha$ for $B_2$. Where the data ask for a
+floor, $B_2 = \sigma^2 + c\,\kappa^b$ goes on instead; its $\sigma^2$ is the estimate of the noise.
+$B_1$ follows from $B_2$ by $dB_1/d\ln\kappa = B_1 - B_2$, that is $B_1 = \kappa \int_\kappa^\infty B_2(t)\,t^{-2} dt$.
+
+A kernel of fewer modes than samples (features of the user's own) ends instead: below its smallest eigenvalue all is
+learned that can be, and nothing is continued.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from solvable.regression.one_gram import OneGram
+from solvable.spectra import SpectralSums
+
+Array = NDArray[np.float64]
+
+# The last steps before z = N are the sample's own interpolation peak, where leave-one-out terms grow heavy tails.
+_END = 0.97
+_FIT = (1 / 16, 0.95)
+# Fractions of B2 at the sample's end that are tried as noise floor; and how much better the fit must be to take one.
+_FLOORS = np.concatenate([[0.0], np.linspace(0.05, 0.95, 19), [0.98, 0.995]])
+_FLOOR_GAIN = 2.0
+# Weight of the fitted curvature in the doubt about a straight continuation: half of what it would do would already
+# be too much on MNIST (16-fold: 12-17 % low, the line 1 %).
+_CURVATURE_DOUBT = 0.25
+
+
+@dataclass(frozen=True)
+class Continuation:
+    r"""How the curves go on below the sample's smallest effective ridge $\kappa_0$, one entry per replicate.
+
+    Attributes:
+        modes_slope: slope of $\ln z$ in $\ln\kappa$, $-1/\alpha$.
+        bias_slope: $b$ in $B_2 = \sigma^2 + c\,\kappa^b$, `(replicates,)`; $(\beta - 1)/\alpha$.
+        floor: $\sigma^2$, `(replicates,)`.
+        curvature: half the second derivative of $\ln B_2$ in $\ln\kappa$ over the fit, where one number is a doubt.
+    """
+
+    modes_slope: float
+    bias_slope: Array
+    floor: Array
+    curvature: float
+
+
+@dataclass(frozen=True, eq=False)
+class EstimatedCurves:
+    """The sums over an unknown spectrum, estimated from a sample; replicate 0 is the whole sample, the others leave a group out.
+
+    It offers what `spectra.SpectralCurves` asks for, so every formula of `theory` takes it.
+    """
+
+    statistics: OneGram
+
+    noise = 0.0  # not known apart from the target: it stays inside the biases
+
+    @property
+    def rank(self) -> float:
+        """How many modes the kernel has: unknown, thus infinite, unless the Gram matrix shows that they are few."""
+        return float(self.statistics.rank) if self._few_modes else np.inf
+
+    @property
+    def _few_modes(self) -> bool:
+        return self.statistics.rank < _END * self.statistics.n_samples
+
+    @cached_property
+    def _steps(self) -> NDArray[np.bool_]:
+        s = self.statistics
+        return np.full(s.log_kappa.shape, True) if self._few_modes else s.learned_modes < _END * s.n_samples
+
+    @cached_property
+    def log_kappa(self) -> Array:
+        r"""$\ln\kappa$ at the steps of the estimate, ascending."""
+        return self.statistics.log_kappa[self._steps]
+
+    @cached_property
+    def learned_modes(self) -> Array:
+        """$z$ at those steps."""
+        return self.statistics.learned_modes[self._steps]
+
+    @cached_property
+    def log_trace(self) -> float:
+        r"""$\ln \sum_i m_i \lambda_i$, read off where the ridge dominates."""
+        return float(np.log(self.learned_modes[-1]) + self.log_kappa[-1])
+
+    @cached_property
+    def _replicates(self) -> tuple[Array, Array]:
+        r"""Return $\sum L^2$ and $B_2$, `(steps, replicates)`."""
+        s = self.statistics
+        weights = np.vstack([s.group_sizes, s.group_sizes * (1.0 - np.eye(len(s.group_sizes)))])
+        weights /= weights.sum(axis=1, keepdims=True)
+        error = (weights @ s.squared_error[:, self._steps]).T
+        amplification = (weights @ s.amplification[:, self._steps]).T
+        z, partly = self.learned_modes[:, None], s.partly_learned_modes[self._steps][:, None]
+        # Some modes are always partly learned: leave-one-out noise must not make their number negative.
+        learned_squared = np.minimum(s.n_samples * (1.0 - 1.0 / amplification), z - 0.01 * partly)
+        return np.maximum(learned_squared, 1e-300), error / amplification
+
+    @cached_property
+    def squared_bias(self) -> Array:
+        r"""$B_2$ at the steps, `(steps, replicates)`."""
+        return self._replicates[1]
+
+    @cached_property
+    def linear_bias(self) -> Array:
+        r"""$B_1$ at the steps, `(steps, replicates)`, by exact integration of a piecewise power law."""
+        x, b2 = self.log_kappa, self.squared_bias
+        width = np.diff(x)[:, None]
+        rate = np.diff(np.log(b2), axis=0) / width - 1.0
+        pieces = b2[:-1] * np.exp(-x[:-1, None]) * width * _exprel(rate * width)
+        beyond = b2[-1] * np.exp(-x[-1])
+        integral = np.vstack([pieces, beyond[None]])[::-1].cumsum(axis=0)[::-1]
+        return integral * np.exp(x)[:, None]
+
+    @cached_property
+    def _interpolant(self) -> PchipInterpolator:
+        logs = [np.log(self.learned_modes)[:, None], np.log(self._replicates[0])]
+        logs += [np.log(self.linear_bias), np.log(self.squared_bias)]
+        return PchipInterpolator(self.log_kappa, np.hstack(logs), extrapolate=False)
+
+    @cached_property
+    def continuation(self) -> Continuation | None:
+        """How the curves go on past the sample; None where the kernel's modes end within it."""
+        if self._few_modes:
+            return None
+        n, z, x = self.statistics.n_samples, self.learned_modes, self.log_kappa - self.log_kappa[0]
+        fit = (z > _FIT[0] * n) & (z < _FIT[1] * n)
+        if fit.sum() < 4:
+            fit = np.arange(len(z)) < 4
+        modes_slope = min(float(np.polyfit(x[fit], np.log(z[fit]), 1)[0]), -1e-3)
+        floors, slopes = zip(*(_floor_and_slope(x[fit], b2[fit], b2[0]) for b2 in self.squared_bias.T), strict=True)
+        curvature = float(np.polyfit(x[fit], np.log(self.squared_bias[fit, 0]), 2)[0])
+        return Continuation(modes_slope, np.array(slopes), np.array(floors), curvature)
+
+    def sums(self, log_kappa: Array) -> SpectralSums:
+        """Return the four sums of the whole sample's estimate; see `spectra.SpectralSums`."""
+        z, g, b1, b2 = self.replicate_sums(log_kappa)
+        return SpectralSums(z[..., 0], g[..., 0], b1[..., 0], b2[..., 0])
+
+    def replicate_sums(self, log_kappa: Array) -> SpectralSums:
+        """Return the four sums of every replicate, `(*grid, replicates)`; z is the same for all."""
+        x = np.asarray(log_kappa, dtype=np.float64)
+        grid_x = self.log_kappa
+        inside = np.clip(x, grid_x[0], grid_x[-1])
+        values = np.exp(self._interpolant(inside))
+        r = (values.shape[-1] - 1) // 3
+        z, squared, b1, b2 = values[..., :1], values[..., 1 : 1 + r], values[..., 1 + r : 1 + 2 * r], values[..., 1 + 2 * r :]
+        # Above the ladder the ridge dominates: z falls as 1/κ, the sum of squares as 1/κ², biases are constant.
+        above = np.exp(inside - np.maximum(x, grid_x[-1]))[..., None] if np.any(x > grid_x[-1]) else 1.0
+        z, squared = z * above, squared * above**2
+        below = np.minimum(x - grid_x[0], 0.0)[..., None]
+        if np.any(below < 0.0):
+            z, squared, b1, b2 = self._continue(below, z, squared, b1, b2)
+        return SpectralSums(np.broadcast_to(z, squared.shape), z - squared, b1, b2)
+
+    def _continue(self, below: Array, z: Array, squared: Array, b1: Array, b2: Array) -> tuple[Array, Array, Array, Array]:
+        """Return the sums `below` nats past the sample's end (0 within it)."""
+        law = self.continuation
+        if law is None:
+            # Every mode is learned in the end; what is not learned yet of the last ones falls in proportion to κ.
+            rank, shrink = self.statistics.rank, np.exp(below)
+            all_learned = rank - (rank - z) * shrink
+            return all_learned, all_learned - (z - squared) * shrink, b2 + (b1 - b2) * shrink, b2
+        growth = np.exp(law.modes_slope * below)
+        moving = self.squared_bias[0] - law.floor
+        b2_on = law.floor + moving * np.exp(law.bias_slope * below)
+        # B1 = κ ∫_κ^∞ B2/t² dt: the part from κ to κ0 in closed form for each power, then what was there at κ0.
+        b1_on = (
+            law.floor * -np.expm1(below)
+            + moving * np.exp(law.bias_slope * below) * -below * _exprel((1.0 - law.bias_slope) * below)
+            + self.linear_bias[0] * np.exp(below)
+        )
+        past = below < 0.0
+        return z * growth, squared * growth, np.where(past, b1_on, b1), np.where(past, b2_on, b2)
+
+    def doubt(self, log_kappa: Array) -> Array:
+        r"""Return how far $\ln B_2$ may be off because the continuation need not be straight, `(*grid)`; 0 within the sample."""
+        if self.continuation is None:
+            return np.zeros(np.shape(log_kappa))
+        below = np.minimum(np.asarray(log_kappa) - self.log_kappa[0], 0.0)
+        # A parabola through the fit's middle deviates from its chord by this much; beyond 1 it means nothing more.
+        n, z = self.statistics.n_samples, self.learned_modes
+        fit = self.log_kappa[(z > _FIT[0] * n) & (z < _FIT[1] * n)]
+        span = fit[-1] - fit[0] if len(fit) else 1.0
+        return np.minimum(_CURVATURE_DOUBT * abs(self.continuation.curvature) * np.abs(below) * (np.abs(below) + span), 1.0)
+
+
+def _exprel(t: Array) -> Array:
+    """Return (e^t - 1)/t, 1 at t = 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(np.abs(t) < 1e-12, 1.0, np.expm1(t) / t)
+
+
+def _floor_and_slope(x: Array, b2: Array, end: float) -> tuple[float, float]:
+    r"""Fit $B_2 = \sigma^2 + c\,\kappa^b$; the floor only where it makes the fit better by a clear factor."""
+    best, slopes = [], []
+    for fraction in _FLOORS:
+        moving = b2 - fraction * end
+        if moving.min() <= 0.0:
+            break
+        slope, offset = np.polyfit(x, np.log(moving), 1)
+        # Residuals of ln B2, not of the logarithm of the rest, so that all floors are judged alike.
+        residual = np.log(b2) - np.log(fraction * end + np.exp(offset + slope * x))
+        best.append(float(residual @ residual))
+        slopes.append(float(slope))
+    choice = int(np.argmin(best))
+    if best[0] < _FLOOR_GAIN * best[choice] + 1e-6 * len(x):
+        choice = 0
+    return float(_FLOORS[choice] * end), max(slopes[choice], 0.0)

@@ -1,0 +1,221 @@
+"""The real thing: kernel ridge and random-feature regression, trained and tested over grids of n, k and ridge.
+
+One trial is one random order of the data: its first points are the training sets of all sizes, its last are the test
+set. Trials share the kernel matrix; within a trial all sizes share a factorisation (`nested`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import cho_factor, cho_solve, lstsq
+
+from solvable.datasets import encode_targets
+from solvable.errors import InputError, grid
+from solvable.kernels import Kernel, as_kernel
+from solvable.regression.nested import nested_dual_coefficients
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Matrix = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+def measure(
+    kernel: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    n_train: ArrayLike,
+    n_features: ArrayLike = np.inf,
+    ridge: ArrayLike = 0.0,
+    splits: int | Iterable[tuple[ArrayLike, ArrayLike]] = 5,
+    random_state: int = 0,
+) -> "xr.Dataset":
+    r"""Return measured test and training errors for every combination of sample size, features and ridge.
+
+    $\hat f(x) = k(x)^\top (K + \delta I)^{-1} Y$, the least-norm interpolant at ridge 0; with random features the kernel
+    is that of the features, $\phi(x) \cdot \phi(x')$. This is `KernelRidge(alpha=ridge)` of scikit-learn on each training
+    set, done with reuse: one kernel matrix for all, one factorisation per split and ridge for all sizes.
+
+    Args:
+        kernel: as `LearningSurface.from_kernel` takes it; a bandwidth that it lacks is the median distance of `X`.
+        X: inputs, `(N, d)`, scaled as the model shall see them.
+        y: labels, as `LearningSurface` takes them.
+        n_train: training set sizes; each set is the first n indices of a split's training part.
+        n_features: numbers of random features, `inf` for the kernel itself; smaller sets are the first columns.
+        ridge: $\delta \ge 0$, not divided by n.
+        splits: how many random splits (the largest training set against the rest), or pairs of training and test
+            indices, such as `ShuffleSplit().split(X)` of scikit-learn.
+        random_state: seeds the splits and the random features.
+
+    Returns:
+        `test_mse` and `train_mse`, summed over outputs (scikit-learn averages over them), with dims `trial`,
+        `n_train`, `n_features`, `ridge`.
+
+    Raises:
+        InputError: when a training set is larger than its split, or for values out of range.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> X, y = load_digits(return_X_y=True)
+        >>> curves = measure("laplace", X, y, n_train=[100, 400], ridge=[0, 1], splits=2)
+        >>> bool((curves.test_mse.sel(n_train=400) < curves.test_mse.sel(n_train=100)).all())
+        True
+    """
+    X = np.asarray(X)
+    targets, _ = encode_targets(y)
+    if len(targets) != len(X):
+        raise InputError(f"X has {len(X)} rows but y has {len(targets)} labels; expected one label for each row")
+    sizes = whole_sizes(n_train)
+    widths = grid("n_features", n_features, above=0.0)
+    ridges = grid("ridge", ridge, at_least=0.0)
+    resolved = as_kernel(kernel).for_data(X)
+    pairs = (
+        [random_split(len(X), int(sizes.max()), [random_state, t]) for t in range(splits)]
+        if isinstance(splits, int)
+        else [(np.asarray(train), np.asarray(test)) for train, test in splits]
+    )
+    for train, _ in pairs:
+        if len(train) < sizes.max():
+            raise InputError(
+                f"n_train {sizes.max()} exceeds the {len(train)} training points of a split; take smaller sizes, or "
+                "predict beyond the data with LearningSurface"
+            )
+    gram = np.asarray(resolved(X)) if np.isinf(widths).any() else None
+    trials = [
+        trial_errors(resolved, X, targets, gram, train, test, sizes, widths, ridges, [random_state, t])
+        for t, (train, test) in enumerate(pairs)
+    ]
+    return as_dataset(np.stack(trials), sizes, widths, ridges)
+
+
+def whole_sizes(n_train: ArrayLike) -> Indices:
+    """Return sizes of training sets as integers.
+
+    Raises:
+        InputError: when one is not a whole number of at least 1.
+    """
+    sizes = grid("n_train", n_train, at_least=1.0)
+    if (sizes != np.floor(sizes)).any():
+        raise InputError(f"n_train must be whole numbers, since it is measured; got {sizes[sizes != np.floor(sizes)][0]:g}")
+    return sizes.astype(np.int64)
+
+
+def random_split(n_points: int, largest: int, seed: Sequence[int]) -> tuple[Indices, Indices]:
+    """Return the indices of a largest training set, in random order, and of the test set, which is the rest.
+
+    Raises:
+        InputError: when nothing would be left to test on.
+    """
+    if largest >= n_points:
+        raise InputError(
+            f"n_train {largest} leaves nothing to test on of {n_points} points; expected at most {n_points - 1}: take "
+            "smaller sizes, or predict beyond the data with LearningSurface"
+        )
+    order = np.random.default_rng(seed).permutation(n_points)
+    return order[:largest], order[largest:]
+
+
+def as_dataset(errors: NDArray, n_train: NDArray, n_features: NDArray, ridge: NDArray) -> "xr.Dataset":
+    """Return measured errors `(*trial, quantity, n_train, n_features, ridge)` with their names."""
+    import xarray as xr
+
+    dims = (*(("trial",) if errors.ndim == 5 else ()), "n_train", "n_features", "ridge")
+    return xr.Dataset(
+        {
+            "test_mse": (dims, errors[..., 0, :, :, :], {"long_name": "test error, summed over outputs"}),
+            "train_mse": (dims, errors[..., 1, :, :, :], {"long_name": "training error, summed over outputs"}),
+        },
+        {"n_train": n_train.astype(float), "n_features": n_features, "ridge": ridge},
+    )
+
+
+def trial_errors(
+    kernel: Kernel,
+    X: NDArray,
+    targets: Matrix,
+    gram: Matrix | None,
+    train: Indices,
+    test: Indices,
+    n_train: Indices,
+    n_features: NDArray[np.float64],
+    ridge: NDArray[np.float64],
+    seed: Sequence[int],
+) -> NDArray[np.float64]:
+    """Return test and training errors of one split, `(2, n_train, n_features, ridge)`.
+
+    Args:
+        kernel: resolved.
+        X: all points, `(N, d)`.
+        targets: `(N, outputs)`.
+        gram: kernel matrix of all points, needed where `n_features` has `inf`.
+        train: indices of the largest training set, in order.
+        test: indices of the test set.
+        n_train: sizes.
+        n_features: numbers of features.
+        ridge: ridges.
+        seed: of the random features.
+    """
+    train = train[: n_train.max()]
+    train_y, test_y = targets[train], targets[test]
+    errors = np.empty((2, len(n_train), len(n_features), len(ridge)))
+    finite = np.isfinite(n_features)
+    if finite.any():
+        most = int(n_features[finite].max())
+        features = kernel.features(most, random_state=list(seed))(X[np.concatenate([train, test])])
+    for j, k in enumerate(n_features):
+        if np.isinf(k):
+            assert gram is not None
+            inner, cross = gram[np.ix_(train, train)], gram[np.ix_(test, train)]
+            found = _kernel_predictions(inner, cross, train_y, n_train, ridge)
+        else:
+            scaled = features[:, : int(k)] * np.sqrt(most / k)
+            found = _feature_predictions(scaled[: len(train)], scaled[len(train) :], train_y, n_train, ridge)
+        for i, r, prediction, residual in found:
+            errors[0, i, j, r] = np.square(prediction - test_y).sum(axis=1).mean()
+            errors[1, i, j, r] = np.square(residual).sum(axis=1).mean()
+    return errors
+
+
+Found = Iterator[tuple[int, int, Matrix, Matrix]]
+
+
+def _kernel_predictions(
+    inner: Matrix, cross: Matrix, targets: Matrix, n_train: Indices, ridge: NDArray[np.float64]
+) -> Found:
+    """Yield size index, ridge index, predictions of the test points and residuals of the training points."""
+    for i, r, alpha in nested_dual_coefficients(inner, targets, n_train, ridge):
+        n = n_train[i]
+        # (K + δ) α = y, so the residual is δ α; at ridge 0 it is what a singular matrix leaves over.
+        residual = ridge[r] * alpha if ridge[r] > 0 else targets[:n] - inner[:n, :n] @ alpha
+        yield i, r, cross[:, :n] @ alpha, residual
+
+
+def _feature_predictions(
+    train: Matrix, test: Matrix, targets: Matrix, n_train: Indices, ridge: NDArray[np.float64]
+) -> Found:
+    """Yield the same for ridge regression on features, in whichever of samples and features are fewer."""
+    k, largest = train.shape[1], n_train.max()
+    positive = np.flatnonzero(ridge > 0)
+    primal_cost = sum(float(n) * k**2 + len(positive) * k**3 / 3 for n in n_train)
+    dual_cost = float(largest) ** 2 * k + len(positive) * float(largest) ** 3 / 3
+    if len(positive) and dual_cost <= primal_cost:
+        found = _kernel_predictions(train @ train.T, test @ train.T, targets, n_train, ridge[positive])
+        for i, r, prediction, residual in found:
+            yield i, int(positive[r]), prediction, residual
+    elif len(positive):
+        for i, n in enumerate(n_train):
+            normal, right = train[:n].T @ train[:n], train[:n].T @ targets[:n]
+            for r in positive:
+                matrix = normal.copy()
+                matrix.flat[:: k + 1] += ridge[r]
+                weights = cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), right)
+                yield i, int(r), test @ weights, targets[:n] - train[:n] @ weights
+    for r in np.flatnonzero(ridge == 0):
+        # Near n = k the condition number is all that matters: no normal equations, which would square it.
+        for i, n in enumerate(n_train):
+            weights = lstsq(train[:n], targets[:n], check_finite=False)[0]
+            yield i, int(r), test @ weights, targets[:n] - train[:n] @ weights  # pyright: ignore[reportOperatorIssue]

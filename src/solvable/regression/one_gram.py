@@ -1,0 +1,105 @@
+r"""What one Gram matrix knows: the population's sums over the spectrum, without the population's spectrum.
+
+From the eigendecomposition of one labelled sample of $N$ points, an auxiliary ridge $\delta'$ swept over some hundred
+values gives one point each of the curves that all of the theory is made of. With $A = (K + \delta' I)^{-1}$ and
+$\alpha = A Y$:
+
+- the effective ridge is $\kappa = 1 / \mathrm{tr}\,A$, and the modes learned are $z(\kappa) = N - \delta'/\kappa$;
+- leave-one-out error $\mathrm{LOO} = \mathrm{mean}_i\, |\alpha_i|^2 / A_{ii}^2$: test error at $n \approx N$, honestly;
+- leave-one-out overfitting coefficient $\mathcal{E}_0 = \mathrm{mean}_i\, (A^2)_{ii} / A_{ii}^2$, which gives
+  $\sum_i m_i L_i^2 = N (1 - 1/\mathcal{E}_0)$ and $B_2(\kappa) = \mathrm{LOO} / \mathcal{E}_0$.
+
+The textbook way, which takes the sample's own eigenvalues for the population's, is biased by about $n/N$
+(`spectra.plug_in_eigensystem`); these curves are not, because leaving a point out makes it a test point.
+
+Source: derived for this library; checked against retraining on MNIST, CIFAR-10 and digits in the tests.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+
+from solvable.kernels import check_positive_semidefinite
+
+Array = NDArray[np.float64]
+
+# The sample is dealt into this many groups; leaving each out in turn (jackknife) gives the intervals.
+N_GROUPS = 20
+# Distance of neighbouring auxiliary ridges in ln δ'; the curves bend on a scale of one nat and more.
+_STEP = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class OneGram:
+    r"""The leave-one-out statistics of a sample at a ladder of auxiliary ridges.
+
+    Attributes:
+        n_samples: $N$.
+        rank: rank of the Gram matrix above rounding; less than N for a kernel with few features.
+        log_kappa: $\ln\kappa$, `(steps,)`, ascending.
+        learned_modes: $z$, `(steps,)`.
+        partly_learned_modes: $-dz/d\ln\kappa$ of the Gram matrix's own spectrum, `(steps,)`; a lower check on the
+            leave-one-out one.
+        squared_error: mean squared leave-one-out error of each group of points, `(groups, steps)`, summed over outputs.
+        amplification: mean $(A^2)_{ii}/A_{ii}^2$ of each group, `(groups, steps)`.
+        group_sizes: points in each group, `(groups,)`.
+    """
+
+    n_samples: int
+    rank: int
+    log_kappa: Array
+    learned_modes: Array
+    partly_learned_modes: Array
+    squared_error: Array
+    amplification: Array
+    group_sizes: Array
+
+
+def one_gram(gram: Array, targets: Array) -> OneGram:
+    """Return the leave-one-out statistics of a Gram matrix, from one eigendecomposition.
+
+    Args:
+        gram: `(N, N)`, symmetric positive semi-definite, checked by the caller but for its eigenvalues.
+        targets: `(N, outputs)`.
+
+    Raises:
+        InputError: when the matrix has a negative eigenvalue beyond rounding.
+    """
+    n = len(gram)
+    values, vectors = eigh(gram, check_finite=False)
+    check_positive_semidefinite(values)
+    values = np.maximum(values, 0.0)
+    rounding = n * np.finfo(float).eps * values[-1]
+    rank = int(np.sum(values > rounding))
+
+    smallest = max(values[n - rank] * 1e-2, 1e-12 * values[-1])
+    largest = 1e3 * values[-1]
+    ridges = np.geomspace(largest, smallest, int(np.log(largest / smallest) / _STEP) + 2)
+    inverse = 1.0 / (values[:, None] + ridges)
+    log_kappa = -np.log(inverse.sum(axis=0))
+    learned = (values[:, None] * inverse).sum(axis=0)
+    partly = ridges * (values[:, None] * inverse**2).sum(axis=0)
+
+    squared = vectors**2
+    diagonal = squared @ inverse
+    error = np.zeros_like(diagonal)
+    for projected in (vectors.T @ targets).T:
+        error += np.square(vectors @ (projected[:, None] * inverse))
+    error /= diagonal**2
+    amplification = (squared @ inverse**2) / diagonal**2
+
+    # As the auxiliary ridge goes to zero κ saturates: keep one of the steps that no longer move it.
+    keep = np.flatnonzero(np.diff(log_kappa, append=-np.inf) < -1e-6)[::-1]
+    groups = [np.arange(g, n, min(N_GROUPS, n)) for g in range(min(N_GROUPS, n))]
+    return OneGram(
+        n_samples=n,
+        rank=rank,
+        log_kappa=log_kappa[keep],
+        learned_modes=learned[keep],
+        partly_learned_modes=partly[keep],
+        squared_error=np.stack([error[np.ix_(g, keep)].mean(axis=0) for g in groups]),
+        amplification=np.stack([amplification[np.ix_(g, keep)].mean(axis=0) for g in groups]),
+        group_sizes=np.array([len(g) for g in groups], dtype=float),
+    )

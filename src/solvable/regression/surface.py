@@ -1,0 +1,330 @@
+"""`LearningSurface`: test error at every sample size, number of features and ridge, from one labelled sample."""
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solvable.datasets import encode_targets
+from solvable.errors import InputError, grid
+from solvable.kernels import Kernel, Linear, as_kernel, check_gram
+from solvable.regression import theory
+from solvable.regression.estimated_curves import EstimatedCurves
+from solvable.regression.one_gram import OneGram, one_gram
+from solvable.spectra import ImplicitRegularization, SpectralSums, implicit_regularization
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+# Smallest sample that leave-one-out statistics in twenty groups say anything about.
+_FEWEST = 20
+# 90 % of a normal distribution lie within this many standard deviations.
+_NORMAL_90 = 1.645
+# How far past the sample the continuation was checked (MNIST and CIFAR-10, from 600 to 9600).
+TRUSTED_FACTOR = 16
+# The theory is a statement about many samples: below this many its own error exceeds the sampling error.
+FEWEST_TRUSTED = 30
+
+
+@dataclass(frozen=True, eq=False)
+class LearningSurface:
+    r"""The learning surface of kernel ridge and random-feature regression, estimated from one sample.
+
+    Make it with `from_kernel`, `from_gram` or `from_features`; one eigendecomposition later every prediction takes
+    microseconds, for sample sizes within the sample and beyond. How it is estimated: `one_gram`; how it goes on past
+    the sample: `estimated_curves`.
+
+    Labels: integers or strings become one-hot columns minus 1/c, a float `y` is used as given. Errors are summed over
+    outputs (scikit-learn averages over them), the noise in the labels is part of them.
+
+    Intervals (nominal 90 %) hold the sampling error, by a jackknife over 20 groups of points; the error of large-sample
+    theory on real data; and past the sample the doubt whether the power laws go on. They are about the mean over
+    training sets, not about one training set.
+
+    Trust: `n_train` and `n_features` of at least 30, up to 16 times the sample (checked there), for test points from
+    where the sample came from. Duplicated points make leave-one-out errors optimistic, time series and groups make them
+    wrong.
+
+    Example:
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_digits
+        >>> from solvable.kernels import Laplace
+        >>> X, y = load_digits(return_X_y=True)
+        >>> surface = LearningSurface.from_kernel(Laplace(), X[:400], y[:400])
+        >>> forecast = surface.predict(n_train=[200, 400, 1600], ridge=[0, 0.1])
+        >>> forecast.test_mse.sizes["n_train"], bool(forecast.extrapolated.sel(n_train=1600, ridge=0).item())
+        (3, True)
+    """
+
+    statistics: OneGram
+    kernel: str
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_gram(cls, gram: ArrayLike, y: ArrayLike, *, kernel: str = "precomputed") -> Self:
+        r"""Estimate the surface from a kernel matrix and labels.
+
+        Args:
+            gram: $K(x_i, x_j)$, `(N, N)`, symmetric positive semi-definite, N at least 20.
+            y: labels `(N,)`: integers or strings are classes; or numbers `(N,)` or `(N, outputs)`.
+            kernel: its name, for the record.
+
+        Raises:
+            InputError: when the matrix is not square, symmetric, positive semi-definite and finite, or labels do not fit.
+        """
+        matrix = check_gram(gram)
+        targets, classes = encode_targets(y)
+        if len(targets) != len(matrix):
+            raise InputError(
+                f"gram is {len(matrix)} x {len(matrix)} but y has {len(targets)} labels; expected one label for each row"
+            )
+        if len(matrix) < _FEWEST:
+            raise InputError(
+                f"a learning surface needs at least {_FEWEST} samples; got {len(matrix)}; label a few more"
+            )
+        _warn_of_duplicates(matrix)
+        return cls(one_gram(matrix, targets), kernel, classes)
+
+    @classmethod
+    def from_kernel(cls, kernel: Any, X: ArrayLike, y: ArrayLike) -> Self:
+        """Estimate the surface from a kernel and a sample.
+
+        Args:
+            kernel: a `solvable.kernels.Kernel`, a kernel of scikit-learn's `gaussian_process`, a name
+                (`kernels.KERNEL_NAMES`) or a callable `(X, Z) -> K`; a bandwidth that it lacks is set by the median
+                distance of `X`.
+            X: inputs, `(N, d)`, scaled as the model will see them.
+            y: labels, as in `from_gram`.
+        """
+        resolved: Kernel = as_kernel(kernel).for_data(X)
+        return cls.from_gram(np.asarray(resolved(X)), y, kernel=repr(resolved))
+
+    @classmethod
+    def from_features(cls, features: ArrayLike, y: ArrayLike) -> Self:
+        r"""Estimate the surface of ridge regression on features of your own, such as a pretrained model's embedding.
+
+        The kernel is $\phi(x) \cdot \phi(x')$, neither centred nor scaled.
+
+        Args:
+            features: $\phi(x_i)$, `(N, d)`.
+            y: labels, as in `from_gram`.
+        """
+        return cls.from_gram(np.asarray(Linear()(features)), y, kernel="linear on given features")
+
+    def __repr__(self) -> str:
+        """Say what it was estimated from."""
+        kind = f"{len(self.classes)} classes" if self.classes else "numbers"
+        return f"<LearningSurface of {self.kernel} from {self.n_samples} samples of {kind}>"
+
+    @property
+    def n_samples(self) -> int:
+        """How many labelled points it was estimated from."""
+        return self.statistics.n_samples
+
+    @cached_property
+    def curves(self) -> EstimatedCurves:
+        """The estimated sums over the spectrum; every function of `regression.theory` takes them for an eigensystem."""
+        return EstimatedCurves(self.statistics)
+
+    @property
+    def exponents(self) -> dict[str, float]:
+        r"""The power laws that continue the surface past the sample.
+
+        `alpha`: eigenvalues fall as $i^{-\alpha}$; `beta`: target power falls as $i^{-\beta}$; `noise`: the floor
+        $\sigma^2$ of the test error that the data ask for, 0 if none. Empty for a kernel of fewer modes than samples.
+        """
+        law = self.curves.continuation
+        if law is None:
+            return {}
+        alpha = -1.0 / law.modes_slope
+        return {"alpha": alpha, "beta": 1.0 + alpha * float(law.bias_slope[0]), "noise": float(law.floor[0])}
+
+    def predict(
+        self, n_train: ArrayLike, n_features: ArrayLike = np.inf, ridge: ArrayLike = 0.0
+    ) -> "xr.Dataset":
+        r"""Return the predicted errors for every combination of sample size, number of features and ridge.
+
+        Args:
+            n_train: training samples, > 0; may exceed the sample.
+            n_features: random features of this kernel, > 0; `inf` is the kernel itself.
+            ridge: $\delta \ge 0$, added to the Gram matrix undivided.
+
+        Returns:
+            what `regression.predict` returns (its `bias` holds the noise), and `test_mse_low`, `test_mse_high` (nominal
+            90 %) and `extrapolated`: whether the effective ridge lies below what the sample shows.
+
+        Raises:
+            InputError: for values outside these ranges.
+        """
+        n = grid("n_train", n_train, above=0.0)
+        k = grid("n_features", n_features, above=0.0)
+        delta = grid("ridge", ridge, at_least=0.0)
+        prediction = theory.predict(self.curves, n, k, delta)
+        solution = implicit_regularization(self.curves, n[:, None, None], k[:, None], delta)
+        dims = ("n_train", "n_features", "ridge")
+        spread = self._log_standard_error(solution)
+        with np.errstate(invalid="ignore"):
+            for side, sign in (("low", -1.0), ("high", 1.0)):
+                bound = prediction.test_mse.to_numpy() * np.exp(sign * _NORMAL_90 * spread)
+                prediction[f"test_mse_{side}"] = (dims, bound, {"long_name": f"test error, {side} end of 90 %"})
+        prediction["extrapolated"] = (dims, solution.log_feature_ridge < self.curves.log_kappa[0])
+        return prediction.assign_attrs(
+            kernel=self.kernel,
+            n_samples=self.n_samples,
+            trust=(
+                f"n_train and n_features from {FEWEST_TRUSTED} to {TRUSTED_FACTOR * self.n_samples} "
+                f"({TRUSTED_FACTOR} times the sample of {self.n_samples})"
+            ),
+        )
+
+    def optimal_ridge(self, n_train: ArrayLike, n_features: ArrayLike = np.inf) -> "xr.DataArray":
+        """Return the ridge of least predicted test error for each sample size and number of features.
+
+        Args:
+            n_train: training samples, > 0.
+            n_features: random features, > 0; `inf` is the kernel itself.
+
+        Returns:
+            ridges with dims `n_train`, `n_features`; the error at each is the coordinate `test_mse`. `float()` takes
+            the ridge of a single one. Zero means: interpolate.
+        """
+        import xarray as xr
+
+        n = grid("n_train", n_train, above=0.0)
+        k = grid("n_features", n_features, above=0.0)
+        ridge, error = theory.optimal_ridge(self.curves, n[:, None], k)
+        dims = ("n_train", "n_features")
+        coords = {"n_train": n, "n_features": k, "test_mse": (dims, error)}
+        return xr.DataArray(ridge, coords, dims, name="optimal_ridge", attrs={"long_name": "ridge of least test error"})
+
+    def _log_standard_error(self, solution: ImplicitRegularization) -> NDArray[np.float64]:
+        """Return the standard error of ln(test error) at each grid point."""
+        x = solution.log_feature_ridge
+        sums = self.curves.replicate_sums(x)
+
+        def each(values: NDArray) -> NDArray:
+            return values[..., None]
+
+        replicates = theory.test_mse(
+            ImplicitRegularization(
+                each(solution.n_train),
+                each(solution.n_features),
+                each(solution.ridge),
+                each(x),
+                SpectralSums(*sums),
+                each(solution.unused_samples),
+                each(solution.unused_features),
+            )
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            logs = np.nan_to_num(np.log(replicates[..., 1:]), posinf=0.0, neginf=0.0)
+        groups = logs.shape[-1]
+        jackknife = (groups - 1) * logs.var(axis=-1)
+        fewest = np.minimum(solution.n_train, solution.n_features)
+        theory_error = 0.01 + 0.5 / fewest
+        return np.sqrt(jackknife + theory_error**2 + self.curves.doubt(x) ** 2)
+
+    def plot(
+        self, n_train: ArrayLike | None = None, n_features: float = np.inf, ridge: ArrayLike = (0.0, 0.1, 10.0)
+    ) -> "Figure":
+        """Draw test error against sample size, a line and its interval for each ridge; past the sample it is dashed.
+
+        Args:
+            n_train: sample sizes; by default from 30 to 16 times the sample.
+            n_features: number of random features; `inf` is the kernel itself.
+            ridge: one line each.
+        """
+        from solvable.lab.figure import COLORS, prediction_line, subplots
+
+        sizes = np.geomspace(FEWEST_TRUSTED, TRUSTED_FACTOR * self.n_samples, 80) if n_train is None else n_train
+        forecast = self.predict(sizes, n_features, ridge).squeeze("n_features")
+        figure, ax = subplots()
+        for delta, color in zip(forecast.ridge.to_numpy(), COLORS, strict=False):
+            one = forecast.sel(ridge=delta)
+            name = f"ridge {delta:g}"
+            inside, outside = one.where(~one.extrapolated), one.where(one.extrapolated)
+            for part, style in ((inside, {"label": name}), (outside, {"linestyle": "--"})):
+                prediction_line(
+                    ax, part.n_train, part.test_mse, part.test_mse_low, part.test_mse_high, color=color, **style
+                )
+        ax.axvline(self.n_samples, color="0.6", linewidth=0.8)
+        ax.annotate(
+            f"sample of {self.n_samples}", (self.n_samples, 1), (3, -3), ("data", "axes fraction"),
+            textcoords="offset points", va="top", color="0.4", fontsize=7,
+        )  # fmt: skip
+        ax.set(xscale="log", yscale="log", xlabel="training samples", ylabel="test error (sum over outputs)")
+        ax.legend()
+        return figure
+
+    def save(self, path: str | Path) -> None:
+        """Write the surface to a netCDF file, to be read again by `load`.
+
+        Args:
+            path: where; ends in `.nc` by custom.
+        """
+        import xarray as xr
+
+        s = self.statistics
+        xr.Dataset(
+            {
+                "log_kappa": ("step", s.log_kappa),
+                "learned_modes": ("step", s.learned_modes),
+                "partly_learned_modes": ("step", s.partly_learned_modes),
+                "squared_error": (("group", "step"), s.squared_error),
+                "amplification": (("group", "step"), s.amplification),
+                "group_sizes": ("group", s.group_sizes),
+            },
+            attrs={
+                "format": _FORMAT,
+                "n_samples": s.n_samples,
+                "rank": s.rank,
+                "kernel": self.kernel,
+                "classes": "\n".join(self.classes),
+            },
+        ).to_netcdf(path, engine="h5netcdf")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a surface that `save` wrote.
+
+        Raises:
+            InputError: when the file is missing or is not such a surface.
+        """
+        import xarray as xr
+
+        if not Path(path).is_file():
+            raise InputError(f"there is no file {str(path)!r}; expected a surface written by LearningSurface.save")
+        try:
+            with xr.open_dataset(path, engine="h5netcdf") as data:
+                data.load()
+        except (OSError, ValueError) as error:
+            raise InputError(f"{str(path)!r} is not a netCDF file: {error}; expected one by LearningSurface.save") from None
+        if data.attrs.get("format") != _FORMAT:
+            raise InputError(f"{str(path)!r} holds something else; expected a surface written by LearningSurface.save")
+        arrays = {name: values.to_numpy() for name, values in data.data_vars.items()}
+        statistics = OneGram(n_samples=int(data.attrs["n_samples"]), rank=int(data.attrs["rank"]), **arrays)  # pyright: ignore[reportArgumentType]
+        return cls(statistics, str(data.attrs["kernel"]), tuple(filter(None, str(data.attrs["classes"]).split("\n"))))
+
+
+_FORMAT = "solvable learning surface 1"
+
+
+def _warn_of_duplicates(gram: NDArray[np.float64]) -> None:
+    """Warn when two points have the same row: to leave one out is then no test."""
+    signature = gram @ np.random.default_rng(0).normal(size=len(gram))
+    order = np.argsort(signature)
+    first, second = order[:-1], order[1:]
+    size = gram[first, first] + gram[second, second]
+    alike = (size - 2.0 * gram[first, second] <= 1e-10 * size) & (size > 0.0)
+    if alike.any():
+        warnings.warn(
+            f"{int(alike.sum())} of {len(gram)} points repeat another one: leave-one-out errors, and with them the "
+            "surface, are optimistic; drop duplicates, or keep them only if new data will repeat the sample too",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,266 @@
+r"""The eigenframework of kernel ridge and random-feature regression: test and train error in closed form.
+
+With $n$ samples, $k$ random features (infinite for a kernel), ridge $\delta$, and $z, g, B_1, B_2$ the sums of
+`spectra.SpectralSums` at the effective ridge $\gamma$, write $N = n - z$ and $F = k - z$ for the samples and features
+that are left over. Then
+
+$$ \text{test} = n \, \frac{F B_2 + g B_1}{N F + g (N + F)}, \qquad \text{train} = (N/n)^2 \, \text{test}, \qquad
+   \mathcal{E}_0 = n \, \frac{F + g}{N F + g (N + F)}. $$
+
+This is the published random-feature formula with its differences of nearly equal numbers carried out: every term is
+positive, so the interpolation peak at $n = k$ is resolved to the last digit. It holds for $k \to \infty$ (kernel ridge
+regression), $n \to \infty$, zero ridge and fewer modes than samples, each by taking the limit in the same expression.
+
+Everything here is a function of a task's sums. A known `Eigensystem` has them; so has a `LearningSurface`, estimated
+from data; both are predicted from by the same lines.
+
+Conventions: $\delta$ is added to the Gram matrix undivided, as scikit-learn's `KernelRidge(alpha=)` does; errors are
+summed over outputs (scikit-learn averages over them); test error includes the noise.
+
+Sources: arXiv:2311.14646 (RF eigenframework), arXiv:2110.03922 (KRR, per-mode moments).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import elementwise
+
+from solvable.errors import grid
+from solvable.spectra import (
+    Eigensystem,
+    ImplicitRegularization,
+    SpectralCurves,
+    implicit_regularization,
+    learnabilities,
+)
+from solvable.spectra.sums import Grid
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def test_mse(solution: ImplicitRegularization) -> Grid:
+    r"""Return the test error per sample, summed over outputs, noise included; `inf` at $n = k$ and ridge 0."""
+    s = solution.sums
+    pull = _partly_learned_per_feature(solution)
+    return _ratio(
+        solution.unused_features * s.squared_bias + pull * s.linear_bias, _denominator(solution, pull), solution
+    )
+
+
+test_mse.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]  # its name is the field's, it is no pytest test
+
+
+def train_mse(solution: ImplicitRegularization) -> Grid:
+    r"""Return the training error $(\delta/(n\kappa))^2 \cdot$ test; exactly 0 where the model interpolates."""
+    unused = solution.unused_samples
+    with np.errstate(invalid="ignore"):
+        return np.where(unused == 0.0, 0.0, unused**2 * test_mse(solution))
+
+
+def overfitting_coefficient(solution: ImplicitRegularization) -> Grid:
+    r"""Return $\mathcal{E}_0$, the test error of pure unit-variance noise; at least 1, `inf` at interpolation with $n = k$."""
+    pull = _partly_learned_per_feature(solution)
+    return _ratio(solution.unused_features + pull, _denominator(solution, pull), solution)
+
+
+def _partly_learned_per_feature(solution: ImplicitRegularization) -> Grid:
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(solution.n_features), 0.0, solution.sums.partly_learned_modes / solution.n_features)
+
+
+def _denominator(solution: ImplicitRegularization, pull: Grid) -> Grid:
+    # N F + g (N + F), divided by n k so that either may be infinite.
+    g = solution.sums.partly_learned_modes
+    with np.errstate(invalid="ignore"):
+        per_sample = np.where(np.isinf(solution.n_train), 0.0, g / solution.n_train)
+    return solution.unused_samples * solution.unused_features + (
+        per_sample * solution.unused_features + pull * solution.unused_samples
+    )
+
+
+def _ratio(numerator: Grid, denominator: Grid, solution: ImplicitRegularization) -> Grid:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = numerator / denominator
+    # 0/0: nothing is left to get wrong (a noiseless target learned completely), or no limit on samples and features.
+    endless = np.isinf(solution.n_train) & np.isinf(solution.n_features)
+    ratio = np.where((numerator == 0.0) & (denominator == 0.0), 0.0, ratio)
+    return np.where(endless, np.where(numerator == 0.0, 0.0, 1.0) * solution.sums.squared_bias, ratio)
+
+
+def predict(
+    eigensystem: SpectralCurves,
+    n_train: ArrayLike,
+    n_features: ArrayLike = np.inf,
+    ridge: ArrayLike = 0.0,
+) -> "xr.Dataset":
+    r"""Return what theory says of every combination of sample size, number of features and ridge.
+
+    Args:
+        eigensystem: the task; an `Eigensystem`, or any `SpectralCurves`.
+        n_train: numbers of training samples, > 0, `inf` for the limit.
+        n_features: numbers of random features, > 0, `inf` for kernel ridge regression.
+        ridge: $\delta \ge 0$, the number added to the diagonal of the Gram matrix, not divided by $n$.
+
+    Returns:
+        a dataset with dims `n_train`, `n_features`, `ridge` (always all three) and variables
+
+        - `test_mse`: per sample, summed over outputs, noise included; `inf` at $n = k$ and ridge 0,
+        - `train_mse`,
+        - `bias`: $\sum_i (1 - L_i)^2 v_i^2$, error of the mean predictor; `variance`: the rest above the noise,
+        - `overfitting_coefficient`: $\mathcal{E}_0$, test error of pure unit noise,
+        - `learned_modes`: $z$, the effective number of modes learned,
+        - `effective_ridge`: $\kappa$; `feature_ridge`: $\gamma$ (equal for infinite features), in units of the kernel;
+          `log_effective_ridge`, `log_feature_ridge`: their logarithms, which never underflow.
+
+    Raises:
+        InputError: for values outside the ranges above.
+
+    Example:
+        >>> from solvable.spectra import Eigensystem
+        >>> task = Eigensystem(eigenvalues=[0.1] * 8, target_power=[1 / 8] * 8, noise=0.5)
+        >>> theory = predict(task, n_train=[4, 64], n_features=[16, float("inf")], ridge=[0, 0.1])
+        >>> float(theory.test_mse.sel(n_train=4, n_features=float("inf"), ridge=0))
+        1.5
+        >>> theory.sizes["n_train"], theory.sizes["n_features"], theory.sizes["ridge"]
+        (2, 2, 2)
+    """
+    import xarray as xr
+
+    n = grid("n_train", n_train, above=0.0)
+    k = grid("n_features", n_features, above=0.0)
+    delta = grid("ridge", ridge, at_least=0.0)
+    solution = implicit_regularization(eigensystem, n[:, None, None], k[:, None], delta)
+    dims = ("n_train", "n_features", "ridge")
+    test = test_mse(solution)
+    bias = np.maximum(solution.sums.squared_bias - eigensystem.noise, 0.0)
+    quantities = {
+        "test_mse": (test, "test error, summed over outputs"),
+        "train_mse": (train_mse(solution), "training error, summed over outputs"),
+        "bias": (bias, "squared bias"),
+        "variance": (np.maximum(test - bias - eigensystem.noise, 0.0), "variance"),
+        "overfitting_coefficient": (overfitting_coefficient(solution), "overfitting coefficient"),
+        "learned_modes": (solution.sums.learned_modes, "modes learned"),
+        "effective_ridge": (np.exp(solution.log_effective_ridge), "effective ridge"),
+        "feature_ridge": (np.exp(solution.log_feature_ridge), "effective ridge of the features"),
+        "log_effective_ridge": (solution.log_effective_ridge, "log effective ridge"),
+        "log_feature_ridge": (solution.log_feature_ridge, "log effective ridge of the features"),
+    }
+    return xr.Dataset(
+        {name: (dims, values, {"long_name": long_name}) for name, (values, long_name) in quantities.items()},
+        {
+            "n_train": ("n_train", n, {"long_name": "training samples"}),
+            "n_features": ("n_features", k, {"long_name": "random features"}),
+            "ridge": ("ridge", delta, {"long_name": "ridge"}),
+        },
+    )
+
+
+def learned_coefficients(
+    eigensystem: Eigensystem, n_train: ArrayLike, n_features: ArrayLike = np.inf, ridge: ArrayLike = 0.0
+) -> tuple[Grid, Grid]:
+    r"""Return the mean fraction learned and the variance of each mode's coefficient over training sets and features.
+
+    $\mathbb{E}[\hat v_i] = L_i v_i$ and, per mode,
+
+    $$ \mathrm{Var}[\hat v_i] = \frac{\text{test}}{n}\Big(L_i^2 + \frac{g}{F + g} L_i (1 - L_i)\Big)
+       + L_i (1 - L_i) \frac{B_1 - B_2}{F + g}, $$
+
+    which for a kernel ($F \to \infty$) is $L_i^2\,\text{test}/n$. The sum over modes is `variance`.
+
+    Args:
+        eigensystem: the task; modes of its tail are left out.
+        n_train: $n$, > 0; it, `n_features` and `ridge` broadcast to the shape `(*grid)`.
+        n_features: $k$, > 0, `inf` for a kernel.
+        ridge: $\delta \ge 0$.
+
+    Returns:
+        learnability $L_i$ and variance, each `(*grid, levels)`; the variance is that of one mode, summed over outputs:
+        multiply by `multiplicities` for a level's.
+
+    Source: the kernel case is arXiv:2110.03922, eq. 11; the random-feature case is derived here and checked by
+    simulation in the tests.
+
+    Example:
+        >>> task = Eigensystem(eigenvalues=[0.1] * 8, target_power=[1 / 8] * 8, noise=0.5)
+        >>> learned, variance = learned_coefficients(task, n_train=4)
+        >>> float(learned[0].round(12)), float(variance[0].round(12))
+        (0.5, 0.09375)
+    """
+    solution = implicit_regularization(eigensystem, n_train, n_features, ridge)
+    learned = learnabilities(eigensystem, solution.log_feature_ridge)
+    partly = learned * (1.0 - learned)
+    s = solution.sums
+    g, left = s.partly_learned_modes, solution.n_features * solution.unused_features
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rotation = np.where(np.isinf(left) | (g == 0.0), 0.0, g / (left + g))[..., None]
+        spread = np.where(np.isinf(left) | (g == 0.0), 0.0, (s.linear_bias - s.squared_bias) / (left + g))[..., None]
+        per_sample = np.where(np.isinf(solution.n_train), 0.0, test_mse(solution) / solution.n_train)[..., None]
+        variance = per_sample * (learned**2 + rotation * partly) + spread * partly
+    return learned, variance
+
+
+def optimal_ridge(
+    curves: SpectralCurves, n_train: ArrayLike, n_features: ArrayLike = np.inf
+) -> tuple[Grid, Grid]:
+    r"""Return the ridge of least test error and that error, for each $(n, k)$.
+
+    Along the effective ridge $\gamma$ the explicit one is $\delta = n \gamma (1 - z/n)(1 - z/k)$, so no equation is
+    solved in the search: a scan over $\ln\gamma$, then a bracketed minimisation around its best point. Of two minima
+    near a double-descent peak the lower is taken; where no ridge is better than zero beyond rounding, it is 0.
+
+    Args:
+        curves: the task.
+        n_train: $n$, > 0, finite; broadcasts with `n_features`.
+        n_features: $k$, > 0, `inf` for a kernel.
+
+    Returns:
+        ridge and test error, each of the broadcast shape.
+
+    Example:
+        One mode, noise as strong as the target: the ridge that a Bayesian would take, λ σ²/v².
+
+        >>> ridge, error = optimal_ridge(Eigensystem([1.0] * 50, [0.02] * 50, noise=1.0), n_train=100)
+        >>> round(float(ridge), 4)
+        50.0
+    """
+    shape = np.broadcast_shapes(np.shape(n_train), np.shape(n_features))
+    n = np.broadcast_to(grid("n_train", n_train, above=0.0).reshape(np.shape(n_train)), shape).ravel()
+    k = np.broadcast_to(grid("n_features", n_features, above=0.0).reshape(np.shape(n_features)), shape).ravel()
+    ridgeless = implicit_regularization(curves, n, k, 0.0)
+    error_at_zero = test_mse(ridgeless)
+
+    # From zero ridge (or far below the least eigenvalue that matters) to where hardly anything is learned.
+    lowest = curves.log_trace - np.log(np.minimum(n, k)) - 60.0
+    low = np.where(np.isneginf(ridgeless.log_feature_ridge), lowest, ridgeless.log_feature_ridge)
+    high = np.maximum(curves.log_trace + 12.0, low + 1.0)
+    scan = low + (high - low) * np.linspace(0.0, 1.0, 241)[1:, None]
+
+    def log_error(x: Grid, n: Grid, k: Grid) -> Grid:
+        return np.log(np.maximum(test_mse(_at(curves, x, n, k)), 1e-300))
+
+    values = log_error(scan, n, k)
+    best = np.argmin(values, axis=0)
+    columns = np.arange(len(n))
+    middle = scan[np.clip(best, 1, len(scan) - 2), columns]
+    step = (high - low) / 240
+    found = elementwise.find_minimum(
+        log_error, (middle - step, middle, middle + step), args=(n, k), tolerances={"xrtol": 0.0, "xatol": 1e-9}
+    )
+    inside = (best > 0) & (best < len(scan) - 1) & found.success
+    x = np.where(inside, found.x, scan[best, columns])
+    solution = _at(curves, x, n, k)
+    with np.errstate(over="ignore"):
+        ridge = n * np.exp(x) * solution.unused_samples * solution.unused_features
+    error = test_mse(solution)
+    at_zero = error_at_zero <= error * (1.0 + 1e-12)
+    return np.where(at_zero, 0.0, ridge).reshape(shape), np.where(at_zero, error_at_zero, error).reshape(shape)
+
+
+def _at(curves: SpectralCurves, x: Grid, n: Grid, k: Grid) -> ImplicitRegularization:
+    r"""Return the solution whose effective ridge is $\gamma = e^x$, whatever ridge that takes."""
+    sums = curves.sums(x)
+    n, k = np.broadcast_to(n, x.shape), np.broadcast_to(k, x.shape)
+    unused = np.maximum(1.0 - sums.learned_modes / n, 0.0), np.maximum(1.0 - sums.learned_modes / k, 0.0)
+    return ImplicitRegularization(n, k, np.full(x.shape, np.nan), x, sums, *unused)

@@ -1,0 +1,33 @@
+"""Eigensystems of learning tasks, and the implicit regularisation that finite samples and features amount to."""
+
+from solvable.spectra.domains import circle, gaussian_data, hypercube, hypersphere, power_law
+from solvable.spectra.eigensystem import Eigensystem, learnabilities
+from solvable.spectra.from_data import plug_in_eigensystem
+from solvable.spectra.implicit import (
+    ImplicitRegularization,
+    effective_ridge,
+    implicit_regularization,
+    log_effective_ridge,
+    overfitting_coefficient,
+)
+from solvable.spectra.power_law_tail import PowerLawTail
+from solvable.spectra.sums import SpectralCurves, SpectralSums
+
+__all__ = [
+    "Eigensystem",
+    "ImplicitRegularization",
+    "PowerLawTail",
+    "SpectralCurves",
+    "SpectralSums",
+    "circle",
+    "effective_ridge",
+    "gaussian_data",
+    "hypercube",
+    "hypersphere",
+    "implicit_regularization",
+    "learnabilities",
+    "log_effective_ridge",
+    "overfitting_coefficient",
+    "plug_in_eigensystem",
+    "power_law",
+]

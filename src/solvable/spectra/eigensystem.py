@@ -1,0 +1,203 @@
+"""`Eigensystem`: what a kernel and a target look like under the data distribution, mode by mode."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from solvable.errors import InputError, grid
+from solvable.spectra.compressed import compress
+from solvable.spectra.power_law_tail import PowerLawTail
+from solvable.spectra.sums import Grid, SpectralSums
+
+# Above this many modes the sums are taken over compressed nodes; below, compression would gain nothing.
+_COMPRESS_ABOVE = 400
+# How many doubles a temporary (grid points x nodes) may hold: 32 MB.
+_CHUNK = 2**22
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Eigensystem:
+    r"""Eigenvalues, target power and noise of a learning task: $K(x, x') = \sum_i \lambda_i \phi_i(x) \phi_i(x')$.
+
+    The target is $f = \sum_i v_i \phi_i$ and labels are $y = f + $ noise. Eigenvalues are kept as logarithms, so spectra
+    far below 1e-300 are ordinary; a power law that never ends is a `tail` (see `power_law`). A zero eigenvalue is a
+    mode that the kernel cannot learn.
+
+    Args:
+        eigenvalues: $\lambda \ge 0$, `(modes,)`, in any order; give these or `log_eigenvalues`.
+        target_power: $v^2 \ge 0$, `(modes,)`: squared target coefficients, summed over a level's modes and over the
+            outputs; zero everywhere when not given.
+        noise: $\sigma^2 \ge 0$, label noise per sample, summed over outputs.
+        multiplicities: how many modes share each eigenvalue, > 0, `(modes,)`; one each when not given.
+        log_eigenvalues: $\ln\lambda$, `(modes,)`; `-inf` for zero.
+        tail: the infinite end of a power law, after the given modes.
+        source: where it came from, in words.
+
+    Attributes:
+        log_eigenvalues: descending, with `multiplicities` and `target_power` in the same order.
+
+    Raises:
+        InputError: for shapes that differ, negative or non-finite entries.
+
+    Example:
+        >>> task = Eigensystem(eigenvalues=[1.0, 0.5, 0.25], target_power=[1.0, 0.0, 1.0], noise=0.1)
+        >>> task.rank, round(task.trace, 2)
+        (3.0, 1.75)
+    """
+
+    log_eigenvalues: NDArray[np.float64]
+    multiplicities: NDArray[np.float64]
+    target_power: NDArray[np.float64]
+    noise: float
+    tail: PowerLawTail | None
+    source: str
+
+    def __init__(
+        self,
+        eigenvalues: ArrayLike | None = None,
+        target_power: ArrayLike | None = None,
+        noise: float = 0.0,
+        multiplicities: ArrayLike | None = None,
+        *,
+        log_eigenvalues: ArrayLike | None = None,
+        tail: PowerLawTail | None = None,
+        source: str = "given",
+    ) -> None:
+        if (eigenvalues is None) == (log_eigenvalues is None):
+            raise InputError("an Eigensystem takes either eigenvalues or log_eigenvalues; give exactly one of them")
+        if log_eigenvalues is None:
+            with np.errstate(divide="ignore"):
+                logs = np.log(grid("eigenvalues", eigenvalues, at_least=0.0))  # pyright: ignore[reportArgumentType]
+        else:
+            logs = grid("log_eigenvalues", log_eigenvalues)
+        if np.isposinf(logs).any():
+            raise InputError("an eigenvalue is infinite; expected finite numbers, a kernel with a finite trace")
+
+        def per_mode(name: str, values: ArrayLike | None, default: float, **bounds: float) -> NDArray[np.float64]:
+            if values is None:
+                return np.full(len(logs), default)
+            array = grid(name, values, **bounds)
+            if array.shape != logs.shape or np.isinf(array).any():
+                got = f"{len(array)} values" if array.shape != logs.shape else "an infinite one"
+                raise InputError(f"{name} must be one finite number for each of {len(logs)} eigenvalues; got {got}")
+            return array
+
+        power = per_mode("target_power", target_power, 0.0, at_least=0.0)
+        counts = per_mode("multiplicities", multiplicities, 1.0, above=0.0)
+        noise_level = grid("noise", noise, at_least=0.0)
+        if noise_level.size != 1 or np.isinf(noise_level[0]):
+            raise InputError(f"noise must be one finite number, summed over outputs; got {noise!r}")
+        order = np.argsort(-logs, kind="stable")
+        for name, value in (
+            ("log_eigenvalues", logs[order]),
+            ("multiplicities", counts[order]),
+            ("target_power", power[order]),
+        ):
+            value.flags.writeable = False
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "noise", float(noise_level[0]))
+        object.__setattr__(self, "tail", tail)
+        object.__setattr__(self, "source", source)
+
+    def __repr__(self) -> str:
+        """Say what it is without printing a million modes."""
+        tail = "" if self.tail is None else f" and a power-law tail (α={self.tail.alpha:g}, β={self.tail.beta:g})"
+        return f"<Eigensystem of {len(self.log_eigenvalues)} levels{tail}, noise {self.noise:g}, {self.source}>"
+
+    @property
+    def eigenvalues(self) -> NDArray[np.float64]:
+        r"""$\lambda$, descending; those below 1e-308 read as zero (use `log_eigenvalues`)."""
+        return np.exp(self.log_eigenvalues)
+
+    @cached_property
+    def rank(self) -> float:
+        """How many modes have a non-zero eigenvalue; `inf` with a tail."""
+        return np.inf if self.tail else float(self.multiplicities[self.log_eigenvalues > -np.inf].sum())
+
+    @cached_property
+    def trace(self) -> float:
+        r"""$\sum_i m_i \lambda_i$, the mean of $K(x, x)$."""
+        return float(np.exp(self.log_trace))
+
+    @cached_property
+    def log_trace(self) -> float:
+        r"""$\ln \sum_i m_i \lambda_i$."""
+        top = self.log_eigenvalues[0]
+        if np.isneginf(top):
+            return -np.inf
+        total = self.multiplicities @ np.exp(self.log_eigenvalues - top)
+        return float(top + np.log(total + (self.tail.trace * np.exp(-top) if self.tail else 0.0)))
+
+    @cached_property
+    def total_target_power(self) -> float:
+        r"""$\sum_i v_i^2$, the target's mean square without noise."""
+        return float(self.target_power.sum() + (self.tail.target_power if self.tail else 0.0))
+
+    @cached_property
+    def _nodes(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """Return `ln λ`, rows of multiplicity and target power, and the power that no mode of the kernel can learn."""
+        learnable = self.log_eigenvalues > -np.inf
+        unlearnable_power = float(self.target_power[~learnable].sum())
+        logs = self.log_eigenvalues[learnable]
+        weights = np.stack([self.multiplicities[learnable], self.target_power[learnable]])
+        if len(logs) > _COMPRESS_ABOVE:
+            logs, weights = compress(logs, weights)
+        return logs, weights, unlearnable_power
+
+    def sums(self, log_kappa: ArrayLike) -> SpectralSums:
+        r"""Return $z$, $g$, $B_1$, $B_2$ at each $\ln\kappa$; see `SpectralSums`.
+
+        Args:
+            log_kappa: logarithm of the effective ridge, any shape; `-inf` is ridge zero.
+
+        Returns:
+            four arrays of that shape, each relatively exact to about 1e-13.
+
+        Example:
+            >>> task = Eigensystem(eigenvalues=[1.0, 1.0], target_power=[1.0, 0.0])
+            >>> [float(s) for s in task.sums(0.0)]
+            [1.0, 0.5, 0.5, 0.25]
+        """
+        log_kappa = np.asarray(log_kappa, dtype=np.float64)
+        flat = log_kappa.ravel()
+        logs, (counts, power), unlearnable_power = self._nodes
+        result = np.empty((4, flat.size))
+        rows = max(1, _CHUNK // max(1, len(logs)))
+        for start in range(0, flat.size, rows):
+            here = slice(start, start + rows)
+            y = flat[here, None] - logs
+            learned, unlearned = expit(-y), expit(y)
+            result[0, here] = learned @ counts
+            result[2, here] = unlearned @ power
+            learned *= unlearned
+            result[1, here] = learned @ counts
+            unlearned *= unlearned
+            result[3, here] = unlearned @ power
+        result[2:] += unlearnable_power + self.noise
+        explicit = SpectralSums(*result.reshape(4, *log_kappa.shape))
+        return explicit + self.tail.sums(log_kappa) if self.tail else explicit
+
+
+def learnabilities(eigensystem: Eigensystem, log_kappa: ArrayLike) -> Grid:
+    r"""Return $L_i = \lambda_i / (\lambda_i + \kappa)$ for each level, the fraction of each mode that is learned.
+
+    Args:
+        eigensystem: the task; modes of its tail are left out.
+        log_kappa: $\ln\kappa$ from `log_effective_ridge`, shape `(*grid)`.
+
+    Returns:
+        `(*grid, modes)` in [0, 1]. A zero eigenvalue has learnability 0.
+
+    Source: eigenlearning framework, arXiv:2110.03922, eq. 4.
+
+    Example:
+        >>> learnabilities(Eigensystem(eigenvalues=[3.0, 1.0, 0.0]), 0.0).tolist()
+        [0.75, 0.5, 0.0]
+    """
+    logs = eigensystem.log_eigenvalues
+    x = np.asarray(log_kappa, dtype=np.float64)[..., None]
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isneginf(logs), 0.0, expit(logs - x))

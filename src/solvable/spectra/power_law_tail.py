@@ -1,0 +1,104 @@
+r"""The infinite end of a power-law spectrum, $\lambda_i = A i^{-\alpha}$ and $v_i^2 = B i^{-\beta}$ for all $i > M$.
+
+Its sums are integrals over $i$ from $M + 1/2$ (midpoint rule) plus the first Euler-Maclaurin term; with $M \ge 1000$ the
+next term is below 1e-13 of the whole. In $y = \ln(\kappa/\lambda)$ each integrand is an exponential times logistic
+functions of $y$: beyond $|y| = 40$ it is an exponential to machine precision and integrates in closed form, between
+it is smooth and a composite Gauss-Legendre rule takes it to rounding.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import expit
+
+from solvable.spectra.sums import Grid, SpectralSums
+
+# Where a logistic function equals its exponential to machine precision: e^-40 = 4e-18.
+_SATURATED = 40.0
+
+
+@dataclass(frozen=True)
+class PowerLawTail:
+    r"""Modes $i > M$ with $\lambda_i = A i^{-\alpha}$, target power $v_i^2 = B i^{-\beta}$, one each.
+
+    Attributes:
+        alpha: exponent of the eigenvalues, > 1.
+        beta: exponent of the target power, > 1.
+        n_before: $M$, how many modes stand before the tail, at least 1000 for full precision.
+        log_eigenvalue_scale: $\ln A$.
+        target_scale: $B \ge 0$.
+    """
+
+    alpha: float
+    beta: float
+    n_before: int
+    log_eigenvalue_scale: float = 0.0
+    target_scale: float = 1.0
+
+    @property
+    def _start(self) -> float:
+        return self.n_before + 0.5
+
+    @property
+    def trace(self) -> float:
+        r"""$\sum_{i>M} \lambda_i$, by the same midpoint rule."""
+        start, alpha = self._start, self.alpha
+        density = np.exp(self.log_eigenvalue_scale - alpha * np.log(start))
+        return float(density * (start / (alpha - 1) - alpha / (24 * start)))
+
+    @property
+    def target_power(self) -> float:
+        r"""$\sum_{i>M} v_i^2$."""
+        start, beta = self._start, self.beta
+        return float(self.target_scale * start**-beta * (start / (beta - 1) - beta / (24 * start)))
+
+    def sums(self, log_kappa: Grid) -> SpectralSums:
+        r"""Return the tail's part of the four sums at each $\ln\kappa$; `-inf` gives the limit $\kappa \to 0$."""
+        alpha, start = self.alpha, self._start
+        log_kappa = np.asarray(log_kappa, dtype=np.float64)
+        y0 = log_kappa - self.log_eigenvalue_scale + alpha * np.log(start)  # ln(κ/λ) where the tail begins
+        at_zero = np.isneginf(y0)
+        y0 = np.where(at_zero, 0.0, y0)
+
+        decay = (self.beta - 1.0) / alpha
+        power = self.target_scale * start ** (1.0 - self.beta)
+        z = start / alpha * _integral(y0, 1 / alpha, learned=1, unlearned=0)
+        g = start / alpha * _integral(y0, 1 / alpha, learned=1, unlearned=1)
+        b1 = power / alpha * _integral(y0, -decay, learned=0, unlearned=1)
+        b2 = power / alpha * _integral(y0, -decay, learned=0, unlearned=2)
+
+        learned, unlearned = expit(-y0), expit(y0)
+        z -= alpha / (24 * start) * learned * unlearned
+        g += alpha / (24 * start) * learned * unlearned * (learned - unlearned)
+        b1 += power / (24 * start**2) * unlearned * (-self.beta + alpha * learned)
+        b2 += power / (24 * start**2) * unlearned**2 * (-self.beta + 2 * alpha * learned)
+        infinite, zero = np.where(at_zero, np.inf, z), np.where(at_zero, 0.0, 1.0)
+        return SpectralSums(infinite, np.where(at_zero, np.inf, g), b1 * zero, b2 * zero)
+
+
+def _integral(y0: Grid, rate: float, *, learned: int, unlearned: int) -> Grid:
+    r"""Return $\int_0^\infty e^{r u} \, \sigma(-y)^a \, \sigma(y)^b \, du$, with $y = y_0 + u$ and $\sigma$ the logistic function."""
+    low = np.clip(y0, -_SATURATED, _SATURATED)
+    # Left part, y from y0 to -40: σ(-y)^a σ(y)^b = e^{b y}.
+    length = low - np.minimum(y0, low)
+    rate_left = rate + unlearned
+    grown = length if rate_left == 0 else np.expm1(rate_left * length) / rate_left
+    total = np.where(length > 0, np.exp(unlearned * np.minimum(y0, 0.0)) * grown, 0.0)
+    # Right part, y from max(y0, 40) on: e^{-a y}.
+    high = np.maximum(y0, _SATURATED)
+    total += np.exp(rate * (high - y0) - learned * high) / (learned - rate)
+    # Between: smooth on the scale of one nat.
+    nodes, weights = _panels()
+    y = low[..., None] + (_SATURATED - low)[..., None] * nodes
+    values = np.exp(rate * (y - y0[..., None]))
+    values *= expit(-y) ** learned * expit(y) ** unlearned
+    return total + (_SATURATED - low) * (values @ weights)
+
+
+@lru_cache
+def _panels(n_panels: int = 40, n_nodes: int = 14) -> tuple[Grid, Grid]:
+    """Return the nodes and weights of a composite Gauss-Legendre rule on [0, 1]."""
+    t, w = np.polynomial.legendre.leggauss(n_nodes)
+    edges = np.arange(n_panels)[:, None]
+    return ((edges + (t + 1) / 2) / n_panels).ravel(), np.tile(w / (2 * n_panels), n_panels)

@@ -1,0 +1,115 @@
+"""Random features: unbiased, converging, fixed after the first call, exchangeable."""
+
+import numpy as np
+import pytest
+import torch
+
+from solvable.errors import InputError
+from solvable.kernels import (
+    NNGP,
+    NTK,
+    ArcCosine,
+    Gaussian,
+    Laplace,
+    Linear,
+    Matern,
+    PowerSeries,
+    RationalQuadratic,
+)
+
+UNBIASED = [
+    Gaussian(1.5),
+    Laplace(1.5),
+    Matern(1.5, 1.5),
+    Matern(2.5, 1.5),
+    RationalQuadratic(0.7, 1.5),
+    ArcCosine(0),
+    ArcCosine(1),
+    ArcCosine(2),
+    ArcCosine(3),
+    NNGP(1),
+    NNGP(1, w_std=1.2, b_std=0.5, readout_w_std=0.8, readout_b_std=0.6),
+]
+SEEDED = pytest.mark.parametrize("kernel", UNBIASED, ids=str)
+
+
+@SEEDED
+def test_unbiased(kernel):
+    X = np.random.default_rng(0).standard_normal((5, 4))
+    draws = np.stack([phi @ phi.T for phi in (kernel.features(64, seed)(X) for seed in range(600))])
+    standard_error = draws.std(0, ddof=1) / np.sqrt(len(draws))
+    assert (np.abs(draws.mean(0) - kernel(X)) < 4.5 * standard_error).all()
+
+
+@pytest.mark.parametrize(
+    "kernel", [Gaussian(6.0), Laplace(6.0), Matern(1.5, 6.0), ArcCosine(1), NNGP(1)], ids=str
+)
+def test_error_falls_as_one_over_the_root(kernel):
+    X = np.random.default_rng(1).standard_normal((40, 20))
+    K = kernel(X)
+    sizes = np.array([64, 256, 1024, 4096])
+    error = np.zeros(len(sizes))
+    for seed in range(16):
+        phi = kernel.features(int(sizes[-1]), seed)(X)
+        # Leading columns, rescaled, are features too.
+        for i, k in enumerate(sizes):
+            part = phi[:, :k] * np.sqrt(sizes[-1] / k)
+            error[i] += np.mean((part @ part.T - K) ** 2)
+    slope = np.polyfit(np.log(sizes), 0.5 * np.log(error), 1)[0]
+    assert -0.55 < slope < -0.45
+
+
+@pytest.mark.parametrize("b_std", [0.0, 0.4])
+def test_deep_network_features(b_std):
+    kernel = NNGP(3, b_std=b_std, readout_w_std=1.1, readout_b_std=b_std)
+    X = np.random.default_rng(2).standard_normal((5, 4))
+    draws = np.stack([phi @ phi.T for phi in (kernel.features(100, seed)(X) for seed in range(40))])
+    standard_error = draws.std(0, ddof=1) / np.sqrt(len(draws))
+    assert (np.abs(draws.mean(0) - kernel(X)) < 4.5 * standard_error + 0.01 * kernel(X)).all()
+
+
+@SEEDED
+def test_weights_stay(kernel):
+    rng = np.random.default_rng(3)
+    X, Z = rng.standard_normal((6, 4)), rng.standard_normal((3, 4))
+    phi = kernel.features(10, random_state=7)
+    features = phi(X)
+    assert features.shape == (6, 10)
+    np.testing.assert_array_equal(phi(X), features)
+    np.testing.assert_allclose(phi(np.vstack([Z, X]))[3:], features, rtol=1e-12, atol=1e-14)
+    np.testing.assert_array_equal(kernel.features(10, random_state=7)(X), features)
+    np.testing.assert_array_equal(kernel.features(10, np.random.default_rng(7))(X), features)
+    assert not np.array_equal(kernel.features(10, random_state=8)(X), features)
+    assert not np.array_equal(kernel.features(10)(X), kernel.features(10)(X))
+    with pytest.raises(
+        InputError, match="X has 5 coordinates and the weights of these features were drawn for 4"
+    ):
+        phi(np.zeros((2, 5)))
+
+
+@pytest.mark.parametrize("kernel", [*UNBIASED, NNGP(2)], ids=str)
+def test_torch_sees_the_same_map(kernel):
+    X = np.random.default_rng(4).standard_normal((6, 4))
+    phi = kernel.features(10, random_state=0)
+    expected = phi(X)
+    same = phi(torch.as_tensor(X))
+    assert isinstance(same, torch.Tensor)
+    np.testing.assert_allclose(same.numpy(), expected, rtol=1e-12, atol=1e-13)
+    assert phi(torch.as_tensor(X, dtype=torch.float32)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("kernel", [Linear(), PowerSeries([1, 1]), NTK(1)], ids=str)
+def test_no_features(kernel):
+    with pytest.raises(
+        InputError, match=f"{type(kernel).__name__} has no random features; expected one of Gaussian"
+    ):
+        kernel.features(10)
+
+
+def test_bad_arguments():
+    with pytest.raises(InputError, match="n_features is 0"):
+        Gaussian(1.0).features(0)
+    with pytest.raises(InputError, match="random_state is 'seed'"):
+        Gaussian(1.0).features(5, "seed")
+    with pytest.raises(InputError, match="random_state is -1"):
+        Gaussian(1.0).features(5, -1)

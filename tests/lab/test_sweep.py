@@ -1,0 +1,179 @@
+"""Trials are run once, kept on disk, and found again, also after a SIGKILL."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import joblib
+import pytest
+import threadpoolctl
+import xarray as xr
+from toy_study import Parameters, study
+
+from solvable.lab import files, keys, run, sweep
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """Return a function that lists the trials that have run so far."""
+    path = tmp_path / "log"
+    monkeypatch.setenv("TOY_LOG", str(path))
+    return lambda: sorted(int(line) for line in path.read_text().split()) if path.exists() else []
+
+
+def _sweep(parameters, folder, **options) -> xr.Dataset:
+    return sweep(study, parameters, study.prepare(parameters), folder, **options)
+
+
+def test_trials_are_stacked_and_do_not_depend_on_the_order_they_finish_in(tmp_path):
+    one, many = (_sweep(Parameters(), tmp_path / str(n), n_jobs=n) for n in (1, 3))
+    assert one.mse.dims == ("trial", "n_train", "sd")
+    assert one.trial.values.tolist() == list(range(6))
+    xr.testing.assert_identical(one, many)
+
+
+def test_more_trials_extend_a_sweep(tmp_path, log):
+    said = []
+    few = _sweep(Parameters(trials=2), tmp_path / "t", say=said.append)
+    more = _sweep(Parameters(trials=5), tmp_path / "t", say=said.append)
+    assert log() == [0, 1, 2, 3, 4]
+    assert said == ["Found 2 of 5 trials from an earlier run; measuring the other 3."]
+    xr.testing.assert_identical(few, more.isel(trial=slice(2)))
+
+
+def test_damaged_trials_are_run_again(tmp_path, log):
+    whole = _sweep(Parameters(trials=4), tmp_path / "t")
+    paths = sorted((tmp_path / "t").glob("trial-*.nc"))
+    paths[1].write_bytes(paths[1].read_bytes()[:1000])
+    paths[2].write_text("nonsense")
+    paths[3].write_bytes(b"")
+    xr.testing.assert_identical(whole, _sweep(Parameters(trials=4), tmp_path / "t"))
+    assert log() == [0, 1, 1, 2, 2, 3, 3]
+
+
+def test_blas_threads_share_the_cores_with_the_trials(tmp_path):
+    seen = []
+
+    def trial(parameters, setting, index):
+        seen.append(
+            {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
+        )
+        return study.trial(parameters, setting, index)
+
+    from dataclasses import replace
+
+    sweep(replace(study, trial=trial), Parameters(trials=3), None, tmp_path, n_jobs=os.cpu_count())
+    assert all(threads == {1} for threads in seen)
+
+
+def test_another_engine_through_the_same_call(tmp_path):
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        elsewhere = _sweep(Parameters(trials=3), tmp_path / "loky")
+    xr.testing.assert_identical(elsewhere, _sweep(Parameters(trials=3), tmp_path / "threads"))
+
+
+def test_an_error_in_a_trial_keeps_the_finished_ones(tmp_path, log):
+    from dataclasses import replace
+
+    def trial(parameters, setting, index):
+        if index == 3:
+            raise RuntimeError("no power")
+        return study.trial(parameters, setting, index)
+
+    with pytest.raises(RuntimeError, match="no power"):
+        sweep(replace(study, trial=trial), Parameters(), None, tmp_path / "t", n_jobs=1)
+    assert len(list((tmp_path / "t").iterdir())) == 3
+
+
+def _start(tmp_path: Path, seconds: float, *options: str) -> subprocess.Popen:
+    environment = os.environ | {"TOY_LOG": str(tmp_path / "log"), "TOY_SECONDS": str(seconds)}
+    command = [
+        sys.executable,
+        str(HERE / "toy_study.py"),
+        "run",
+        "toy",
+        "--runs-dir",
+        str(tmp_path / "runs"),
+        *options,
+    ]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _wait_for_trials(tmp_path: Path, n: int) -> list[Path]:
+    for _ in range(600):
+        kept = sorted((tmp_path / "runs").glob(".cache/toy/*/trial-*.nc"))
+        if len(kept) >= n:
+            return kept
+        time.sleep(0.02)
+    raise AssertionError("no trials after 12 s")
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
+    process = _start(tmp_path, 0.3, "--n-jobs", "1", "--trials", "6")
+    _wait_for_trials(tmp_path, 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    kept = sorted((tmp_path / "runs").glob(".cache/toy/*/trial-*.nc"))
+    assert 2 <= len(kept) < 6
+    assert list((tmp_path / "runs").glob("toy/*")) == []
+    # What a process that was killed while writing leaves behind; no living process has this number.
+    dead = f"{files._PREFIX}-{files.socket.gethostname()}-{process.pid}-0"
+    (kept[0].parent / f"{dead}.nc").write_text("half a trial")
+    (tmp_path / "runs" / "toy" / dead).mkdir(parents=True)
+
+    again = _start(tmp_path, 0, "--n-jobs", "1", "--trials", "6")
+    out, err = again.communicate()
+    assert again.returncode == 0, err
+    assert f"Found {len(kept)} of 6 trials from an earlier run; measuring the other {6 - len(kept)}." in err
+    assert "report.html" in out
+    # A trial can have been logged and killed before it was on disk, but nothing that was on disk ran again.
+    runs = [int(line) for line in (tmp_path / "log").read_text().split()]
+    assert set(runs) == set(range(6))
+    assert all(runs.count(int(path.stem.removeprefix("trial-"))) == 1 for path in kept)
+    assert not [path for path in (tmp_path / "runs").rglob("*") if path.name.startswith(files._PREFIX)]
+    assert len(list((tmp_path / "runs").glob("toy/*/record.json"))) == 1
+
+
+def test_ctrl_c_says_that_trials_are_kept(tmp_path):
+    process = _start(tmp_path, 0.2, "--n-jobs", "1", "--trials", "50")
+    _wait_for_trials(tmp_path, 1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.strip() == "interrupted: finished trials are kept; the same command goes on from them"
+
+
+def test_leftovers_of_living_processes_stay(tmp_path):
+    alive = tmp_path / f"{files._PREFIX}-{files.socket.gethostname()}-{os.getpid()}-0.nc"
+    elsewhere = tmp_path / f"{files._PREFIX}-another.host-1-0.nc"
+    alive.touch()
+    elsewhere.touch()
+    files.remove_leftovers(tmp_path)
+    assert alive.exists()
+    assert elsewhere.exists()
+
+
+def test_keys_follow_parameters_data_and_code(monkeypatch):
+    setting = study.prepare(Parameters())
+    base = keys.trial_key(study, Parameters(), setting)
+    assert keys.trial_key(study, Parameters(trials=50), setting) == base
+    assert keys.trial_key(study, Parameters(sd=(3.0,)), setting) != base
+    assert keys.trial_key(study, Parameters(), None) != base
+    assert keys.record_key(study, Parameters(trials=50), setting) != keys.record_key(
+        study, Parameters(), setting
+    )
+    monkeypatch.setattr(keys, "_digest", lambda package: "other code")
+    assert keys.trial_key(study, Parameters(), setting) != base
+
+
+def test_nothing_is_measured_twice_for_the_same_record(tmp_path, log):
+    first = run(study, Parameters(trials=2), runs_dir=tmp_path / "runs", quiet=True)
+    assert run(study, Parameters(trials=2), runs_dir=tmp_path / "runs", quiet=True).path == first.path
+    assert log() == [0, 1]

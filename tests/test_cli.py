@@ -1,0 +1,221 @@
+"""The command line, with the toy study of tests/lab: what it prints, and the sentence for bad input."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "lab"))
+
+from toy_study import Parameters
+
+from solvable.cli import main
+from solvable.errors import InputError
+from solvable.lab.parameters import command_line, parameter_fields
+
+TOY = {"toy": "toy_study:study"}
+
+
+@pytest.fixture
+def solvable(tmp_path, monkeypatch, capsys):
+    """Return a function that runs a command and returns exit code, stdout and stderr."""
+    monkeypatch.setenv("SOLVABLE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("DISPLAY", raising=False)
+
+    def command(*tokens: str):
+        code = 0
+        try:
+            main(tokens, studies=TOY)
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def test_run_show_list_delete(solvable, tmp_path):
+    code, out, err = solvable("run", "toy", "--n-train", "8,1e2", "--sd", "1", "--trials", "2", "--centred")
+    assert (code, err) == (0, "")
+    assert re.search(r"8 +0.125 +0.1\d+ ± 0.0\d+", out)
+    assert "Twice the sample halves the error" in out
+    report = Path(next(line for line in out.splitlines() if line.endswith("report.html")))
+    assert report.is_file()
+    name = report.parent.name
+    assert solvable("show", "latest")[1] == out
+    assert name in solvable("runs")[1]
+    assert "2 trials" in solvable("runs")[1]
+    assert solvable("runs", "open", name)[1].strip() == str(report.resolve())
+    assert solvable("runs", "delete", name)[1].strip() == f"deleted {name}"
+    assert not report.exists()
+    assert "freed" in solvable("runs", "clear-cache")[1]
+    assert "nothing in" in solvable("runs")[1]
+    assert list((tmp_path / "runs").rglob("*.nc")) == []
+
+
+def test_running_again_says_so(solvable):
+    first = solvable("run", "toy", "--trials", "1")
+    second = solvable("run", "toy", "--trials", "1")
+    assert second[1] == first[1]
+    assert "was finished on" in second[2]
+
+
+def test_json_and_quiet(solvable, tmp_path):
+    code, out, err = solvable("run", "toy", "--trials", "2", "--json")
+    assert (code, err) == (0, "")
+    facts = json.loads(out)
+    assert facts["parameters"]["trials"] == 2
+    assert facts["summary"]["mse"]["counted"] == len(facts["comparison"]) == 6
+    assert Path(facts["report"]).is_file()
+    assert json.loads(solvable("show", "latest", "--json")[1]) == facts
+    assert [study["name"] for study in json.loads(solvable("list", "--json")[1])] == ["toy"]
+    listed = json.loads(solvable("runs", "--json")[1])
+    assert listed["records"][0]["name"] == facts["name"]
+    assert listed["cache"][0]["trials"] == 2
+    assert json.loads(solvable("runs", "open", "latest", "--json")[1])["report"].endswith("report.html")
+    assert solvable("run", "toy", "--trials", "2", "--quiet")[1:] == (f"{facts['path']}\n", "")
+    assert solvable("list", "--quiet")[1] == "toy\n"
+    assert solvable("runs", "--quiet")[1] == f"{facts['name']}\n"
+    assert json.loads(solvable("runs", "delete", "latest", "--json")[1]) == {"deleted": [facts["name"]]}
+    assert json.loads(solvable("runs", "clear-cache", "--json")[1])["freed_bytes"] > 0
+    assert solvable("runs", "--quiet")[1] == ""
+
+
+def test_runs_dir(solvable, tmp_path):
+    solvable("run", "toy", "--trials", "1", "--runs-dir", str(tmp_path / "other"))
+    assert len(list((tmp_path / "other").glob("toy/*/record.json"))) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "sentence"),
+    [
+        ("run toy --n-train 32 64", "unexpected '64'; a list is one word with commas and no spaces"),
+        ("run toy 5", "unexpected '5'"),
+        ("run toy --n-train 3.5", "'3.5' in the list; expected comma-separated whole numbers"),
+        ("run toy --n-train 8,,9", "'' in the list"),
+        ("run toy --n-train inf", "'inf' in the list"),
+        ("run toy --sd 1,x", "'x' in the list; expected comma-separated numbers"),
+        ("run toy --n-train -3", "n_train must be at least 1; got -3"),
+        ("run toy --n-train --json", "'--json' in the list"),
+        ("run toy --n-train 8 --n-train 9", "specified multiple times"),
+        ("run toy --no-centred", "Unknown option"),
+        ("run toy --centred yes", "unexpected 'yes'"),
+        ("run toy --law poisson", 'Choose from: "normal", "uniform"'),
+        ("run toy --trials", "requires an argument"),
+        ("run toy --trials 0", "trials must be at least 1; got 0"),
+        ("run toy --n-jobs 0", "n_jobs must be at least 1; got 0"),
+        ("run toy --frials 3", "Did you mean --trials?"),
+        ("run toy --output.json", "Unknown option"),
+        ("run nope", 'Unknown command "nope". Available commands: toy.'),
+        ("nope", "Unknown command"),
+        ("show", "requires an argument"),
+        ("show latest", "there are no records in"),
+        ("runs open latest", "there are no records in"),
+        ("runs delete", "no record was named"),
+        ("run toy --runs-dir /dev/null/x", "cannot keep runs in '/dev/null/x'"),
+    ],
+)
+def test_bad_input_is_one_sentence(solvable, tokens, sentence):
+    code, out, err = solvable(*tokens.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert sentence in err
+    assert "Traceback" not in err
+
+
+def test_deleting_with_a_typing_error_deletes_nothing(solvable):
+    path = Path(json.loads(solvable("run", "toy", "--trials", "1", "--json")[1])["path"])
+    assert solvable("runs", "delete", "latest", "typo")[0] == 2
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        ("--help", ["list", "run", "show", "runs", "solvable run"]),
+        ("run --help", ["toy", "Finished trials are kept"]),
+        (
+            "run toy --help",
+            ["Sample sizes, comma-separated.", "[default: 8,32,128]", "solvable run toy --n-train"],
+        ),
+        ("show --help", ["latest", "solvable show latest"]),
+        ("runs --help", ["clear-cache", "delete", "open", "solvable runs"]),
+        ("runs delete --help", ["solvable runs delete"]),
+        ("list --help", ["solvable list"]),
+    ],
+)
+def test_help_teaches_with_an_example(solvable, tokens, words):
+    code, out, _ = solvable(*tokens.split())
+    assert code == 0
+    for word in [*words, "Example: "]:
+        assert word in out
+    if tokens != "--help" and tokens != "run --help":
+        assert all(option in out for option in ("--json", "--quiet", "--runs-dir"))
+    assert "--no-" not in out
+
+
+def test_every_field_is_an_option_with_help(solvable):
+    out = solvable("run", "toy", "--help")[1]
+    for field in parameter_fields(Parameters):
+        assert field.option in out
+        assert field.help
+    assert len(parameter_fields(Parameters)) == len(fields(Parameters))
+
+
+def test_command_line_leads_back_to_the_parameters(monkeypatch):
+    import shlex
+
+    import toy_study
+
+    given = Parameters(n_train=(4,), sd=(0.5, float("inf")), centred=True, label="two words", trials=3)
+    words = shlex.split(command_line("toy", given))
+    assert words[:3] == ["solvable", "run", "toy"]
+    seen = []
+
+    def stop(study, parameters, **options):
+        seen.append(parameters)
+        raise InputError("seen")
+
+    # `solvable.lab.run` is the function; its module is found by name only.
+    monkeypatch.setattr(sys.modules["solvable.lab.run"], "run", stop)
+    with pytest.raises(SystemExit):
+        main(words[1:], studies=TOY)
+    assert seen == [given]
+    assert command_line("toy", toy_study.Parameters()) == "solvable run toy"
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch, tmp_path):
+    from dataclasses import replace
+
+    import toy_study
+
+    def predict(parameters, setting):
+        raise ValueError("a mistake in the code")
+
+    monkeypatch.setattr(toy_study, "study", replace(toy_study.study, predict=predict))
+    with pytest.raises(ValueError, match="a mistake in the code"):
+        main(["run", "toy", "--quiet", "--runs-dir", str(tmp_path)], studies=TOY)
+
+
+def test_the_module_starts_quickly_and_without_heavy_imports():
+    code = (
+        "import sys; from solvable.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('matplotlib', 'torch', 'xarray', 'pandas', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    started = time.perf_counter()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("[]")
+    assert time.perf_counter() - started < 5  # far above what it takes, for a machine that is busy
+    command = [sys.executable, "-m", "solvable", "--version"]
+    command = [sys.executable, "-m", "solvable", "--version"]
+    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", version.strip())
