@@ -17,6 +17,7 @@ from toy_study import Parameters
 from solvable.cli import main
 from solvable.errors import InputError
 from solvable.lab.parameters import command_line, parameter_fields
+from solvable.studies import load_study
 
 TOY = {"toy": "toy_study:study"}
 
@@ -121,13 +122,14 @@ def test_runs_dir(solvable, tmp_path):
         ("run toy --runs-dir /dev/null/x", "cannot keep runs in '/dev/null/x'"),
     ],
 )
-def test_bad_input_is_one_sentence(solvable, tokens, sentence):
+def test_bad_input_is_one_sentence_and_leaves_nothing(solvable, tmp_path, tokens, sentence):
     code, out, err = solvable(*tokens.split())
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert sentence in err
     assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_deleting_with_a_typing_error_deletes_nothing(solvable):
@@ -191,6 +193,12 @@ def test_command_line_leads_back_to_the_parameters(monkeypatch):
     assert command_line("toy", toy_study.Parameters()) == "solvable run toy"
 
 
+def test_studies_are_found_by_name():
+    assert load_study("toy", TOY).name == "toy"
+    with pytest.raises(InputError, match="unknown study 'top'; expected one of toy; did you mean 'toy'"):
+        load_study("top", TOY)
+
+
 def test_an_error_of_ours_keeps_its_traceback(monkeypatch, tmp_path):
     from dataclasses import replace
 
@@ -209,7 +217,8 @@ def test_the_module_starts_quickly_and_without_heavy_imports():
         "import sys; from solvable.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "print([m for m in ('matplotlib', 'torch', 'xarray', 'pandas', 'sklearn', 'scipy') if m in sys.modules])"
+        "heavy = 'matplotlib', 'torch', 'xarray', 'pandas', 'sklearn', 'scipy'\n"
+        "print([module for module in heavy if module in sys.modules])"
     )
     started = time.perf_counter()
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

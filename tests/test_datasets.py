@@ -280,7 +280,7 @@ def test_floats_are_used_as_given():
         (["a", None], "1 missing"),
         ([1.0], "1 samples"),
         ([], "0 samples"),
-        (1.0, r"shape \(n,\) or \(n, c\); got \(\)"),
+        (np.array(1.0), r"shape \(n,\) or \(n, c\); got \(\)"),
         (np.zeros((2, 2, 2)), "shape"),
         ([[1, 0], [0, 1]], "ambiguous"),
         ([1, 2, 3], "as many classes as samples"),

@@ -9,10 +9,9 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
@@ -20,7 +19,7 @@ from solvable import __version__
 from solvable.errors import InputError
 
 if TYPE_CHECKING:
-    from solvable.lab import ParameterField, Record, Study
+    from solvable.lab import Record, Study
 
 
 @Parameter(name="*")
@@ -117,18 +116,19 @@ def _run_app(tokens: Sequence[str], studies: Mapping[str, str]) -> App:
     )
     words = list(tokens)
     if words[:1] == ["run"]:
+        from solvable.options import example
         from solvable.studies import load_study
 
         named = words[1:2] if words[1:2] and words[1] in studies else list(studies)
         for name in named:
             study = load_study(name, studies)
-            app.command(_run_command(study), name=name, help_epilogue=_example(_study_example(study)))
+            app.command(_run_command(study), name=name, help_epilogue=_example(example(study)))
     return app
 
 
 def _run_command(study: "Study") -> Callable[..., None]:
     """Return the command that runs one study, with the fields of its `Parameters` as options."""
-    from solvable.lab.parameters import as_text, parameter_fields
+    from solvable.options import options_of
 
     def command(*, output: Output = _OUTPUT, n_jobs: int | None = None, **values: Any) -> None:
         from solvable.lab.run import run
@@ -142,19 +142,11 @@ def _run_command(study: "Study") -> Callable[..., None]:
         quiet = output.quiet or output.json
         _show_record(run(study, parameters, runs_dir=output.runs_dir, n_jobs=n_jobs, quiet=quiet), output)
 
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    options = [
-        inspect.Parameter(
-            field.name,
-            keyword,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=Annotated[field.type, _option(field, as_text)],
-        )
-        for field in parameter_fields(study.Parameters)
-    ]
     jobs_help = "Trials that run at once; as many as there are cores by default."
     jobs = Annotated[int | None, Parameter(help=jobs_help, group="Output")]
-    options += [
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    options = [
+        *options_of(study.Parameters),
         inspect.Parameter("n_jobs", keyword, default=None, annotation=jobs),
         inspect.Parameter("output", keyword, default=_OUTPUT, annotation=Output),
     ]
@@ -164,68 +156,9 @@ def _run_command(study: "Study") -> Callable[..., None]:
     return command
 
 
-def _option(field: "ParameterField", as_text: Callable[[Any], str]) -> Parameter:
-    group = "Parameters"
-    items = _item_type(field.type)
-    if items is None:
-        return Parameter(help=field.help, group=group, show_default=None if field.type is not bool else False)
-    # One token, so that in `--n-train 32 64` the 64 is an error and never the value of something else.
-    return Parameter(
-        help=field.help,
-        group=group,
-        converter=_comma_separated(items),
-        n_tokens=1,
-        allow_leading_hyphen=True,
-        show_default=as_text,
-        metavar=f"{items.__name__.upper()},...",
-    )
-
-
-def _item_type(hint: Any) -> type | None:
-    """Return T for `tuple[T, ...]` and `tuple[T, ...] | None`, and None for what is not a list.
-
-    >>> _item_type(tuple[int, ...] | None), _item_type(str)
-    (<class 'int'>, None)
-    """
-    if get_origin(hint) is tuple:
-        return get_args(hint)[0]
-    rest = [part for part in get_args(hint) if part is not NoneType]
-    return _item_type(rest[0]) if len(rest) == 1 and NoneType in get_args(hint) else None
-
-
-def _comma_separated(items: type) -> Callable[[Any, Sequence[Any]], tuple[Any, ...]]:
-    def convert(_: Any, tokens: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(_item(items, word.strip()) for word in tokens[0].value.split(","))
-
-    return convert
-
-
-def _item(items: type, word: str) -> Any:
-    """Return one word of a list as a number or a string; `1e3` is a whole number too."""
-    try:
-        if items is int:
-            number = float(word)
-            if not number.is_integer():
-                raise ValueError
-            return int(number)
-        return items(word)
-    except (ValueError, OverflowError):
-        expected = "whole numbers, as in 32,64" if items is int else "numbers, as in 0.01,1"
-        raise ValueError(f"{word!r} in the list; expected comma-separated {expected}") from None
-
-
-def _study_example(study: "Study") -> str:
-    """Return a command that shows how options of this study are written, a list first if there is one."""
-    from solvable.lab.parameters import as_text, parameter_fields
-
-    fields = parameter_fields(study.Parameters)
-    given = [f for f in fields if f.default not in (MISSING, None) and not isinstance(f.default, bool)]
-    given.sort(key=lambda field: _item_type(field.type) is None)
-    shown = " ".join(f"{field.option} {as_text(field.default)}" for field in given[:1])
-    return f"solvable run {study.name} {shown}".rstrip()
-
-
 def _list_studies(studies: Mapping[str, str], output: Output) -> None:
+    from rich.padding import Padding
+
     from solvable.studies import load_study
 
     loaded = [load_study(name, studies) for name in studies]
@@ -234,8 +167,7 @@ def _list_studies(studies: Mapping[str, str], output: Output) -> None:
     def full() -> None:
         for study in loaded:
             _print(f"[bold]{_plain(study.name)}[/bold]  {_plain(study.title)}")
-            _print(f"    {_plain(study.question)}")
-            _print(f"    [dim]{_plain(study.paper)}[/dim]")
+            _print(Padding(f"{_plain(study.question)}\n[dim]{_plain(study.paper)}[/dim]", (0, 0, 1, 4)))
 
     output.show(facts, [study.name for study in loaded], full)
 

@@ -9,22 +9,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, choice, finite
+from solvable.readers import FILE_TYPES, Raw, at_least_two, read_file
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-FILE_TYPES = (".npz", ".csv", ".parquet")
 NAMES = ("digits", "wine", "breast-cancer", "diabetes", "mnist", "cifar10")
 
-_NPZ_KEYS = (("X", "y"), ("x_train", "y_train"), ("data", "target"))
-_TARGET_NAMES = ("target", "label", "y")
 _MIN_ROWS_A_CLASS = 5
 
 
@@ -84,11 +79,7 @@ def load(name_or_path: str | Path = "digits", target: str | None = None) -> Data
     name = str(name_or_path)
     suffix = Path(name).suffix.lower()
     if suffix in FILE_TYPES:
-        path = Path(name).expanduser()
-        if not path.is_file():
-            raise InputError(f"there is no file {name!r}; expected a path to an existing {suffix} file")
-        read = {".npz": _read_npz, ".csv": _read_csv, ".parquet": _read_parquet}[suffix]
-        return read(path, name, target)
+        return _finish(name, read_file(Path(name).expanduser(), name, target))
     if name not in NAMES and (suffix or os.sep in name):
         got = f"a file ending in {suffix!r}" if suffix else "a path without an ending"
         raise InputError(
@@ -190,32 +181,20 @@ def _plain(y: ArrayLike) -> NDArray:
     return array
 
 
-def _finish(
-    name: str,
-    raw: NDArray,
-    target: ArrayLike,
-    notes: Sequence[str] = (),
-    *,
-    images: bool = False,
-    columns: Sequence[str] | None = None,
-    from_file: bool = True,
-) -> Dataset:
-    """Check, scale and encode: what every source has in common. `raw` is `(n, ...)`, numbers of any type."""
-    notes = list(notes)
-    n = len(raw)
-    flat = raw.reshape(n, -1)
-    _at_least_two(name, n)
-    if len(np.asarray(target)) != n:
-        raise InputError(
-            f"{name!r} has {n} inputs and {len(np.asarray(target))} targets; expected as many of both"
-        )
-    names = list(columns) if columns is not None else [str(i) for i in range(flat.shape[1])]
-    _check_finite(name, flat, names if columns is not None else None)
+def _finish(name: str, raw: Raw, *, from_file: bool = True) -> Dataset:
+    """Check, scale and encode: what every source has in common."""
+    notes = list(raw.notes)
+    n = len(raw.X)
+    flat = raw.X.reshape(n, -1)
+    at_least_two(name, n)
+    if (n_targets := len(np.atleast_1d(np.asarray(raw.y)))) != n:
+        raise InputError(f"{name!r} has {n} inputs and {n_targets} targets; expected as many of both")
+    _check_finite(name, flat, raw.columns)
     # Rows are compared before scaling, where equal rows are equal bytes; adding 0 makes -0.0 equal to 0.0.
     duplicates = n - len({hash((row + 0).tobytes()) for row in flat})
-    X, scaling = _scale_images(flat) if images else _scale_columns(name, flat, names)
+    X, scaling = _scale_images(flat) if raw.images else _scale_columns(name, flat, raw.columns)
     notes += scaling
-    y, labels, classes, encoding = _encode(target, from_file)
+    y, labels, classes, encoding = _encode(raw.y, from_file)
     notes += encoding
     if duplicates:
         notes.append(
@@ -271,13 +250,15 @@ def _scale_images(flat: NDArray) -> tuple[NDArray[np.float64], list[str]]:
     return X, [f"images flattened to {flat.shape[1]} numbers and scaled by {scale}"]
 
 
-def _scale_columns(name: str, flat: NDArray, names: list[str]) -> tuple[NDArray[np.float64], list[str]]:
+def _scale_columns(
+    name: str, flat: NDArray, columns: Sequence[str] | None
+) -> tuple[NDArray[np.float64], list[str]]:
     notes = []
     constant = (flat == flat[0]).all(axis=0)
     if constant.all():
         raise InputError(f"every input column of {name!r} is constant; expected at least one that varies")
     if constant.any():
-        dropped = [names[i] for i in np.flatnonzero(constant)]
+        dropped = [columns[i] if columns else str(i) for i in np.flatnonzero(constant).tolist()]
         shown = ", ".join(dropped[:5]) + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
         notes.append(f"{len(dropped)} constant column{'s' * (len(dropped) > 1)} dropped: {shown}")
     X = flat[:, ~constant].astype(np.float64)
@@ -287,21 +268,16 @@ def _scale_columns(name: str, flat: NDArray, names: list[str]) -> tuple[NDArray[
     return X, notes
 
 
-def _at_least_two(name: str, n: int) -> None:
-    if n < 2:
-        raise InputError(f"{name!r} has {n} {'row' if n == 1 else 'rows'}; expected at least 2")
-
-
-def _check_finite(name: str, flat: NDArray, names: list[str] | None) -> None:
+def _check_finite(name: str, flat: NDArray, columns: Sequence[str] | None) -> None:
+    if columns is None:
+        finite(f"X in {name!r}", flat, "drop or fill these values first")
+        return
     bad = ~np.isfinite(flat)
     if not bad.any():
         return
-    if names is None:
-        finite(f"X in {name!r}", flat, "drop or fill these values first")
-    row, column = np.argwhere(bad)[0]
-    assert names is not None
+    row, column = (int(i) for i in np.argwhere(bad)[0])
     raise InputError(
-        f"column {names[column]!r} of {name!r} has {int(bad[:, column].sum())} missing or infinite values, "
+        f"column {columns[column]!r} of {name!r} has {int(bad[:, column].sum())} missing or infinite values, "
         f"the first in data row {row + 1}; drop these rows or fill the values first"
     )
 
@@ -317,7 +293,8 @@ def _from_sklearn(name: str) -> Dataset:
     }[name]
     bunch: Any = loader()
     columns = [str(column) for column in bunch.feature_names]
-    return _finish(name, bunch.data, bunch.target, images=name == "digits", columns=columns, from_file=False)
+    raw = Raw(bunch.data, bunch.target, columns=columns, images=name == "digits")
+    return _finish(name, raw, from_file=False)
 
 
 def _from_folder(name: str) -> Dataset:
@@ -333,119 +310,4 @@ def _from_folder(name: str) -> Dataset:
         raise InputError(
             f"data set {name!r} is read from your disk and there is no file {str(path)!r}; {mend}"
         )
-    return _read_npz(path, name, None)
-
-
-def _read_npz(path: Path, name: str, target: str | None) -> Dataset:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = list(archive.files)
-            pairs = [(x, target or y) for x, y in _NPZ_KEYS if x in keys and (target or y) in keys]
-            if not pairs:
-                listed = ", ".join(keys) or "nothing"
-                known = " or ".join(f"{x} and {target or y}" for x, y in _NPZ_KEYS)
-                raise InputError(
-                    f"{name!r} holds the arrays {listed}; expected {known}: save it anew with numpy.savez"
-                )
-            X, y = archive[pairs[0][0]], archive[pairs[0][1]]
-            notes = (
-                [f"arrays {pairs[0][0]} and {pairs[0][1]} used; {', '.join(rest)} left out"]
-                if (rest := [key for key in keys if key not in pairs[0]])
-                else []
-            )
-    except InputError:
-        raise
-    # A damaged archive raises BadZipFile, EOFError, OSError or ValueError, depending on where it broke.
-    except Exception as error:
-        raise InputError(
-            f"{name!r} cannot be read as a .npz archive of plain arrays ({_first_line(error)})"
-        ) from None
-    if X.dtype.kind not in "fiub":
-        raise InputError(
-            f"array {pairs[0][0]} in {name!r} has type {X.dtype}; expected numbers: encode text first"
-        )
-    if X.ndim < 2:
-        raise InputError(
-            f"array {pairs[0][0]} in {name!r} has shape {X.shape}; expected (n, d) or images (n, ...)"
-        )
-    return _finish(name, X, y, notes, images=X.ndim > 2)
-
-
-def _read_csv(path: Path, name: str, target: str | None) -> Dataset:
-    import pandas as pd
-
-    try:
-        with path.open(encoding="utf-8") as file:
-            header = file.readline()
-        separator = next((s for s in (";", "\t") if s in header and "," not in header), ",")
-        first = pd.read_csv(path, sep=separator, header=None, nrows=1)
-        # A first line of numbers is data, unless it counts the columns: pandas writes such headers.
-        no_header = bool(all(kind.kind in "fi" for kind in first.dtypes) and first.notna().all(axis=None))
-        no_header = no_header and first.iloc[0].tolist() != list(range(first.shape[1]))
-        table = pd.read_csv(path, sep=separator, header=None if no_header else 0)
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{name!r} is empty; expected a header and at least 2 rows") from None
-    except (ValueError, OSError) as error:
-        raise InputError(f"{name!r} cannot be read as a CSV table ({_first_line(error)})") from None
-    notes = ["the file has no header, so its columns are named 0, 1, ..."] if no_header else []
-    return _from_table(table, name, target, notes)
-
-
-def _read_parquet(path: Path, name: str, target: str | None) -> Dataset:
-    import pandas as pd
-
-    try:
-        table = pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{name!r} cannot be read as a Parquet table ({_first_line(error)})") from None
-    return _from_table(table, name, target, [])
-
-
-def _from_table(table: "pd.DataFrame", name: str, target: str | None, notes: list[str]) -> Dataset:
-    from pandas.api.types import is_bool_dtype, is_float_dtype, is_integer_dtype, is_numeric_dtype
-
-    table = table.rename(columns=str)
-    # DataFrame.to_csv writes its index as a first column without a name; as an input it would be noise or a
-    # leak.
-    if table.columns.size and table.columns[0] == "Unnamed: 0" and table.iloc[:, 0].is_unique:
-        table = table.iloc[:, 1:]
-        notes.append("the first column has no name and looks like row numbers: left out")
-    if len(table.columns) < 2:
-        raise InputError(
-            f"{name!r} has {len(table.columns)} column(s); expected inputs and a target, separated by commas"
-        )
-    _at_least_two(name, len(table))
-    columns = list(table.columns)
-    if target is None:
-        named = [column for column in columns if column.lower() in _TARGET_NAMES]
-        target = named[0] if len(named) == 1 else columns[-1]
-        notes.append(f"target column: {target!r} ({'by its name' if len(named) == 1 else 'the last one'})")
-    else:
-        choice(f"column of {name!r}", target, columns)
-        notes.append(f"target column: {target!r}")
-    inputs = table.drop(columns=target)
-    for column in inputs.columns:
-        if not is_numeric_dtype(inputs[column]):
-            raise InputError(
-                f"column {column!r} of {name!r} holds {inputs[column].dtype} values, not numbers; encode it "
-                "as numbers first (pandas.get_dummies), or drop it"
-            )
-    y = table[target]
-    absent = y.isna().to_numpy(dtype=bool)
-    if absent.any():
-        raise InputError(
-            f"target column {target!r} of {name!r} has {absent.sum()} missing values, the first in "
-            f"data row {absent.argmax() + 1}; drop these rows first"
-        )
-    for is_kind, kind in ((is_bool_dtype, bool), (is_integer_dtype, np.int64), (is_float_dtype, np.float64)):
-        if is_kind(y):
-            y = y.astype(kind)
-            break
-    else:
-        y = y.astype(str)
-    X = inputs.to_numpy(dtype=np.float64, na_value=np.nan)
-    return _finish(name, X, np.asarray(y.to_numpy()), notes, columns=list(inputs.columns))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return _finish(name, read_file(path, name))

@@ -21,10 +21,14 @@ class MissingExtraError(ImportError, InputError):
 
 def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
     """Return the error that says which `pip install` brings an optional part."""
-    return MissingExtraError(f"{purpose} needs {package}, which is not installed: pip install 'solvable[{extra}]'")
+    return MissingExtraError(
+        f"{purpose} needs {package}, which is not installed: pip install 'solvable[{extra}]'"
+    )
 
 
-def grid(name: str, values: ArrayLike, *, above: float = -np.inf, at_least: float = -np.inf) -> NDArray[np.float64]:
+def grid(
+    name: str, values: ArrayLike, *, above: float = -np.inf, at_least: float = -np.inf
+) -> NDArray[np.float64]:
     """Return `values` as a flat float64 array, each checked to lie in its range; `inf` is a value, NaN is not.
 
     Raises:

@@ -122,6 +122,22 @@ def test_peak_memory(kernel):
     assert peak < (3 if isinstance(kernel, CallableKernel) else 1.4)
 
 
+@pytest.mark.parametrize("kernel", [Laplace(), NTK(2, b_std=0.1)], ids=str)
+def test_two_tight_clusters(kernel):
+    """Nearly all pairs within a cluster are too close for the expansion: the worst case for memory."""
+    n = 1500
+    X = RNG.standard_normal((n, 64)) + np.repeat([[0.0], [1e5]], n // 2, axis=0)
+    tracemalloc.start()
+    try:
+        K = kernel(X)
+        peak = tracemalloc.get_traced_memory()[1] / (8 * n**2)
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.6
+    some = slice(-50, None)
+    np.testing.assert_allclose(kernel.for_data(X)(X[some]), K[some, some], rtol=1e-10)
+
+
 @pytest.mark.parametrize("kernel", [Laplace(1.0), Linear(), NTK(1), *BROUGHT], ids=str)
 @pytest.mark.parametrize(
     ("X", "says"),
@@ -133,6 +149,7 @@ def test_peak_memory(kernel):
         ([["a", "b"]], "X is a list that does not hold"),
         ([[1.0, 2.0], [3.0]], "X is a list that does not hold"),
         (np.ones((2, 2)) * 1j, "X is a ndarray of complex128 that does not hold"),
+        (torch.ones(2, 2) * 1j, "that does not hold"),
         (torch.tensor([[torch.inf]]), "the first at row 0, column 0"),
     ],
 )

@@ -139,6 +139,8 @@ def test_check_gram_returns_a_symmetric_copy():
         ([[1.0, np.inf], [np.inf, 1.0]], "2 values that are NaN or infinite, the first at row 0, column 1"),
         ([[1.0, 0.5], [0.5 + 1e-7, 1.0]], r"not symmetric: K\[1, 0\] is 0.5000001 and K\[0, 1\] is 0.5;"),
         ([["a"]], "does not hold"),
+        (np.eye(2) * 1j, "does not hold"),
+        (torch.eye(2) * 1j, "does not hold"),
     ],
 )
 def test_check_gram_refuses(K, says):

@@ -110,7 +110,7 @@ def test_unresolved_kernel_takes_its_length_from_one_set_and_refuses_two():
 
 def test_no_median_without_distances():
     with pytest.raises(InputError, match="median distance"):
-        Laplace()(np.ones((5, 2)))
+        Laplace()(np.full((5, 2), 0.1))
     with pytest.raises(InputError, match="one point"):
         Laplace().for_data(np.ones((1, 2)))
 

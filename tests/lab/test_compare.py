@@ -1,11 +1,13 @@
 """Comparing is aligning two datasets; what is infinite or missing is shown and not counted."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 from solvable.errors import InputError
-from solvable.lab import Agreement, compare
+from solvable.lab import Agreement, Comparison, compare
+from solvable.lab.text import comparison_rows
 
 
 def _datasets(predicted, measured, n=(1, 2, 3), low=None, high=None):
@@ -25,7 +27,7 @@ def test_mean_error_and_interval():
     np.testing.assert_allclose(table["relative_error"], [-0.5, 0, 0])
     np.testing.assert_allclose(table["standardized"], [-1, 0, np.nan])
     assert table["inside"].tolist() == [True, False, False]
-    assert comparison.summary["mse"] == Agreement(3, 3, 0.0, 0.5, pytest.approx(1 / 3))
+    assert comparison.summary["mse"] == Agreement(3, 3, 0.0, 0.5, 1 / 3)
 
 
 def test_infinite_and_missing_points_are_shown_and_not_counted():
@@ -71,6 +73,23 @@ def test_quantities_over_different_dims_share_a_table():
     table = compare(prediction, measurement, ["a", "b"]).table
     assert table["quantity"].tolist() == ["a", "a", "b"]
     assert table["n"].isna().tolist() == [False, False, True]
+
+
+def test_rows_are_marked_where_an_interval_is_missed_and_only_there(tmp_path):
+    prediction, measurement = _datasets([1, 2, 4], [[1, 2, 4.002]], low=[0, 2.5, 3], high=[3, 3, 5])
+    both = [d.assign(plain=d["mse"]) for d in (prediction, measurement)]
+    comparison = compare(*both, ["mse", "plain"])
+    # A record reads its table back from CSV, where a missing truth value is an empty cell.
+    comparison.table.to_csv(tmp_path / "table.csv", index=False)
+    table = pd.read_csv(tmp_path / "table.csv", dtype={"inside": "boolean"})
+    for again in (comparison, Comparison(table, comparison.summary)):
+        _, heads, rows = comparison_rows(again, "mse")
+        assert heads == ["n", "predicted", "measured", "error", "interval"]
+        assert [row["outside"] for row in rows] == [False, True, False]
+        assert [row["cells"][3] for row in rows] == ["+0.0 %", "+0.0 %", "+0.0 %"]
+        _, heads, rows = comparison_rows(again, "plain")
+        assert heads == ["n", "predicted", "measured", "error"]
+        assert not any(row["outside"] for row in rows)
 
 
 def test_datasets_that_cannot_be_compared():

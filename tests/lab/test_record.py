@@ -161,6 +161,16 @@ def test_the_smallest_study_and_infinite_values(tmp_path):
     assert "Not counted" in html
 
 
-def test_parameters_must_be_a_frozen_dataclass():
+@dataclass(frozen=True)
+class OnByDefault:
+    """No option can switch it off."""
+
+    centred: bool = True
+    """Centre the draws."""
+
+
+def test_parameters_must_be_a_frozen_dataclass_with_what_an_option_can_say():
+    with pytest.raises(TypeError, match="'centred' is on by default"):
+        replace(study, Parameters=OnByDefault)
     with pytest.raises(TypeError, match="frozen dataclass"):
         replace(study, Parameters=dict)

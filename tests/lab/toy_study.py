@@ -82,7 +82,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 def plot(prediction: xr.Dataset, measurement: xr.Dataset):
     from solvable.lab.figure import curves, key, subplots
 
-    figure, ax = subplots(width=5)
+    figure, ax = subplots(width=5.0)
     curves(ax, prediction, measurement, "mse", x="n_train", hue="sd", label="sd {}")
     ax.set(xscale="log", yscale="log", xlabel="sample size n", ylabel="squared error of the mean")
     key(ax)

@@ -12,7 +12,7 @@ from solvable.errors import InputError, finite
 from solvable.kernels import tiles
 from solvable.kernels.base import Kernel
 from solvable.kernels.gram import check_gram
-from solvable.kernels.inputs import Array, Namespace, point_pair, points, to_numpy
+from solvable.kernels.inputs import Array, Namespace, point_pair, points, to_float64
 
 # The diagonal of a function that only knows matrices is computed in blocks of so many points.
 _DIAGONAL_BLOCK = 64
@@ -48,7 +48,7 @@ class CallableKernel(Kernel):
     def _matrix(self, X: Array, Z: Array) -> Any:
         value = self.function(X, Z)
         try:
-            K = np.asarray(to_numpy(value), dtype=np.float64)
+            K = to_float64(value)
         except (TypeError, ValueError):
             raise InputError(
                 f"the kernel function returned a {type(value).__name__}; expected an array of real numbers; "
@@ -85,18 +85,18 @@ class ScikitLearnKernel(Kernel):
     def __call__(self, X: Array, Z: Array | None = None) -> Array:
         if Z is None or Z is X:
             xp, X = points("X", X)
-            X_ = to_numpy(X)
+            X_ = to_float64(X)
             # By tiles, since composite kernels make several matrices of the size that they are asked for;
             # the diagonal apart, since that is where a WhiteKernel counts.
             tile = self._tile(X_, X_)
             return _like(xp, X, tiles.symmetric(np, tile, self.kernel.diag(X_), X_))
         xp, X, Z = point_pair(X, Z)
-        X_, Z_ = to_numpy(X), to_numpy(Z)
+        X_, Z_ = to_float64(X), to_float64(Z)
         return _like(xp, X, tiles.rectangular(np, self._tile(X_, Z_), X_, Z_))
 
     def diag(self, X: Array) -> Array:
         xp, X = points("X", X)
-        return _like(xp, X, self.kernel.diag(to_numpy(X)))
+        return _like(xp, X, self.kernel.diag(to_float64(X)))
 
     def _tile(self, X: NDArray[np.float64], Z: NDArray[np.float64]) -> tiles.TileFunction:
         return lambda rows, columns: self.kernel(X[rows], Z[columns])

@@ -13,10 +13,8 @@ from math import ceil
 
 from solvable.kernels.inputs import Array, Namespace
 
-# How many numbers the gathered points of one round of close pairs may hold (8 MB in float64).
-_GATHERED = 2**20
-
-
+# How many numbers the gathered points of one round of close pairs may hold (1 MB in float64).
+_GATHERED = 2**17
 # Columns of one matrix product (a multiple of every tile size).
 _PANEL = 4096
 

@@ -11,7 +11,7 @@ from solvable.errors import InputError, grid
 from solvable.kernels import tiles
 from solvable.kernels.base import TiledKernel
 from solvable.kernels.distances import Products, sum_of_squares
-from solvable.kernels.inputs import Array, Namespace, non_negative, to_numpy, whole
+from solvable.kernels.inputs import Array, Namespace, non_negative, to_float64, whole
 
 
 def cosines(cosine: Array) -> tuple[Namespace, Array]:
@@ -26,7 +26,7 @@ def cosines(cosine: Array) -> tuple[Namespace, Array]:
     xp = array_namespace(cosine)
     if not bool(xp.all(abs(cosine) <= 1)):
         raise InputError(
-            f"a cosine has magnitude {np.max(np.abs(to_numpy(cosine))):g}; expected values in [-1, 1]; "
+            f"a cosine has magnitude {np.max(np.abs(to_float64(cosine))):g}; expected values in [-1, 1]; "
             "divide inner products by both norms"
         )
     return xp, cosine

@@ -1,8 +1,7 @@
-r"""Random features: maps $\phi$ of k columns with $E[\phi(x) \cdot \phi(x')] = K(x, x')$, the $1/\sqrt{k}$
-included.
+r"""Random features: maps $\phi$ of k columns with $E[\phi(x) \cdot \phi(x')] = K(x, x')$.
 
-The columns are independent and alike given the weights of lower layers, so the first k' columns times
-$\sqrt{k/k'}$ are k' features of the same kind.
+The factor $1/\sqrt{k}$ is included. The columns are independent and alike given the weights of lower layers,
+so the first k' columns times $\sqrt{k/k'}$ are k' features of the same kind.
 """
 
 from abc import ABC, abstractmethod

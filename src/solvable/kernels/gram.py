@@ -1,10 +1,10 @@
 """Checks of a kernel matrix that the user brings, and of its eigenvalues."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from solvable.errors import InputError, finite
-from solvable.kernels.inputs import Array, to_numpy
+from solvable.kernels.inputs import Array, to_float64
 from solvable.kernels.tiles import slices
 
 # Relative to the largest entry or eigenvalue: above the rounding of double precision, below any mistake.
@@ -25,7 +25,7 @@ def check_gram(K: Array) -> NDArray[np.float64]:
            [1., 2.]])
     """
     try:
-        matrix = np.asarray(to_numpy(K), dtype=np.float64)
+        matrix = to_float64(K)
     except (TypeError, ValueError):
         raise InputError(
             f"the kernel matrix is a {type(K).__name__} that does not hold a rectangle of real numbers; "
@@ -55,7 +55,7 @@ def check_gram(K: Array) -> NDArray[np.float64]:
     return symmetric
 
 
-def check_positive_semidefinite(eigenvalues: ArrayLike) -> None:
+def check_positive_semidefinite(eigenvalues: Array) -> None:
     """Raise when an eigenvalue of a kernel matrix is below what rounding leaves, -1e-8 of the largest.
 
     Args:
@@ -64,7 +64,7 @@ def check_positive_semidefinite(eigenvalues: ArrayLike) -> None:
     Raises:
         InputError: naming that eigenvalue.
     """
-    values = np.asarray(to_numpy(eigenvalues), dtype=np.float64)
+    values = to_float64(eigenvalues)
     smallest, largest = float(values.min()), float(np.abs(values).max())
     if smallest < -_TOLERANCE * largest:
         raise InputError(

@@ -32,7 +32,10 @@ def points(name: str, X: Array) -> tuple[Namespace, Array]:
         if not xp.isdtype(X.dtype, "real floating"):
             X = xp.astype(X, xp.float64)
     else:
-        X = _as_float64(name, X)
+        try:
+            X = to_float64(X)
+        except (TypeError, ValueError):
+            raise _not_real(name, X) from None
         xp = array_namespace(X)
     if X.ndim != 2:
         mend = (
@@ -47,7 +50,7 @@ def points(name: str, X: Array) -> tuple[Namespace, Array]:
             "check the selection that made it"
         )
     if not bool(xp.all(xp.isfinite(X))):
-        finite(name, to_numpy(X))
+        finite(name, to_float64(X))
     return xp, X
 
 
@@ -76,12 +79,20 @@ def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
     return xp, X, Z
 
 
-def to_numpy(X: Array) -> NDArray[Any]:
-    """Return `X` in the computer's own memory as a NumPy array, whichever library it came from."""
+def to_float64(X: Array) -> NDArray[np.float64]:
+    """Return `X` as a float64 NumPy array, from whichever library and device it comes.
+
+    Raises:
+        TypeError, ValueError: when it is not a dense rectangle of real numbers.
+    """
     if is_torch_array(X):
+        if X.is_complex():
+            raise TypeError("complex numbers are not real")
         X = X.detach().cpu()
         return X.to(array_namespace(X).float64).numpy()
-    return np.asarray(X)
+    if np.iscomplexobj(X):
+        raise TypeError("complex numbers are not real")
+    return np.asarray(X, dtype=np.float64)
 
 
 def positive(name: str, value: float) -> float:
@@ -116,17 +127,6 @@ def whole(name: str, value: int, *, at_least: int) -> int:
             f"{name} is {value!r}; expected a whole number of at least {at_least}; give such a number"
         )
     return int(value)
-
-
-def _as_float64(name: str, X: Array) -> NDArray[np.float64]:
-    try:
-        if np.iscomplexobj(X):
-            raise _not_real(name, X)
-        return np.asarray(X, dtype=np.float64)
-    except InputError:
-        raise
-    except (TypeError, ValueError):
-        raise _not_real(name, X) from None
 
 
 def _not_real(name: str, X: Array) -> InputError:

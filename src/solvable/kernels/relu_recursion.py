@@ -24,8 +24,8 @@ from math import factorial, pi
 
 from solvable.kernels.inputs import Array, Namespace
 
-# sin t - t cos t = sum over k >= 1 of (-1)^(k+1) 2k t^(2k+1) / (2k+1)!; six terms give all
-# digits below _SERIES.
+# sin t - t cos t = sum over k >= 1 of (-1)^(k+1) 2k t^(2k+1) / (2k+1)!, a difference that cancels at small t;
+# six terms give all digits below _SERIES.
 _TERMS = [(-1) ** (k + 1) * 2 * k / factorial(2 * k + 1) for k in range(1, 7)]
 _SERIES = 0.2
 
@@ -126,13 +126,12 @@ def nngp(
     layers: list[tuple[AffineLayer, AffineLayer]],
     lengths: tuple[Array, Array],
 ) -> Array:
-    r"""Return $E[\phi\phi]$ of the last hidden layer for pairs of inputs at $q = \sin^2(\theta/2)$
-    (overwritten).
+    r"""Return $E[\phi\phi]$ of the last hidden layer for the pairs of inputs of a tile.
 
     Args:
         xp: the namespace of q.
-        q: tile of the inputs' angles.
-        r: tile of the differences of the inputs' norms; None without bias.
+        q: $\sin^2(\theta/2)$ of the inputs' angles, the tile; overwritten.
+        r: the differences of the inputs' norms, the tile; overwritten; None without bias.
         layers: the affine layers of the rows and of the columns, from `affine_layers`.
         lengths: $\sqrt a$ of the last layer, of the rows and of the columns.
     """
@@ -163,6 +162,7 @@ def ntk(
             if x.bias:
                 T *= x.before / x.after
                 T *= z.before / z.after
+            # The layer's own kernel is sqrt(ab) (1 - 2q); subtracting twice needs no tile for 2q.
             T -= q
             T -= q
             T += 1

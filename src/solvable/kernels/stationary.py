@@ -16,7 +16,7 @@ from solvable.kernels import tiles
 from solvable.kernels.base import TiledKernel
 from solvable.kernels.distances import SquaredDistances
 from solvable.kernels.features import FeatureMap, FourierFeatures
-from solvable.kernels.inputs import Array, Namespace, points, positive, to_numpy
+from solvable.kernels.inputs import Array, Namespace, points, positive, to_float64
 
 _MEDIAN_POINTS = 2000
 _SMOOTHNESS = (0.5, 1.5, 2.5)
@@ -38,7 +38,7 @@ def median_distance(X: Array) -> float:
             "X has one point; expected at least two for the median of their distances; "
             "give more points or pass length_scale"
         )
-    X = to_numpy(X[:: -(-n // _MEDIAN_POINTS)])
+    X = to_float64(X[:: -(-n // _MEDIAN_POINTS)])
     xp, X = points("X", X)
     n = X.shape[0]
     tile = SquaredDistances(xp, X, X)

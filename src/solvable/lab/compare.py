@@ -53,8 +53,8 @@ class Comparison:
     Attributes:
         table: one row per grid point and quantity: `quantity`, the grid's coordinates, `predicted`, `low`,
             `high` (NaN without an interval), `measured` (mean over trials), `standard_error`,
-            `relative_error` (predicted / measured - 1), `standardized` ((predicted - measured) / standard
-            error), `inside` (missing without an interval), `counted`.
+            `relative_error` ((predicted - measured) / |measured|), `standardized` ((predicted - measured) /
+            standard error), `inside` (missing without an interval), `counted`.
         summary: an `Agreement` for each quantity.
     """
 

@@ -73,7 +73,12 @@ def house_style() -> Iterator[None]:
 
 @house_style()
 def subplots(
-    n_rows: int = 1, n_columns: int = 1, *, width: float = FULL, height: float | None = None, **options: Any
+    n_rows: int = 1,
+    n_columns: int = 1,
+    *,
+    width: float | int = FULL,
+    height: float | int | None = None,
+    **options: Any,
 ):
     """Return a figure and its axes, as `matplotlib.figure.Figure.subplots` does.
 

@@ -50,12 +50,6 @@ def run(
     runs_dir = Path(runs_dir)
     if n_jobs is not None and n_jobs < 1:
         raise InputError(f"n_jobs must be at least 1; got {n_jobs}")
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot keep runs in {str(runs_dir)!r} ({error.strerror}); name another folder"
-        ) from None
     remove_leftovers(runs_dir / study.name)
     setting = study.prepare(parameters)
     key = record_key(study, parameters, setting)
@@ -67,6 +61,13 @@ def run(
         )
         return done
     prediction = study.predict(parameters, setting)
+    # Before the measurement, which is long, and after the checks of what was given, which should leave no folder.
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot keep runs in {str(runs_dir)!r} ({error.strerror}); name another folder"
+        ) from None
     trials = runs_dir / CACHE / study.name / trial_key(study, parameters, setting)
     measurement = sweep(study, parameters, setting, trials, n_jobs=n_jobs, quiet=quiet, say=say)
     comparison = compare(prediction, measurement, study.compared)
@@ -148,7 +149,7 @@ def _git_commit(folder: Path) -> str | None:
     """Return the commit that the library's source is at, marked where files differ from it."""
     git = ["git", "-C", str(folder)]
     try:
-        # An installed library can lie inside someone else's repository, whose commit would say nothing about it.
+        # An installed library can lie inside someone else's repository, whose commit says nothing about it.
         for arguments in (
             ["ls-files", "--error-unmatch", "__init__.py"],
             ["describe", "--always", "--dirty"],

@@ -1,7 +1,7 @@
 """`Study`: a theory and an experiment that answer the same question on the same grid, described once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -30,8 +30,9 @@ class Study:
         paper: citation with its arXiv number, as in `Simon et al., "More is better", arXiv:2311.14646`.
         question: what a user wants to know, in one sentence.
         Parameters: a frozen dataclass. Each field is a command-line option, documented by the string below
-            it; `__post_init__` raises `InputError` for values that cannot be. A field named `trials` is the
-            number of trials, and raising it extends an earlier run; without one there is one trial.
+            it; `__post_init__` raises `InputError` for values that cannot be. A boolean is False by default.
+            A field named `trials` is the number of trials, and raising it extends an earlier run; without one
+            there is one trial.
         compared: the variables that both sides have, in the order of the table.
         predict: `(parameters, setting) -> Dataset`; `<name>_low` and `<name>_high` beside a variable are its
             interval. It may have more grid points than the measurement, for a smooth line.
@@ -62,3 +63,6 @@ class Study:
             raise TypeError(
                 f"Parameters of study {self.name!r} must be a frozen dataclass; got {self.Parameters!r}"
             )
+        # An option without a value can only switch something on; there are no `--no-...` doubles.
+        if on := [field.name for field in fields(self.Parameters) if field.default is True]:
+            raise TypeError(f"{on[0]!r} is on by default and no option could switch it off; turn it round")

@@ -45,20 +45,20 @@ def with_error(value: float, error: float) -> str:
 
 def percent(value: float) -> str:
     """Return a signed fraction in percent, as in `+1.2 %`."""
-    return f"{100 * value:+.1f} %" if math.isfinite(value) else "–"
+    # Adding 0 turns the -0.0 that rounding can leave into 0.0.
+    return f"{round(100 * value, 1) + 0.0:+.1f} %" if math.isfinite(value) else "–"
 
 
-def file_size(n_bytes: float) -> str:
+def file_size(n_bytes: int) -> str:
     """Return bytes in a unit that keeps the number short.
 
     >>> file_size(512), file_size(2_345_678)
     ('512 B', '2.3 MB')
     """
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000 or unit == "GB":
-            break
-        n_bytes /= 1000
-    return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:.1f} {unit}"
+    return f"{n_bytes} B"
 
 
 def comparison_rows(comparison: Comparison, quantity: str) -> tuple[str, list[str], list[dict[str, Any]]]:
@@ -82,7 +82,7 @@ def comparison_rows(comparison: Comparison, quantity: str) -> tuple[str, list[st
         cells = [readable(row[dim]) for dim in varied] + [readable(row["predicted"])]
         cells.append(with_error(row["measured"], row["standard_error"]))
         cells.append(percent(row["relative_error"]) if row["counted"] else "not counted")
-        outside = bool(row["counted"] and row["inside"] is not pd.NA and not row["inside"])
+        outside = bool(row["counted"] and pd.notna(row["inside"]) and not row["inside"])
         if has_interval:
             mark = "outside " if outside else ""
             cells.append(f"{mark}{readable(row['low'], 3)} … {readable(row['high'], 3)}")

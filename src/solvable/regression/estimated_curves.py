@@ -1,10 +1,12 @@
-r"""The curves of one Gram matrix as functions of the effective ridge, interpolated within the sample and continued past it.
+r"""The curves of one Gram matrix, interpolated within the sample and continued past it.
 
-Within the sample, monotone cubic interpolation in $\ln\kappa$. Past it, towards smaller $\kappa$, the power laws of "More
-is better": $\ln z$, $\ln \sum L^2$ and $\ln B_2$ go on as the straight lines that fit them where $z$ lies between $N/16$ and
-$0.95 N$. Their slopes are the exponents: $-1/\alpha$ for $z$ and $(\beta - 1)/\alpha$ for $B_2$. Where the data ask for a
-floor, $B_2 = \sigma^2 + c\,\kappa^b$ goes on instead; its $\sigma^2$ is the estimate of the noise.
-$B_1$ follows from $B_2$ by $dB_1/d\ln\kappa = B_1 - B_2$, that is $B_1 = \kappa \int_\kappa^\infty B_2(t)\,t^{-2} dt$.
+Within the sample, monotone cubic interpolation in $\ln\kappa$. Past it, towards smaller $\kappa$, the power
+laws of "More is better": $\ln z$, $\ln \sum L^2$ and $\ln B_2$ go on as the straight lines that fit them where
+$z$ lies between $N/16$ and $0.95 N$. Their slopes are the exponents: $-1/\alpha$ for $z$ and $(\beta -
+1)/\alpha$ for $B_2$. Label noise bends $B_2$ towards a floor, $\sigma^2 + c\,\kappa^b$, and a sample seldom
+tells for sure which: floors from none to all of $B_2$ are averaged, each weighed by how well it fits. $B_1$
+follows from $B_2$ by $dB_1/d\ln\kappa = B_1 - B_2$, that is $B_1 = \kappa \int_\kappa^\infty B_2(t)\,t^{-2}
+dt$.
 
 A kernel of fewer modes than samples (features of the user's own) ends instead: below its smallest eigenvalue all is
 learned that can be, and nothing is continued.
@@ -25,9 +27,10 @@ Array = NDArray[np.float64]
 # The last steps before z = N are the sample's own interpolation peak, where leave-one-out terms grow heavy tails.
 _END = 0.97
 _FIT = (1 / 16, 0.95)
-# Fractions of B2 at the sample's end that are tried as noise floor; and how much better the fit must be to take one.
+# Noise floors that are tried, as fractions of B2 at the sample's end. No floor has half of the prior weight.
 _FLOORS = np.concatenate([[0.0], np.linspace(0.05, 0.95, 19), [0.98, 0.995]])
-_FLOOR_GAIN = 2.0
+# The fit spans about 4 nats of κ and the curve is stiff on one: that many residuals are independent, not all of them.
+_INDEPENDENT = 5.0
 # Weight of the fitted curvature in the doubt about a straight continuation: half of what it would do would already
 # be too much on MNIST (16-fold: 12-17 % low, the line 1 %).
 _CURVATURE_DOUBT = 0.25
@@ -39,20 +42,34 @@ class Continuation:
 
     Attributes:
         modes_slope: slope of $\ln z$ in $\ln\kappa$, $-1/\alpha$.
-        bias_slope: $b$ in $B_2 = \sigma^2 + c\,\kappa^b$, `(replicates,)`; $(\beta - 1)/\alpha$.
-        floor: $\sigma^2$, `(replicates,)`.
-        curvature: half the second derivative of $\ln B_2$ in $\ln\kappa$ over the fit, where one number is a doubt.
+        bias_slopes: $b$ in $B_2 = \sigma^2 + c\,\kappa^b$, `(replicates, floors)`.
+        floors: $\sigma^2$, `(replicates, floors)`.
+        weights: of each floor, `(replicates, floors)`, summing to 1.
+        curvature: half the second derivative of $\ln B_2$ in $\ln\kappa$ over the fit, of the whole sample.
     """
 
     modes_slope: float
-    bias_slope: Array
-    floor: Array
+    bias_slopes: Array
+    floors: Array
+    weights: Array
     curvature: float
+
+    @property
+    def noise(self) -> float:
+        r"""Expected floor $\sigma^2$."""
+        return float(self.weights[0] @ self.floors[0])
+
+    @property
+    def bias_slope(self) -> float:
+        r"""Expected $b = (\beta - 1)/\alpha$."""
+        return float(self.weights[0] @ self.bias_slopes[0])
 
 
 @dataclass(frozen=True, eq=False)
 class EstimatedCurves:
-    """The sums over an unknown spectrum, estimated from a sample; replicate 0 is the whole sample, the others leave a group out.
+    """The sums over an unknown spectrum, estimated from a sample.
+
+    Replicate 0 is the whole sample, each of the others leaves a group out.
 
     It offers what `spectra.SpectralCurves` asks for, so every formula of `theory` takes it.
     """
@@ -85,7 +102,7 @@ class EstimatedCurves:
         """$z$ at those steps."""
         return self.statistics.learned_modes[self._steps]
 
-    @cached_property
+    @property
     def log_trace(self) -> float:
         r"""$\ln \sum_i m_i \lambda_i$, read off where the ridge dominates."""
         return float(np.log(self.learned_modes[-1]) + self.log_kappa[-1])
@@ -135,9 +152,12 @@ class EstimatedCurves:
         if fit.sum() < 4:
             fit = np.arange(len(z)) < 4
         modes_slope = min(float(np.polyfit(x[fit], np.log(z[fit]), 1)[0]), -1e-3)
-        floors, slopes = zip(*(_floor_and_slope(x[fit], b2[fit], b2[0]) for b2 in self.squared_bias.T), strict=True)
+        slopes, weights = zip(
+            *(_fit_floors(x[fit], b2[fit], b2[0]) for b2 in self.squared_bias.T), strict=True
+        )
         curvature = float(np.polyfit(x[fit], np.log(self.squared_bias[fit, 0]), 2)[0])
-        return Continuation(modes_slope, np.array(slopes), np.array(floors), curvature)
+        floors = self.squared_bias[0][:, None] * _FLOORS
+        return Continuation(modes_slope, np.array(slopes), floors, np.array(weights), curvature)
 
     def sums(self, log_kappa: Array) -> SpectralSums:
         """Return the four sums of the whole sample's estimate; see `spectra.SpectralSums`."""
@@ -151,7 +171,12 @@ class EstimatedCurves:
         inside = np.clip(x, grid_x[0], grid_x[-1])
         values = np.exp(self._interpolant(inside))
         r = (values.shape[-1] - 1) // 3
-        z, squared, b1, b2 = values[..., :1], values[..., 1 : 1 + r], values[..., 1 + r : 1 + 2 * r], values[..., 1 + 2 * r :]
+        z, squared, b1, b2 = (
+            values[..., :1],
+            values[..., 1 : 1 + r],
+            values[..., 1 + r : 1 + 2 * r],
+            values[..., 1 + 2 * r :],
+        )
         # Above the ladder the ridge dominates: z falls as 1/κ, the sum of squares as 1/κ², biases are constant.
         above = np.exp(inside - np.maximum(x, grid_x[-1]))[..., None] if np.any(x > grid_x[-1]) else 1.0
         z, squared = z * above, squared * above**2
@@ -160,7 +185,9 @@ class EstimatedCurves:
             z, squared, b1, b2 = self._continue(below, z, squared, b1, b2)
         return SpectralSums(np.broadcast_to(z, squared.shape), z - squared, b1, b2)
 
-    def _continue(self, below: Array, z: Array, squared: Array, b1: Array, b2: Array) -> tuple[Array, Array, Array, Array]:
+    def _continue(
+        self, below: Array, z: Array, squared: Array, b1: Array, b2: Array
+    ) -> tuple[Array, Array, Array, Array]:
         """Return the sums `below` nats past the sample's end (0 within it)."""
         law = self.continuation
         if law is None:
@@ -169,19 +196,22 @@ class EstimatedCurves:
             all_learned = rank - (rank - z) * shrink
             return all_learned, all_learned - (z - squared) * shrink, b2 + (b1 - b2) * shrink, b2
         growth = np.exp(law.modes_slope * below)
-        moving = self.squared_bias[0] - law.floor
-        b2_on = law.floor + moving * np.exp(law.bias_slope * below)
+        floor = np.sum(law.weights * law.floors, axis=-1)
+        moving = law.weights * (self.squared_bias[0][:, None] - law.floors)
+        apart = below[..., None]
+        falling = moving * np.exp(law.bias_slopes * apart)
+        b2_on = floor + falling.sum(axis=-1)
         # B1 = κ ∫_κ^∞ B2/t² dt: the part from κ to κ0 in closed form for each power, then what was there at κ0.
         b1_on = (
-            law.floor * -np.expm1(below)
-            + moving * np.exp(law.bias_slope * below) * -below * _exprel((1.0 - law.bias_slope) * below)
+            floor * -np.expm1(below)
+            + np.sum(falling * -apart * _exprel((1.0 - law.bias_slopes) * apart), axis=-1)
             + self.linear_bias[0] * np.exp(below)
         )
         past = below < 0.0
         return z * growth, squared * growth, np.where(past, b1_on, b1), np.where(past, b2_on, b2)
 
     def doubt(self, log_kappa: Array) -> Array:
-        r"""Return how far $\ln B_2$ may be off because the continuation need not be straight, `(*grid)`; 0 within the sample."""
+        r"""Return how far $\ln B_2$ may be off because it need not go on straight, `(*grid)`; 0 within the sample."""
         if self.continuation is None:
             return np.zeros(np.shape(log_kappa))
         below = np.minimum(np.asarray(log_kappa) - self.log_kappa[0], 0.0)
@@ -189,7 +219,9 @@ class EstimatedCurves:
         n, z = self.statistics.n_samples, self.learned_modes
         fit = self.log_kappa[(z > _FIT[0] * n) & (z < _FIT[1] * n)]
         span = fit[-1] - fit[0] if len(fit) else 1.0
-        return np.minimum(_CURVATURE_DOUBT * abs(self.continuation.curvature) * np.abs(below) * (np.abs(below) + span), 1.0)
+        return np.minimum(
+            _CURVATURE_DOUBT * abs(self.continuation.curvature) * np.abs(below) * (np.abs(below) + span), 1.0
+        )
 
 
 def _exprel(t: Array) -> Array:
@@ -198,19 +230,19 @@ def _exprel(t: Array) -> Array:
         return np.where(np.abs(t) < 1e-12, 1.0, np.expm1(t) / t)
 
 
-def _floor_and_slope(x: Array, b2: Array, end: float) -> tuple[float, float]:
-    r"""Fit $B_2 = \sigma^2 + c\,\kappa^b$; the floor only where it makes the fit better by a clear factor."""
-    best, slopes = [], []
-    for fraction in _FLOORS:
+def _fit_floors(x: Array, b2: Array, end: float) -> tuple[Array, Array]:
+    r"""Fit $B_2 = \sigma^2 + c\,\kappa^b$ at each floor; return the slopes $b$ and the weights of the floors."""
+    misfit, slopes = np.full(len(_FLOORS), np.inf), np.zeros(len(_FLOORS))
+    for i, fraction in enumerate(_FLOORS):
         moving = b2 - fraction * end
         if moving.min() <= 0.0:
             break
         slope, offset = np.polyfit(x, np.log(moving), 1)
         # Residuals of ln B2, not of the logarithm of the rest, so that all floors are judged alike.
         residual = np.log(b2) - np.log(fraction * end + np.exp(offset + slope * x))
-        best.append(float(residual @ residual))
-        slopes.append(float(slope))
-    choice = int(np.argmin(best))
-    if best[0] < _FLOOR_GAIN * best[choice] + 1e-6 * len(x):
-        choice = 0
-    return float(_FLOORS[choice] * end), max(slopes[choice], 0.0)
+        misfit[i], slopes[i] = residual @ residual / len(x), max(float(slope), 0.0)
+    # The likelihood of Gaussian residuals of unknown size; below 0.1 % they are the grid's, not the data's.
+    misfit += 1e-6
+    weights = (misfit / misfit.min()) ** (-_INDEPENDENT / 2)
+    weights[0] *= len(_FLOORS) - 1
+    return slopes, weights / weights.sum()

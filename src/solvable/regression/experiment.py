@@ -36,9 +36,10 @@ def measure(
 ) -> "xr.Dataset":
     r"""Return measured test and training errors for every combination of sample size, features and ridge.
 
-    $\hat f(x) = k(x)^\top (K + \delta I)^{-1} Y$, the least-norm interpolant at ridge 0; with random features the kernel
-    is that of the features, $\phi(x) \cdot \phi(x')$. This is `KernelRidge(alpha=ridge)` of scikit-learn on each training
-    set, done with reuse: one kernel matrix for all, one factorisation per split and ridge for all sizes.
+    $\hat f(x) = k(x)^\top (K + \delta I)^{-1} Y$, the least-norm interpolant at ridge 0; with random features
+    the kernel is that of the features, $\phi(x) \cdot \phi(x')$. This is `KernelRidge(alpha=ridge)` of
+    scikit-learn on each training set, done with reuse: one kernel matrix for all, one factorisation per split
+    and ridge for all sizes.
 
     Args:
         kernel: as `LearningSurface.from_kernel` takes it; a bandwidth that it lacks is the median distance of `X`.
@@ -68,17 +69,27 @@ def measure(
     X = np.asarray(X)
     targets, _ = encode_targets(y)
     if len(targets) != len(X):
-        raise InputError(f"X has {len(X)} rows but y has {len(targets)} labels; expected one label for each row")
+        raise InputError(
+            f"X has {len(X)} rows but y has {len(targets)} labels; expected one label for each row"
+        )
     sizes = whole_sizes(n_train)
-    widths = grid("n_features", n_features, above=0.0)
+    widths = grid("n_features", n_features, at_least=1.0)
+    if (fractional := widths != np.floor(widths)).any():
+        raise InputError(f"n_features must be whole numbers or inf; got {widths[fractional][0]:g}")
     ridges = grid("ridge", ridge, at_least=0.0)
+    if np.isinf(ridges).any():
+        raise InputError("ridge must be finite; got inf")
     resolved = as_kernel(kernel).for_data(X)
     pairs = (
         [random_split(len(X), int(sizes.max()), [random_state, t]) for t in range(splits)]
-        if isinstance(splits, int)
+        if isinstance(splits, (int, np.integer))
         else [(np.asarray(train), np.asarray(test)) for train, test in splits]
     )
-    for train, _ in pairs:
+    if not pairs:
+        raise InputError(f"splits must be at least one split; got {splits!r}")
+    for train, test in pairs:
+        if len(test) == 0:
+            raise InputError("a split has no test points; expected at least one")
         if len(train) < sizes.max():
             raise InputError(
                 f"n_train {sizes.max()} exceeds the {len(train)} training points of a split; take smaller sizes, or "
@@ -99,8 +110,12 @@ def whole_sizes(n_train: ArrayLike) -> Indices:
         InputError: when one is not a whole number of at least 1.
     """
     sizes = grid("n_train", n_train, at_least=1.0)
+    if np.isinf(sizes).any():
+        raise InputError("n_train must be finite, since it is measured; got inf")
     if (sizes != np.floor(sizes)).any():
-        raise InputError(f"n_train must be whole numbers, since it is measured; got {sizes[sizes != np.floor(sizes)][0]:g}")
+        raise InputError(
+            f"n_train must be whole numbers, since it is measured; got {sizes[sizes != np.floor(sizes)][0]:g}"
+        )
     return sizes.astype(np.int64)
 
 
@@ -127,7 +142,11 @@ def as_dataset(errors: NDArray, n_train: NDArray, n_features: NDArray, ridge: ND
     return xr.Dataset(
         {
             "test_mse": (dims, errors[..., 0, :, :, :], {"long_name": "test error, summed over outputs"}),
-            "train_mse": (dims, errors[..., 1, :, :, :], {"long_name": "training error, summed over outputs"}),
+            "train_mse": (
+                dims,
+                errors[..., 1, :, :, :],
+                {"long_name": "training error, summed over outputs"},
+            ),
         },
         {"n_train": n_train.astype(float), "n_features": n_features, "ridge": ridge},
     )
@@ -162,10 +181,12 @@ def trial_errors(
     train = train[: n_train.max()]
     train_y, test_y = targets[train], targets[test]
     errors = np.empty((2, len(n_train), len(n_features), len(ridge)))
-    finite = np.isfinite(n_features)
-    if finite.any():
-        most = int(n_features[finite].max())
-        features = kernel.features(most, random_state=list(seed))(X[np.concatenate([train, test])])
+    most = int(max(n_features[np.isfinite(n_features)], default=0))
+    features = np.empty(0)
+    if most:
+        features = np.asarray(
+            kernel.features(most, random_state=list(seed))(X[np.concatenate([train, test])])
+        )
     for j, k in enumerate(n_features):
         if np.isinf(k):
             assert gram is not None
@@ -217,5 +238,7 @@ def _feature_predictions(
     for r in np.flatnonzero(ridge == 0):
         # Near n = k the condition number is all that matters: no normal equations, which would square it.
         for i, n in enumerate(n_train):
-            weights = lstsq(train[:n], targets[:n], check_finite=False)[0]
-            yield i, int(r), test @ weights, targets[:n] - train[:n] @ weights  # pyright: ignore[reportOperatorIssue]
+            # SciPy's own threshold, eps alone, keeps the rounding noise of features that depend on one another.
+            cond = max(n, k) * np.finfo(float).eps
+            weights: Any = np.asarray(lstsq(train[:n], targets[:n], cond=cond, check_finite=False)[0])  # pyright: ignore
+            yield i, int(r), test @ weights, targets[:n] - train[:n] @ weights

@@ -10,12 +10,16 @@ at ridge 0, each size is decomposed into eigenvectors instead, which serves all 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh, lapack, solve_triangular
+from scipy.linalg import eigh, get_lapack_funcs, solve_triangular
 
 Matrix = NDArray[np.float64]
+
+_potrf: Any
+(_potrf,) = get_lapack_funcs(("potrf",), dtype=np.float64)
 
 # Measured (LAPACK, n = 1400): eigenvectors cost about 7 Cholesky factorisations; in units of n³ flops:
 _EIGH_COST, _CHOLESKY_COST = 7.0 / 3.0, 1.0 / 3.0
@@ -38,8 +42,9 @@ def nested_dual_coefficients(
 
     Example:
         >>> gram, targets = np.diag([3.0, 3.0]), np.array([[1.0], [2.0]])
-        >>> [alpha.ravel().tolist() for _, _, alpha in nested_dual_coefficients(gram, targets, np.array([2]), np.array([1.0]))]
-        [[0.25, 0.5]]
+        >>> found = nested_dual_coefficients(gram, targets, np.array([1, 2]), np.array([1.0]))
+        >>> [alpha.ravel().tolist() for _, _, alpha in found]
+        [[0.25], [0.25, 0.5]]
     """
     largest = float(n_train.max())
     by_cholesky = len(ridge) * _CHOLESKY_COST * largest**3
@@ -64,7 +69,7 @@ def _cholesky(gram: Matrix, delta: float) -> Matrix | None:
     """Return the lower factor of `gram + delta I`, or None where it is singular to rounding."""
     matrix = np.array(gram, order="F")
     matrix.flat[:: len(matrix) + 1] += delta
-    factor, info = lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
+    factor, info = _potrf(matrix, lower=1, clean=0, overwrite_a=1)
     if info != 0:
         return None
     pivots = np.square(factor.diagonal())
@@ -73,11 +78,15 @@ def _cholesky(gram: Matrix, delta: float) -> Matrix | None:
 
 def _back_substitute(factor: Matrix, forward: Matrix, n: int) -> Matrix:
     """Solve `L_n^T α = w_n`; the leading block of a Fortran array is passed on without a copy."""
-    return solve_triangular(factor[:n, :n], forward[:n], lower=True, trans="T", check_finite=False)
+    return solve_triangular(factor[:n, :n], forward[:n], lower=True, trans=1, check_finite=False)
 
 
 def _by_eigh(
-    gram: Matrix, targets: Matrix, n_train: NDArray[np.int64], ridge: NDArray[np.float64], which: range | list[int]
+    gram: Matrix,
+    targets: Matrix,
+    n_train: NDArray[np.int64],
+    ridge: NDArray[np.float64],
+    which: range | list[int],
 ) -> Iterator[tuple[int, int, Matrix]]:
     for i, n in enumerate(n_train):
         values, vectors = eigh(gram[:n, :n], check_finite=False)

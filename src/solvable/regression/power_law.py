@@ -1,8 +1,8 @@
 r"""When fitting to zero training error is optimal: the power-law theorem of "More is better".
 
-For eigenvalues $\lambda_i = i^{-\alpha}$, target power $v_i^2 = i^{-\beta}$ with $\alpha > 1$ and $1 < \beta < 2\alpha + 1$,
-infinitely many features and many samples, the test error depends on the ridge only through $\tau = \delta/(n\kappa)$,
-the square root of train error over test error:
+For eigenvalues $\lambda_i = i^{-\alpha}$, target power $v_i^2 = i^{-\beta}$ with $\alpha > 1$ and $1 < \beta <
+2\alpha + 1$, infinitely many features and many samples, the test error depends on the ridge only through $\tau
+= \delta/(n\kappa)$, the square root of train error over test error:
 
 $$ \frac{\text{test}(\tau)}{\text{test}(0)} = \frac{1}{1 + (\alpha - 1)\tau} \cdot
    \frac{(1-\tau)^{-(\beta-1)} + \alpha \sigma_\text{rel}^2}{1 + \alpha \sigma_\text{rel}^2}, $$
@@ -25,8 +25,17 @@ def _exponents(alpha: ArrayLike, beta: ArrayLike) -> tuple[Grid, Grid]:
     a = grid("alpha", alpha, above=1.0).reshape(np.shape(alpha))
     b = grid("beta", beta, above=1.0).reshape(np.shape(beta))
     if (b >= 2 * a + 1).any():
-        raise InputError("beta must be below 2 alpha + 1, or the target is smoother than ridge regression can use")
+        raise InputError(
+            "beta must be below 2 alpha + 1, or the target is smoother than ridge regression can use"
+        )
     return a, b
+
+
+def _noise(relative_noise: ArrayLike) -> Grid:
+    noise = grid("relative_noise", relative_noise, at_least=0.0).reshape(np.shape(relative_noise))
+    if np.isinf(noise).any():
+        raise InputError("relative_noise must be finite; got inf")
+    return noise
 
 
 def interpolation_threshold(alpha: ArrayLike, beta: ArrayLike) -> Grid:
@@ -46,7 +55,9 @@ def interpolation_threshold(alpha: ArrayLike, beta: ArrayLike) -> Grid:
     return (b - a) / (a * (a - 1))
 
 
-def relative_test_mse(residual_ratio: ArrayLike, alpha: ArrayLike, beta: ArrayLike, relative_noise: ArrayLike) -> Grid:
+def relative_test_mse(
+    residual_ratio: ArrayLike, alpha: ArrayLike, beta: ArrayLike, relative_noise: ArrayLike
+) -> Grid:
     r"""Return test error at $\tau$ over test error at zero ridge, the equation above.
 
     Args:
@@ -60,7 +71,10 @@ def relative_test_mse(residual_ratio: ArrayLike, alpha: ArrayLike, beta: ArrayLi
         0.9947
     """
     a, b = _exponents(alpha, beta)
-    tau, noise = np.asarray(residual_ratio, dtype=float), a * np.asarray(relative_noise, dtype=float)
+    tau = grid("residual_ratio", residual_ratio, at_least=0.0).reshape(np.shape(residual_ratio))
+    if (tau >= 1.0).any():
+        raise InputError(f"residual_ratio must be below 1; got {tau.max():g}")
+    noise = a * _noise(relative_noise)
     return ((1 - tau) ** (1 - b) + noise) / ((1 + (a - 1) * tau) * (1 + noise))
 
 
@@ -80,7 +94,7 @@ def optimal_train_test_ratio(alpha: ArrayLike, beta: ArrayLike, relative_noise: 
         [0.0, 0.01065]
     """
     a, b = _exponents(alpha, beta)
-    noise = grid("relative_noise", relative_noise, at_least=0.0).reshape(np.shape(relative_noise))
+    noise = _noise(relative_noise)
     a, b, noise = np.broadcast_arrays(a, b, noise)
 
     def slope(tau: Grid, a: Grid, b: Grid, noise: Grid) -> Grid:
@@ -92,5 +106,7 @@ def optimal_train_test_ratio(alpha: ArrayLike, beta: ArrayLike, relative_noise: 
     tau = np.zeros(a.shape)
     if inside.any():
         args = (a[inside], b[inside], noise[inside])
-        tau[inside] = elementwise.find_root(slope, (np.zeros_like(args[0]), np.ones_like(args[0])), args=args).x
+        tau[inside] = elementwise.find_root(
+            slope, (np.zeros_like(args[0]), np.ones_like(args[0])), args=args
+        ).x
     return tau**2

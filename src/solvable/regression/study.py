@@ -96,17 +96,27 @@ def prepare(parameters: Parameters) -> Setting:
     most = n_pool - max(1, n_pool // 10)
     if largest > most:
         raise InputError(
-            f"n_train {largest} is too large to be measured: {parameters.data!r} has {len(order)} points and a tenth is "
-            f"kept for testing; expected at most {most}; use LearningSurface.predict, which forecasts beyond the data"
+            f"n_train {largest} is too large to be measured: {parameters.data!r} has {len(order)} points and a "
+            f"tenth is kept for testing; expected at most {most}; use LearningSurface.predict, which forecasts "
+            "beyond the data"
         )
     pool = order[:n_pool]
     X, y = data.X[pool], data.y[pool]
     n_sample = parameters.n_sample or min(n_pool // 2, _LARGEST_DEFAULT_SAMPLE)
     if n_sample > n_pool:
-        raise InputError(f"n_sample {n_sample} exceeds the {n_pool} points of {parameters.data!r}; take at most that")
+        raise InputError(
+            f"n_sample {n_sample} exceeds the {n_pool} points of {parameters.data!r}; take at most that"
+        )
     sample = np.arange(n_sample)
     kernel = as_kernel(parameters.kernel).for_data(X[sample])
-    notes.append(f"kernel {kernel!r}" + ("" if kernel == as_kernel(parameters.kernel) else ", its bandwidth by the median distance of the sample"))
+    notes.append(
+        f"kernel {kernel!r}"
+        + (
+            ""
+            if kernel == as_kernel(parameters.kernel)
+            else ", its bandwidth by the median distance of the sample"
+        )
+    )
     gram = np.asarray(kernel(X)) if np.isinf(parameters.n_features).any() else None
     sizes = np.unique(np.array(parameters.n_train or _doubling(min(3 * n_pool // 4, 4096)), dtype=np.int64))
     if any(np.isfinite(parameters.n_features)):
@@ -122,17 +132,21 @@ def _doubling(largest: int) -> list[int]:
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     """Predict errors from the sample's one kernel matrix, and by the plug-in for comparison."""
     s = setting.sample
-    gram = setting.gram[np.ix_(s, s)] if setting.gram is not None else np.asarray(setting.kernel(setting.X[s]))
+    gram = (
+        setting.gram[np.ix_(s, s)] if setting.gram is not None else np.asarray(setting.kernel(setting.X[s]))
+    )
     surface = LearningSurface.from_gram(gram, setting.y[s], kernel=repr(setting.kernel))
     smooth = np.geomspace(setting.n_train[0], setting.n_train[-1], 60)
     n = np.union1d(setting.n_train.astype(float), smooth)
     prediction = surface.predict(n, parameters.n_features, parameters.ridge)
-    plug_in = theory.predict(plug_in_eigensystem(gram, setting.y[s]), n, parameters.n_features, parameters.ridge)
+    plug_in = theory.predict(
+        plug_in_eigensystem(gram, setting.y[s]), n, parameters.n_features, parameters.ridge
+    )
     prediction["plug_in_test_mse"] = plug_in.test_mse
 
     now, later = len(s), _FACTOR * len(s)
     k = max(parameters.n_features)
-    best = surface.optimal_ridge([now, later], k).squeeze("n_features")
+    best = surface.optimal_ridge([now, later], k)
     forecast = surface.predict(later, k, best.to_numpy()[1]).squeeze()
     prediction.attrs |= {
         "optimal_ridge": float(best[0]),
@@ -143,11 +157,11 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
         "later_high": float(forecast.test_mse_high),
         "notes": "\n".join(
             [
-                f"the prediction saw {len(s)} labelled points; errors are sums over {setting.y.shape[1]} output columns "
-                "(scikit-learn averages over them)",
+                f"the prediction saw {len(s)} labelled points; errors are sums over {setting.y.shape[1]} output "
+                "columns (scikit-learn averages over them)",
                 f"predictions are trusted for {prediction.attrs['trust']}",
-                "plug_in_test_mse is the textbook prediction, which takes the sample's eigenvalues for the population's; "
-                "it is shown for its bias",
+                "plug_in_test_mse is the textbook prediction, which takes the sample's eigenvalues for the "
+                "population's; it is shown for its bias",
             ]
         ),
     }

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
-from solvable.errors import grid
+from solvable.errors import InputError, grid
 from solvable.spectra import (
     Eigensystem,
     ImplicitRegularization,
@@ -42,11 +42,7 @@ if TYPE_CHECKING:
 
 def test_mse(solution: ImplicitRegularization) -> Grid:
     r"""Return the test error per sample, summed over outputs, noise included; `inf` at $n = k$ and ridge 0."""
-    s = solution.sums
-    pull = _partly_learned_per_feature(solution)
-    return _ratio(
-        solution.unused_features * s.squared_bias + pull * s.linear_bias, _denominator(solution, pull), solution
-    )
+    return _excess_ratio(solution, solution.sums.squared_bias, solution.sums.linear_bias)
 
 
 test_mse.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]  # its name is the field's, it is no pytest test
@@ -60,33 +56,32 @@ def train_mse(solution: ImplicitRegularization) -> Grid:
 
 
 def overfitting_coefficient(solution: ImplicitRegularization) -> Grid:
-    r"""Return $\mathcal{E}_0$, the test error of pure unit-variance noise; at least 1, `inf` at interpolation with $n = k$."""
-    pull = _partly_learned_per_feature(solution)
-    return _ratio(solution.unused_features + pull, _denominator(solution, pull), solution)
+    r"""Return $\mathcal{E}_0$, the test error of pure unit-variance noise; at least 1, `inf` at $n = k$, ridge 0."""
+    one = np.ones_like(solution.sums.squared_bias)
+    return _excess_ratio(solution, one, one)
 
 
-def _partly_learned_per_feature(solution: ImplicitRegularization) -> Grid:
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isinf(solution.n_features), 0.0, solution.sums.partly_learned_modes / solution.n_features)
-
-
-def _denominator(solution: ImplicitRegularization, pull: Grid) -> Grid:
-    # N F + g (N + F), divided by n k so that either may be infinite.
+def _excess_ratio(solution: ImplicitRegularization, squared: Grid, linear: Grid) -> Grid:
+    # n (F squared + g linear) / (N F + g (N + F)), divided by n k so that either may be infinite.
+    unused_samples, unused_features = solution.unused_samples, solution.unused_features
     g = solution.sums.partly_learned_modes
-    with np.errstate(invalid="ignore"):
-        per_sample = np.where(np.isinf(solution.n_train), 0.0, g / solution.n_train)
-    return solution.unused_samples * solution.unused_features + (
-        per_sample * solution.unused_features + pull * solution.unused_samples
-    )
-
-
-def _ratio(numerator: Grid, denominator: Grid, solution: ImplicitRegularization) -> Grid:
     with np.errstate(divide="ignore", invalid="ignore"):
+        per_sample = np.where(np.isinf(solution.n_train), 0.0, g / solution.n_train)
+        per_feature = np.where(np.isinf(solution.n_features), 0.0, g / solution.n_features)
+        numerator = unused_features * squared + per_feature * linear
+        denominator = unused_samples * unused_features + (
+            per_sample * unused_features + per_feature * unused_samples
+        )
+        # As many features as modes and no ridge: F and g vanish together, the two biases are equal, F and g cancel.
+        all_learned = (unused_features == 0.0) & (per_feature == 0.0)
+        numerator = np.where(all_learned, squared, numerator)
+        denominator = np.where(all_learned, unused_samples, denominator)
         ratio = numerator / denominator
-    # 0/0: nothing is left to get wrong (a noiseless target learned completely), or no limit on samples and features.
-    endless = np.isinf(solution.n_train) & np.isinf(solution.n_features)
+    # 0/0: nothing is left to get wrong, a noiseless target learned completely.
     ratio = np.where((numerator == 0.0) & (denominator == 0.0), 0.0, ratio)
-    return np.where(endless, np.where(numerator == 0.0, 0.0, 1.0) * solution.sums.squared_bias, ratio)
+    # Interpolating without end in samples, features and modes: the limit depends on the way there.
+    endless = np.isinf(solution.n_train) & np.isinf(solution.n_features) & (solution.ridge == 0.0)
+    return np.where(endless & np.isinf(solution.sums.learned_modes), np.nan, ratio)
 
 
 def predict(
@@ -195,8 +190,12 @@ def learned_coefficients(
     g, left = s.partly_learned_modes, solution.n_features * solution.unused_features
     with np.errstate(invalid="ignore", divide="ignore"):
         rotation = np.where(np.isinf(left) | (g == 0.0), 0.0, g / (left + g))[..., None]
-        spread = np.where(np.isinf(left) | (g == 0.0), 0.0, (s.linear_bias - s.squared_bias) / (left + g))[..., None]
-        per_sample = np.where(np.isinf(solution.n_train), 0.0, test_mse(solution) / solution.n_train)[..., None]
+        spread = np.where(np.isinf(left) | (g == 0.0), 0.0, (s.linear_bias - s.squared_bias) / (left + g))[
+            ..., None
+        ]
+        per_sample = np.where(np.isinf(solution.n_train), 0.0, test_mse(solution) / solution.n_train)[
+            ..., None
+        ]
         variance = per_sample * (learned**2 + rotation * partly) + spread * partly
     return learned, variance
 
@@ -226,16 +225,24 @@ def optimal_ridge(
         50.0
     """
     shape = np.broadcast_shapes(np.shape(n_train), np.shape(n_features))
+    if np.isinf(grid("n_train", n_train, above=0.0)).any():
+        raise InputError("n_train must be finite to have an optimal ridge; got inf")
     n = np.broadcast_to(grid("n_train", n_train, above=0.0).reshape(np.shape(n_train)), shape).ravel()
-    k = np.broadcast_to(grid("n_features", n_features, above=0.0).reshape(np.shape(n_features)), shape).ravel()
+    k = np.broadcast_to(
+        grid("n_features", n_features, above=0.0).reshape(np.shape(n_features)), shape
+    ).ravel()
     ridgeless = implicit_regularization(curves, n, k, 0.0)
     error_at_zero = test_mse(ridgeless)
+    if np.isneginf(curves.log_trace):  # nothing can be learned
+        return np.zeros(shape), error_at_zero.reshape(shape)
 
     # From zero ridge (or far below the least eigenvalue that matters) to where hardly anything is learned.
     lowest = curves.log_trace - np.log(np.minimum(n, k)) - 60.0
     low = np.where(np.isneginf(ridgeless.log_feature_ridge), lowest, ridgeless.log_feature_ridge)
     high = np.maximum(curves.log_trace + 12.0, low + 1.0)
-    scan = low + (high - low) * np.linspace(0.0, 1.0, 241)[1:, None]
+    # Close to zero ridge the ridge is proportional to the distance from `low`: there the scan is geometric.
+    offsets = np.concatenate([np.geomspace(1e-9, 1 / 240, 60)[:-1], np.linspace(0.0, 1.0, 241)[1:]])
+    scan = low + (high - low) * offsets[:, None]
 
     def log_error(x: Grid, n: Grid, k: Grid) -> Grid:
         return np.log(np.maximum(test_mse(_at(curves, x, n, k)), 1e-300))
@@ -243,10 +250,12 @@ def optimal_ridge(
     values = log_error(scan, n, k)
     best = np.argmin(values, axis=0)
     columns = np.arange(len(n))
-    middle = scan[np.clip(best, 1, len(scan) - 2), columns]
-    step = (high - low) / 240
+    middle = np.clip(best, 1, len(scan) - 2)
     found = elementwise.find_minimum(
-        log_error, (middle - step, middle, middle + step), args=(n, k), tolerances={"xrtol": 0.0, "xatol": 1e-9}
+        log_error,
+        (scan[middle - 1, columns], scan[middle, columns], scan[middle + 1, columns]),
+        args=(n, k),
+        tolerances={"xrtol": 0.0, "xatol": 1e-9},
     )
     inside = (best > 0) & (best < len(scan) - 1) & found.success
     x = np.where(inside, found.x, scan[best, columns])
@@ -255,7 +264,9 @@ def optimal_ridge(
         ridge = n * np.exp(x) * solution.unused_samples * solution.unused_features
     error = test_mse(solution)
     at_zero = error_at_zero <= error * (1.0 + 1e-12)
-    return np.where(at_zero, 0.0, ridge).reshape(shape), np.where(at_zero, error_at_zero, error).reshape(shape)
+    return np.where(at_zero, 0.0, ridge).reshape(shape), np.where(at_zero, error_at_zero, error).reshape(
+        shape
+    )
 
 
 def _at(curves: SpectralCurves, x: Grid, n: Grid, k: Grid) -> ImplicitRegularization:

@@ -1,11 +1,11 @@
 r"""A spectrum of a million modes at the price of a few hundred nodes.
 
-Every sum that the theory needs is $\sum_i w_i f(\ln\lambda_i - \ln\kappa)$ with $f$ a product of logistic functions, whose
-nearest poles lie at $\pm i\pi$. On a bin of $\ln\lambda$ two nats wide such an $f$ equals its interpolant on $p$ Chebyshev
-nodes up to about $6.4^{-p}$, whatever $\kappa$ is: the bin's modes may therefore be replaced by $p$ nodes whose weights
-are $\sum_i w_i \ell_j(\ln\lambda_i)$, $\ell_j$ the Lagrange polynomials. Nothing is assumed of the modes themselves, so
-rough spectra and rough targets are as exact as smooth ones. Node weights can be slightly negative; only their sums mean
-something.
+Every sum that the theory needs is $\sum_i w_i f(\ln\lambda_i - \ln\kappa)$ with $f$ a product of logistic
+functions, whose nearest poles lie at $\pm i\pi$. On a bin of $\ln\lambda$ two nats wide such an $f$ equals its
+interpolant on $p$ Chebyshev nodes up to about $6.4^{-p}$, whatever $\kappa$ is: the bin's modes may therefore
+be replaced by $p$ nodes whose weights are $\sum_i w_i \ell_j(\ln\lambda_i)$, $\ell_j$ the Lagrange polynomials.
+Nothing is assumed of the modes themselves, so rough spectra and rough targets are as exact as smooth ones. Node
+weights can be slightly negative; only their sums mean something.
 """
 
 import numpy as np

@@ -22,7 +22,7 @@ _EXPLICIT = 2000
 
 
 def power_law(alpha: float, beta: float, noise: float = 0.0, n_modes: float = np.inf) -> Eigensystem:
-    r"""Return $\lambda_i = i^{-\alpha}$, $v_i^2 = i^{-\beta}$ for $i = 1, 2, \dots$, without an end unless one is given.
+    r"""Return $\lambda_i = i^{-\alpha}$, $v_i^2 = i^{-\beta}$ for $i = 1, 2, \dots$, endless unless an end is given.
 
     Args:
         alpha: eigenvalue exponent, > 1 for the infinite spectrum (the kernel's trace is finite).
@@ -35,6 +35,7 @@ def power_law(alpha: float, beta: float, noise: float = 0.0, n_modes: float = np
         >>> round(task.trace, 6), round(task.total_target_power, 6)  # ζ(1.5), ζ(2)
         (2.612375, 1.644934)
     """
+    grid("n_modes", n_modes, at_least=1.0)
     endless = np.isinf(n_modes)
     if endless and not (alpha > 1 and beta > 1):
         raise InputError(
@@ -60,8 +61,8 @@ def hypersphere(
 ) -> Eigensystem:
     r"""Return the spectrum of $f(x \cdot x')$ for inputs uniform on the unit sphere $S^{d-1}$.
 
-    $\lambda_k = \int f(t)\, C_k(t)/C_k(1)\, d\mu_d(t)$ with Gegenbauer polynomials of index $d/2 - 1$ and $\mu_d$ the law
-    of the cosine; multiplicity $N(d, k) = \frac{2k + d - 2}{k}\binom{k + d - 3}{k - 1}$.
+    $\lambda_k = \int f(t)\, C_k(t)/C_k(1)\, d\mu_d(t)$ with Gegenbauer polynomials of index $d/2 - 1$ and
+    $\mu_d$ the law of the cosine; multiplicity $N(d, k) = \frac{2k + d - 2}{k}\binom{k + d - 3}{k - 1}$.
 
     Args:
         kernel: $f$, of the cosine $t \in [-1, 1]$.
@@ -95,7 +96,9 @@ def hypersphere(
         eigenvalues[k] = weighted @ now
         before, now = now, ((2 * k + dimension - 2) * t * now - k * before) / (k + dimension - 2)
     k = np.arange(n_levels)
-    counts = special.comb(k + dimension - 1, k) - np.where(k >= 2, special.comb(k + dimension - 3, k - 2), 0.0)
+    counts = special.comb(k + dimension - 1, k) - np.where(
+        k >= 2, special.comb(k + dimension - 3, k - 2), 0.0
+    )
     return _levels(eigenvalues, counts, target_power, noise, f"sphere in {dimension} dimensions")
 
 
@@ -150,13 +153,16 @@ def circle(
         n_levels: frequencies 0 to `n_levels - 1` (fewer for few points); each above 0 counts twice (sine and cosine).
         target_power: $\sum v^2$ of each frequency.
         noise: label noise variance.
-        n_points: for inputs on that many evenly spaced points, whose spectrum is finite; None for the continuous circle.
+        n_points: for inputs on that many evenly spaced points, whose spectrum is finite; None for the
+        continuous circle.
 
     Example:
         >>> task = circle(lambda angle: 1 + np.cos(angle), n_levels=3)
         >>> task.eigenvalues.round(6).tolist(), task.multiplicities.tolist()
         ([1.0, 0.5, 0.0], [1.0, 2.0, 2.0])
     """
+    if n_points is not None and n_points < 1:
+        raise InputError(f"n_points must be at least 1; got {n_points}")
     m = n_points or max(2**16, 8 * n_levels)
     angle = 2 * np.pi * np.arange(m) / m
     transform = np.fft.rfft(_values(kernel, np.minimum(angle, 2 * np.pi - angle))).real / m
@@ -179,8 +185,9 @@ def gaussian_data(
 ) -> Eigensystem:
     r"""Return the spectrum of the Gaussian kernel $e^{-|x - x'|^2/2\ell^2}$ on Gaussian data.
 
-    In one dimension with standard deviation $s$: $\lambda_k = \sqrt{2a/A}\,(b/A)^k$, where $a = 1/4s^2$, $b = 1/2\ell^2$,
-    $A = a + b + \sqrt{a^2 + 2ab}$ (Mehler's formula; the eigenfunctions are Hermite functions). Dimensions multiply.
+    In one dimension with standard deviation $s$: $\lambda_k = \sqrt{2a/A}\,(b/A)^k$, where $a = 1/4s^2$,
+    $b = 1/2\ell^2$, $A = a + b + \sqrt{a^2 + 2ab}$ (Mehler's formula; the eigenfunctions are Hermite functions).
+    Dimensions multiply.
 
     Args:
         length_scale: $\ell > 0$, in units of the data.
@@ -199,13 +206,15 @@ def gaussian_data(
     """
     std = grid("data_std", data_std, above=0.0)
     grid("length_scale", length_scale, above=0.0)
+    if std.size > 1 and dimension not in (1, std.size):
+        raise InputError(f"data_std has {std.size} values but dimension is {dimension}; give one of the two")
     std = np.full(dimension, std[0]) if std.size == 1 else std
     a, b = 1 / (4 * std**2), 1 / (2 * length_scale**2)
     total = a + b + np.sqrt(a**2 + 2 * a * b)
     log_first, log_ratio = float(np.sum(0.5 * np.log(2 * a / total))), np.log(b / total)
     if np.allclose(std, std[0], rtol=1e-12):
         k = np.arange(n_levels)
-        logs, counts = log_first + k * log_ratio[0], special.comb(k + len(std) - 1, k).astype(float)
+        logs, counts = log_first + k * log_ratio[0], np.asarray(special.comb(k + len(std) - 1, k))
     else:
         logs = log_first + _largest_sums(log_ratio, n_levels)
         counts = np.ones(n_levels)

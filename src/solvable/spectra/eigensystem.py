@@ -22,9 +22,9 @@ _CHUNK = 2**22
 class Eigensystem:
     r"""Eigenvalues, target power and noise of a learning task: $K(x, x') = \sum_i \lambda_i \phi_i(x) \phi_i(x')$.
 
-    The target is $f = \sum_i v_i \phi_i$ and labels are $y = f + $ noise. Eigenvalues are kept as logarithms, so spectra
-    far below 1e-300 are ordinary; a power law that never ends is a `tail` (see `power_law`). A zero eigenvalue is a
-    mode that the kernel cannot learn.
+    The target is $f = \sum_i v_i \phi_i$ and labels are $y = f + $ noise. Eigenvalues are kept as logarithms,
+    so spectra far below 1e-300 are ordinary; a power law that never ends is a `tail` (see `power_law`). A zero
+    eigenvalue is a mode that the kernel cannot learn.
 
     Args:
         eigenvalues: $\lambda \ge 0$, `(modes,)`, in any order; give these or `log_eigenvalues`.
@@ -67,22 +67,32 @@ class Eigensystem:
         source: str = "given",
     ) -> None:
         if (eigenvalues is None) == (log_eigenvalues is None):
-            raise InputError("an Eigensystem takes either eigenvalues or log_eigenvalues; give exactly one of them")
+            raise InputError(
+                "an Eigensystem takes either eigenvalues or log_eigenvalues; give exactly one of them"
+            )
         if log_eigenvalues is None:
             with np.errstate(divide="ignore"):
                 logs = np.log(grid("eigenvalues", eigenvalues, at_least=0.0))  # pyright: ignore[reportArgumentType]
         else:
-            logs = grid("log_eigenvalues", log_eigenvalues)
+            given = np.atleast_1d(log_eigenvalues).ravel()
+            zero = given == -np.inf  # a zero eigenvalue, which `grid` would refuse
+            logs = np.where(zero, -np.inf, grid("log_eigenvalues", np.where(zero, 0.0, given)))
         if np.isposinf(logs).any():
-            raise InputError("an eigenvalue is infinite; expected finite numbers, a kernel with a finite trace")
+            raise InputError(
+                "an eigenvalue is infinite; expected finite numbers, a kernel with a finite trace"
+            )
 
-        def per_mode(name: str, values: ArrayLike | None, default: float, **bounds: float) -> NDArray[np.float64]:
+        def per_mode(
+            name: str, values: ArrayLike | None, default: float, **bounds: float
+        ) -> NDArray[np.float64]:
             if values is None:
                 return np.full(len(logs), default)
             array = grid(name, values, **bounds)
             if array.shape != logs.shape or np.isinf(array).any():
                 got = f"{len(array)} values" if array.shape != logs.shape else "an infinite one"
-                raise InputError(f"{name} must be one finite number for each of {len(logs)} eigenvalues; got {got}")
+                raise InputError(
+                    f"{name} must be one finite number for each of {len(logs)} eigenvalues; got {got}"
+                )
             return array
 
         power = per_mode("target_power", target_power, 0.0, at_least=0.0)
@@ -104,32 +114,43 @@ class Eigensystem:
 
     def __repr__(self) -> str:
         """Say what it is without printing a million modes."""
-        tail = "" if self.tail is None else f" and a power-law tail (α={self.tail.alpha:g}, β={self.tail.beta:g})"
-        return f"<Eigensystem of {len(self.log_eigenvalues)} levels{tail}, noise {self.noise:g}, {self.source}>"
+        tail = (
+            ""
+            if self.tail is None
+            else f" and a power-law tail (α={self.tail.alpha:g}, β={self.tail.beta:g})"
+        )
+        return (
+            f"<Eigensystem of {len(self.log_eigenvalues)} levels{tail}, noise {self.noise:g}, {self.source}>"
+        )
 
     @property
     def eigenvalues(self) -> NDArray[np.float64]:
         r"""$\lambda$, descending; those below 1e-308 read as zero (use `log_eigenvalues`)."""
         return np.exp(self.log_eigenvalues)
 
-    @cached_property
+    @property
     def rank(self) -> float:
         """How many modes have a non-zero eigenvalue; `inf` with a tail."""
-        return np.inf if self.tail else float(self.multiplicities[self.log_eigenvalues > -np.inf].sum())
+        return self._rank_and_log_trace[0]
 
     @cached_property
     def trace(self) -> float:
         r"""$\sum_i m_i \lambda_i$, the mean of $K(x, x)$."""
         return float(np.exp(self.log_trace))
 
-    @cached_property
+    @property
     def log_trace(self) -> float:
         r"""$\ln \sum_i m_i \lambda_i$."""
+        return self._rank_and_log_trace[1]
+
+    @cached_property
+    def _rank_and_log_trace(self) -> tuple[float, float]:
         top = self.log_eigenvalues[0]
         if np.isneginf(top):
-            return -np.inf
+            return 0.0, -np.inf
+        rank = np.inf if self.tail else float(self.multiplicities[self.log_eigenvalues > -np.inf].sum())
         total = self.multiplicities @ np.exp(self.log_eigenvalues - top)
-        return float(top + np.log(total + (self.tail.trace * np.exp(-top) if self.tail else 0.0)))
+        return rank, float(top + np.log(total + (self.tail.trace * np.exp(-top) if self.tail else 0.0)))
 
     @cached_property
     def total_target_power(self) -> float:

@@ -8,7 +8,7 @@ already at n = N/14, 30 % low at n = N/3.5. It is here to be seen beside the est
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError
+from solvable.errors import InputError, finite
 from solvable.spectra.eigensystem import Eigensystem
 
 
@@ -31,9 +31,16 @@ def plug_in_eigensystem(gram: ArrayLike, targets: ArrayLike) -> Eigensystem:
         ([1.0, 0.5], [0.5, 0.0])
     """
     gram = np.asarray(gram, dtype=np.float64)
-    targets = np.asarray(targets, dtype=np.float64).reshape(len(gram), -1)
+    targets = np.asarray(targets, dtype=np.float64)
     if gram.ndim != 2 or gram.shape[0] != gram.shape[1]:
         raise InputError(f"gram must be a square matrix; got shape {gram.shape}")
+    if targets.ndim not in (1, 2) or len(targets) != len(gram):
+        raise InputError(
+            f"targets must have one row for each of {len(gram)} samples; got shape {targets.shape}"
+        )
+    finite("gram", gram)
+    finite("targets", targets)
+    targets = targets.reshape(len(gram), -1)
     values, vectors = np.linalg.eigh(gram)
     return plug_in_from_eigh(values, vectors.T @ targets)
 

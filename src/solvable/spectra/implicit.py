@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
-from solvable.errors import grid
+from solvable.errors import InputError, grid
 from solvable.spectra.sums import Grid, SpectralCurves, SpectralSums
 
 
@@ -87,6 +87,8 @@ def implicit_regularization(
             ("ridge", ridge, {"at_least": 0.0}),
         )
     )
+    if np.isinf(delta).any():
+        raise InputError("ridge must be finite; got inf")
     a, b = np.minimum(n, k), np.maximum(n, k)
     with np.errstate(invalid="ignore"):
         ratio = np.where(np.isinf(a), 1.0, a / b)
@@ -101,10 +103,12 @@ def implicit_regularization(
         x[todo] = _solve(curves, a[todo], ratio[todo], log_ridge_per_sample[todo])
     sums = curves.sums(x)
     unused_smaller = np.where(
-        free, 0.0, _unused_fraction(np.where(limit, 0.0, x), ratio, np.where(free, -np.inf, log_ridge_per_sample))
+        free,
+        0.0,
+        _unused_fraction(np.where(limit, 0.0, x), ratio, np.where(free, -np.inf, log_ridge_per_sample)),
     )
     with np.errstate(invalid="ignore"):
-        unused_smaller = np.where(limit & np.isfinite(a), 1.0 - curves.rank / a, unused_smaller)
+        unused_smaller = np.where(limit, np.where(np.isinf(a), 1.0, 1.0 - curves.rank / a), unused_smaller)
     # 1 - z/b from 1 - z/a: no cancellation when both are small.
     unused_larger = (1.0 - ratio) + ratio * unused_smaller
     samples_are_fewer = n <= k
@@ -194,6 +198,8 @@ def overfitting_coefficient(learnabilities: ArrayLike, multiplicities: ArrayLike
         2.0
     """
     n = np.asarray(n_train, dtype=np.float64)
-    left = n - np.square(np.asarray(learnabilities, dtype=np.float64)) @ np.asarray(multiplicities, dtype=np.float64)
+    left = n - np.square(np.asarray(learnabilities, dtype=np.float64)) @ np.asarray(
+        multiplicities, dtype=np.float64
+    )
     with np.errstate(divide="ignore"):
         return np.where(left > 0.0, n / np.maximum(left, 0.0), np.inf)

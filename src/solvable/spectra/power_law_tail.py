@@ -1,9 +1,9 @@
 r"""The infinite end of a power-law spectrum, $\lambda_i = A i^{-\alpha}$ and $v_i^2 = B i^{-\beta}$ for all $i > M$.
 
-Its sums are integrals over $i$ from $M + 1/2$ (midpoint rule) plus the first Euler-Maclaurin term; with $M \ge 1000$ the
-next term is below 1e-13 of the whole. In $y = \ln(\kappa/\lambda)$ each integrand is an exponential times logistic
-functions of $y$: beyond $|y| = 40$ it is an exponential to machine precision and integrates in closed form, between
-it is smooth and a composite Gauss-Legendre rule takes it to rounding.
+Its sums are integrals over $i$ from $M + 1/2$ (midpoint rule) plus the first Euler-Maclaurin term; with $M \ge
+1000$ the next term is below 1e-13 of the whole. In $y = \ln(\kappa/\lambda)$ each integrand is an exponential
+times logistic functions of $y$: beyond $|y| = 40$ it is an exponential to machine precision and integrates in
+closed form, between it is smooth and a composite Gauss-Legendre rule takes it to rounding.
 """
 
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class PowerLawTail:
 
 
 def _integral(y0: Grid, rate: float, *, learned: int, unlearned: int) -> Grid:
-    r"""Return $\int_0^\infty e^{r u} \, \sigma(-y)^a \, \sigma(y)^b \, du$, with $y = y_0 + u$ and $\sigma$ the logistic function."""
+    r"""Return $\int_0^\infty e^{r u} \sigma(-y)^a \sigma(y)^b du$, $y = y_0 + u$, $\sigma$ the logistic function."""
     low = np.clip(y0, -_SATURATED, _SATURATED)
     # Left part, y from y0 to -40: σ(-y)^a σ(y)^b = e^{b y}.
     length = low - np.minimum(y0, low)
