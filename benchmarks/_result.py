@@ -34,10 +34,14 @@ class Result:
     @property
     def ok(self) -> bool:
         """Whether both claims hold, the ratio and the accuracy."""
-        return self.accurate and (self.demanded is None or (self.ratio is not None and self.ratio >= self.demanded))
+        return self.accurate and (
+            self.demanded is None or (self.ratio is not None and self.ratio >= self.demanded)
+        )
 
 
-def alternate(ours: Callable[[], Any], peer: Callable[[], Any], repeats: int) -> tuple[float, float, Any, Any]:
+def alternate(
+    ours: Callable[[], Any], peer: Callable[[], Any], repeats: int
+) -> tuple[float, float, Any, Any]:
     """Return the median seconds of each and their last results; they take turns, so that both meet the same load."""
     seconds: tuple[list[float], list[float]] = [], []
     results: list[Any] = [None, None]

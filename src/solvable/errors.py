@@ -41,7 +41,9 @@ def grid(
     bound = f"above {above:g}" if above > -np.inf else f"at least {at_least:g}"
     if array.size == 0:
         raise InputError(f"{name} is empty; expected one or more numbers {bound}")
-    bad = np.isnan(array) | (array <= above) | (array < at_least)
+    bad = np.isnan(array) | (array < at_least)
+    if above > -np.inf:
+        bad |= array <= above
     if bad.any():
         raise InputError(f"{name} must be {bound}; got {array[bad][0]:g}")
     return array

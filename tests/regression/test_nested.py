@@ -76,6 +76,15 @@ def test_singular_matrix_gives_the_pseudo_inverse(ridges):
         np.testing.assert_allclose(found[i, len(ridges) - 1], direct, atol=1e-10 * np.abs(direct).max())
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_last_pivot_of_rounding(seed):
+    # One rank short: whether the last pivot comes out below zero or a little above is chance.
+    gram, targets = gram_and_targets(20, rank=19, seed=seed)
+    alpha = collect(gram, targets, [20], [0.0])[0, 0]
+    least_norm = np.linalg.pinv(gram, rcond=1e-10, hermitian=True) @ targets
+    np.testing.assert_allclose(alpha, least_norm, atol=1e-8 * np.abs(least_norm).max())
+
+
 def test_repeated_points():
     # Two rows alike: an exact zero pivot, up to rounding.
     gram = np.array([[1.0, 1.0, 0.2], [1.0, 1.0, 0.2], [0.2, 0.2, 1.0]])

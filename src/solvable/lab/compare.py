@@ -13,7 +13,7 @@ from solvable.errors import InputError
 
 # Two values below this fraction of the largest measured one are both zero: a training error at interpolation
 # is 0 in theory and 1e-30 in floating point, which is agreement and not an error of 100 %.
-_ZERO = 1e-10
+ZERO = 1e-10
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _judged(
 ) -> dict[str, Any]:
     """Return the columns that say how far prediction and measurement are apart."""
     finite = np.isfinite(predicted) & np.isfinite(measured)
-    zero = _ZERO * np.max(np.abs(measured[finite]), initial=0.0)
+    zero = ZERO * np.max(np.abs(measured[finite]), initial=0.0)
     both_zero = finite & (np.abs(predicted) <= zero) & (np.abs(measured) <= zero)
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(both_zero, 0.0, (predicted - measured) / np.abs(measured))

@@ -79,7 +79,7 @@ def subplots(
     width: float | int = FULL,
     height: float | int | None = None,
     **options: Any,
-):
+) -> "tuple[Figure, Any]":
     """Return a figure and its axes, as `matplotlib.figure.Figure.subplots` does.
 
     Args:
@@ -167,6 +167,26 @@ def key(ax: "Axes", **options: Any) -> None:
     handles, labels = ax.get_legend_handles_labels()
     handles += [Line2D([], [], color=_GREY), Line2D([], [], color=_GREY, marker="o", linestyle="")]
     ax.legend(handles, [*labels, "predicted", "measured"], **options)
+
+
+def log_axes(ax: "Axes", which: str = "xy") -> None:
+    """Make axes logarithmic, labelled as people say the numbers: 30, 100, 300 rather than powers of ten.
+
+    Args:
+        ax: with its data drawn, since how many labels fit depends on the range.
+        which: `x`, `y` or `xy`.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for name in which:
+        getattr(ax, f"set_{name}scale")("log")
+        low, high = getattr(ax, f"get_{name}lim")()
+        axis, decades = getattr(ax, f"{name}axis"), np.log10(high / low)
+        steps = (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 2.6 else (1,)
+        axis.set_major_locator(LogLocator(subs=steps, numticks=20))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: readable(float(value))))
+        axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=50))
+        axis.set_minor_formatter(NullFormatter())
 
 
 @house_style()

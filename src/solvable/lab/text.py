@@ -3,9 +3,10 @@
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from solvable.lab.compare import Comparison
+from solvable.lab.compare import ZERO, Comparison
 
 
 def readable(value: Any, digits: int = 4) -> str:
@@ -80,7 +81,8 @@ def comparison_rows(comparison: Comparison, quantity: str) -> tuple[str, list[st
     rows = []
     for row in table.to_dict("records"):
         cells = [readable(row[dim]) for dim in varied] + [readable(row["predicted"])]
-        cells.append(with_error(row["measured"], row["standard_error"]))
+        nothing = abs(row["measured"]) <= ZERO * np.abs(table["measured"]).max()
+        cells.append("≈ 0" if nothing else with_error(row["measured"], row["standard_error"]))
         cells.append(percent(row["relative_error"]) if row["counted"] else "not counted")
         outside = bool(row["counted"] and pd.notna(row["inside"]) and not row["inside"])
         if has_interval:

@@ -178,7 +178,7 @@ class EstimatedCurves:
             values[..., 1 + 2 * r :],
         )
         # Above the ladder the ridge dominates: z falls as 1/κ, the sum of squares as 1/κ², biases are constant.
-        above = np.exp(inside - np.maximum(x, grid_x[-1]))[..., None] if np.any(x > grid_x[-1]) else 1.0
+        above = np.exp(-np.maximum(x - grid_x[-1], 0.0))[..., None]
         z, squared = z * above, squared * above**2
         below = np.minimum(x - grid_x[0], 0.0)[..., None]
         if np.any(below < 0.0):

@@ -19,12 +19,14 @@ from scipy.linalg import eigh, get_lapack_funcs, solve_triangular
 Matrix = NDArray[np.float64]
 
 _potrf: Any
-(_potrf,) = get_lapack_funcs(("potrf",), dtype=np.float64)
+_pocon: Any
+_lange: Any
+_potrf, _pocon, _lange = get_lapack_funcs(("potrf", "pocon", "lange"), dtype=np.float64)
 
 # Measured (LAPACK, n = 1400): eigenvectors cost about 7 Cholesky factorisations; in units of n³ flops:
 _EIGH_COST, _CHOLESKY_COST = 7.0 / 3.0, 1.0 / 3.0
-# Below this ratio of smallest to largest squared pivot the factor is rounding noise: use the pseudo-inverse.
-_SINGULAR = 1e-13
+# A reciprocal condition number below this much per row is rounding noise: use the pseudo-inverse.
+_SINGULAR = float(np.finfo(float).eps)
 
 
 def nested_dual_coefficients(
@@ -69,11 +71,13 @@ def _cholesky(gram: Matrix, delta: float) -> Matrix | None:
     """Return the lower factor of `gram + delta I`, or None where it is singular to rounding."""
     matrix = np.array(gram, order="F")
     matrix.flat[:: len(matrix) + 1] += delta
+    norm = _lange("1", matrix)
     factor, info = _potrf(matrix, lower=1, clean=0, overwrite_a=1)
     if info != 0:
         return None
-    pivots = np.square(factor.diagonal())
-    return factor if pivots.min() > _SINGULAR * pivots.max() else None
+    # Not by the smallest pivot: rounding leaves it up to a million times the smallest eigenvalue.
+    reciprocal_condition, _ = _pocon(factor, norm, uplo="L")
+    return factor if reciprocal_condition > _SINGULAR * len(matrix) else None
 
 
 def _back_substitute(factor: Matrix, forward: Matrix, n: int) -> Matrix:

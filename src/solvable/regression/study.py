@@ -136,12 +136,14 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
         setting.gram[np.ix_(s, s)] if setting.gram is not None else np.asarray(setting.kernel(setting.X[s]))
     )
     surface = LearningSurface.from_gram(gram, setting.y[s], kernel=repr(setting.kernel))
-    smooth = np.geomspace(setting.n_train[0], setting.n_train[-1], 60)
-    n = np.union1d(setting.n_train.astype(float), smooth)
-    prediction = surface.predict(n, parameters.n_features, parameters.ridge)
-    plug_in = theory.predict(
-        plug_in_eigensystem(gram, setting.y[s]), n, parameters.n_features, parameters.ridge
-    )
+    # A smooth line along the axis that the figure shows; the other dims as they are measured.
+    n, widths = setting.n_train.astype(float), np.array(parameters.n_features, dtype=float)
+    if len(widths) > len(n):
+        widths = _with_steps_between(widths)
+    else:
+        n = _with_steps_between(n)
+    prediction = surface.predict(n, widths, parameters.ridge)
+    plug_in = theory.predict(plug_in_eigensystem(gram, setting.y[s]), n, widths, parameters.ridge)
     prediction["plug_in_test_mse"] = plug_in.test_mse
 
     now, later = len(s), _FACTOR * len(s)
@@ -168,6 +170,11 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     return prediction
 
 
+def _with_steps_between(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    finite = values[np.isfinite(values)]
+    return np.union1d(values, np.geomspace(finite.min(), finite.max(), 60))
+
+
 def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     """Train on the first n points of one random order, for every n, k and ridge; test on the rest."""
     seed = [parameters.random_state, 1 + index]
@@ -183,7 +190,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw test error against sample size (or features), and how far off the surface and the plug-in are."""
-    from solvable.lab.figure import COLORS, MARKERS, curves, key, subplots
+    from solvable.lab.figure import COLORS, MARKERS, curves, key, log_axes, subplots
     from solvable.lab.text import readable
 
     over_features = measurement.sizes["n_features"] > measurement.sizes["n_train"]
@@ -195,10 +202,13 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     for ax, value in zip(axes, shown, strict=False):
         predicted = prediction.sel({panel: value})
         curves(ax, predicted, measurement.sel({panel: value}), "test_mse", x=x, hue="ridge", label="ridge {}")
+        ax.set_yscale("log")
+        bounds = ax.get_ylim()  # those of surface and measurement: the plug-in may dive to zero
         for i, ridge in enumerate(prediction.ridge.to_numpy()):
             one = predicted.plug_in_test_mse.sel(ridge=ridge)
             ax.plot(one[x], one.where(np.isfinite(one)), ":", color=COLORS[i % len(COLORS)], linewidth=0.9)
-        ax.set(xscale="log", yscale="log", xlabel=label[x], ylabel="test error (sum over outputs)")
+        ax.set(ylim=bounds, xlabel=label[x], ylabel="test error (sum over outputs)")
+        log_axes(ax)
         if len(shown) > 1 or np.isfinite(value):
             ax.set_title(f"{readable(float(value))} {label[panel]}")
         if x == "n_train":
@@ -206,7 +216,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     key(axes[0])
 
     measured = measurement.mean("trial")
-    at_measured = prediction.sel(n_train=measurement.n_train)
+    at_measured = prediction.sel(n_train=measurement.n_train, n_features=measurement.n_features)
     last = axes[-1]
     for i, ridge in enumerate(prediction.ridge.to_numpy()):
         style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "linewidth": 0.9}
@@ -216,7 +226,8 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     last.axhline(0, color="0.4", linewidth=0.8)
     last.plot([], [], "-", color="0.4", label="learning surface")
     last.plot([], [], ":", color="0.4", label="plug-in")
-    last.set(xscale="log", xlabel=label[x], ylabel="predicted / measured - 1 (%)")
+    last.set(xlabel=label[x], ylabel="predicted / measured − 1 (%)", title=axes[len(shown) - 1].get_title("left"))
+    log_axes(last, "x")
     if x == "n_train":
         _mark_sample(last, prediction)
     last.legend()
@@ -237,16 +248,15 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     """Answer the question: how well was the curve predicted, and what would more data buy."""
     facts = prediction.attrs
     surface, plug_in = comparison.summary["test_mse"], comparison.summary["plug_in_test_mse"]
-    error, plug_in_error = (100 * summary.median_error for summary in (surface, plug_in))
     now, later = facts["optimal_test_mse"], facts["later_test_mse"]
     ridge = facts["optimal_ridge"]
     advice = "fit to zero training error (ridge 0)" if ridge == 0 else f"use ridge {ridge:.2g}"
     return (
         f"From one sample of {facts['n_samples']} labelled points the surface predicts the measured test error within "
-        f"{error:.1f} % (median; largest {100 * surface.max_error:.1f} %), where the plug-in is off by "
-        f"{plug_in_error:.0f} %; with this kernel and {facts['n_samples']} points, {advice}, and {_FACTOR} times the "
-        f"labels would bring the best test error from {now:.3g} to {later:.3g} (90 % interval {facts['later_low']:.3g} "
-        f"to {facts['later_high']:.3g})."
+        f"{100 * surface.median_error:.1f} % (median; largest {100 * surface.max_error:.1f} %), where the textbook "
+        f"plug-in is off by up to {100 * plug_in.max_error:.0f} %. With this kernel and {facts['n_samples']} points, "
+        f"{advice}; {_FACTOR} times the labels would bring the best test error from {now:.3g} to {later:.3g} (90 % "
+        f"interval {facts['later_low']:.3g} to {facts['later_high']:.3g})."
     )
 
 

@@ -247,19 +247,25 @@ class LearningSurface:
             n_features: number of random features; `inf` is the kernel itself.
             ridge: one line each.
         """
-        from solvable.lab.figure import COLORS, prediction_line, subplots
+        from solvable.lab.figure import house_style
+
+        with house_style():
+            return self._draw(n_train, n_features, ridge)
+
+    def _draw(self, n_train: ArrayLike | None, n_features: float, ridge: ArrayLike) -> "Figure":
+        from solvable.lab.figure import COLORS, log_axes, prediction_line, subplots
 
         sizes = (
             np.geomspace(FEWEST_TRUSTED, TRUSTED_FACTOR * self.n_samples, 80) if n_train is None else n_train
         )
         forecast = self.predict(sizes, n_features, ridge).squeeze("n_features")
-        figure: Figure
-        ax: Any
         figure, ax = subplots()
         for delta, color in zip(forecast.ridge.to_numpy(), COLORS, strict=False):
             one = forecast.sel(ridge=delta)
             name = f"ridge {delta:g}"
-            inside, outside = one.where(~one.extrapolated), one.where(one.extrapolated)
+            # The two parts share the point where they meet, so that the line has no gap.
+            reaching = one.extrapolated.shift(n_train=-1, fill_value=False)
+            inside, outside = one.where(~one.extrapolated), one.where(one.extrapolated | reaching)
             for part, style in ((inside, {"label": name}), (outside, {"linestyle": "--"})):
                 prediction_line(
                     ax,
@@ -275,7 +281,8 @@ class LearningSurface:
             f"sample of {self.n_samples}", (self.n_samples, 1), (3, -3), ("data", "axes fraction"),
             textcoords="offset points", va="top", color="0.4", fontsize=7,
         )  # fmt: skip
-        ax.set(xscale="log", yscale="log", xlabel="training samples", ylabel="test error (sum over outputs)")
+        ax.set(xlabel="training samples", ylabel="test error (sum over outputs)")
+        log_axes(ax)
         ax.legend()
         return figure
 

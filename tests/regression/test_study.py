@@ -1,0 +1,143 @@
+"""The study from end to end, at a small size, on scikit-learn's data and on files of the user's own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_diabetes
+
+from solvable.errors import InputError
+from solvable.lab import run
+from solvable.regression.study import Parameters, study
+
+SMALL = {"n_sample": 300, "n_train": (32, 128, 512), "ridge": (0.0, 1.0), "trials": 3}
+
+
+def solvable(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "solvable", *words], capture_output=True, text=True, cwd=cwd, timeout=120
+    )
+
+
+def test_predicts_digits_within_the_claimed_error(tmp_path: Path) -> None:
+    record = run(study, Parameters(**SMALL), runs_dir=tmp_path, quiet=True)
+    summary = record.comparison.summary
+    assert summary["test_mse"].median_error < 0.06
+    assert summary["test_mse"].coverage >= 0.8
+    assert summary["plug_in_test_mse"].max_error > 3 * summary["test_mse"].max_error
+    for name in ("figure.png", "figure.svg", "report.html", "comparison.csv"):
+        assert (record.path / name).stat().st_size > 1000
+    table = pd.read_csv(record.path / "comparison.csv")
+    assert {"test_mse", "train_mse", "plug_in_test_mse"} == set(table.quantity)
+    assert "10 times the labels" in record.conclusion
+    report = (record.path / "report.html").read_text()
+    assert "Laplace(length_scale=" in report
+    assert "solvable run regression" in report
+
+
+def test_random_features_over_the_peak(tmp_path: Path) -> None:
+    parameters = Parameters(
+        kernel="arc-cosine",
+        n_sample=500,
+        n_train=(64,),
+        n_features=(32, 64, 128, 256, 512),
+        ridge=(1e-3,),
+        trials=3,
+    )
+    record = run(study, parameters, runs_dir=tmp_path, quiet=True)
+    predicted = record.prediction.test_mse.sel(n_features=list(parameters.n_features)).squeeze()
+    measured = record.measurement.test_mse.mean("trial").squeeze()
+    assert int(predicted.argmax("n_features")) == int(measured.argmax("n_features")) == 1
+
+
+def test_number_as_target_from_a_file(tmp_path: Path) -> None:
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    X.assign(progress=y).to_csv(tmp_path / "diabetes.csv", index=False)
+    done = solvable(
+        *("run", "regression", "--data", "diabetes.csv", "--target", "progress", "--kernel", "gaussian"),
+        *("--n-train", "32,128", "--ridge", "1,10", "--trials", "2", "--json"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["summary"]["test_mse"]["median_error"] < 0.25
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--data", "missing.csv"), "no file 'missing.csv'"),
+        (("--data", "table.csv", "--target", "colour"), "colour"),
+        (("--data", "holes.csv"), "missing"),
+        (("--data", "one.csv"), "one"),
+        (("--data", "constant.csv"), "constant|same"),
+        (("--data", "text.csv"), "name"),
+        (("--n-train", "5000"), "5000 is too large"),
+        (("--ridge", "-1"), "ridge must be at least 0; got -1"),
+        (("--ridge", "inf"), "finite"),
+        (("--trials", "0"), "trials"),
+        (("--n-sample", "5"), "n_sample must be at least 20"),
+        (("--kernel", "laplac"), "did you mean 'laplace'"),
+        (("--kernel", "relu-ntk", "--n-features", "64"), "no random features"),
+        (("--n-train", "32", "64"), "64"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_exit_code_2(
+    words: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "target"])
+    table.to_csv(tmp_path / "table.csv", index=False)
+    table.mask(table > 2).to_csv(tmp_path / "holes.csv", index=False)
+    table[:1].to_csv(tmp_path / "one.csv", index=False)
+    table.assign(target=1.0).to_csv(tmp_path / "constant.csv", index=False)
+    table.assign(name="x" + table.a.astype(str)).to_csv(tmp_path / "text.csv", index=False)
+    done = solvable("run", "regression", *words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert re.search(sentence, " ".join(done.stderr.split())), done.stderr
+
+
+def test_parameters_are_checked_at_the_door() -> None:
+    with pytest.raises(InputError, match="whole numbers"):
+        Parameters(n_train=(10.5,))  # pyright: ignore[reportArgumentType]
+
+
+def test_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    words = [
+        "run",
+        "regression",
+        "--n-train",
+        "64,700",
+        "--ridge",
+        "0,0.1,1",
+        "--trials",
+        "30",
+        "--n-jobs",
+        "2",
+    ]
+    command = [sys.executable, "-m", "solvable", *words]
+    first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("runs/.cache/**/trial-*.nc"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/.cache/**/trial-*.nc")}
+    assert 3 <= len(kept) < 30
+    assert not list(tmp_path.glob("runs/regression/*/record.json"))
+
+    again = solvable(*words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert f"Found {len(kept)} of 30 trials" in again.stderr
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+    assert len(list(tmp_path.glob("runs/regression/*/record.json"))) == 1
+    third = solvable(*words, cwd=tmp_path)
+    assert "finished" in third.stderr

@@ -1,0 +1,231 @@
+"""`LearningSurface` on tasks whose spectrum is known, where exact theory says what it should find."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from solvable.errors import InputError
+from solvable.regression import LearningSurface, predict
+from solvable.spectra import Eigensystem
+
+INF = float("inf")
+
+
+def gaussian_task(
+    n: int, modes: int = 3000, alpha: float = 1.5, beta: float = 1.8, noise: float = 0.0, seed: int = 0
+) -> tuple[NDArray, NDArray, Eigensystem]:
+    """Return features, labels and eigensystem of a power-law task with Gaussian features."""
+    rng = np.random.default_rng(seed)
+    i = np.arange(1.0, modes + 1)
+    X = rng.normal(size=(n, modes))
+    y = X @ (i ** (-beta / 2) * rng.choice([-1.0, 1.0], modes)) + np.sqrt(noise) * rng.normal(size=n)
+    return X * i ** (-alpha / 2), y, Eigensystem(i**-alpha, i**-beta, noise)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_finds_the_surface_of_a_known_task(noise: float) -> None:
+    grid = {"n_train": [50, 100, 200, 400, 800], "n_features": [100, 1000, INF], "ridge": [0.01, 0.1, 1]}
+    errors = []
+    for seed in range(3):
+        features, y, task = gaussian_task(800, noise=noise, seed=seed)
+        forecast = LearningSurface.from_features(features, y).predict(**grid)
+        exact = predict(task, **grid)
+        errors.append(forecast.test_mse / exact.test_mse - 1)
+        for name in ("train_mse", "overfitting_coefficient", "learned_modes", "feature_ridge"):
+            np.testing.assert_allclose(forecast[name], exact[name], rtol=0.3)
+    assert np.median(np.abs(errors)) < 0.05
+    assert abs(np.mean(errors)) < 0.04
+
+
+def test_extrapolates_a_power_law_and_names_its_exponents() -> None:
+    exact = predict(gaussian_task(1, modes=12_000)[2], [1200, 2400], ridge=[0.01, 0.1]).test_mse
+    off, inside, exponents = [], [], []
+    for seed in range(6):
+        features, y, _ = gaussian_task(600, modes=12_000, seed=seed)
+        surface = LearningSurface.from_features(features, y)
+        forecast = surface.predict([1200, 2400], ridge=[0.01, 0.1])
+        off.append(np.log(forecast.test_mse / exact))
+        inside.append((forecast.test_mse_low <= exact) & (exact <= forecast.test_mse_high))
+        exponents.append([surface.exponents["alpha"], surface.exponents["beta"]])
+    # One sample of 600 numbers knows its error to 6 %, its slope in proportion: each is only near, their mean is right.
+    assert np.abs(off).max() < 0.35
+    assert abs(np.mean(off)) < 0.08
+    assert np.mean(inside) >= 0.7
+    np.testing.assert_allclose(np.mean(exponents, axis=0), [1.5, 1.8], rtol=0.08)
+    assert forecast.extrapolated.sel(n_train=2400, ridge=0.01).item()
+    assert not surface.predict(300, ridge=0.1).extrapolated.item()
+
+
+def test_noise_becomes_a_floor() -> None:
+    found = []
+    for noise in (0.0, 0.05, 0.05, 0.05):
+        features, y, _ = gaussian_task(800, noise=noise, seed=len(found))
+        found.append(LearningSurface.from_features(features, y).exponents["noise"])
+    assert found[0] < 1e-3
+    assert np.mean(found[1:]) == pytest.approx(0.05, rel=0.2)
+
+
+def test_above_and_below_the_ladder_the_sums_keep_their_laws() -> None:
+    features, y, _ = gaussian_task(200)
+    curves = LearningSurface.from_features(features, y).curves
+    top = curves.log_kappa[-1]
+    together = curves.sums(np.array([top - 3, top, top + 2, top + 10]))
+    alone = [curves.sums(np.array(x)) for x in (top - 3, top, top + 2, top + 10)]
+    np.testing.assert_allclose(np.array(together), np.array(alone).T, rtol=1e-12)
+    z, _, b1, b2 = together
+    np.testing.assert_allclose(z[1] / z[2:], np.exp([2, 10]), rtol=1e-9)
+    np.testing.assert_allclose([b1[3], b2[3]], np.square(y).mean(), rtol=0.01)
+
+
+def test_intervals_cover_what_they_claim() -> None:
+    inside = []
+    for seed in range(12):
+        features, y, task = gaussian_task(300, modes=1000, noise=0.05, seed=seed)
+        forecast = LearningSurface.from_features(features, y).predict([50, 150, 300, 900], ridge=[0.05, 1])
+        exact = predict(task, [50, 150, 300, 900], ridge=[0.05, 1]).test_mse
+        inside.append((forecast.test_mse_low <= exact) & (exact <= forecast.test_mse_high))
+    assert np.mean(inside) >= 0.8
+
+
+def test_fewer_features_than_samples_end_the_spectrum() -> None:
+    rng = np.random.default_rng(0)
+    d, n, noise = 30, 600, 0.5
+    features = rng.normal(size=(n, d)) / np.sqrt(d)
+    y = features @ rng.normal(size=d) + np.sqrt(noise) * rng.normal(size=n)
+    surface = LearningSurface.from_features(features, y)
+    forecast = surface.predict([10, d, 60, 200, 5000], ridge=0.0)
+    assert surface.curves.rank == d
+    assert surface.exponents == {}
+    assert forecast.test_mse.sel(n_train=d).item() == INF
+    for size in (60, 200, 5000):  # noise n / (n - d): ordinary least squares
+        expected = noise * size / (size - d)
+        assert forecast.test_mse.sel(n_train=size).item() == pytest.approx(expected, rel=0.12)
+        assert forecast.effective_ridge.sel(n_train=size).item() == 0.0
+    assert np.isfinite(forecast.test_mse.sel(n_train=10).item())
+
+
+def test_biases_obey_their_differential_equation() -> None:
+    features, y, _ = gaussian_task(400, noise=0.1)
+    curves = LearningSurface.from_features(features, y).curves
+    x = np.linspace(curves.log_kappa[0] - 8, curves.log_kappa[-1] - 1, 400)  # past the sample too
+    step = 1e-4
+    slope = (curves.sums(x + step).linear_bias - curves.sums(x - step).linear_bias) / (2 * step)
+    s = curves.sums(x)
+    np.testing.assert_allclose(slope, s.linear_bias - s.squared_bias, atol=0.02 * s.linear_bias.max())
+    assert (np.diff(s.learned_modes) < 0).all()
+    assert (np.diff(s.squared_bias) > -1e-6).all()
+    assert (s.partly_learned_modes > 0).all()
+    at_end = curves.sums(curves.log_kappa[0] + np.array([-1e-9, 1e-9]))
+    for sums in at_end:  # the continuation meets the data
+        assert sums[0] == pytest.approx(sums[1], rel=1e-6)
+
+
+def test_optimal_ridge_is_the_minimum_of_its_own_prediction() -> None:
+    features, y, _ = gaussian_task(500, noise=0.5)
+    surface = LearningSurface.from_features(features, y)
+    best = surface.optimal_ridge([100, 400], [200, INF])
+    assert best.dims == ("n_train", "n_features")
+    scan = surface.predict([100, 400], [200, INF], np.geomspace(1e-3, 100, 300)).test_mse.min("ridge")
+    np.testing.assert_allclose(best.test_mse, scan, rtol=1e-3)
+    assert isinstance(float(surface.optimal_ridge(100)), float)
+
+
+def test_labels_in_any_form_give_the_same_surface() -> None:
+    features, number, _ = gaussian_task(200)
+    labels = (number > 0).astype(int)
+    one_hot = np.eye(2)[labels] - 0.5
+    errors = [
+        LearningSurface.from_features(features, y).predict(100, ridge=0.1).test_mse.item()
+        for y in (labels, np.array(["no", "yes"])[labels], labels > 0, one_hot)
+    ]
+    np.testing.assert_allclose(errors, errors[0], rtol=1e-12)
+
+
+def test_from_kernel_accepts_what_users_have() -> None:
+    from sklearn.gaussian_process.kernels import Matern
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = X[:, 0]
+    for kernel in ("laplace", Matern(length_scale=2.0), lambda A, B: np.exp(-abs(A @ B.T - 1))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                assert LearningSurface.from_kernel(kernel, X, y).n_samples == 60
+            except InputError as error:  # the callable is no kernel
+                assert "positive" in str(error)
+    assert "length_scale=" in LearningSurface.from_kernel("laplace", X, y).kernel
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    features, y, _ = gaussian_task(100)
+    surface = LearningSurface.from_features(features, (y > 0).astype(int))
+    surface.save(tmp_path / "surface.nc")
+    again = LearningSurface.load(tmp_path / "surface.nc")
+    assert again.classes == surface.classes == ("0", "1")
+    assert again.predict([50, 500], ridge=[0, 1]).identical(surface.predict([50, 500], ridge=[0, 1]))
+    with pytest.raises(InputError, match="no file"):
+        LearningSurface.load(tmp_path / "other.nc")
+    (tmp_path / "broken.nc").write_text("no netCDF")
+    with pytest.raises(InputError, match=r"broken\.nc"):
+        LearningSurface.load(tmp_path / "broken.nc")
+
+
+def test_duplicates_are_warned_about() -> None:
+    features, y, _ = gaussian_task(100)
+    features[7], y[7] = features[3], y[3]
+    with pytest.warns(UserWarning, match="1 of 100 points repeat"):
+        LearningSurface.from_features(features, y)
+
+
+def _gram(n: int = 40) -> tuple[NDArray, NDArray]:
+    features, y, _ = gaussian_task(n, modes=200)
+    return features @ features.T, y
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda K, y: (K[:, :-1], y), "square"),
+        (lambda K, y: (K + np.triu(np.full(K.shape, 0.1)), y), "symmetric"),
+        (lambda K, y: (K - np.eye(len(K)) * 10, y), "negative|positive semi"),
+        (lambda K, y: (np.where(np.eye(len(K)) > 0, np.nan, K), y), "NaN"),
+        (lambda K, y: (K, y[:-1]), "labels"),
+        (lambda K, y: (K, np.ones_like(y)), "constant|same"),
+        (lambda K, y: (K, np.where(np.arange(len(y)) == 3, np.nan, y)), "NaN"),
+        (lambda K, y: (K[:5, :5], y[:5]), "at least 20"),
+        (lambda K, y: (K[:1, :1], y[:1]), "one|at least"),
+        (lambda K, y: (K, np.arange(len(y))), "identifier|classes"),
+    ],
+)
+def test_bad_input_is_one_sentence(spoil, sentence: str) -> None:
+    gram, y = spoil(*_gram())
+    with pytest.raises(InputError, match=sentence) as caught:
+        LearningSurface.from_gram(gram, y)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("grid", "sentence"),
+    [
+        ({"n_train": [0]}, "n_train must be above 0; got 0"),
+        ({"n_train": [10], "ridge": -1}, "ridge must be at least 0; got -1"),
+        ({"n_train": [10], "n_features": [0]}, "n_features must be above 0"),
+        ({"n_train": ["many"]}, "n_train must be numbers"),
+        ({"n_train": []}, "n_train is empty"),
+        ({"n_train": [np.nan]}, "n_train"),
+    ],
+)
+def test_bad_grids_are_one_sentence(grid: dict, sentence: str) -> None:
+    surface = LearningSurface.from_gram(*_gram())
+    with pytest.raises(InputError, match=sentence):
+        surface.predict(**grid)
+
+
+def test_plot_draws_every_ridge() -> None:
+    figure = LearningSurface.from_gram(*_gram()).plot(ridge=[0.01, 1])
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels == ["ridge 0.01", "ridge 1"]
