@@ -29,8 +29,8 @@ _END = 0.97
 _FIT = (1 / 16, 0.95)
 # Noise floors that are tried, as fractions of B2 at the sample's end. No floor has half of the prior weight.
 _FLOORS = np.concatenate([[0.0], np.linspace(0.05, 0.95, 19), [0.98, 0.995]])
-# The fit spans about 4 nats of κ and the curve is stiff on one: that many residuals are independent, not all of them.
-_INDEPENDENT = 5.0
+# The fit spans about 4 nats of κ, on which leave-one-out errors move together: that few residuals are independent.
+_INDEPENDENT = 3.0
 # Weight of the fitted curvature in the doubt about a straight continuation: half of what it would do would already
 # be too much on MNIST (16-fold: 12-17 % low, the line 1 %).
 _CURVATURE_DOUBT = 0.25
@@ -211,17 +211,21 @@ class EstimatedCurves:
         return z * growth, squared * growth, np.where(past, b1_on, b1), np.where(past, b2_on, b2)
 
     def doubt(self, log_kappa: Array) -> Array:
-        r"""Return how far $\ln B_2$ may be off because it need not go on straight, `(*grid)`; 0 within the sample."""
-        if self.continuation is None:
-            return np.zeros(np.shape(log_kappa))
+        r"""Return the standard error of $\ln B_2$ that comes from how it is continued, `(*grid)`; 0 within the sample."""
+        law = self.continuation
         below = np.minimum(np.asarray(log_kappa) - self.log_kappa[0], 0.0)
-        # A parabola through the fit's middle deviates from its chord by this much; beyond 1 it means nothing more.
+        if law is None:
+            return np.zeros(below.shape)
+        # The curve may be no power law: a parabola leaves the line, by this much past a fit of this length.
         n, z = self.statistics.n_samples, self.learned_modes
         fit = self.log_kappa[(z > _FIT[0] * n) & (z < _FIT[1] * n)]
-        span = fit[-1] - fit[0] if len(fit) else 1.0
-        return np.minimum(
-            _CURVATURE_DOUBT * abs(self.continuation.curvature) * np.abs(below) * (np.abs(below) + span), 1.0
-        )
+        length = fit[-1] - fit[0] if len(fit) else 1.0
+        bend = _CURVATURE_DOUBT * abs(law.curvature) * np.abs(below) * (np.abs(below) + length)
+        # And the floors that were averaged disagree.
+        floors, weights = law.floors[0], law.weights[0]
+        logs = np.log(floors + (self.squared_bias[0, 0] - floors) * np.exp(law.bias_slopes[0] * below[..., None]))
+        variance = np.square(logs) @ weights - np.square(logs @ weights)
+        return np.sqrt(np.minimum(bend, 1.0) ** 2 + np.maximum(variance, 0.0))
 
 
 def _exprel(t: Array) -> Array:
