@@ -14,12 +14,12 @@ def gram_and_targets(n_points=60, rank=None, seed=0):
 
 def collect(gram, targets, sizes, ridges):
     found = {}
-    for i, r, alpha in nested_dual_coefficients(
-        gram, targets, np.array(sizes), np.array(ridges, dtype=float)
-    ):
-        assert (i, r) not in found
-        assert alpha.shape == (sizes[i], targets.shape[1])
-        found[i, r] = alpha.copy()
+    for r, alpha in nested_dual_coefficients(gram, targets, np.array(sizes), np.array(ridges, dtype=float)):
+        assert alpha.shape == (max(sizes), len(sizes), targets.shape[1])
+        for i, n in enumerate(sizes):
+            assert (i, r) not in found
+            assert (alpha[n:, i] == 0.0).all()
+            found[i, r] = alpha[:n, i].copy()
     assert len(found) == len(sizes) * len(ridges)
     return found
 

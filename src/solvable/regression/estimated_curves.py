@@ -211,7 +211,7 @@ class EstimatedCurves:
         return z * growth, squared * growth, np.where(past, b1_on, b1), np.where(past, b2_on, b2)
 
     def doubt(self, log_kappa: Array) -> Array:
-        r"""Return the standard error of $\ln B_2$ that comes from how it is continued, `(*grid)`; 0 within the sample."""
+        r"""Return the standard error of $\ln B_2$ due to how it is continued, `(*grid)`; 0 within the sample."""
         law = self.continuation
         below = np.minimum(np.asarray(log_kappa) - self.log_kappa[0], 0.0)
         if law is None:
@@ -223,7 +223,9 @@ class EstimatedCurves:
         bend = _CURVATURE_DOUBT * abs(law.curvature) * np.abs(below) * (np.abs(below) + length)
         # And the floors that were averaged disagree.
         floors, weights = law.floors[0], law.weights[0]
-        logs = np.log(floors + (self.squared_bias[0, 0] - floors) * np.exp(law.bias_slopes[0] * below[..., None]))
+        logs = np.log(
+            floors + (self.squared_bias[0, 0] - floors) * np.exp(law.bias_slopes[0] * below[..., None])
+        )
         variance = np.square(logs) @ weights - np.square(logs @ weights)
         return np.sqrt(np.minimum(bend, 1.0) ** 2 + np.maximum(variance, 0.0))
 

@@ -195,50 +195,61 @@ def trial_errors(
         else:
             scaled = features[:, : int(k)] * np.sqrt(most / k)
             found = _feature_predictions(scaled[: len(train)], scaled[len(train) :], train_y, n_train, ridge)
-        for i, r, prediction, residual in found:
-            errors[0, i, j, r] = np.square(prediction - test_y).sum(axis=1).mean()
-            errors[1, i, j, r] = np.square(residual).sum(axis=1).mean()
+        for r, predictions, train_error in found:
+            errors[0, :, j, r] = np.square(predictions - test_y[:, None]).sum(axis=2).mean(axis=0)
+            errors[1, :, j, r] = train_error
     return errors
 
 
-Found = Iterator[tuple[int, int, Matrix, Matrix]]
+Found = Iterator[tuple[int, Matrix, Matrix]]
 
 
 def _kernel_predictions(
     inner: Matrix, cross: Matrix, targets: Matrix, n_train: Indices, ridge: NDArray[np.float64]
 ) -> Found:
-    """Yield size index, ridge index, predictions of the test points and residuals of the training points."""
-    for i, r, alpha in nested_dual_coefficients(inner, targets, n_train, ridge):
-        n = n_train[i]
-        # (K + δ) α = y, so the residual is δ α; at ridge 0 it is what a singular matrix leaves over.
-        residual = ridge[r] * alpha if ridge[r] > 0 else targets[:n] - inner[:n, :n] @ alpha
-        yield i, r, cross[:, :n] @ alpha, residual
+    """Yield ridge index, predictions `(test points, sizes, outputs)` and training error of each size."""
+    for r, alpha in nested_dual_coefficients(inner, targets, n_train, ridge):
+        predictions = (cross @ alpha.reshape(len(alpha), -1)).reshape(len(cross), *alpha.shape[1:])
+        if ridge[r] > 0:  # (K + δ) α = y, so the residual is δ α
+            squares = ridge[r] ** 2 * np.square(alpha).sum(axis=(0, 2))
+        else:  # what a singular matrix leaves over
+            squares = np.array(
+                [np.square(targets[:n] - inner[:n, :n] @ alpha[:n, i]).sum() for i, n in enumerate(n_train)]
+            )
+        yield r, predictions, squares / n_train
 
 
 def _feature_predictions(
     train: Matrix, test: Matrix, targets: Matrix, n_train: Indices, ridge: NDArray[np.float64]
 ) -> Found:
     """Yield the same for ridge regression on features, in whichever of samples and features are fewer."""
-    k, largest = train.shape[1], n_train.max()
+    k, largest = train.shape[1], int(n_train.max())
     positive = np.flatnonzero(ridge > 0)
     primal_cost = sum(float(n) * k**2 + len(positive) * k**3 / 3 for n in n_train)
     dual_cost = float(largest) ** 2 * k + len(positive) * float(largest) ** 3 / 3
-    if len(positive) and dual_cost <= primal_cost:
+    dual = len(positive) > 0 and dual_cost <= primal_cost
+    if dual:
         found = _kernel_predictions(train @ train.T, test @ train.T, targets, n_train, ridge[positive])
-        for i, r, prediction, residual in found:
-            yield i, int(positive[r]), prediction, residual
-    elif len(positive):
-        for i, n in enumerate(n_train):
-            normal, right = train[:n].T @ train[:n], train[:n].T @ targets[:n]
-            for r in positive:
-                matrix = normal.copy()
+        for r, predictions, train_error in found:
+            yield int(positive[r]), predictions, train_error
+    # Weights (features, sizes, outputs) of the other ridges.
+    others = np.flatnonzero(ridge == 0) if dual else np.arange(len(ridge))
+    weights = np.empty((len(others), k, len(n_train), targets.shape[1]))
+    for i, n in enumerate(n_train):
+        normal, right = (train[:n].T @ train[:n], train[:n].T @ targets[:n]) if not dual else (None, None)
+        for j, r in enumerate(others):
+            if ridge[r] == 0:
+                # Near n = k the condition number is all that matters: no normal equations, which would square it.
+                # SciPy's own threshold, eps alone, keeps the rounding noise of features that depend on one another.
+                cond = max(n, k) * np.finfo(float).eps
+                weights[j, :, i] = lstsq(train[:n], targets[:n], cond=cond, check_finite=False)[0]  # pyright: ignore
+            else:
+                matrix: Any = np.array(normal)
                 matrix.flat[:: k + 1] += ridge[r]
-                weights = cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), right)
-                yield i, int(r), test @ weights, targets[:n] - train[:n] @ weights
-    for r in np.flatnonzero(ridge == 0):
-        # Near n = k the condition number is all that matters: no normal equations, which would square it.
-        for i, n in enumerate(n_train):
-            # SciPy's own threshold, eps alone, keeps the rounding noise of features that depend on one another.
-            cond = max(n, k) * np.finfo(float).eps
-            weights: Any = np.asarray(lstsq(train[:n], targets[:n], cond=cond, check_finite=False)[0])  # pyright: ignore
-            yield i, int(r), test @ weights, targets[:n] - train[:n] @ weights
+                weights[j, :, i] = cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), right)
+    for j, r in enumerate(others):
+        flat = weights[j].reshape(k, -1)
+        predictions = (test @ flat).reshape(len(test), *weights.shape[2:])
+        fitted = (train @ flat).reshape(largest, *weights.shape[2:])
+        squares = [np.square(targets[:n] - fitted[:n, i]).sum() for i, n in enumerate(n_train)]
+        yield int(r), predictions, np.array(squares) / n_train

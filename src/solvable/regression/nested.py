@@ -9,19 +9,21 @@ Where there are so many ridges that decomposing each size once is cheaper, or wh
 at ridge 0, each size is decomposed into eigenvectors instead, which serves all ridges.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh, get_lapack_funcs, solve_triangular
+from scipy.linalg import eigh, get_blas_funcs, get_lapack_funcs
 
 Matrix = NDArray[np.float64]
 
 _potrf: Any
+_trsm: Any
 _pocon: Any
 _lange: Any
 _potrf, _pocon, _lange = get_lapack_funcs(("potrf", "pocon", "lange"), dtype=np.float64)
+_trsm = get_blas_funcs("trsm", dtype=np.float64)
 
 # Measured (LAPACK, n = 1400): eigenvectors cost about 7 Cholesky factorisations; in units of n³ flops:
 _EIGH_COST, _CHOLESKY_COST = 7.0 / 3.0, 1.0 / 3.0
@@ -31,8 +33,8 @@ _SINGULAR = float(np.finfo(float).eps)
 
 def nested_dual_coefficients(
     gram: Matrix, targets: Matrix, n_train: NDArray[np.int64], ridge: NDArray[np.float64]
-) -> Iterator[tuple[int, int, Matrix]]:
-    r"""Yield `(size index, ridge index, α)` with $\alpha = (K_n + \delta I)^{-1} Y_n$ for every size and ridge.
+) -> Iterator[tuple[int, Matrix]]:
+    r"""Yield `(ridge index, α)` with $\alpha = (K_n + \delta I)^{-1} Y_n$ for all sizes side by side.
 
     At ridge 0 a matrix that is singular to rounding gives the least-norm interpolant (pseudo-inverse).
 
@@ -42,47 +44,53 @@ def nested_dual_coefficients(
         n_train: sizes, each at most N.
         ridge: $\delta \ge 0$.
 
+    Yields:
+        the index of a ridge, each once, in any order, and α `(largest size, sizes, outputs)`, zero below row n of a
+        size n: one matrix product with it predicts for all sizes.
+
     Example:
         >>> gram, targets = np.diag([3.0, 3.0]), np.array([[1.0], [2.0]])
-        >>> found = nested_dual_coefficients(gram, targets, np.array([1, 2]), np.array([1.0]))
-        >>> [alpha.ravel().tolist() for _, _, alpha in found]
-        [[0.25], [0.25, 0.5]]
+        >>> ((r, alpha),) = nested_dual_coefficients(gram, targets, np.array([1, 2]), np.array([1.0]))
+        >>> alpha[:, :, 0].T.tolist()
+        [[0.25, 0.0], [0.25, 0.5]]
     """
-    largest = float(n_train.max())
-    by_cholesky = len(ridge) * _CHOLESKY_COST * largest**3
+    largest = int(n_train.max())
+    gram, targets = gram[:largest, :largest], targets[:largest]
+    by_cholesky = len(ridge) * _CHOLESKY_COST * float(largest) ** 3
     by_eigh = _EIGH_COST * float(np.sum(n_train.astype(float) ** 3))
     if by_eigh < by_cholesky:
         yield from _by_eigh(gram, targets, n_train, ridge, range(len(ridge)))
         return
     singular = []
     for r, delta in enumerate(ridge):
-        factor = _cholesky(gram[: int(largest), : int(largest)], delta)
+        factor = _cholesky(gram, delta)
         if factor is None:
             singular.append(r)
             continue
-        forward = solve_triangular(factor, targets[: len(factor)], lower=True, check_finite=False)
+        forward = _trsm(1.0, factor, targets, lower=1)
+        # Rows below n are zero and stay zero, so all sizes are one substitution with many right-hand sides.
+        alpha = np.zeros((largest, len(n_train), targets.shape[1]))
         for i, n in enumerate(n_train):
-            yield i, r, _back_substitute(factor, forward, int(n))
+            alpha[:n, i] = forward[:n]
+        flat = np.asfortranarray(alpha.reshape(largest, -1))
+        yield r, _trsm(1.0, factor, flat, lower=1, trans_a=1, overwrite_b=1).reshape(alpha.shape)
     if singular:
         yield from _by_eigh(gram, targets, n_train, ridge, singular)
 
 
 def _cholesky(gram: Matrix, delta: float) -> Matrix | None:
     """Return the lower factor of `gram + delta I`, or None where it is singular to rounding."""
-    matrix = np.array(gram, order="F")
+    matrix = np.array(gram, order="C").T  # symmetric: its transpose is the copy that LAPACK may overwrite
     matrix.flat[:: len(matrix) + 1] += delta
-    norm = _lange("1", matrix)
+    tolerance = _SINGULAR * len(matrix)
+    # A ridge above rounding bounds the condition number by itself.
+    safe = delta > tolerance * float(matrix.trace())
+    norm = 0.0 if safe else _lange("1", matrix)
     factor, info = _potrf(matrix, lower=1, clean=0, overwrite_a=1)
     if info != 0:
         return None
     # Not by the smallest pivot: rounding leaves it up to a million times the smallest eigenvalue.
-    reciprocal_condition, _ = _pocon(factor, norm, uplo="L")
-    return factor if reciprocal_condition > _SINGULAR * len(matrix) else None
-
-
-def _back_substitute(factor: Matrix, forward: Matrix, n: int) -> Matrix:
-    """Solve `L_n^T α = w_n`; the leading block of a Fortran array is passed on without a copy."""
-    return solve_triangular(factor[:n, :n], forward[:n], lower=True, trans=1, check_finite=False)
+    return factor if safe or _pocon(factor, norm, uplo="L")[0] > tolerance else None
 
 
 def _by_eigh(
@@ -90,12 +98,14 @@ def _by_eigh(
     targets: Matrix,
     n_train: NDArray[np.int64],
     ridge: NDArray[np.float64],
-    which: range | list[int],
-) -> Iterator[tuple[int, int, Matrix]]:
+    which: Sequence[int],
+) -> Iterator[tuple[int, Matrix]]:
+    alpha = np.zeros((len(which), len(gram), len(n_train), targets.shape[1]))
     for i, n in enumerate(n_train):
         values, vectors = eigh(gram[:n, :n], check_finite=False)
-        projected = vectors.T @ targets[:n]
-        for r in which:
-            shifted = np.maximum(values, 0.0) + ridge[r]
-            known = shifted > len(values) * np.finfo(float).eps * shifted.max()
-            yield i, r, vectors[:, known] @ (projected[known] / shifted[known, None])
+        values, projected = np.maximum(values, 0.0), vectors.T @ targets[:n]
+        for j, r in enumerate(which):
+            shifted = values + ridge[r]
+            known = shifted > n * np.finfo(float).eps * shifted.max()
+            alpha[j, :n, i] = vectors[:, known] @ (projected[known] / shifted[known, None])
+    yield from zip(which, alpha, strict=True)

@@ -226,7 +226,9 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     last.axhline(0, color="0.4", linewidth=0.8)
     last.plot([], [], "-", color="0.4", label="learning surface")
     last.plot([], [], ":", color="0.4", label="plug-in")
-    last.set(xlabel=label[x], ylabel="predicted / measured − 1 (%)", title=axes[len(shown) - 1].get_title("left"))
+    last.set(
+        xlabel=label[x], ylabel="predicted / measured − 1 (%)", title=axes[len(shown) - 1].get_title("left")
+    )
     log_axes(last, "x")
     if x == "n_train":
         _mark_sample(last, prediction)

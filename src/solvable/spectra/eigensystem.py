@@ -9,13 +9,12 @@ from scipy.special import expit
 
 from solvable.errors import InputError, grid
 from solvable.spectra.compressed import compress
+from solvable.spectra.node_sums import node_sums
 from solvable.spectra.power_law_tail import PowerLawTail
 from solvable.spectra.sums import Grid, SpectralSums
 
 # Above this many modes the sums are taken over compressed nodes; below, compression would gain nothing.
 _COMPRESS_ABOVE = 400
-# How many doubles a temporary (grid points x nodes) may hold: 32 MB.
-_CHUNK = 2**22
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -100,7 +99,7 @@ class Eigensystem:
         noise_level = grid("noise", noise, at_least=0.0)
         if noise_level.size != 1 or np.isinf(noise_level[0]):
             raise InputError(f"noise must be one finite number, summed over outputs; got {noise!r}")
-        order = np.argsort(-logs, kind="stable")
+        order = slice(None) if np.all(logs[:-1] >= logs[1:]) else np.argsort(-logs)
         for name, value in (
             ("log_eigenvalues", logs[order]),
             ("multiplicities", counts[order]),
@@ -183,20 +182,8 @@ class Eigensystem:
             [1.0, 0.5, 0.5, 0.25]
         """
         log_kappa = np.asarray(log_kappa, dtype=np.float64)
-        flat = log_kappa.ravel()
         logs, (counts, power), unlearnable_power = self._nodes
-        result = np.empty((4, flat.size))
-        rows = max(1, _CHUNK // max(1, len(logs)))
-        for start in range(0, flat.size, rows):
-            here = slice(start, start + rows)
-            y = flat[here, None] - logs
-            learned, unlearned = expit(-y), expit(y)
-            result[0, here] = learned @ counts
-            result[2, here] = unlearned @ power
-            learned *= unlearned
-            result[1, here] = learned @ counts
-            unlearned *= unlearned
-            result[3, here] = unlearned @ power
+        result = node_sums(log_kappa.ravel(), logs, counts, power)
         result[2:] += unlearnable_power + self.noise
         explicit = SpectralSums(*result.reshape(4, *log_kappa.shape))
         return explicit + self.tail.sums(log_kappa) if self.tail else explicit
