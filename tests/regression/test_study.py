@@ -100,7 +100,7 @@ def test_bad_input_is_a_sentence_and_exit_code_2(
     table.assign(target=1.0).to_csv(tmp_path / "constant.csv", index=False)
     table.assign(name="x" + table.a.astype(str)).to_csv(tmp_path / "text.csv", index=False)
     done = solvable("run", "regression", *words, cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert re.search(sentence, " ".join(done.stderr.split())), done.stderr
 
