@@ -3,7 +3,25 @@
 from collections.abc import Iterator
 
 import pytest
+from jaxtyping import install_import_hook
 from threadpoolctl import ThreadpoolController
+
+# Annotated shapes are checked in every test, wherever arrays are arrays already; this has to come before anything
+# imports these modules. (At the public doors inputs are array-like, and checked by sentences.)
+install_import_hook(
+    (
+        "solvable.datasets",
+        "solvable.readers",
+        "solvable.regression.estimated_curves",
+        "solvable.regression.nested",
+        "solvable.regression.one_gram",
+        "solvable.spectra.compressed",
+        "solvable.spectra.node_sums",
+        "solvable.spectra.power_law_tail",
+        "solvable.spectra.sums",
+    ),
+    "beartype.beartype",
+)
 
 _controller: ThreadpoolController | None = None
 

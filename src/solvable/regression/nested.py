@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.linalg import eigh, get_blas_funcs, get_lapack_funcs
 
@@ -32,8 +33,11 @@ _SINGULAR = float(np.finfo(float).eps)
 
 
 def nested_dual_coefficients(
-    gram: Matrix, targets: Matrix, n_train: NDArray[np.int64], ridge: NDArray[np.float64]
-) -> Iterator[tuple[int, Matrix]]:
+    gram: Float[NDArray, "N N"],
+    targets: Float[NDArray, "N outputs"],
+    n_train: Int[NDArray, "sizes"],
+    ridge: Float[NDArray, "ridges"],
+) -> Iterator[tuple[int, Float[NDArray, "largest sizes outputs"]]]:
     r"""Yield `(ridge index, α)` with $\alpha = (K_n + \delta I)^{-1} Y_n$ for all sizes side by side.
 
     At ridge 0 a matrix that is singular to rounding gives the least-norm interpolant (pseudo-inverse).

@@ -18,12 +18,11 @@ Source: derived for this library; checked against retraining on MNIST, CIFAR-10 
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from solvable.kernels import check_positive_semidefinite
-
-Array = NDArray[np.float64]
 
 # The sample is dealt into this many groups; leaving each out in turn (jackknife) gives the intervals.
 N_GROUPS = 20
@@ -49,15 +48,15 @@ class OneGram:
 
     n_samples: int
     rank: int
-    log_kappa: Array
-    learned_modes: Array
-    partly_learned_modes: Array
-    squared_error: Array
-    amplification: Array
-    group_sizes: Array
+    log_kappa: Float[NDArray, "steps"]
+    learned_modes: Float[NDArray, "steps"]
+    partly_learned_modes: Float[NDArray, "steps"]
+    squared_error: Float[NDArray, "groups steps"]
+    amplification: Float[NDArray, "groups steps"]
+    group_sizes: Float[NDArray, "groups"]
 
 
-def one_gram(gram: Array, targets: Array) -> OneGram:
+def one_gram(gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"]) -> OneGram:
     """Return the leave-one-out statistics of a Gram matrix, from one eigendecomposition.
 
     Args:

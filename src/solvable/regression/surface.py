@@ -4,7 +4,7 @@ import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,7 +66,7 @@ class LearningSurface:
     classes: tuple[str, ...] = ()
 
     @classmethod
-    def from_gram(cls, gram: ArrayLike, y: ArrayLike, *, kernel: str = "precomputed") -> Self:
+    def from_gram(cls, gram: ArrayLike, y: ArrayLike, *, kernel: str = "precomputed") -> "LearningSurface":
         r"""Estimate the surface from a kernel matrix and labels.
 
         Args:
@@ -92,7 +92,7 @@ class LearningSurface:
         return cls(one_gram(matrix, targets), kernel, classes)
 
     @classmethod
-    def from_kernel(cls, kernel: Any, X: ArrayLike, y: ArrayLike) -> Self:
+    def from_kernel(cls, kernel: Any, X: ArrayLike, y: ArrayLike) -> "LearningSurface":
         """Estimate the surface from a kernel and a sample.
 
         Args:
@@ -106,7 +106,7 @@ class LearningSurface:
         return cls.from_gram(np.asarray(resolved(X)), y, kernel=repr(resolved))
 
     @classmethod
-    def from_features(cls, features: ArrayLike, y: ArrayLike) -> Self:
+    def from_features(cls, features: ArrayLike, y: ArrayLike) -> "LearningSurface":
         r"""Estimate the surface of ridge regression on features of your own, such as a pretrained model's embedding.
 
         The kernel is $\phi(x) \cdot \phi(x')$, neither centred nor scaled.
@@ -314,7 +314,7 @@ class LearningSurface:
         ).to_netcdf(path, engine="h5netcdf")
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "LearningSurface":
         """Read a surface that `save` wrote.
 
         Raises:

@@ -9,15 +9,16 @@ weights can be slightly negative; only their sums mean something.
 """
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
-
-Modes = NDArray[np.float64]
 
 BIN_WIDTH = 2.0
 N_NODES = 18
 
 
-def compress(log_eigenvalues: Modes, weights: Modes) -> tuple[Modes, Modes]:
+def compress(
+    log_eigenvalues: Float[NDArray, "modes"], weights: Float[NDArray, "kinds modes"]
+) -> tuple[Float[NDArray, "nodes"], Float[NDArray, "kinds nodes"]]:
     r"""Return nodes $x_j$ and weights $W$ with $\sum_i w_i f(\ln\lambda_i) \approx \sum_j W_j f(x_j)$ to about 1e-14.
 
     Args:
@@ -58,7 +59,9 @@ def compress(log_eigenvalues: Modes, weights: Modes) -> tuple[Modes, Modes]:
     return np.concatenate(nodes), np.concatenate(node_weights, axis=1)
 
 
-def _chebyshev_moments(t: Modes, weights: Modes) -> Modes:
+def _chebyshev_moments(
+    t: Float[NDArray, "modes"], weights: Float[NDArray, "kinds modes"]
+) -> Float[NDArray, "kinds degrees"]:
     """Return the sums of `weights * T_k(t)` for each k, in blocks that stay in the processor's cache."""
     moments = np.zeros((len(weights), N_NODES))
     for start in range(0, len(t), 16384):

@@ -7,9 +7,8 @@ point, the points are taken in blocks of $\ln\kappa$ and everything is scaled by
 """
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
-
-Array = NDArray[np.float64]
 
 _BLOCK = 64.0
 _FAR = _BLOCK / 2 + 40.0
@@ -17,7 +16,12 @@ _FAR = _BLOCK / 2 + 40.0
 _CHUNK = 2**15
 
 
-def node_sums(log_kappa: Array, log_eigenvalues: Array, multiplicities: Array, target_power: Array) -> Array:
+def node_sums(
+    log_kappa: Float[NDArray, "points"],
+    log_eigenvalues: Float[NDArray, "modes"],
+    multiplicities: Float[NDArray, "modes"],
+    target_power: Float[NDArray, "modes"],
+) -> Float[NDArray, "4 points"]:
     r"""Return $z$, $g$, $B_1$, $B_2$ (without noise) as rows, `(4, points)`.
 
     Args:

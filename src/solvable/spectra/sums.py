@@ -5,12 +5,17 @@ these functions of one scalar, the effective ridge. Whatever can give them (a kn
 from a sample) can be solved and predicted from; this file is that agreement.
 """
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
-Grid = NDArray[np.float64]
+if TYPE_CHECKING:
+    Grid = NDArray[np.float64]
+else:
+    # Numbers on a grid of any shape, within one call all of the same one. NumPy makes scalars of arrays without dims.
+    Grid = Float[np.ndarray | np.float64, "*grid"]
 
 
 class SpectralSums(NamedTuple):
@@ -33,6 +38,7 @@ class SpectralSums(NamedTuple):
         return SpectralSums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
+@runtime_checkable
 class SpectralCurves(Protocol):
     """What the implicit regularisation needs to know of a task: its sums as functions of the effective ridge."""
 
