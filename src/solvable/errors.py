@@ -26,27 +26,42 @@ def missing_extra(package: str, extra: str, purpose: str) -> MissingExtraError:
     )
 
 
-def grid(
+def numbers(
     name: str, values: ArrayLike, *, above: float = -np.inf, at_least: float = -np.inf
 ) -> NDArray[np.float64]:
-    """Return `values` as a flat float64 array, each checked to lie in its range; `inf` is a value, NaN is not.
+    """Return `values` as float64 of the same shape, each checked to lie in its range; `inf` is a value, NaN is not.
 
     Raises:
         InputError: when a value is not a number, or lies outside its range.
     """
-    try:
-        array = np.atleast_1d(np.asarray(values, dtype=np.float64)).ravel()
-    except (TypeError, ValueError):
-        raise InputError(f"{name} must be numbers; got {values!r}") from None
-    bound = f"above {above:g}" if above > -np.inf else f"at least {at_least:g}"
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be numbers; got {values!r}")
+    array = array.astype(np.float64)
+    bound = (
+        f"above {above:g}"
+        if above > -np.inf
+        else f"at least {at_least:g}"
+        if at_least > -np.inf
+        else "numbers"
+    )
     if array.size == 0:
-        raise InputError(f"{name} is empty; expected one or more numbers {bound}")
+        raise InputError(
+            f"{name} is empty; expected one or more numbers" + (f" {bound}" if bound != "numbers" else "")
+        )
     bad = np.isnan(array) | (array < at_least)
     if above > -np.inf:
         bad |= array <= above
     if bad.any():
-        raise InputError(f"{name} must be {bound}; got {array[bad][0]:g}")
+        raise InputError(f"{name} must be {bound}; got {array[bad].flat[0]:g}")
     return array
+
+
+def grid(
+    name: str, values: ArrayLike, *, above: float = -np.inf, at_least: float = -np.inf
+) -> NDArray[np.float64]:
+    """Return the values of one axis of a grid as a flat array; checked as `numbers` does."""
+    return numbers(name, values, above=above, at_least=at_least).ravel()
 
 
 def choice(name: str, value: str, options: Iterable[str]) -> str:

@@ -308,7 +308,7 @@ def test_noise_error_is_how_fast_the_effective_ridge_falls(n_features, ridge):
     n, h = 60.0, 0.004
     weights = np.array([-1, 9, -45, 45, -9, 1]) / 60
     points = n * np.exp(h * np.array([-3, -2, -1, 1, 2, 3]))
-    slope = weights @ log_effective_ridge(task, points, ridge, n_features) / h
+    slope = weights @ log_effective_ridge(task, points, n_features, ridge) / h
     coefficient = float(predict(task, n, n_features, ridge).overfitting_coefficient.squeeze())
     assert -slope == pytest.approx(coefficient, rel=1e-10)
 

@@ -85,7 +85,8 @@ class EstimatedCurves:
 
     @property
     def _few_modes(self) -> bool:
-        return self.statistics.rank < _END * self.statistics.n_samples
+        # Points that repeat others add samples but no rank: they do not make the kernel's modes few.
+        return self.statistics.rank < _END * self.statistics.n_distinct
 
     @cached_property
     def _steps(self) -> NDArray[np.bool_]:
@@ -138,19 +139,30 @@ class EstimatedCurves:
 
     @cached_property
     def _interpolant(self) -> PchipInterpolator:
-        logs = [np.log(self.learned_modes)[:, None], np.log(self._replicates[0])]
-        logs += [np.log(self.linear_bias), np.log(self.squared_bias)]
+        return self._interpolate(slice(None))
+
+    @cached_property
+    def _interpolant_of_the_whole(self) -> PchipInterpolator:
+        return self._interpolate(slice(0, 1))
+
+    def _interpolate(self, which: slice) -> PchipInterpolator:
+        logs = [np.log(self.learned_modes)[:, None], np.log(self._replicates[0][:, which])]
+        logs += [np.log(self.linear_bias[:, which]), np.log(self.squared_bias[:, which])]
         return PchipInterpolator(self.log_kappa, np.hstack(logs), extrapolate=False)
+
+    @cached_property
+    def _fit(self) -> NDArray[np.bool_]:
+        """The steps that the continuation is fitted to."""
+        n, z = self.statistics.n_samples, self.learned_modes
+        fit = (z > _FIT[0] * n) & (z < _FIT[1] * n)
+        return fit if fit.sum() >= 4 else np.arange(len(z)) < 4
 
     @cached_property
     def continuation(self) -> Continuation | None:
         """How the curves go on past the sample; None where the kernel's modes end within it."""
         if self._few_modes:
             return None
-        n, z, x = self.statistics.n_samples, self.learned_modes, self.log_kappa - self.log_kappa[0]
-        fit = (z > _FIT[0] * n) & (z < _FIT[1] * n)
-        if fit.sum() < 4:
-            fit = np.arange(len(z)) < 4
+        z, x, fit = self.learned_modes, self.log_kappa - self.log_kappa[0], self._fit
         modes_slope = min(float(np.polyfit(x[fit], np.log(z[fit]), 1)[0]), -1e-3)
         slopes, weights = zip(
             *(_fit_floors(x[fit], b2[fit], b2[0]) for b2 in self.squared_bias.T), strict=True
@@ -161,15 +173,18 @@ class EstimatedCurves:
 
     def sums(self, log_kappa: Array) -> SpectralSums:
         """Return the four sums of the whole sample's estimate; see `spectra.SpectralSums`."""
-        z, g, b1, b2 = self.replicate_sums(log_kappa)
+        z, g, b1, b2 = self._sums(log_kappa, self._interpolant_of_the_whole, slice(0, 1))
         return SpectralSums(z[..., 0], g[..., 0], b1[..., 0], b2[..., 0])
 
     def replicate_sums(self, log_kappa: Array) -> SpectralSums:
         """Return the four sums of every replicate, `(*grid, replicates)`; z is the same for all."""
+        return self._sums(log_kappa, self._interpolant, slice(None))
+
+    def _sums(self, log_kappa: Array, interpolant: PchipInterpolator, which: slice) -> SpectralSums:
         x = np.asarray(log_kappa, dtype=np.float64)
         grid_x = self.log_kappa
         inside = np.clip(x, grid_x[0], grid_x[-1])
-        values = np.exp(self._interpolant(inside))
+        values = np.exp(interpolant(inside))
         r = (values.shape[-1] - 1) // 3
         z, squared, b1, b2 = (
             values[..., :1],
@@ -182,11 +197,11 @@ class EstimatedCurves:
         z, squared = z * above, squared * above**2
         below = np.minimum(x - grid_x[0], 0.0)[..., None]
         if np.any(below < 0.0):
-            z, squared, b1, b2 = self._continue(below, z, squared, b1, b2)
+            z, squared, b1, b2 = self._continue(below, z, squared, b1, b2, which)
         return SpectralSums(np.broadcast_to(z, squared.shape), z - squared, b1, b2)
 
     def _continue(
-        self, below: Array, z: Array, squared: Array, b1: Array, b2: Array
+        self, below: Array, z: Array, squared: Array, b1: Array, b2: Array, which: slice
     ) -> tuple[Array, Array, Array, Array]:
         """Return the sums `below` nats past the sample's end (0 within it)."""
         law = self.continuation
@@ -196,16 +211,17 @@ class EstimatedCurves:
             all_learned = rank - (rank - z) * shrink
             return all_learned, all_learned - (z - squared) * shrink, b2 + (b1 - b2) * shrink, b2
         growth = np.exp(law.modes_slope * below)
-        floor = np.sum(law.weights * law.floors, axis=-1)
-        moving = law.weights * (self.squared_bias[0][:, None] - law.floors)
+        weights, floors, slopes = law.weights[which], law.floors[which], law.bias_slopes[which]
+        floor = np.sum(weights * floors, axis=-1)
+        moving = weights * (self.squared_bias[0, which, None] - floors)
         apart = below[..., None]
-        falling = moving * np.exp(law.bias_slopes * apart)
+        falling = moving * np.exp(slopes * apart)
         b2_on = floor + falling.sum(axis=-1)
         # B1 = κ ∫_κ^∞ B2/t² dt: the part from κ to κ0 in closed form for each power, then what was there at κ0.
         b1_on = (
             floor * -np.expm1(below)
-            + np.sum(falling * -apart * _exprel((1.0 - law.bias_slopes) * apart), axis=-1)
-            + self.linear_bias[0] * np.exp(below)
+            + np.sum(falling * -apart * _exprel((1.0 - slopes) * apart), axis=-1)
+            + self.linear_bias[0, which] * np.exp(below)
         )
         past = below < 0.0
         return z * growth, squared * growth, np.where(past, b1_on, b1), np.where(past, b2_on, b2)
@@ -217,9 +233,7 @@ class EstimatedCurves:
         if law is None:
             return np.zeros(below.shape)
         # The curve may be no power law: a parabola leaves the line, by this much past a fit of this length.
-        n, z = self.statistics.n_samples, self.learned_modes
-        fit = self.log_kappa[(z > _FIT[0] * n) & (z < _FIT[1] * n)]
-        length = fit[-1] - fit[0] if len(fit) else 1.0
+        length = np.ptp(self.log_kappa[self._fit])
         bend = _CURVATURE_DOUBT * abs(law.curvature) * np.abs(below) * (np.abs(below) + length)
         # And the floors that were averaged disagree.
         floors, weights = law.floors[0], law.weights[0]

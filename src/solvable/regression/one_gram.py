@@ -22,6 +22,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from solvable.errors import InputError
 from solvable.kernels import check_positive_semidefinite
 
 # The sample is dealt into this many groups; leaving each out in turn (jackknife) gives the intervals.
@@ -36,17 +37,19 @@ class OneGram:
 
     Attributes:
         n_samples: $N$.
+        n_distinct: how many of them are different points, as the kernel sees them.
         rank: rank of the Gram matrix above rounding; less than N for a kernel with few features.
         log_kappa: $\ln\kappa$, `(steps,)`, ascending.
         learned_modes: $z$, `(steps,)`.
-        partly_learned_modes: $-dz/d\ln\kappa$ of the Gram matrix's own spectrum, `(steps,)`; a lower check on the
-            leave-one-out one.
+        partly_learned_modes: $\sum_i w_i \delta' / (w_i + \delta')^2$ over the matrix's own eigenvalues, `(steps,)`:
+            by it leave-one-out noise is kept from making the number of partly learned modes negative.
         squared_error: mean squared leave-one-out error of each group of points, `(groups, steps)`, summed over outputs.
         amplification: mean $(A^2)_{ii}/A_{ii}^2$ of each group, `(groups, steps)`.
         group_sizes: points in each group, `(groups,)`.
     """
 
     n_samples: int
+    n_distinct: int
     rank: int
     log_kappa: Float[NDArray, "steps"]
     learned_modes: Float[NDArray, "steps"]
@@ -67,6 +70,10 @@ def one_gram(gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"]) 
         InputError: when the matrix has a negative eigenvalue beyond rounding.
     """
     n = len(gram)
+    if not gram.any():
+        raise InputError(
+            "the kernel matrix is zero everywhere; expected some similarity; check features and kernel"
+        )
     # Divide and conquer on a copy (symmetric, so its transpose) that LAPACK may overwrite: 15 % off the whole.
     values, vectors = eigh(np.array(gram, order="C").T, driver="evd", overwrite_a=True, check_finite=False)
     check_positive_semidefinite(values)
@@ -101,6 +108,7 @@ def one_gram(gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"]) 
     groups = [np.arange(g, n, min(N_GROUPS, n)) for g in range(min(N_GROUPS, n))]
     return OneGram(
         n_samples=n,
+        n_distinct=n - count_repeats(gram),
         rank=rank,
         log_kappa=log_kappa[keep],
         learned_modes=learned[keep],
@@ -109,3 +117,12 @@ def one_gram(gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"]) 
         amplification=np.stack([amplification[np.ix_(g, keep)].mean(axis=0) for g in groups]),
         group_sizes=np.array([len(g) for g in groups], dtype=float),
     )
+
+
+def count_repeats(gram: Float[NDArray, "N N"]) -> int:
+    """Return how many points stand at distance zero, by the kernel, from one that came before."""
+    # Equal rows have an equal product with any vector; distances decide between neighbours in its order.
+    order = np.argsort(gram @ np.random.default_rng(0).normal(size=len(gram)))
+    first, second = order[:-1], order[1:]
+    size = gram[first, first] + gram[second, second]
+    return int(np.sum((size - 2.0 * gram[first, second] <= 1e-10 * size) & (size > 0.0)))

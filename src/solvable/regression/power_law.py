@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
-from solvable.errors import InputError, grid
+from solvable.errors import InputError, numbers
 from solvable.spectra.sums import Grid
 
 
 def _exponents(alpha: ArrayLike, beta: ArrayLike) -> tuple[Grid, Grid]:
-    a = grid("alpha", alpha, above=1.0).reshape(np.shape(alpha))
-    b = grid("beta", beta, above=1.0).reshape(np.shape(beta))
+    a = numbers("alpha", alpha, above=1.0)
+    b = numbers("beta", beta, above=1.0)
     if (b >= 2 * a + 1).any():
         raise InputError(
             "beta must be below 2 alpha + 1, or the target is smoother than ridge regression can use"
@@ -32,7 +32,7 @@ def _exponents(alpha: ArrayLike, beta: ArrayLike) -> tuple[Grid, Grid]:
 
 
 def _noise(relative_noise: ArrayLike) -> Grid:
-    noise = grid("relative_noise", relative_noise, at_least=0.0).reshape(np.shape(relative_noise))
+    noise = numbers("relative_noise", relative_noise, at_least=0.0)
     if np.isinf(noise).any():
         raise InputError("relative_noise must be finite; got inf")
     return noise
@@ -71,7 +71,7 @@ def relative_test_mse(
         0.9947
     """
     a, b = _exponents(alpha, beta)
-    tau = grid("residual_ratio", residual_ratio, at_least=0.0).reshape(np.shape(residual_ratio))
+    tau = numbers("residual_ratio", residual_ratio, at_least=0.0)
     if (tau >= 1.0).any():
         raise InputError(f"residual_ratio must be below 1; got {tau.max():g}")
     noise = a * _noise(relative_noise)

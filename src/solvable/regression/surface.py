@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from solvable.datasets import encode_targets
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
+from solvable.kernels.inputs import to_float64
 from solvable.regression import theory
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.one_gram import OneGram, one_gram
-from solvable.spectra import ImplicitRegularization, SpectralSums, implicit_regularization
+from solvable.spectra import ImplicitRegularization, SpectralSums
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -35,9 +36,9 @@ FEWEST_TRUSTED = 30
 class LearningSurface:
     r"""The learning surface of kernel ridge and random-feature regression, estimated from one sample.
 
-    Make it with `from_kernel`, `from_gram` or `from_features`; one eigendecomposition later every prediction takes
-    microseconds, for sample sizes within the sample and beyond. How it is estimated: `one_gram`; how it goes on past
-    the sample: `estimated_curves`.
+    Make it with `from_kernel`, `from_gram` or `from_features`; one eigendecomposition later every prediction is a
+    matter of milliseconds, for sample sizes within the sample and beyond. How it is estimated: `one_gram`; how it goes
+    on past the sample: `estimated_curves`.
 
     Labels: integers or strings become one-hot columns minus 1/c, a float `y` is used as given. Errors are summed over
     outputs (scikit-learn averages over them), the noise in the labels is part of them.
@@ -88,8 +89,15 @@ class LearningSurface:
             raise InputError(
                 f"a learning surface needs at least {_FEWEST} samples; got {len(matrix)}; label a few more"
             )
-        _warn_of_duplicates(matrix)
-        return cls(one_gram(matrix, targets), kernel, classes)
+        statistics = one_gram(matrix, targets)
+        if repeats := statistics.n_samples - statistics.n_distinct:
+            warnings.warn(
+                f"{repeats} of {len(matrix)} points repeat another one: leave-one-out errors, and with them the "
+                "surface, are optimistic; drop duplicates, or keep them only if new data will repeat the sample too",
+                UserWarning,
+                stacklevel=2,
+            )
+        return cls(statistics, kernel, classes)
 
     @classmethod
     def from_kernel(cls, kernel: Any, X: ArrayLike, y: ArrayLike) -> "LearningSurface":
@@ -103,7 +111,7 @@ class LearningSurface:
             y: labels, as in `from_gram`.
         """
         resolved: Kernel = as_kernel(kernel).for_data(X)
-        return cls.from_gram(np.asarray(resolved(X)), y, kernel=repr(resolved))
+        return cls.from_gram(to_float64(resolved(X)), y, kernel=repr(resolved))
 
     @classmethod
     def from_features(cls, features: ArrayLike, y: ArrayLike) -> "LearningSurface":
@@ -115,7 +123,7 @@ class LearningSurface:
             features: $\phi(x_i)$, `(N, d)`.
             y: labels, as in `from_gram`.
         """
-        return cls.from_gram(np.asarray(Linear()(features)), y, kernel="linear on given features")
+        return cls.from_gram(to_float64(Linear()(features)), y, kernel="linear on given features")
 
     def __repr__(self) -> str:
         """Say what it was estimated from."""
@@ -156,17 +164,17 @@ class LearningSurface:
             ridge: $\delta \ge 0$, added to the Gram matrix undivided.
 
         Returns:
-            what `regression.predict` returns (its `bias` holds the noise), and `test_mse_low`, `test_mse_high` (nominal
+            what `regression.predict` returns but for `bias` and `variance`, since the noise is not known apart from
+            the target (`squared_bias` holds both), and `test_mse_low`, `test_mse_high` (nominal
             90 %) and `extrapolated`: whether the effective ridge lies below what the sample shows.
 
         Raises:
             InputError: for values outside these ranges.
         """
-        n = grid("n_train", n_train, above=0.0)
-        k = grid("n_features", n_features, above=0.0)
-        delta = grid("ridge", ridge, at_least=0.0)
-        prediction = theory.predict(self.curves, n, k, delta)
-        solution = implicit_regularization(self.curves, n[:, None, None], k[:, None], delta)
+        if np.isinf(grid("n_train", n_train, above=0.0)).any():
+            raise InputError("n_train must be finite: a sample does not tell the limit; got inf")
+        solution = theory.solve(self.curves, n_train, n_features, ridge)
+        prediction = theory.as_dataset(solution)
         dims = ("n_train", "n_features", "ridge")
         spread = self._log_standard_error(solution)
         with np.errstate(invalid="ignore"):
@@ -260,8 +268,8 @@ class LearningSurface:
         )
         forecast = self.predict(sizes, n_features, ridge).squeeze("n_features")
         figure, ax = subplots()
-        for delta, color in zip(forecast.ridge.to_numpy(), COLORS, strict=False):
-            one = forecast.sel(ridge=delta)
+        for i, delta in enumerate(forecast.ridge.to_numpy()):
+            one, color = forecast.isel(ridge=i), COLORS[i % len(COLORS)]
             name = f"ridge {delta:g}"
             # The two parts share the point where they meet, so that the line has no gap.
             reaching = one.extrapolated.shift(n_train=-1, fill_value=False)
@@ -307,6 +315,7 @@ class LearningSurface:
             attrs={
                 "format": _FORMAT,
                 "n_samples": s.n_samples,
+                "n_distinct": s.n_distinct,
                 "rank": s.rank,
                 "kernel": self.kernel,
                 "classes": "\n".join(self.classes),
@@ -338,7 +347,8 @@ class LearningSurface:
                 f"{str(path)!r} holds something else; expected a surface written by LearningSurface.save"
             )
         arrays = {str(name): values.to_numpy() for name, values in data.data_vars.items()}
-        statistics = OneGram(n_samples=int(data.attrs["n_samples"]), rank=int(data.attrs["rank"]), **arrays)  # pyright: ignore[reportArgumentType]
+        counts = {name: int(data.attrs[name]) for name in ("n_samples", "n_distinct", "rank")}
+        statistics = OneGram(**counts, **arrays)  # pyright: ignore[reportArgumentType]
         return cls(
             statistics, str(data.attrs["kernel"]), tuple(filter(None, str(data.attrs["classes"]).split("\n")))
         )
@@ -352,25 +362,9 @@ def _theory_error(solution: ImplicitRegularization) -> NDArray[np.float64]:
     so is any error.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        amplified = np.log(np.minimum(theory.overfitting_coefficient(solution), 1e3))
+        amplified = np.log(np.minimum(solution.overfitting_coefficient, 1e3))
     few = 0.01 + 0.5 / np.minimum(solution.n_train, solution.n_features)
     return np.sqrt(few**2 + 0.25**2 / solution.n_features + (0.03 * amplified) ** 2)
 
 
 _FORMAT = "solvable learning surface 1"
-
-
-def _warn_of_duplicates(gram: NDArray[np.float64]) -> None:
-    """Warn when two points have the same row: to leave one out is then no test."""
-    signature = gram @ np.random.default_rng(0).normal(size=len(gram))
-    order = np.argsort(signature)
-    first, second = order[:-1], order[1:]
-    size = gram[first, first] + gram[second, second]
-    alike = (size - 2.0 * gram[first, second] <= 1e-10 * size) & (size > 0.0)
-    if alike.any():
-        warnings.warn(
-            f"{int(alike.sum())} of {len(gram)} points repeat another one: leave-one-out errors, and with them the "
-            "surface, are optimistic; drop duplicates, or keep them only if new data will repeat the sample too",
-            UserWarning,
-            stacklevel=3,
-        )

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
-from solvable.errors import InputError, grid
+from solvable.errors import InputError, grid, numbers
 from solvable.spectra import (
     Eigensystem,
     ImplicitRegularization,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 def test_mse(solution: ImplicitRegularization) -> Grid:
     r"""Return the test error per sample, summed over outputs, noise included; `inf` at $n = k$ and ridge 0."""
-    return _excess_ratio(solution, solution.sums.squared_bias, solution.sums.linear_bias)
+    return solution.test_error(solution.sums.squared_bias, solution.sums.linear_bias)
 
 
 test_mse.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]  # its name is the field's, it is no pytest test
@@ -53,35 +53,6 @@ def train_mse(solution: ImplicitRegularization) -> Grid:
     unused = solution.unused_samples
     with np.errstate(invalid="ignore"):
         return np.where(unused == 0.0, 0.0, unused**2 * test_mse(solution))
-
-
-def overfitting_coefficient(solution: ImplicitRegularization) -> Grid:
-    r"""Return $\mathcal{E}_0$, the test error of pure unit-variance noise; at least 1, `inf` at $n = k$, ridge 0."""
-    one = np.ones_like(solution.sums.squared_bias)
-    return _excess_ratio(solution, one, one)
-
-
-def _excess_ratio(solution: ImplicitRegularization, squared: Grid, linear: Grid) -> Grid:
-    # n (F squared + g linear) / (N F + g (N + F)), divided by n k so that either may be infinite.
-    unused_samples, unused_features = solution.unused_samples, solution.unused_features
-    g = solution.sums.partly_learned_modes
-    with np.errstate(divide="ignore", invalid="ignore"):
-        per_sample = np.where(np.isinf(solution.n_train), 0.0, g / solution.n_train)
-        per_feature = np.where(np.isinf(solution.n_features), 0.0, g / solution.n_features)
-        numerator = unused_features * squared + per_feature * linear
-        denominator = unused_samples * unused_features + (
-            per_sample * unused_features + per_feature * unused_samples
-        )
-        # As many features as modes and no ridge: F and g vanish together, the two biases are equal, F and g cancel.
-        all_learned = (unused_features == 0.0) & (per_feature == 0.0)
-        numerator = np.where(all_learned, squared, numerator)
-        denominator = np.where(all_learned, unused_samples, denominator)
-        ratio = numerator / denominator
-    # 0/0: nothing is left to get wrong, a noiseless target learned completely.
-    ratio = np.where((numerator == 0.0) & (denominator == 0.0), 0.0, ratio)
-    # Interpolating without end in samples, features and modes: the limit depends on the way there.
-    endless = np.isinf(solution.n_train) & np.isinf(solution.n_features) & (solution.ridge == 0.0)
-    return np.where(endless & np.isinf(solution.sums.learned_modes), np.nan, ratio)
 
 
 def predict(
@@ -103,7 +74,8 @@ def predict(
 
         - `test_mse`: per sample, summed over outputs, noise included; `inf` at $n = k$ and ridge 0,
         - `train_mse`,
-        - `bias`: $\sum_i (1 - L_i)^2 v_i^2$, error of the mean predictor; `variance`: the rest above the noise,
+        - `bias`: $\sum_i (1 - L_i)^2 v_i^2$, error of the mean predictor; `squared_bias`: $B_2$, bias and noise;
+          `variance`: the rest,
         - `overfitting_coefficient`: $\mathcal{E}_0$, test error of pure unit noise,
         - `learned_modes`: $z$, the effective number of modes learned,
         - `effective_ridge`: $\kappa$; `feature_ridge`: $\gamma$ (equal for infinite features), in units of the kernel;
@@ -121,27 +93,41 @@ def predict(
         >>> theory.sizes["n_train"], theory.sizes["n_features"], theory.sizes["ridge"]
         (2, 2, 2)
     """
-    import xarray as xr
+    prediction = as_dataset(solve(eigensystem, n_train, n_features, ridge))
+    test, squared_bias = prediction.test_mse, prediction.squared_bias
+    bias, variance = squared_bias - eigensystem.noise, test - squared_bias
+    prediction["bias"] = bias.clip(0.0).assign_attrs(long_name="squared bias, without noise")
+    prediction["variance"] = variance.clip(0.0).assign_attrs(long_name="variance")
+    return prediction
 
+
+def solve(
+    curves: SpectralCurves, n_train: ArrayLike, n_features: ArrayLike, ridge: ArrayLike
+) -> ImplicitRegularization:
+    """Return the implicit regularisation at every combination of three axes, in the order of `predict`'s dims."""
     n = grid("n_train", n_train, above=0.0)
     k = grid("n_features", n_features, above=0.0)
     delta = grid("ridge", ridge, at_least=0.0)
-    solution = implicit_regularization(eigensystem, n[:, None, None], k[:, None], delta)
+    return implicit_regularization(curves, n[:, None, None], k[:, None], delta)
+
+
+def as_dataset(solution: ImplicitRegularization) -> "xr.Dataset":
+    """Return what follows from a `solve`d grid alone, with its names; `squared_bias` holds the noise."""
+    import xarray as xr
+
     dims = ("n_train", "n_features", "ridge")
-    test = test_mse(solution)
-    bias = np.maximum(solution.sums.squared_bias - eigensystem.noise, 0.0)
     quantities = {
-        "test_mse": (test, "test error, summed over outputs"),
+        "test_mse": (test_mse(solution), "test error, summed over outputs"),
         "train_mse": (train_mse(solution), "training error, summed over outputs"),
-        "bias": (bias, "squared bias"),
-        "variance": (np.maximum(test - bias - eigensystem.noise, 0.0), "variance"),
-        "overfitting_coefficient": (overfitting_coefficient(solution), "overfitting coefficient"),
+        "squared_bias": (solution.sums.squared_bias, "squared bias, noise included"),
+        "overfitting_coefficient": (solution.overfitting_coefficient, "overfitting coefficient"),
         "learned_modes": (solution.sums.learned_modes, "modes learned"),
         "effective_ridge": (np.exp(solution.log_effective_ridge), "effective ridge"),
         "feature_ridge": (np.exp(solution.log_feature_ridge), "effective ridge of the features"),
         "log_effective_ridge": (solution.log_effective_ridge, "log effective ridge"),
         "log_feature_ridge": (solution.log_feature_ridge, "log effective ridge of the features"),
     }
+    n, k, delta = solution.n_train[:, 0, 0], solution.n_features[0, :, 0], solution.ridge[0, 0]
     return xr.Dataset(
         {name: (dims, values, {"long_name": long_name}) for name, (values, long_name) in quantities.items()},
         {
@@ -225,12 +211,10 @@ def optimal_ridge(
         50.0
     """
     shape = np.broadcast_shapes(np.shape(n_train), np.shape(n_features))
-    if np.isinf(grid("n_train", n_train, above=0.0)).any():
+    if np.isinf(numbers("n_train", n_train, above=0.0)).any():
         raise InputError("n_train must be finite to have an optimal ridge; got inf")
-    n = np.broadcast_to(grid("n_train", n_train, above=0.0).reshape(np.shape(n_train)), shape).ravel()
-    k = np.broadcast_to(
-        grid("n_features", n_features, above=0.0).reshape(np.shape(n_features)), shape
-    ).ravel()
+    n = np.broadcast_to(numbers("n_train", n_train, above=0.0), shape).ravel()
+    k = np.broadcast_to(numbers("n_features", n_features, above=0.0), shape).ravel()
     ridgeless = implicit_regularization(curves, n, k, 0.0)
     error_at_zero = test_mse(ridgeless)
     if np.isneginf(curves.log_trace):  # nothing can be learned

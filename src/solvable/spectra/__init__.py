@@ -8,10 +8,10 @@ from solvable.spectra.implicit import (
     effective_ridge,
     implicit_regularization,
     log_effective_ridge,
-    overfitting_coefficient,
 )
 from solvable.spectra.power_law_tail import PowerLawTail
 from solvable.spectra.sums import SpectralCurves, SpectralSums
+from solvable.spectra.unresolved_tail import UnresolvedTail
 
 __all__ = [
     "Eigensystem",
@@ -19,6 +19,7 @@ __all__ = [
     "PowerLawTail",
     "SpectralCurves",
     "SpectralSums",
+    "UnresolvedTail",
     "circle",
     "effective_ridge",
     "gaussian_data",
@@ -27,7 +28,6 @@ __all__ = [
     "implicit_regularization",
     "learnabilities",
     "log_effective_ridge",
-    "overfitting_coefficient",
     "plug_in_eigensystem",
     "power_law",
 ]

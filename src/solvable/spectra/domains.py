@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import special, stats
 
 from solvable.errors import InputError, grid
 from solvable.spectra.eigensystem import Eigensystem
 from solvable.spectra.power_law_tail import PowerLawTail
+from solvable.spectra.unresolved_tail import UnresolvedTail
 
 CosineFunction = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -67,7 +68,7 @@ def hypersphere(
     Args:
         kernel: $f$, of the cosine $t \in [-1, 1]$.
         dimension: $d \ge 3$ of the surrounding space (for $d = 2$ see `circle`).
-        n_levels: how many degrees, 0 to `n_levels - 1`; what lies above is left out of the spectrum.
+        n_levels: how many degrees, 0 to `n_levels - 1`; the trace of those above becomes an `UnresolvedTail`.
         target_power: $\sum v^2$ of each degree.
         noise: label noise variance.
         n_quadrature: Gauss-Gegenbauer nodes; smooth kernels need `2 n_levels`, kinks at $t = \pm 1$ many more.
@@ -90,16 +91,18 @@ def hypersphere(
 
     t, vectors = eigh_tridiagonal(np.zeros(n_quadrature), off_diagonal)
     weighted = vectors[0] ** 2 * _values(kernel, t)
-    eigenvalues = np.empty(n_levels)
+    eigenvalues, magnitudes = np.empty(n_levels), np.empty(n_levels)
     before, now = np.zeros_like(t), np.ones_like(t)
     for k in range(n_levels):
-        eigenvalues[k] = weighted @ now
+        eigenvalues[k], magnitudes[k] = weighted @ now, np.abs(weighted) @ np.abs(now)
         before, now = now, ((2 * k + dimension - 2) * t * now - k * before) / (k + dimension - 2)
     k = np.arange(n_levels)
     counts = special.comb(k + dimension - 1, k) - np.where(
         k >= 2, special.comb(k + dimension - 3, k - 2), 0.0
     )
-    return _levels(eigenvalues, counts, target_power, noise, f"sphere in {dimension} dimensions")
+    total = float(_values(kernel, np.ones(1))[0])
+    source = f"sphere in {dimension} dimensions"
+    return _levels(eigenvalues, magnitudes, counts, total, target_power, noise, source)
 
 
 def hypercube(
@@ -108,7 +111,7 @@ def hypercube(
     r"""Return the spectrum of $f(x \cdot x'/d)$ for inputs uniform on $\{-1, 1\}^d$: one level for each parity size.
 
     $\lambda_k = 2^{-d}\sum_j \binom{d}{j} f(1 - 2j/d)\, K_k(j)/\binom{d}{k}$ with Krawtchouk polynomials, multiplicity
-    $\binom{d}{k}$. The sums alternate: eigenvalues below about 1e-14 of the largest are rounding and read as zero.
+    $\binom{d}{k}$. The sums alternate: levels at rounding read as zero, their trace becomes an `UnresolvedTail`.
 
     Args:
         kernel: $f$, of the cosine.
@@ -128,15 +131,15 @@ def hypercube(
         raise InputError(f"hypercube needs dimension >= 1; got {dimension}")
     d = dimension
     j = np.arange(d + 1.0)
-    log_binomials = special.gammaln(d + 1) - special.gammaln(j + 1) - special.gammaln(d - j + 1)
-    weighted = np.exp(log_binomials - d * np.log(2.0)) * _values(kernel, 1 - 2 * j / d)
-    eigenvalues = np.empty(d + 1)
+    weighted = stats.binom.pmf(j, d, 0.5) * _values(kernel, 1 - 2 * j / d)
+    eigenvalues, magnitudes = np.empty(d + 1), np.empty(d + 1)
     before, now = np.zeros(d + 1), np.ones(d + 1)
     for k in range(d + 1):
-        eigenvalues[k] = weighted @ now
+        eigenvalues[k], magnitudes[k] = weighted @ now, np.abs(weighted) @ np.abs(now)
         if k < d:
             before, now = now, ((d - 2 * j) * now - k * before) / (d - k)
-    return _levels(eigenvalues, np.exp(log_binomials).round(), target_power, noise, f"hypercube of {d} bits")
+    total, counts = float(_values(kernel, np.ones(1))[0]), special.comb(d, j)
+    return _levels(eigenvalues, magnitudes, counts, total, target_power, noise, f"hypercube of {d} bits")
 
 
 def circle(
@@ -150,7 +153,8 @@ def circle(
 
     Args:
         kernel: an even, 2π-periodic function of the angle $\theta \in [0, \pi]$.
-        n_levels: frequencies 0 to `n_levels - 1` (fewer for few points); each above 0 counts twice (sine and cosine).
+        n_levels: frequencies 0 to `n_levels - 1`, each above 0 twice (sine and cosine); the trace of those above becomes
+            an `UnresolvedTail`. All frequencies for finitely many points.
         target_power: $\sum v^2$ of each frequency.
         noise: label noise variance.
         n_points: for inputs on that many evenly spaced points, whose spectrum is finite; None for the
@@ -165,14 +169,18 @@ def circle(
         raise InputError(f"n_points must be at least 1; got {n_points}")
     m = n_points or max(2**16, 8 * n_levels)
     angle = 2 * np.pi * np.arange(m) / m
-    transform = np.fft.rfft(_values(kernel, np.minimum(angle, 2 * np.pi - angle))).real / m
+    values = _values(kernel, np.minimum(angle, 2 * np.pi - angle))
+    transform = np.fft.rfft(values).real / m
     counts = np.full(len(transform), 2.0)
     counts[0] = 1.0
     if m % 2 == 0:
         counts[-1] = 1.0
     n_levels = len(transform) if n_points else n_levels
     source = f"circle of {n_points} points" if n_points else "circle"
-    return _levels(transform[:n_levels], counts[:n_levels], target_power, noise, source)
+    magnitudes = np.full(n_levels, np.abs(values).mean())
+    return _levels(
+        transform[:n_levels], magnitudes, counts[:n_levels], float(values[0]), target_power, noise, source
+    )
 
 
 def gaussian_data(
@@ -193,7 +201,8 @@ def gaussian_data(
         length_scale: $\ell > 0$, in units of the data.
         data_std: one standard deviation for all dimensions, or one each `(d,)`.
         dimension: number of dimensions when `data_std` is one number.
-        n_levels: how many levels: degrees when all dimensions are alike, else the largest eigenvalues, one by one.
+        n_levels: how many levels: degrees when all dimensions are alike, else the largest eigenvalues, one by one;
+            the trace of the others becomes an `UnresolvedTail`.
         target_power: $\sum v^2$ of each level, in the order of descending eigenvalues.
         noise: label noise variance.
 
@@ -224,6 +233,7 @@ def gaussian_data(
         target_power=_padded(target_power, len(logs)),
         noise=noise,
         multiplicities=counts,
+        tail=_rest(1.0, float(counts @ np.exp(logs))),
         source=source,
     )
 
@@ -264,25 +274,35 @@ def _padded(target_power: ArrayLike | None, n_levels: int) -> NDArray[np.float64
     return power
 
 
+def _rest(total: float, resolved: float) -> UnresolvedTail | None:
+    """Return what the computed levels lack of the kernel's trace, if that is more than rounding."""
+    return UnresolvedTail(total - resolved) if total - resolved > 1e-10 * total else None
+
+
 def _levels(
     eigenvalues: NDArray[np.float64],
+    magnitudes: NDArray[np.float64],
     counts: NDArray[np.float64],
+    total: float,
     target_power: ArrayLike | None,
     noise: float,
     source: str,
 ) -> Eigensystem:
-    rounding = 1e-14 * np.abs(eigenvalues).max()
-    negative = np.flatnonzero(eigenvalues < -100 * rounding)
+    """Return an eigensystem of levels; `magnitudes` are the sums of absolute values that rounding goes by."""
+    rounding = 8 * np.finfo(float).eps * magnitudes
+    negative = np.flatnonzero(eigenvalues < -np.maximum(100 * rounding, 1e-12 * np.abs(eigenvalues).max()))
     if len(negative):
         k = int(negative[0])
         raise InputError(
             f"the kernel is not positive semi-definite on the {source}: level {k} has eigenvalue {eigenvalues[k]:.3g}; "
             "expected none below zero"
         )
+    eigenvalues = np.where(eigenvalues > rounding, eigenvalues, 0.0)
     return Eigensystem(
-        eigenvalues=np.where(eigenvalues > rounding, eigenvalues, 0.0),
+        eigenvalues=eigenvalues,
         target_power=_padded(target_power, len(eigenvalues)),
         noise=noise,
         multiplicities=counts,
+        tail=_rest(total, float(counts @ eigenvalues)),
         source=source,
     )

@@ -12,6 +12,7 @@ from solvable.spectra.compressed import compress
 from solvable.spectra.node_sums import node_sums
 from solvable.spectra.power_law_tail import PowerLawTail
 from solvable.spectra.sums import Grid, SpectralSums
+from solvable.spectra.unresolved_tail import UnresolvedTail
 
 # Above this many modes the sums are taken over compressed nodes; below, compression would gain nothing.
 _COMPRESS_ABOVE = 400
@@ -32,7 +33,7 @@ class Eigensystem:
         noise: $\sigma^2 \ge 0$, label noise per sample, summed over outputs.
         multiplicities: how many modes share each eigenvalue, > 0, `(modes,)`; one each when not given.
         log_eigenvalues: $\ln\lambda$, `(modes,)`; `-inf` for zero.
-        tail: the infinite end of a power law, after the given modes.
+        tail: the infinite end of the spectrum, after the given modes: a power law, or a rest of the trace.
         source: where it came from, in words.
 
     Attributes:
@@ -51,7 +52,7 @@ class Eigensystem:
     multiplicities: NDArray[np.float64]
     target_power: NDArray[np.float64]
     noise: float
-    tail: PowerLawTail | None
+    tail: PowerLawTail | UnresolvedTail | None
     source: str
 
     def __init__(
@@ -62,7 +63,7 @@ class Eigensystem:
         multiplicities: ArrayLike | None = None,
         *,
         log_eigenvalues: ArrayLike | None = None,
-        tail: PowerLawTail | None = None,
+        tail: PowerLawTail | UnresolvedTail | None = None,
         source: str = "given",
     ) -> None:
         if (eigenvalues is None) == (log_eigenvalues is None):
@@ -113,11 +114,7 @@ class Eigensystem:
 
     def __repr__(self) -> str:
         """Say what it is without printing a million modes."""
-        tail = (
-            ""
-            if self.tail is None
-            else f" and a power-law tail (α={self.tail.alpha:g}, β={self.tail.beta:g})"
-        )
+        tail = "" if self.tail is None else f" and {self.tail}"
         return (
             f"<Eigensystem of {len(self.log_eigenvalues)} levels{tail}, noise {self.noise:g}, {self.source}>"
         )

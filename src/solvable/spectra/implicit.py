@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
-from solvable.errors import InputError, grid
+from solvable.errors import InputError, numbers
 from solvable.spectra.sums import Grid, SpectralCurves, SpectralSums
 
 
@@ -47,6 +47,45 @@ class ImplicitRegularization:
         r"""$\ln\kappa$; equal to $\ln\gamma$ for infinitely many features."""
         with np.errstate(divide="ignore"):
             return self.log_feature_ridge + np.log(self.unused_features)
+
+    @property
+    def overfitting_coefficient(self) -> Grid:
+        r"""$\mathcal{E}_0$, the test error of pure unit-variance noise; at least 1, `inf` at $n = k$ and ridge 0.
+
+        For a kernel it is $n / (n - \sum_i m_i L_i^2)$, formed here without the cancellation of that difference.
+
+        Source: arXiv:2110.03922, eq. 5, extended to finitely many features.
+        """
+        one = np.ones_like(self.sums.squared_bias)
+        return self.test_error(one, one)
+
+    def test_error(self, squared_bias: Grid, linear_bias: Grid) -> Grid:
+        r"""Return $n (F B_2 + g B_1) / (N F + g (N + F))$, where $N = n - z$ and $F = k - z$ are left over.
+
+        Args:
+            squared_bias: $B_2$ of a target at this effective ridge.
+            linear_bias: $B_1$ of it.
+        """
+        # Divided by n k, so that either may be infinite.
+        unused_samples, unused_features = self.unused_samples, self.unused_features
+        g = self.sums.partly_learned_modes
+        with np.errstate(divide="ignore", invalid="ignore"):
+            per_sample = np.where(np.isinf(self.n_train), 0.0, g / self.n_train)
+            per_feature = np.where(np.isinf(self.n_features), 0.0, g / self.n_features)
+            numerator = unused_features * squared_bias + per_feature * linear_bias
+            denominator = unused_samples * unused_features + (
+                per_sample * unused_features + per_feature * unused_samples
+            )
+            # As many features as modes and no ridge: F and g vanish together, the biases are equal, F and g cancel.
+            all_learned = (unused_features == 0.0) & (per_feature == 0.0)
+            numerator = np.where(all_learned, squared_bias, numerator)
+            denominator = np.where(all_learned, unused_samples, denominator)
+            ratio = numerator / denominator
+        # 0/0: nothing is left to get wrong, a noiseless target learned completely.
+        ratio = np.where((numerator == 0.0) & (denominator == 0.0), 0.0, ratio)
+        # Interpolating without end in samples, features and modes: the limit depends on the way there.
+        endless = np.isinf(self.n_train) & np.isinf(self.n_features) & (self.ridge == 0.0)
+        return np.where(endless & np.isinf(self.sums.learned_modes), np.nan, ratio)
 
 
 def implicit_regularization(
@@ -80,7 +119,7 @@ def implicit_regularization(
     """
     shape = np.broadcast_shapes(np.shape(n_train), np.shape(n_features), np.shape(ridge))
     n, k, delta = (
-        np.broadcast_to(grid(name, values, **bounds).reshape(np.shape(values)), shape).ravel()
+        np.broadcast_to(numbers(name, values, **bounds), shape).ravel()
         for name, values, bounds in (
             ("n_train", n_train, {"above": 0.0}),
             ("n_features", n_features, {"above": 0.0}),
@@ -149,11 +188,17 @@ def _solve(curves: SpectralCurves, a: Grid, ratio: Grid, log_ridge_per_sample: G
         high = np.where(too_high, low, high)
         step *= 2.0
         low = np.where(too_high, low - step, low)
-    return elementwise.find_root(excess, (low, high), args=(a, ratio, log_ridge_per_sample)).x
+    found = elementwise.find_root(excess, (low, high), args=(a, ratio, log_ridge_per_sample))
+    if not np.all(found.success):
+        raise InputError(
+            "no effective ridge was found for some of the sizes and ridges: they are beyond floating point; expected "
+            "sizes and ridges within about 1e-100 to 1e100 times the kernel's own scale"
+        )
+    return found.x
 
 
 def log_effective_ridge(
-    curves: SpectralCurves, n_train: ArrayLike, ridge: ArrayLike = 0.0, n_features: ArrayLike = np.inf
+    curves: SpectralCurves, n_train: ArrayLike, n_features: ArrayLike = np.inf, ridge: ArrayLike = 0.0
 ) -> Grid:
     r"""Return $\ln\kappa$, where $n = \sum_i m_i \lambda_i/(\lambda_i + \kappa) + \delta/\kappa$ for a kernel.
 
@@ -171,35 +216,7 @@ def log_effective_ridge(
 
 
 def effective_ridge(
-    curves: SpectralCurves, n_train: ArrayLike, ridge: ArrayLike = 0.0, n_features: ArrayLike = np.inf
+    curves: SpectralCurves, n_train: ArrayLike, n_features: ArrayLike = np.inf, ridge: ArrayLike = 0.0
 ) -> Grid:
     r"""Return $\kappa$, the exponential of `log_effective_ridge` (0 where it lies below 1e-308)."""
-    return np.exp(log_effective_ridge(curves, n_train, ridge, n_features))
-
-
-def overfitting_coefficient(learnabilities: ArrayLike, multiplicities: ArrayLike, n_train: ArrayLike) -> Grid:
-    r"""Return $\mathcal{E}_0 = n / (n - \sum_i m_i L_i^2)$, the test error of pure unit-variance noise.
-
-    It is 1 when noise is ignored and grows without bound as the model spends all its learnability on noise.
-    `regression.predict` gives it too, for finitely many features as well and without cancellation near interpolation.
-
-    Args:
-        learnabilities: $L_i \in [0, 1]$, `(*grid, modes)`, from `learnabilities`.
-        multiplicities: how many modes share each eigenvalue, `(modes,)`.
-        n_train: number of training samples, > 0, `(*grid)`.
-
-    Returns:
-        `(*grid)`, at least 1; `inf` at the interpolation threshold $\sum_i m_i L_i^2 = n$.
-
-    Source: arXiv:2110.03922, eq. 5.
-
-    Example:
-        >>> float(overfitting_coefficient([0.5, 0.5], [4, 4], n_train=4))
-        2.0
-    """
-    n = np.asarray(n_train, dtype=np.float64)
-    left = n - np.square(np.asarray(learnabilities, dtype=np.float64)) @ np.asarray(
-        multiplicities, dtype=np.float64
-    )
-    with np.errstate(divide="ignore"):
-        return np.where(left > 0.0, n / np.maximum(left, 0.0), np.inf)
+    return np.exp(log_effective_ridge(curves, n_train, n_features, ridge))

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import expit
 
+from solvable.errors import InputError
 from solvable.spectra.sums import Grid, SpectralSums
 
 # Where a logistic function equals its exponential to machine precision: e^-40 = 4e-18.
@@ -36,9 +37,19 @@ class PowerLawTail:
     log_eigenvalue_scale: float = 0.0
     target_scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not (self.alpha > 1 and self.beta > 1 and self.target_scale >= 0 and self.n_before >= 1):
+            raise InputError(
+                f"a power-law tail needs alpha > 1, beta > 1, target_scale >= 0 and n_before >= 1; got alpha={self.alpha}, "
+                f"beta={self.beta}, target_scale={self.target_scale}, n_before={self.n_before}"
+            )
+
     @property
     def _start(self) -> float:
         return self.n_before + 0.5
+
+    def __str__(self) -> str:
+        return f"a power-law tail (α={self.alpha:g}, β={self.beta:g})"
 
     @property
     def trace(self) -> float:
