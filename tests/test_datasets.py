@@ -119,9 +119,16 @@ def test_integers_with_few_rows_each_are_a_number(tmp_path, table):
     table[["a", "b"]].to_csv(tmp_path / "a.csv", index=False)
     data = load(tmp_path / "a.csv")
     assert data.classes == ()
-    assert any("40 different integers in 40 rows, so it is taken as a number" in note for note in data.notes)
+    assert any("40 different integers in 40 rows and is taken as a number" in note for note in data.notes)
     table.assign(b=table["b"] % 3)[["a", "b"]].to_csv(tmp_path / "b.csv", index=False)
     assert load(tmp_path / "b.csv").classes == ("0", "1", "2")
+    assert load(tmp_path / "b.csv", task="number").classes == ()
+    ages = pd.DataFrame({"x": np.arange(1000.0), "age": np.arange(1000) % 80})
+    ages.to_csv(tmp_path / "ages.csv", index=False)
+    assert load(tmp_path / "ages.csv").classes == ()
+    assert len(load(tmp_path / "ages.csv", task="classes").classes) == 80
+    with pytest.raises(InputError, match="leave it out"):
+        load("digits", task="number")
 
 
 def test_notes_on_constant_columns_duplicates_and_floats_that_look_like_classes(tmp_path, table):

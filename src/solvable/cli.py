@@ -66,6 +66,10 @@ def main(tokens: Sequence[str] | None = None, studies: Mapping[str, str] | None 
         _fail(f"unexpected {got!r}; a list is one word with commas and no spaces, as in --n-train 32,64")
     except (CycloptsError, InputError) as error:
         _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read the output has read enough; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
         print("interrupted: finished trials are kept; the same command goes on from them", file=sys.stderr)
         sys.exit(130)

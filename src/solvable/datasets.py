@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -21,6 +21,7 @@ from solvable.readers import FILE_TYPES, Raw, at_least_two, read_file
 NAMES = ("digits", "wine", "breast-cancer", "diabetes", "mnist", "cifar10")
 
 _MIN_ROWS_A_CLASS = 5
+_MOST_CLASSES = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,11 @@ class Dataset:
         object.__setattr__(self, "fingerprint", digest.hexdigest()[:12])
 
 
-def load(name_or_path: str | Path = "digits", target: str | None = None) -> Dataset:
+def load(
+    name_or_path: str | Path = "digits",
+    target: str | None = None,
+    task: Literal["auto", "classes", "number"] = "auto",
+) -> Dataset:
     """Return a data set by name, or from a file of the user's own.
 
     Tables are scaled per column to mean 0 and standard deviation 1 (constant columns are dropped), images by
@@ -66,6 +71,8 @@ def load(name_or_path: str | Path = "digits", target: str | None = None) -> Data
             or data and target), `.csv` or `.parquet` file.
         target: the column (in a `.npz`: the array) to predict; by default one named target, label or y, else
             the last column.
+        task: what integers in a file mean: `classes`, `number`, or `auto`: classes when they are at most 30
+            different ones with five rows each on average, else a number.
 
     Raises:
         InputError: when there is no such data set, file or column, or the data cannot be used as they are.
@@ -79,7 +86,11 @@ def load(name_or_path: str | Path = "digits", target: str | None = None) -> Data
     name = str(name_or_path)
     suffix = Path(name).suffix.lower()
     if suffix in FILE_TYPES:
-        return _finish(name, read_file(Path(name).expanduser(), name, target))
+        return _finish(
+            name,
+            read_file(Path(name).expanduser(), name, target),
+            choice("task", task, ("auto", "classes", "number")),
+        )
     if name not in NAMES and (suffix or os.sep in name):
         got = f"a file ending in {suffix!r}" if suffix else "a path without an ending"
         raise InputError(
@@ -89,6 +100,8 @@ def load(name_or_path: str | Path = "digits", target: str | None = None) -> Data
         choice("data set", name, NAMES)
     except InputError as error:
         raise InputError(f"{error} (or a path to a file: {', '.join(FILE_TYPES)})") from None
+    if task != "auto":
+        raise InputError(f"task={task!r} says how to read a file, but {name!r} has its own; leave it out")
     if target is not None:
         raise InputError(
             f"target={target!r} chooses a column of a file, but {name!r} has its own target; leave it out"
@@ -181,7 +194,7 @@ def _plain(y: ArrayLike) -> NDArray:
     return array
 
 
-def _finish(name: str, raw: Raw, *, from_file: bool = True) -> Dataset:
+def _finish(name: str, raw: Raw, task: str | None = None) -> Dataset:
     """Check, scale and encode: what every source has in common."""
     notes = list(raw.notes)
     n = len(raw.X)
@@ -194,7 +207,7 @@ def _finish(name: str, raw: Raw, *, from_file: bool = True) -> Dataset:
     duplicates = n - len({hash((row + 0).tobytes()) for row in flat})
     X, scaling = _scale_images(flat) if raw.images else _scale_columns(name, flat, raw.columns)
     notes += scaling
-    y, labels, classes, encoding = _encode(raw.y, from_file)
+    y, labels, classes, encoding = _encode(raw.y, task)
     notes += encoding
     if duplicates:
         notes.append(
@@ -205,7 +218,7 @@ def _finish(name: str, raw: Raw, *, from_file: bool = True) -> Dataset:
 
 
 def _encode(
-    target: ArrayLike, from_file: bool
+    target: ArrayLike, task: str | None
 ) -> tuple[NDArray[np.float64], NDArray | None, tuple[str, ...], list[str]]:
     """Return targets, labels, classes and notes."""
     labels = _plain(target)
@@ -213,27 +226,26 @@ def _encode(
         labels = labels[:, 0]
     distinct = len(np.unique(labels))
     notes = []
-    if (
-        labels.dtype.kind in "iu"
-        and labels.ndim == 1
-        and from_file
-        and 1 < distinct > len(labels) / _MIN_ROWS_A_CLASS
-    ):
-        notes.append(
-            f"the target holds {distinct} different integers in {len(labels)} rows, so it is taken as a "
-            "number, not as classes"
-        )
-        labels = labels.astype(np.float64)
+    many = distinct > min(len(labels) / _MIN_ROWS_A_CLASS, _MOST_CLASSES)
+    if labels.dtype.kind in "iu" and labels.ndim == 1 and task and distinct > 1:
+        if task == "number" or (task == "auto" and many):
+            notes.append(
+                f"the target holds {distinct} different integers in {len(labels)} rows and is taken as a number, not "
+                "as classes (the task says which)"
+            )
+            labels = labels.astype(np.float64)
+    elif task == "classes" and labels.ndim == 1:
+        labels = labels.astype(str)
     y, classes = encode_targets(labels)
     if classes:
         notes.append(f"{len(classes)} classes encoded as one-hot columns minus 1/{len(classes)}")
         return y, labels, classes, notes
     mean = y.mean(axis=0)
     notes.append(f"the target's mean {', '.join(f'{m:.4g}' for m in mean)} was subtracted")
-    if from_file and distinct <= 10 and len(labels) >= _MIN_ROWS_A_CLASS * distinct:
+    if task == "auto" and distinct <= 10 and len(labels) >= _MIN_ROWS_A_CLASS * distinct:
         notes.append(
             f"the target has only {distinct} different values but is a float, so it is taken as a number; "
-            "write it as integers or text if it names classes"
+            "say that the task is classes if it names classes"
         )
     return y - mean, None, (), notes
 
@@ -294,7 +306,7 @@ def _from_sklearn(name: str) -> Dataset:
     bunch: Any = loader()
     columns = [str(column) for column in bunch.feature_names]
     raw = Raw(bunch.data, bunch.target, columns=columns, images=name == "digits")
-    return _finish(name, raw, from_file=False)
+    return _finish(name, raw)
 
 
 def _from_folder(name: str) -> Dataset:

@@ -38,7 +38,11 @@ def _option(field: ParameterField) -> Parameter:
     group = "Parameters"
     items = _item_type(field.type)
     if items is None:
-        return Parameter(help=field.help, group=group, show_default=None if field.type is not bool else False)
+        # cyclopts itself would cut 2.5 to 2.
+        strict = field.type is int or int in get_args(field.type)
+        converter = (lambda _, tokens: _item(int, tokens[0].value)) if strict else None
+        show_default = None if field.type is not bool else False
+        return Parameter(help=field.help, group=group, converter=converter, show_default=show_default)
     # One token, so that in `--n-train 32 64` the 64 is an error and never the value of something else.
     return Parameter(
         help=field.help,

@@ -70,7 +70,7 @@ def test_random_features_against_ridge_regression_on_them(digits, splits):
     )
     most = max(widths)
     for t, (train, test) in enumerate(splits):
-        features = kernel.features(most, random_state=[seed, t])
+        features = kernel.features(most, random_state=[seed, t, 1])
         # The weights are drawn at the first call.
         whole = features(X)
         for k in widths:

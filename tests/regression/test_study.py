@@ -37,7 +37,8 @@ def test_predicts_digits_within_the_claimed_error(tmp_path: Path) -> None:
         assert (record.path / name).stat().st_size > 1000
     table = pd.read_csv(record.path / "comparison.csv")
     assert {"test_mse", "train_mse", "plug_in_test_mse"} == set(table.quantity)
-    assert "10 times the labels" in record.conclusion
+    assert "with 3000 points (90 % interval" in record.conclusion
+    assert "always answering the mean gives 0.9" in record.conclusion.replace("0.89", "0.9")
     report = (record.path / "report.html").read_text()
     assert "Laplace(length_scale=" in report
     assert "solvable run regression" in report
@@ -83,6 +84,11 @@ def test_number_as_target_from_a_file(tmp_path: Path) -> None:
         (("--ridge", "-1"), "ridge must be at least 0; got -1"),
         (("--ridge", "inf"), "finite"),
         (("--trials", "0"), "trials"),
+        (("--trials", "2.5"), "2.5"),
+        (("--n-features", "64.5"), "whole numbers"),
+        (("--n-sample", "1700"), "1700 is too large"),
+        (("--forecast", "inf"), "forecast must be finite"),
+        (("--data", "table.csv", "--n-sample", "10"), "at least 20"),
         (("--n-sample", "5"), "n_sample must be at least 20"),
         (("--kernel", "laplac"), "did you mean 'laplace'"),
         (("--kernel", "relu-ntk", "--n-features", "64"), "no random features"),
@@ -141,3 +147,56 @@ def test_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("runs/regression/*/record.json"))) == 1
     third = solvable(*words, cwd=tmp_path)
     assert "finished" in third.stderr
+
+
+def test_tests_only_on_points_that_the_prediction_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    from solvable.regression import study as module
+
+    parameters = Parameters(n_sample=1200, n_train=(64, 1500), ridge=(1.0,))
+    setting = module.prepare(parameters)
+    seen = []
+    original = module.trial_errors
+
+    def watched(kernel, X, y, gram, train, test, *rest):
+        seen.append((train, test))
+        return original(kernel, X, y, gram, train, test, *rest)
+
+    monkeypatch.setattr(module, "trial_errors", watched)
+    for index in range(2):
+        module.trial(parameters, setting, index)
+    for train, test in seen:
+        assert test.min() >= setting.n_sample
+        assert len(test) == len(setting.X) - 1500
+        assert len(np.intersect1d(train, test)) == 0
+        assert len(np.unique(train)) == 1500
+    assert (seen[0][1] != seen[1][1]).any()
+
+
+def test_values_given_twice_are_one(tmp_path: Path) -> None:
+    parameters = Parameters(n_sample=100, n_train=(32, 32), ridge=(1.0, 1.0, 0.0, -0.0), trials=2)
+    record = run(study, parameters, runs_dir=tmp_path, quiet=True)
+    assert record.measurement.ridge.to_numpy().tolist() == [0.0, 1.0]
+
+
+def test_nothing_learned_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(300, 4)), columns=list("abcy"))
+    table.to_csv(tmp_path / "noise.csv", index=False)
+    parameters = Parameters(
+        data=str(tmp_path / "noise.csv"), n_train=(32, 128), ridge=(10.0,), trials=2, forecast=(600,)
+    )
+    record = run(study, parameters, runs_dir=tmp_path, quiet=True)
+    assert "nothing is learned at 150 points" in record.conclusion
+    assert "with 600 points" in record.conclusion
+
+
+def test_duplicates_are_said_once_and_in_the_notes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(80, 3)), columns=["a", "b", "target"])
+    pd.concat([table, table[:30]]).to_csv(tmp_path / "twice.csv", index=False)
+    done = solvable(
+        *("run", "regression", "--data", "twice.csv", "--trials", "1", "--n-train", "32"), cwd=tmp_path
+    )
+    assert done.returncode == 0
+    assert "UserWarning" not in done.stderr
+    assert "30 of 110 rows of X are duplicates" in " ".join(done.stdout.split())

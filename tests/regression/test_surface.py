@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from solvable.errors import InputError
-from solvable.regression import LearningSurface, predict
+from solvable.regression import LearningSurface, measure, predict
 from solvable.spectra import Eigensystem
 
 INF = float("inf")
@@ -169,6 +169,66 @@ def test_save_and_load(tmp_path: Path) -> None:
         LearningSurface.load(tmp_path / "broken.nc")
 
 
+@pytest.mark.parametrize("repeated", [10, 40, 100])
+def test_duplicates_do_not_end_the_spectrum(repeated: int) -> None:
+    features, y, task = gaussian_task(500)
+    features[-repeated:], y[-repeated:] = features[:repeated], y[:repeated]
+    with pytest.warns(UserWarning, match=f"{repeated} of 500 points repeat"):
+        surface = LearningSurface.from_gram(features @ features.T, y)
+    assert surface.curves.rank == INF
+    assert surface.exponents["alpha"] == pytest.approx(1.5, rel=0.2)
+    forecast = surface.predict([100, 300], ridge=[0.01, 0.1]).test_mse
+    exact = predict(task, [100, 300], ridge=[0.01, 0.1]).test_mse
+    assert (
+        float(abs(np.log(forecast / exact)).max()) < 0.9
+    )  # optimistic, as the warning says, but no nonsense
+
+
+def test_single_precision_and_units_do_not_matter() -> None:
+    features, y, _ = gaussian_task(150)
+    gram = features @ features.T
+    expected = LearningSurface.from_gram(gram, y).predict([50, 150], ridge=[0.1, 1]).test_mse
+    short = features.astype(np.float32)
+    found = LearningSurface.from_gram(short @ short.T, y).predict([50, 150], ridge=[0.1, 1]).test_mse
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    for unit in (1e-200, 1e200):
+        scaled = LearningSurface.from_gram(gram * unit, y).predict([50, 150], ridge=np.array([0.1, 1]) * unit)
+        np.testing.assert_allclose(scaled.test_mse, expected, rtol=1e-8)
+    np.testing.assert_allclose(
+        LearningSurface.from_gram(gram, 1e-100 * y).predict([50, 150], ridge=[0.1, 1]).test_mse,
+        1e-200 * expected,
+        rtol=1e-8,
+    )
+
+
+def test_own_features_end_where_they_end_even_beyond_the_sample() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 500)) / np.sqrt(500)
+    y = features @ rng.normal(size=500) + rng.normal(size=200)
+    forecast = LearningSurface.from_features(features, y).predict([100, 500, 1000], ridge=[0, 1e-3])
+    beyond = forecast.sel(n_train=[500, 1000])
+    assert (beyond.test_mse_high == INF).all()
+    assert np.isfinite(forecast.test_mse_high.sel(n_train=100)).all()
+
+
+def test_halves_tell_where_theory_fails() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 8))
+    y = np.sin(X[:, 0]) + X[:, 1] * X[:, 2]
+    surface = LearningSurface.from_kernel("laplace", X, y)
+    measured = measure(
+        "laplace", X, y, n_train=200, n_features=[100, INF], ridge=0.1, splits=10
+    ).test_mse.mean("trial")
+    with pytest.warns(UserWarning, match="theory does not hold well here"):
+        forecast = surface.predict(200, [100, INF], 0.1)
+    inside = ((forecast.test_mse_low <= measured) & (measured <= forecast.test_mse_high)).to_numpy().ravel()
+    assert inside.all()
+    width = np.log(forecast.test_mse_high / forecast.test_mse_low).to_numpy().ravel()
+    assert width[0] > 2 * width[1]  # random Fourier features of this kernel are far from Gaussian
+    assert "random features" in forecast.attrs["check"]
+    assert surface.check.standard_error(np.array(INF), np.array(0.1)) < 0.15
+
+
 def test_duplicates_are_warned_about() -> None:
     features, y, _ = gaussian_task(100)
     features[7], y[7] = features[3], y[3]
@@ -189,6 +249,7 @@ def _gram(n: int = 40) -> tuple[NDArray, NDArray]:
         (lambda K, y: (K - np.eye(len(K)) * 10, y), "negative|positive semi"),
         (lambda K, y: (np.where(np.eye(len(K)) > 0, np.nan, K), y), "NaN"),
         (lambda K, y: (K, y[:-1]), "labels"),
+        (lambda K, y: (0 * K, y), "no positive diagonal"),
         (lambda K, y: (K, np.ones_like(y)), "constant|same"),
         (lambda K, y: (K, np.where(np.arange(len(y)) == 3, np.nan, y)), "NaN"),
         (lambda K, y: (K[:5, :5], y[:5]), "at least 20"),
@@ -207,6 +268,7 @@ def test_bad_input_is_one_sentence(spoil, sentence: str) -> None:
     ("grid", "sentence"),
     [
         ({"n_train": [0]}, "n_train must be above 0; got 0"),
+        ({"n_train": INF}, "n_train must be finite"),
         ({"n_train": [10], "ridge": -1}, "ridge must be at least 0; got -1"),
         ({"n_train": [10], "n_features": [0]}, "n_features must be above 0"),
         ({"n_train": ["many"]}, "n_train must be numbers"),

@@ -9,6 +9,7 @@ from scipy.integrate import quad
 from scipy.special import gammaln
 
 from solvable.errors import InputError
+from solvable.regression import predict
 from solvable.spectra import circle, gaussian_data, hypercube, hypersphere, plug_in_eigensystem
 
 
@@ -190,3 +191,25 @@ def test_gaussian_data_far_down():
 def test_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_what_is_not_resolved_keeps_its_trace():
+    assert hypersphere(np.exp, 784).trace == pytest.approx(np.e, rel=1e-9)
+    assert hypersphere(np.exp, 10_000).trace == pytest.approx(np.e, rel=1e-9)
+    assert hypercube(np.exp, 30).trace == pytest.approx(np.e, rel=1e-9)
+    assert gaussian_data(1.0, dimension=1000).trace == pytest.approx(1.0, rel=1e-9)
+    assert gaussian_data(0.01).trace == pytest.approx(1.0, rel=1e-9)
+    assert hypersphere(lambda t: 1 + t, 5, n_levels=4).rank == 6.0  # a polynomial is resolved, and ends
+
+
+def test_truncated_spectrum_is_not_interpolated():
+    # A Laplace kernel on the sphere at more samples than the levels kept have modes, against many more levels.
+    settings = {
+        "kernel": lambda t: np.exp(-np.sqrt(2 - 2 * t)),
+        "dimension": 3,
+        "target_power": [0, 1, 0.3, 0.1],
+    }
+    few = predict(hypersphere(**settings, noise=0.1), [100, 1000, 3000])
+    many = predict(hypersphere(**settings, noise=0.1, n_levels=600, n_quadrature=4000), [100, 1000, 3000])
+    np.testing.assert_allclose(few.test_mse, many.test_mse, rtol=0.2)
+    np.testing.assert_allclose(few.test_mse[0], many.test_mse[0], rtol=1e-2)

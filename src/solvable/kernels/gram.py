@@ -9,13 +9,14 @@ from solvable.kernels.tiles import slices
 
 # Relative to the largest entry or eigenvalue: above the rounding of double precision, below any mistake.
 _TOLERANCE = 1e-8
+_SHORT_PRECISIONS = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23}
 
 
 def check_gram(K: Array) -> NDArray[np.float64]:
     r"""Return a user's kernel matrix as float64 and exactly symmetric, $(K + K^\top)/2$.
 
     Args:
-        K: (n, n), finite, symmetric to 1e-8 of its largest entry.
+        K: (n, n), finite, symmetric to 1e-8 of its largest entry (to its own rounding in single precision).
 
     Raises:
         InputError: when it is not.
@@ -40,19 +41,26 @@ def check_gram(K: Array) -> NDArray[np.float64]:
     symmetric = matrix + matrix.T
     symmetric *= 0.5
     largest = max(float(matrix.max()), -float(matrix.min()))
+    tolerance = max(_TOLERANCE, 100 * entry_rounding(K))
     # Some rows at a time: a third matrix of the full size would only serve this check.
     for rows in slices(len(matrix), 256):
         deviation = np.abs(matrix[rows] - symmetric[rows])
-        if float(deviation.max()) * 2 <= _TOLERANCE * largest:
+        if float(deviation.max()) * 2 <= tolerance * largest:
             continue
         i, j = (int(index) for index in np.unravel_index(int(np.argmax(deviation)), deviation.shape))
         i += rows.start
         raise InputError(
             f"the kernel matrix is not symmetric: K[{i}, {j}] is {matrix[i, j]:.9g} and "
-            f"K[{j}, {i}] is {matrix[j, i]:.9g}; expected them equal to 1e-8 of the largest "
+            f"K[{j}, {i}] is {matrix[j, i]:.9g}; expected them equal to {tolerance:.0e} of the largest "
             "entry; check the order of the points, or symmetrise it as (K + K.T) / 2"
         )
     return symmetric
+
+
+def entry_rounding(K: Array) -> float:
+    """Return the relative rounding of a matrix's entries: 0 in double precision, 1e-7 or more in a shorter one."""
+    dtype = str(getattr(K, "dtype", "float64"))
+    return next((eps for name, eps in _SHORT_PRECISIONS.items() if name in dtype), 0.0)
 
 
 def check_positive_semidefinite(eigenvalues: Array) -> None:

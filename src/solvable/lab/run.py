@@ -99,6 +99,8 @@ def _write(
     from solvable.lab.figure import house_style, save
     from solvable.lab.report import render
 
+    if (done := finished(study, facts["key"], runs_dir)) is not None:
+        return done  # another process was faster
     now = datetime.now().astimezone()
     path = runs_dir / study.name / f"{now:%Y%m%d-%H%M%S}-{facts['key'][:7]}"
     with whole(path) as folder:

@@ -85,8 +85,7 @@ class EstimatedCurves:
 
     @property
     def _few_modes(self) -> bool:
-        # Points that repeat others add samples but no rank: they do not make the kernel's modes few.
-        return self.statistics.rank < _END * self.statistics.n_distinct
+        return self.statistics.rank < _END * self.statistics.n_samples
 
     @cached_property
     def _steps(self) -> NDArray[np.bool_]:

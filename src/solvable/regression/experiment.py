@@ -130,7 +130,7 @@ def random_split(n_points: int, largest: int, seed: Sequence[int]) -> tuple[Indi
             f"n_train {largest} leaves nothing to test on of {n_points} points; expected at most {n_points - 1}: take "
             "smaller sizes, or predict beyond the data with LearningSurface"
         )
-    order = np.random.default_rng(seed).permutation(n_points)
+    order = np.random.default_rng([*seed, 0]).permutation(n_points)
     return order[:largest], order[largest:]
 
 
@@ -153,8 +153,8 @@ def as_dataset(errors: NDArray, n_train: NDArray, n_features: NDArray, ridge: ND
 
 
 def trial_errors(
-    kernel: Kernel,
-    X: NDArray,
+    kernel: Kernel | None,
+    X: Any,
     targets: Matrix,
     gram: Matrix | None,
     train: Indices,
@@ -167,7 +167,7 @@ def trial_errors(
     """Return test and training errors of one split, `(2, n_train, n_features, ridge)`.
 
     Args:
-        kernel: resolved.
+        kernel: resolved; it and X may be None where no number of features is finite.
         X: all points, `(N, d)`.
         targets: `(N, outputs)`.
         gram: kernel matrix of all points, needed where `n_features` has `inf`.
@@ -184,8 +184,9 @@ def trial_errors(
     most = int(max(n_features[np.isfinite(n_features)], default=0))
     features = np.empty(0)
     if most:
+        assert kernel is not None
         features = np.asarray(
-            kernel.features(most, random_state=list(seed))(X[np.concatenate([train, test])])
+            kernel.features(most, random_state=[*seed, 1])(X[np.concatenate([train, test])])
         )
     for j, k in enumerate(n_features):
         if np.isinf(k):
@@ -208,11 +209,12 @@ def _kernel_predictions(
     inner: Matrix, cross: Matrix, targets: Matrix, n_train: Indices, ridge: NDArray[np.float64]
 ) -> Found:
     """Yield ridge index, predictions `(test points, sizes, outputs)` and training error of each size."""
+    rounding = len(inner) * np.finfo(float).eps * float(inner.trace())
     for r, alpha in nested_dual_coefficients(inner, targets, n_train, ridge):
         predictions = (cross @ alpha.reshape(len(alpha), -1)).reshape(len(cross), *alpha.shape[1:])
-        if ridge[r] > 0:  # (K + δ) α = y, so the residual is δ α
-            squares = ridge[r] ** 2 * np.square(alpha).sum(axis=(0, 2))
-        else:  # what a singular matrix leaves over
+        if ridge[r] > rounding:  # (K + δ) α = y, so the residual is δ α
+            squares = np.square(ridge[r] * alpha).sum(axis=(0, 2))
+        else:  # no more than rounding: what a singular matrix leaves over
             squares = np.array(
                 [np.square(targets[:n] - inner[:n, :n] @ alpha[:n, i]).sum() for i, n in enumerate(n_train)]
             )

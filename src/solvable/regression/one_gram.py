@@ -18,7 +18,7 @@ Source: derived for this library; checked against retraining on MNIST, CIFAR-10 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
@@ -37,7 +37,6 @@ class OneGram:
 
     Attributes:
         n_samples: $N$.
-        n_distinct: how many of them are different points, as the kernel sees them.
         rank: rank of the Gram matrix above rounding; less than N for a kernel with few features.
         log_kappa: $\ln\kappa$, `(steps,)`, ascending.
         learned_modes: $z$, `(steps,)`.
@@ -49,7 +48,6 @@ class OneGram:
     """
 
     n_samples: int
-    n_distinct: int
     rank: int
     log_kappa: Float[NDArray, "steps"]
     learned_modes: Float[NDArray, "steps"]
@@ -59,26 +57,33 @@ class OneGram:
     group_sizes: Float[NDArray, "groups"]
 
 
-def one_gram(gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"]) -> OneGram:
+def one_gram(
+    gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"], entry_rounding: float = 0.0
+) -> OneGram:
     """Return the leave-one-out statistics of a Gram matrix, from one eigendecomposition.
 
     Args:
         gram: `(N, N)`, symmetric positive semi-definite, checked by the caller but for its eigenvalues.
         targets: `(N, outputs)`.
+        entry_rounding: relative rounding of the matrix's entries, where they came in less than double precision.
 
     Raises:
         InputError: when the matrix has a negative eigenvalue beyond rounding.
     """
     n = len(gram)
-    if not gram.any():
+    scale, target_scale = float(gram.diagonal().max()), float(np.abs(targets).max())
+    if scale <= 0.0:
         raise InputError(
-            "the kernel matrix is zero everywhere; expected some similarity; check features and kernel"
+            "the kernel matrix has no positive diagonal; expected K(x, x) > 0; check the features or the kernel"
         )
-    # Divide and conquer on a copy (symmetric, so its transpose) that LAPACK may overwrite: 15 % off the whole.
-    values, vectors = eigh(np.array(gram, order="C").T, driver="evd", overwrite_a=True, check_finite=False)
-    check_positive_semidefinite(values)
+    # In units of their own, nothing over- or underflows whatever units the user's kernel and targets have.
+    gram, targets = gram / scale, targets / target_scale
+    # Divide and conquer on the copy (symmetric, so its transpose), which LAPACK may overwrite: 15 % off the whole.
+    values, vectors = eigh(gram.T, driver="evd", overwrite_a=True, check_finite=False)
+    noise = 8 * entry_rounding * np.sqrt(n)
+    check_positive_semidefinite(values + noise)
     values = np.maximum(values, 0.0)
-    rounding = n * np.finfo(float).eps * values[-1]
+    rounding = max(n * np.finfo(float).eps * values[-1], noise)
     rank = int(np.sum(values > rounding))
 
     smallest = max(values[n - rank] * 1e-2, 1e-12 * values[-1])
@@ -94,10 +99,10 @@ def one_gram(gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"]) 
     amplification = squared @ inverse**2
     amplification /= diagonal
     # Errors are summed over outputs, so outputs may be rotated to fewer: one-hot columns have rank c - 1.
-    left, scale, _ = np.linalg.svd(targets, full_matrices=False)
-    seen = scale > 1e-14 * scale[0]
+    left, strength, _ = np.linalg.svd(targets, full_matrices=False)
+    seen = strength > 1e-14 * strength[0]
     error, residual = np.zeros_like(diagonal), np.empty_like(diagonal)
-    for projected in (vectors.T @ (left[:, seen] * scale[seen])).T:
+    for projected in (vectors.T @ (left[:, seen] * strength[seen])).T:
         np.matmul(vectors, projected[:, None] * inverse, out=residual)
         residual *= residual
         error += residual
@@ -108,21 +113,22 @@ def one_gram(gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"]) 
     groups = [np.arange(g, n, min(N_GROUPS, n)) for g in range(min(N_GROUPS, n))]
     return OneGram(
         n_samples=n,
-        n_distinct=n - count_repeats(gram),
         rank=rank,
-        log_kappa=log_kappa[keep],
+        log_kappa=log_kappa[keep] + np.log(scale),
         learned_modes=learned[keep],
         partly_learned_modes=partly[keep],
-        squared_error=np.stack([error[np.ix_(g, keep)].mean(axis=0) for g in groups]),
+        squared_error=target_scale**2 * np.stack([error[np.ix_(g, keep)].mean(axis=0) for g in groups]),
         amplification=np.stack([amplification[np.ix_(g, keep)].mean(axis=0) for g in groups]),
         group_sizes=np.array([len(g) for g in groups], dtype=float),
     )
 
 
-def count_repeats(gram: Float[NDArray, "N N"]) -> int:
-    """Return how many points stand at distance zero, by the kernel, from one that came before."""
+def repeated(gram: Float[NDArray, "N N"]) -> Bool[NDArray, "N"]:
+    """Return which points stand at distance zero, by the kernel, from one that is kept."""
     # Equal rows have an equal product with any vector; distances decide between neighbours in its order.
-    order = np.argsort(gram @ np.random.default_rng(0).normal(size=len(gram)))
+    order = np.argsort(gram @ np.random.default_rng(0).normal(size=len(gram)), kind="stable")
     first, second = order[:-1], order[1:]
     size = gram[first, first] + gram[second, second]
-    return int(np.sum((size - 2.0 * gram[first, second] <= 1e-10 * size) & (size > 0.0)))
+    mask = np.zeros(len(gram), dtype=bool)
+    mask[second] = (size - 2.0 * gram[first, second] <= 1e-10 * size) & (size > 0.0)
+    return mask

@@ -1,7 +1,8 @@
 """The study `regression`: a learning curve predicted from a sample, next to the one that training gives."""
 
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from solvable import datasets
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, as_kernel
+from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.regression import theory
-from solvable.regression.experiment import as_dataset, random_split, trial_errors, whole_sizes
-from solvable.regression.surface import LearningSurface
+from solvable.regression.experiment import as_dataset, trial_errors, whole_sizes
+from solvable.regression.surface import FEWEST_SAMPLES, LearningSurface
 from solvable.spectra import plug_in_eigensystem
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ class Parameters:
     target: str | None = None
     """Column of the file to predict; by default one named target, label or y, else the last."""
 
+    task: Literal["auto", "classes", "number"] = "auto"
+    """What integers to predict in a file mean; auto: classes when they are few."""
+
     kernel: str = "laplace"
     """Kernel: laplace, gaussian, matern32, matern52, rational-quadratic, linear, arc-cosine, relu-nngp or relu-ntk."""
 
@@ -51,6 +56,9 @@ class Parameters:
     ridge: tuple[float, ...] = (0.0, 1.0, 10.0)
     """Ridges, added to the kernel matrix undivided, as scikit-learn's KernelRidge(alpha=) does."""
 
+    forecast: tuple[float, ...] = ()
+    """Sizes to predict without measuring, beyond the data too; by default ten times the sample."""
+
     trials: int = 10
     """How many random training and test sets the measurement averages over."""
 
@@ -60,11 +68,17 @@ class Parameters:
     def __post_init__(self) -> None:
         if self.n_train:
             whole_sizes(self.n_train)
-        grid("n_features", self.n_features, at_least=1.0)
+        widths = grid("n_features", self.n_features, at_least=1.0)
+        if (np.isfinite(widths) & (widths != np.floor(widths))).any():
+            raise InputError(
+                f"n_features must be whole numbers or inf, since they are measured; got {widths.tolist()}"
+            )
+        if self.forecast and np.isinf(grid("forecast", self.forecast, at_least=1.0)).any():
+            raise InputError("forecast must be finite: a sample does not tell the limit; got inf")
         ridge = grid("ridge", self.ridge, at_least=0.0)
         if np.isinf(ridge).any():
             raise InputError("ridge must be finite, since it is measured; got inf")
-        for name, least in (("trials", 1), ("random_state", 0), ("n_sample", 20)):
+        for name, least in (("trials", 1), ("random_state", 0), ("n_sample", FEWEST_SAMPLES)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"{name} must be at least {least}; got {value}")
@@ -72,21 +86,26 @@ class Parameters:
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What prediction and measurement share: the points, the resolved kernel and its matrix."""
+    """What prediction and measurement share: the points, the resolved kernel and its matrix, and the grid.
+
+    The first `n_sample` points are those that the prediction sees.
+    """
 
     X: NDArray[np.float64]
     y: NDArray[np.float64]
     kernel: Kernel
     gram: NDArray[np.float64] | None
-    sample: NDArray[np.int64]
+    n_sample: int
     n_train: NDArray[np.int64]
+    n_features: NDArray[np.float64]
+    ridge: NDArray[np.float64]
     notes: tuple[str, ...]
     fingerprint: str
 
 
 def prepare(parameters: Parameters) -> Setting:
     """Load the data, choose the pool and the sample, resolve the kernel and compute its matrix once."""
-    data = datasets.load(parameters.data, parameters.target)
+    data = datasets.load(parameters.data, parameters.target, parameters.task)
     notes = list(data.notes)
     order = np.random.default_rng([parameters.random_state, 0]).permutation(len(data.X))
     largest = int(max(parameters.n_train, default=0))
@@ -97,31 +116,31 @@ def prepare(parameters: Parameters) -> Setting:
     if largest > most:
         raise InputError(
             f"n_train {largest} is too large to be measured: {parameters.data!r} has {len(order)} points and a "
-            f"tenth is kept for testing; expected at most {most}; use LearningSurface.predict, which forecasts "
-            "beyond the data"
+            f"tenth is kept for testing; expected at most {most}; --forecast predicts sizes beyond the data"
         )
-    pool = order[:n_pool]
-    X, y = data.X[pool], data.y[pool]
     n_sample = parameters.n_sample or min(n_pool // 2, _LARGEST_DEFAULT_SAMPLE)
-    if n_sample > n_pool:
+    if n_sample > most:
         raise InputError(
-            f"n_sample {n_sample} exceeds the {n_pool} points of {parameters.data!r}; take at most that"
+            f"n_sample {n_sample} is too large: {parameters.data!r} has {len(order)} points and a tenth is kept for "
+            f"testing; expected at most {most}"
         )
-    sample = np.arange(n_sample)
-    kernel = as_kernel(parameters.kernel).for_data(X[sample])
-    notes.append(
-        f"kernel {kernel!r}"
-        + (
-            ""
-            if kernel == as_kernel(parameters.kernel)
-            else ", its bandwidth by the median distance of the sample"
+    if n_sample < FEWEST_SAMPLES:
+        raise InputError(
+            f"{parameters.data!r} has {len(order)} points, of which half, {n_sample}, would be the sample; expected at "
+            f"least {FEWEST_SAMPLES}: set n_sample, or label a few more"
         )
-    )
-    gram = np.asarray(kernel(X)) if np.isinf(parameters.n_features).any() else None
+    X, y = data.X[order[:n_pool]], data.y[order[:n_pool]]
+    given = as_kernel(parameters.kernel)
+    kernel = given.for_data(X[:n_sample])
+    by_median = "" if kernel == given else ", its bandwidth by the median distance of the sample"
+    notes.append(f"kernel {kernel!r}{by_median}")
     sizes = np.unique(np.array(parameters.n_train or _doubling(min(3 * n_pool // 4, 4096)), dtype=np.int64))
-    if any(np.isfinite(parameters.n_features)):
+    widths = np.unique(np.array(parameters.n_features, dtype=float))
+    if np.isfinite(widths).any():
         kernel.features(1)  # a kernel without random features says so now, not after the prediction
-    return Setting(X, y, kernel, gram, sample, sizes, tuple(notes), data.fingerprint)
+    gram = to_float64(kernel(X)) if np.isinf(widths).any() else None
+    ridge = np.unique(np.abs(np.array(parameters.ridge, dtype=float)))  # -0.0 is 0.0
+    return Setting(X, y, kernel, gram, n_sample, sizes, widths, ridge, tuple(notes), data.fingerprint)
 
 
 def _doubling(largest: int) -> list[int]:
@@ -131,43 +150,56 @@ def _doubling(largest: int) -> list[int]:
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     """Predict errors from the sample's one kernel matrix, and by the plug-in for comparison."""
-    s = setting.sample
-    gram = (
-        setting.gram[np.ix_(s, s)] if setting.gram is not None else np.asarray(setting.kernel(setting.X[s]))
-    )
-    surface = LearningSurface.from_gram(gram, setting.y[s], kernel=repr(setting.kernel))
-    # A smooth line along the axis that the figure shows; the other dims as they are measured.
-    n, widths = setting.n_train.astype(float), np.array(parameters.n_features, dtype=float)
-    if len(widths) > len(n):
-        widths = _with_steps_between(widths)
-    else:
-        n = _with_steps_between(n)
-    prediction = surface.predict(n, widths, parameters.ridge)
-    plug_in = theory.predict(plug_in_eigensystem(gram, setting.y[s]), n, widths, parameters.ridge)
+    X, y = setting.X[: setting.n_sample], setting.y[: setting.n_sample]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        surface = LearningSurface.from_kernel(setting.kernel, X, y)
+        forecast = _forecast(surface, parameters, setting)
+        # A smooth line along the axis that the figure shows; the other dims as they are measured.
+        n, widths = setting.n_train.astype(float), setting.n_features
+        if len(widths) > len(n):
+            widths = _with_steps_between(widths)
+        else:
+            n = _with_steps_between(np.append(n, forecast.n_train))
+        prediction = surface.predict(n, widths, setting.ridge)
+    gram = to_float64(setting.kernel(X))
+    plug_in = theory.predict(plug_in_eigensystem(gram, y), n, widths, setting.ridge)
     prediction["plug_in_test_mse"] = plug_in.test_mse
 
-    now, later = len(s), _FACTOR * len(s)
-    k = max(parameters.n_features)
-    best = surface.optimal_ridge([now, later], k)
-    forecast = surface.predict(later, k, best.to_numpy()[1]).squeeze()
+    said = [
+        f"the prediction saw {len(X)} labelled points; what is tested on are others; errors are sums over "
+        f"{y.shape[1]} output column{'s' if y.shape[1] > 1 else ''} (scikit-learn averages over them)",
+        str(surface.check),
+        f"predictions are trusted for {prediction.attrs['trust']}",
+        "plug_in_test_mse is the textbook prediction, which takes the sample's eigenvalues for the population's; it "
+        "is shown for its bias",
+        "scikit-learn's own laplacian kernel takes city-block distances: to train what is predicted here, give "
+        "KernelRidge(alpha=ridge, kernel='precomputed') the matrix of solvable's kernel",
+    ]
     prediction.attrs |= {
-        "optimal_ridge": float(best[0]),
-        "optimal_test_mse": float(best.test_mse[0]),
-        "later_n_train": later,
-        "later_test_mse": float(forecast.test_mse),
-        "later_low": float(forecast.test_mse_low),
-        "later_high": float(forecast.test_mse_high),
-        "notes": "\n".join(
-            [
-                f"the prediction saw {len(s)} labelled points; errors are sums over {setting.y.shape[1]} output "
-                "columns (scikit-learn averages over them)",
-                f"predictions are trusted for {prediction.attrs['trust']}",
-                "plug_in_test_mse is the textbook prediction, which takes the sample's eigenvalues for the "
-                "population's; it is shown for its bias",
-            ]
-        ),
+        "notes": "\n".join([*said, *dict.fromkeys(str(w.message) for w in caught)]),
+        "mean_answer_mse": float(np.square(y - y.mean(axis=0)).sum(axis=1).mean()),
+        "forecast_n_train": forecast.n_train.to_numpy(),
+        "forecast_n_features": float(forecast.n_features),
+        "forecast_ridge": forecast.ridge.to_numpy(),
+    } | {
+        f"forecast_{name}": forecast[name].to_numpy()
+        for name in ("test_mse", "test_mse_low", "test_mse_high")
     }
     return prediction
+
+
+def _forecast(surface: LearningSurface, parameters: Parameters, setting: Setting) -> xr.Dataset:
+    """Return the error at the best ridge for the sample's size and for those beyond that are asked for."""
+    sizes = np.unique([setting.n_sample, *(parameters.forecast or [_FACTOR * setting.n_sample])]).astype(
+        float
+    )
+    k = float(setting.n_features.max())
+    ridge = surface.optimal_ridge(sizes, k)
+    each = [
+        surface.predict(size, k, delta).squeeze() for size, delta in zip(sizes, ridge.to_numpy(), strict=True)
+    ]
+    return xr.concat(each, "n_train", coords="different", compat="equals")
 
 
 def _with_steps_between(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -176,14 +208,15 @@ def _with_steps_between(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
-    """Train on the first n points of one random order, for every n, k and ridge; test on the rest."""
+    """Train on the first n points of one random order, for every n, k and ridge; test on points outside the sample."""
     seed = [parameters.random_state, 1 + index]
-    train, test = random_split(len(setting.X), int(setting.n_train.max()), seed)
-    widths, ridges = np.array(parameters.n_features, dtype=float), np.array(parameters.ridge, dtype=float)
-    errors = trial_errors(
-        setting.kernel, setting.X, setting.y, setting.gram, train, test, setting.n_train, widths, ridges, seed
-    )
-    measured = as_dataset(errors, setting.n_train, widths, ridges)
+    largest, n_pool = int(setting.n_train.max()), len(setting.X)
+    unseen = np.random.default_rng([*seed, 2]).permutation(np.arange(setting.n_sample, n_pool))
+    test = unseen[: n_pool - largest]
+    train = np.random.default_rng([*seed, 0]).permutation(np.setdiff1d(np.arange(n_pool), test))[:largest]
+    grid_of = (setting.n_train, setting.n_features, setting.ridge)
+    errors = trial_errors(setting.kernel, setting.X, setting.y, setting.gram, train, test, *grid_of, seed)
+    measured = as_dataset(errors, *grid_of)
     # The plug-in predicts the same quantity, so it is compared with the same measurement.
     return measured.assign(plug_in_test_mse=measured.test_mse)
 
@@ -247,19 +280,42 @@ def _mark_sample(ax, prediction: xr.Dataset) -> None:
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
-    """Answer the question: how well was the curve predicted, and what would more data buy."""
+    """Answer the question: how well was the curve predicted, which ridge is best, and what would more data buy."""
     facts = prediction.attrs
     surface, plug_in = comparison.summary["test_mse"], comparison.summary["plug_in_test_mse"]
-    now, later = facts["optimal_test_mse"], facts["later_test_mse"]
-    ridge = facts["optimal_ridge"]
-    advice = "fit to zero training error (ridge 0)" if ridge == 0 else f"use ridge {ridge:.2g}"
-    return (
-        f"From one sample of {facts['n_samples']} labelled points the surface predicts the measured test error within "
-        f"{100 * surface.median_error:.1f} % (median; largest {100 * surface.max_error:.1f} %), where the textbook "
-        f"plug-in is off by up to {100 * plug_in.max_error:.0f} %. With this kernel and {facts['n_samples']} points, "
-        f"{advice}; {_FACTOR} times the labels would bring the best test error from {now:.3g} to {later:.3g} (90 % "
-        f"interval {facts['later_low']:.3g} to {facts['later_high']:.3g})."
+    n = facts["n_samples"]
+    sentences = [
+        f"From one sample of {n} labelled points the surface predicts the measured test error within "
+        f"{100 * surface.median_error:.1f} % (median; largest {100 * surface.max_error:.1f} %; "
+        f"{100 * (surface.coverage or 0):.0f} % inside the intervals), the textbook plug-in within "
+        f"{100 * plug_in.median_error:.1f} % (largest {100 * plug_in.max_error:.0f} %)."
+    ]
+    sizes, ridges, error, low, high = (
+        np.atleast_1d(facts[f"forecast_{name}"])
+        for name in ("n_train", "ridge", "test_mse", "test_mse_low", "test_mse_high")
     )
+    now = int(np.searchsorted(sizes, n))
+    k, mean_answer = facts["forecast_n_features"], facts["mean_answer_mse"]
+    model = "this kernel" if np.isinf(k) else f"{k:.0f} random features of this kernel"
+    if error[now] > 0.98 * mean_answer:
+        sentences.append(
+            f"With {model} nothing is learned at {n} points: the best test error is {error[now]:.3g}, and always "
+            f"answering the mean gives {mean_answer:.3g}."
+        )
+    else:
+        advice = "0: fit to zero training error" if ridges[now] == 0 else f"{ridges[now]:.2g}"
+        sentences.append(
+            f"With {model} and {n} points the best ridge is {advice}; test error is then {error[now]:.3g}, where "
+            f"always answering the mean gives {mean_answer:.3g}."
+        )
+    later = [
+        f"{error[i]:.3g} with {sizes[i]:.0f} points (90 % interval {low[i]:.3g} to {high[i]:.3g})"
+        for i in range(len(sizes))
+        if i != now
+    ]
+    if later:
+        sentences.append(f"At the best ridge it would be {', '.join(later)}.")
+    return " ".join(sentences)
 
 
 study = Study(

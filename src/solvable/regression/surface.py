@@ -1,7 +1,7 @@
 """`LearningSurface`: test error at every sample size, number of features and ridge, from one labelled sample."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from solvable.datasets import encode_targets
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
-from solvable.kernels.inputs import to_float64
+from solvable.kernels.gram import entry_rounding
 from solvable.regression import theory
 from solvable.regression.estimated_curves import EstimatedCurves
-from solvable.regression.one_gram import OneGram, one_gram
+from solvable.regression.halves import HalvesCheck, check_halves
+from solvable.regression.one_gram import OneGram, one_gram, repeated
 from solvable.spectra import ImplicitRegularization, SpectralSums
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Smallest sample that leave-one-out statistics in twenty groups say anything about.
-_FEWEST = 20
+FEWEST_SAMPLES = 20
+# A log error on the sample's own halves from which on a prediction comes with a warning.
+_WARN_ABOVE = 0.25
 # 90 % of a normal distribution lie within this many standard deviations.
 _NORMAL_90 = 1.645
 # How far past the sample the continuation was checked (MNIST and CIFAR-10, from 600 to 9600).
@@ -43,13 +46,12 @@ class LearningSurface:
     Labels: integers or strings become one-hot columns minus 1/c, a float `y` is used as given. Errors are summed over
     outputs (scikit-learn averages over them), the noise in the labels is part of them.
 
-    Intervals (nominal 90 %) hold the sampling error, by a jackknife over 20 groups of points; the error of large-sample
-    theory on real data; and past the sample the doubt whether the power laws go on. They are about the mean over
-    training sets, not about one training set.
+    Intervals (nominal 90 %) hold the sampling error, by a jackknife over 20 groups of points; the error of theory on
+    these data, as measured on the sample's own halves (`check`); and past the sample the doubt whether the power laws
+    go on. They are about the mean over training sets, not about one training set.
 
     Trust: `n_train` and `n_features` of at least 30, up to 16 times the sample (checked there), for test points from
-    where the sample came from. Duplicated points make leave-one-out errors optimistic, time series and groups make them
-    wrong.
+    where the sample came from. Of repeated points one is kept; time series and groups make leave-one-out errors wrong.
 
     Example:
         >>> import numpy as np
@@ -63,8 +65,10 @@ class LearningSurface:
     """
 
     statistics: OneGram
+    check: HalvesCheck
     kernel: str
     classes: tuple[str, ...] = ()
+    n_modes: float = np.inf
 
     @classmethod
     def from_gram(cls, gram: ArrayLike, y: ArrayLike, *, kernel: str = "precomputed") -> "LearningSurface":
@@ -79,25 +83,7 @@ class LearningSurface:
             InputError: when the matrix is not square, symmetric, positive semi-definite and finite, or labels
             do not fit.
         """
-        matrix = check_gram(gram)
-        targets, classes = encode_targets(y)
-        if len(targets) != len(matrix):
-            raise InputError(
-                f"gram is {len(matrix)} x {len(matrix)} but y has {len(targets)} labels; expected one for each row"
-            )
-        if len(matrix) < _FEWEST:
-            raise InputError(
-                f"a learning surface needs at least {_FEWEST} samples; got {len(matrix)}; label a few more"
-            )
-        statistics = one_gram(matrix, targets)
-        if repeats := statistics.n_samples - statistics.n_distinct:
-            warnings.warn(
-                f"{repeats} of {len(matrix)} points repeat another one: leave-one-out errors, and with them the "
-                "surface, are optimistic; drop duplicates, or keep them only if new data will repeat the sample too",
-                UserWarning,
-                stacklevel=2,
-            )
-        return cls(statistics, kernel, classes)
+        return cls._estimate(gram, y, name=kernel)
 
     @classmethod
     def from_kernel(cls, kernel: Any, X: ArrayLike, y: ArrayLike) -> "LearningSurface":
@@ -111,7 +97,13 @@ class LearningSurface:
             y: labels, as in `from_gram`.
         """
         resolved: Kernel = as_kernel(kernel).for_data(X)
-        return cls.from_gram(to_float64(resolved(X)), y, kernel=repr(resolved))
+        return cls._estimate(
+            resolved(X),
+            y,
+            name=repr(resolved),
+            kernel=resolved,
+            X=np.asarray(X) if isinstance(X, list) else X,
+        )
 
     @classmethod
     def from_features(cls, features: ArrayLike, y: ArrayLike) -> "LearningSurface":
@@ -123,7 +115,44 @@ class LearningSurface:
             features: $\phi(x_i)$, `(N, d)`.
             y: labels, as in `from_gram`.
         """
-        return cls.from_gram(to_float64(Linear()(features)), y, kernel="linear on given features")
+        return cls._estimate(
+            Linear()(features), y, name="linear on given features", n_modes=float(np.shape(features)[-1])
+        )
+
+    @classmethod
+    def _estimate(
+        cls,
+        gram: Any,
+        y: ArrayLike,
+        *,
+        name: str,
+        kernel: Kernel | None = None,
+        X: Any = None,
+        n_modes: float = np.inf,
+    ) -> "LearningSurface":
+        matrix = check_gram(gram)
+        targets, classes = encode_targets(y)
+        if len(targets) != len(matrix):
+            raise InputError(
+                f"there are {len(matrix)} points but y has {len(targets)} labels; expected one for each"
+            )
+        rounding = entry_rounding(gram)
+        if (repeats := repeated(matrix)).any():
+            warnings.warn(
+                f"{int(repeats.sum())} of {len(matrix)} points repeat another one, on which leave-one-out would be "
+                "optimistic: one of each is kept, and errors are those on new points",
+                UserWarning,
+                stacklevel=3,
+            )
+            matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets[~repeats]
+            X = None if X is None else X[np.flatnonzero(~repeats)]
+        if len(matrix) < FEWEST_SAMPLES:
+            raise InputError(
+                f"a learning surface needs at least {FEWEST_SAMPLES} different samples; got {len(matrix)}; label more"
+            )
+        statistics = one_gram(matrix, targets, entry_rounding=rounding)
+        check = check_halves(EstimatedCurves(statistics), matrix, targets, kernel, X)
+        return cls(statistics, check, name, classes, n_modes)
 
     def __repr__(self) -> str:
         """Say what it was estimated from."""
@@ -177,6 +206,12 @@ class LearningSurface:
         prediction = theory.as_dataset(solution)
         dims = ("n_train", "n_features", "ridge")
         spread = self._log_standard_error(solution)
+        if self.check.standard_error(solution.n_features, solution.ridge).max() > _WARN_ABOVE:
+            warnings.warn(
+                f"theory does not hold well here: {self.check}; go by the intervals, or train with regression.measure",
+                UserWarning,
+                stacklevel=2,
+            )
         with np.errstate(invalid="ignore"):
             for side, sign in (("low", -1.0), ("high", 1.0)):
                 bound = prediction.test_mse.to_numpy() * np.exp(sign * _NORMAL_90 * spread)
@@ -185,7 +220,12 @@ class LearningSurface:
                     bound,
                     {"long_name": f"test error, {side} end of 90 %"},
                 )
-        prediction["extrapolated"] = (dims, solution.log_feature_ridge < self.curves.log_kappa[0])
+        extrapolated = solution.log_feature_ridge < self.curves.log_kappa[0]
+        prediction["extrapolated"] = (dims, extrapolated)
+        # Features of the user's own end at their number, with a peak there that a smaller sample does not show.
+        near_the_end = extrapolated & (solution.sums.learned_modes > 0.5 * self.n_modes)
+        prediction["test_mse_low"] = prediction.test_mse_low.where(~near_the_end, 0.0)
+        prediction["test_mse_high"] = prediction.test_mse_high.where(~near_the_end, np.inf)
         return prediction.assign_attrs(
             kernel=self.kernel,
             n_samples=self.n_samples,
@@ -193,6 +233,7 @@ class LearningSurface:
                 f"n_train and n_features from {FEWEST_TRUSTED} to {TRUSTED_FACTOR * self.n_samples} "
                 f"({TRUSTED_FACTOR} times the sample of {self.n_samples})"
             ),
+            check=str(self.check),
         )
 
     def optimal_ridge(self, n_train: ArrayLike, n_features: ArrayLike = np.inf) -> "xr.DataArray":
@@ -240,7 +281,8 @@ class LearningSurface:
             logs = np.nan_to_num(np.log(replicates[..., 1:]), posinf=0.0, neginf=0.0)
         groups = logs.shape[-1]
         jackknife = (groups - 1) * logs.var(axis=-1)
-        return np.sqrt(jackknife + _theory_error(solution) ** 2 + self.curves.doubt(x) ** 2)
+        check = self.check.standard_error(solution.n_features, solution.ridge)
+        return np.sqrt(jackknife + _theory_error(solution) ** 2 + check**2 + self.curves.doubt(x) ** 2)
 
     def plot(
         self,
@@ -299,7 +341,12 @@ class LearningSurface:
 
         Args:
             path: where; ends in `.nc` by custom.
+
+        Raises:
+            InputError: when there is no such folder to write in.
         """
+        if not Path(path).parent.is_dir() or Path(path).is_dir():
+            raise InputError(f"cannot write {str(path)!r}; expected the name of a file in an existing folder")
         import xarray as xr
 
         s = self.statistics
@@ -311,14 +358,16 @@ class LearningSurface:
                 "squared_error": (("group", "step"), s.squared_error),
                 "amplification": (("group", "step"), s.amplification),
                 "group_sizes": ("group", s.group_sizes),
+                "check_log_ratio": (("check_n_features", "check_ridge"), self.check.log_ratio),
             },
+            {"check_n_features": self.check.n_features, "check_ridge": self.check.ridge},
             attrs={
                 "format": _FORMAT,
                 "n_samples": s.n_samples,
-                "n_distinct": s.n_distinct,
                 "rank": s.rank,
                 "kernel": self.kernel,
                 "classes": "\n".join(self.classes),
+                "n_modes": self.n_modes,
             },
         ).to_netcdf(path, engine="h5netcdf")
 
@@ -346,12 +395,14 @@ class LearningSurface:
             raise InputError(
                 f"{str(path)!r} holds something else; expected a surface written by LearningSurface.save"
             )
-        arrays = {str(name): values.to_numpy() for name, values in data.data_vars.items()}
-        counts = {name: int(data.attrs[name]) for name in ("n_samples", "n_distinct", "rank")}
-        statistics = OneGram(**counts, **arrays)  # pyright: ignore[reportArgumentType]
-        return cls(
-            statistics, str(data.attrs["kernel"]), tuple(filter(None, str(data.attrs["classes"]).split("\n")))
+        counts = {name: int(data.attrs[name]) for name in ("n_samples", "rank")}
+        names = [field.name for field in fields(OneGram) if field.name not in counts]
+        statistics = OneGram(**counts, **{name: data[name].to_numpy() for name in names})  # pyright: ignore
+        check = HalvesCheck(
+            *(data[f"check_{name}"].to_numpy() for name in ("n_features", "ridge", "log_ratio"))
         )
+        classes = tuple(filter(None, str(data.attrs["classes"]).split("\n")))
+        return cls(statistics, check, str(data.attrs["kernel"]), classes, float(data.attrs["n_modes"]))
 
 
 def _theory_error(solution: ImplicitRegularization) -> NDArray[np.float64]:

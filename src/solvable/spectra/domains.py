@@ -91,10 +91,10 @@ def hypersphere(
 
     t, vectors = eigh_tridiagonal(np.zeros(n_quadrature), off_diagonal)
     weighted = vectors[0] ** 2 * _values(kernel, t)
-    eigenvalues, magnitudes = np.empty(n_levels), np.empty(n_levels)
+    eigenvalues = np.empty(n_levels)
     before, now = np.zeros_like(t), np.ones_like(t)
     for k in range(n_levels):
-        eigenvalues[k], magnitudes[k] = weighted @ now, np.abs(weighted) @ np.abs(now)
+        eigenvalues[k] = weighted @ now
         before, now = now, ((2 * k + dimension - 2) * t * now - k * before) / (k + dimension - 2)
     k = np.arange(n_levels)
     counts = special.comb(k + dimension - 1, k) - np.where(
@@ -102,7 +102,7 @@ def hypersphere(
     )
     total = float(_values(kernel, np.ones(1))[0])
     source = f"sphere in {dimension} dimensions"
-    return _levels(eigenvalues, magnitudes, counts, total, target_power, noise, source)
+    return _levels(eigenvalues, counts, total, target_power, noise, source)
 
 
 def hypercube(
@@ -132,14 +132,14 @@ def hypercube(
     d = dimension
     j = np.arange(d + 1.0)
     weighted = stats.binom.pmf(j, d, 0.5) * _values(kernel, 1 - 2 * j / d)
-    eigenvalues, magnitudes = np.empty(d + 1), np.empty(d + 1)
+    eigenvalues = np.empty(d + 1)
     before, now = np.zeros(d + 1), np.ones(d + 1)
     for k in range(d + 1):
-        eigenvalues[k], magnitudes[k] = weighted @ now, np.abs(weighted) @ np.abs(now)
+        eigenvalues[k] = weighted @ now
         if k < d:
             before, now = now, ((d - 2 * j) * now - k * before) / (d - k)
-    total, counts = float(_values(kernel, np.ones(1))[0]), special.comb(d, j)
-    return _levels(eigenvalues, magnitudes, counts, total, target_power, noise, f"hypercube of {d} bits")
+    total, counts = float(_values(kernel, np.ones(1))[0]), np.asarray(special.comb(d, j))
+    return _levels(eigenvalues, counts, total, target_power, noise, f"hypercube of {d} bits")
 
 
 def circle(
@@ -153,8 +153,8 @@ def circle(
 
     Args:
         kernel: an even, 2π-periodic function of the angle $\theta \in [0, \pi]$.
-        n_levels: frequencies 0 to `n_levels - 1`, each above 0 twice (sine and cosine); the trace of those above becomes
-            an `UnresolvedTail`. All frequencies for finitely many points.
+        n_levels: frequencies 0 to `n_levels - 1`, each above 0 twice (sine and cosine); the trace of those above
+            becomes an `UnresolvedTail`. All frequencies for finitely many points.
         target_power: $\sum v^2$ of each frequency.
         noise: label noise variance.
         n_points: for inputs on that many evenly spaced points, whose spectrum is finite; None for the
@@ -177,10 +177,8 @@ def circle(
         counts[-1] = 1.0
     n_levels = len(transform) if n_points else n_levels
     source = f"circle of {n_points} points" if n_points else "circle"
-    magnitudes = np.full(n_levels, np.abs(values).mean())
-    return _levels(
-        transform[:n_levels], magnitudes, counts[:n_levels], float(values[0]), target_power, noise, source
-    )
+    total = float(values[0]) if n_points is None else float(transform @ counts)
+    return _levels(transform[:n_levels], counts[:n_levels], total, target_power, noise, source)
 
 
 def gaussian_data(
@@ -281,16 +279,15 @@ def _rest(total: float, resolved: float) -> UnresolvedTail | None:
 
 def _levels(
     eigenvalues: NDArray[np.float64],
-    magnitudes: NDArray[np.float64],
     counts: NDArray[np.float64],
     total: float,
     target_power: ArrayLike | None,
     noise: float,
     source: str,
 ) -> Eigensystem:
-    """Return an eigensystem of levels; `magnitudes` are the sums of absolute values that rounding goes by."""
-    rounding = 8 * np.finfo(float).eps * magnitudes
-    negative = np.flatnonzero(eigenvalues < -np.maximum(100 * rounding, 1e-12 * np.abs(eigenvalues).max()))
+    """Return an eigensystem of levels; those at rounding read as zero, and `total` says what trace they had."""
+    rounding = 1e-14 * np.abs(eigenvalues).max()
+    negative = np.flatnonzero(eigenvalues < -100 * rounding)
     if len(negative):
         k = int(negative[0])
         raise InputError(

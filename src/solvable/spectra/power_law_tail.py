@@ -40,8 +40,8 @@ class PowerLawTail:
     def __post_init__(self) -> None:
         if not (self.alpha > 1 and self.beta > 1 and self.target_scale >= 0 and self.n_before >= 1):
             raise InputError(
-                f"a power-law tail needs alpha > 1, beta > 1, target_scale >= 0 and n_before >= 1; got alpha={self.alpha}, "
-                f"beta={self.beta}, target_scale={self.target_scale}, n_before={self.n_before}"
+                "a power-law tail needs alpha > 1, beta > 1, target_scale >= 0 and n_before >= 1; got "
+                f"alpha={self.alpha}, beta={self.beta}, target_scale={self.target_scale}, n_before={self.n_before}"
             )
 
     @property
