@@ -166,15 +166,20 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     plug_in = theory.predict(plug_in_eigensystem(gram, y), n, widths, setting.ridge)
     prediction["plug_in_test_mse"] = plug_in.test_mse
 
+    # Test points are a sample too: what they know of the error, in the units of what the sample knows.
+    unseen = len(setting.X) - len(X)
+    spread = np.log(forecast.test_mse_high[0] / forecast.test_mse_low[0]) / 2
+    chance = float(np.expm1(spread * np.sqrt(1 + len(X) / unseen)))
     said = [
-        f"the prediction saw {len(X)} labelled points; what is tested on are others; errors are sums over "
+        f"the prediction saw {len(X)} labelled points; the {unseen} others are tested on, and since they are a sample "
+        f"too, prediction and measurement may differ by about {100 * chance:.0f} % by chance; errors are sums over "
         f"{y.shape[1]} output column{'s' if y.shape[1] > 1 else ''} (scikit-learn averages over them)",
         str(surface.check),
         f"predictions are trusted for {prediction.attrs['trust']}",
         "plug_in_test_mse is the textbook prediction, which takes the sample's eigenvalues for the population's; it "
         "is shown for its bias",
-        "scikit-learn's own laplacian kernel takes city-block distances: to train what is predicted here, give "
-        "KernelRidge(alpha=ridge, kernel='precomputed') the matrix of solvable's kernel",
+        "to train what is predicted here with scikit-learn: KernelRidge(alpha=ridge, kernel='precomputed') on the "
+        "matrix of this kernel (its own 'laplacian' takes another distance)",
     ]
     prediction.attrs |= {
         "notes": "\n".join([*said, *dict.fromkeys(str(w.message) for w in caught)]),
