@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from solvable.errors import InputError
+from solvable.kernels import Laplace
 from solvable.regression import LearningSurface, measure, predict
 from solvable.spectra import Eigensystem
 
@@ -211,22 +212,33 @@ def test_own_features_end_where_they_end_even_beyond_the_sample() -> None:
     assert np.isfinite(forecast.test_mse_high.sel(n_train=100)).all()
 
 
-def test_halves_tell_where_theory_fails() -> None:
+def test_halves_correct_random_features_that_are_far_from_gaussian() -> None:
+    # Most random Fourier features of a Laplace kernel are pure high frequency: theory alone is 60 % and more off.
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(400, 8))
+    X = rng.normal(size=(2000, 8))
     y = np.sin(X[:, 0]) + X[:, 1] * X[:, 2]
-    surface = LearningSurface.from_kernel("laplace", X, y)
-    measured = measure(
-        "laplace", X, y, n_train=200, n_features=[100, INF], ridge=0.1, splits=10
-    ).test_mse.mean("trial")
-    with pytest.warns(UserWarning, match="theory does not hold well here"):
-        forecast = surface.predict(200, [100, INF], 0.1)
-    inside = ((forecast.test_mse_low <= measured) & (measured <= forecast.test_mse_high)).to_numpy().ravel()
-    assert inside.all()
-    width = np.log(forecast.test_mse_high / forecast.test_mse_low).to_numpy().ravel()
-    assert width[0] > 2 * width[1]  # random Fourier features of this kernel are far from Gaussian
+    grid = {"n_train": [150, 400], "n_features": [100, 300, INF], "ridge": 0.1}
+    kernel = Laplace().for_data(X[:400])
+    surface = LearningSurface.from_kernel(kernel, X[:400], y[:400])
+    measured = measure(kernel, X[400:], y[400:], splits=8, **grid).test_mse.mean("trial")
+    forecast = surface.predict(**grid)
+    theory_alone = predict(surface.curves, **grid).test_mse
+    assert float(abs(np.log(theory_alone / measured)).max()) > 0.5
+    assert float(abs(np.log(forecast.test_mse / measured)).max()) < 0.35
+    assert ((forecast.test_mse_low <= measured) & (measured <= forecast.test_mse_high)).all()
     assert "random features" in forecast.attrs["check"]
-    assert surface.check.standard_error(np.array(INF), np.array(0.1)) < 0.15
+    of_gram_alone = LearningSurface.from_gram(kernel(X[:400]), y[:400]).check
+    assert of_gram_alone.ratios.tolist() == [INF]
+    assert (of_gram_alone.correction(*np.array([100.0, 50.0, 0.1])) == 0.0).all()
+
+
+def test_halves_warn_where_theory_fails() -> None:
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(200, 2))
+    surface = LearningSurface.from_kernel("gaussian", X, np.sin(2 * X[:, 0]) + 0.1 * rng.normal(size=200))
+    with pytest.warns(UserWarning, match="theory does not hold well here"):
+        forecast = surface.predict(100, ridge=1e-6)
+    assert forecast.test_mse_high.item() > 1.5 * forecast.test_mse.item()
 
 
 def test_duplicates_are_warned_about() -> None:

@@ -3,7 +3,8 @@
 Theory is about many samples in many dimensions, and about features that are nearly Gaussian. Where that fails (inputs
 of one or two dimensions, a Gaussian kernel near interpolation, random Fourier features of a Laplace kernel, most of
 which are pure high frequency) predictions can be off by far more than sampling error. Training on halves costs a
-fraction of the eigendecomposition and tells; how far off it was goes into every interval.
+fraction of the eigendecomposition and tells. What it tells of the kernel itself goes into every interval. What it tells
+of random features beyond that is taken off their predictions, at the same ratio of features to samples.
 """
 
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from solvable.regression.experiment import trial_errors
 
 # Ridges that are tried, in units of the kernel's mean diagonal; the least one stands for all below it.
 _RIDGES = np.array([1e-6, 1e-3, 1e-1, 10.0])
-# Numbers of features, in units of the training half.
-_FEATURES = np.array([0.5, 2.0])
+# Numbers of features, in units of the training half. Past the last, what is off falls as the root of their number.
+_FEATURES = np.array([0.5, 1.0, 2.0])
+# How much of what was taken off the predictions for random features remains in doubt.
+_DOUBT = 0.5
 _SPLITS = 2
 
 
@@ -31,40 +34,54 @@ class HalvesCheck:
     """Logarithm of predicted over measured test error, trained on half of the sample.
 
     Attributes:
-        n_features: numbers of random features that were tried, `inf` last for the kernel itself.
+        ratios: numbers of random features that were tried, over the number of training samples; `inf`, the kernel
+            itself, comes last.
         ridge: ridges that were tried, ascending.
         log_ratio: one for each pair of them.
     """
 
-    n_features: Float[NDArray, "features"]
+    ratios: Float[NDArray, "features"]
     ridge: Float[NDArray, "ridges"]
     log_ratio: Float[NDArray, "features ridges"]
 
-    def standard_error(
-        self, n_features: NDArray[np.float64], ridge: NDArray[np.float64]
+    def correction(
+        self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return how far ln(test error) was off nearest to these features and ridges (broadcast, any shape)."""
-        n_features, ridge = np.broadcast_arrays(n_features, ridge)
+        """Return what to subtract from ln(test error) because features are random ones; 0 for the kernel itself."""
+        n_train, n_features, ridge = np.broadcast_arrays(n_train, n_features, ridge)
+        correction = np.zeros(ridge.shape)
+        if len(self.ratios) == 1:
+            return correction
+        beyond_the_kernel = self._at(ridge, self.log_ratio[:-1] - self.log_ratio[-1])
+        finite = np.isfinite(n_features)
+        ratio = np.where(finite, n_features, 1.0) / n_train
+        place = np.interp(
+            np.log(ratio), np.log(self.ratios[:-1]), np.arange(len(self.ratios) - 1, dtype=float)
+        )
+        for i, row in enumerate(beyond_the_kernel):
+            correction += np.maximum(1.0 - np.abs(place - i), 0.0) * row
+        correction *= np.sqrt(np.minimum(self.ratios[-2] / ratio, 1.0))
+        return np.where(finite, correction, 0.0)
+
+    def standard_error(
+        self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return how far ln(test error) may be off for reasons that the halves showed (broadcast, any shape)."""
+        n_train, n_features, ridge = np.broadcast_arrays(n_train, n_features, ridge)
+        of_the_kernel = self._at(ridge, np.abs(self.log_ratio[-1:]))[0]
+        return np.hypot(of_the_kernel, _DOUBT * self.correction(n_train, n_features, ridge))
+
+    def _at(self, ridge: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return each row at these ridges, `(rows, *shape)`; the least ridge tried stands for all below it."""
         x = np.log(np.maximum(ridge, self.ridge[0]))
-        rows = np.array([np.interp(x, np.log(self.ridge), np.abs(row)) for row in self.log_ratio])
-        finite = np.isfinite(self.n_features)
-        if not finite.any():
-            return rows[-1]
-        position = np.log(np.where(np.isfinite(n_features), n_features, self.n_features[0]))
-        weight = np.interp(position, np.log(self.n_features[finite]), np.arange(finite.sum(), dtype=float))
-        below = np.floor(weight).astype(int)
-        above = np.minimum(below + 1, finite.sum() - 1)
-        part = weight - below
-        between = (1 - part) * np.take_along_axis(rows, below[None], 0)[0]
-        between += part * np.take_along_axis(rows, above[None], 0)[0]
-        return np.where(np.isfinite(n_features), between, rows[-1])
+        return np.array([np.interp(x, np.log(self.ridge), row) for row in rows])
 
     def __str__(self) -> str:
         """Say in words how far off it was."""
         off = 100 * np.expm1(np.abs(self.log_ratio).max(axis=1))
         text = f"on the sample's own halves the kernel's predictions were off by at most {off[-1]:.0f} %"
         if len(off) > 1:
-            text += f", those for random features by {off[:-1].max():.0f} %"
+            text += f", those for random features by {off[:-1].max():.0f} % before they were corrected"
         return text
 
 
@@ -104,4 +121,6 @@ def check_halves(
     measured = np.mean(errors, axis=0)
     predicted = theory.test_mse(theory.solve(curves, half, widths, ridge))[0]
     floor = 1e-12 * np.square(targets).sum(axis=1).mean()
-    return HalvesCheck(widths, ridge, np.log(np.maximum(predicted, floor) / np.maximum(measured, floor)))
+    return HalvesCheck(
+        widths / half, ridge, np.log(np.maximum(predicted, floor) / np.maximum(measured, floor))
+    )

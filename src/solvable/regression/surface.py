@@ -50,6 +50,9 @@ class LearningSurface:
     these data, as measured on the sample's own halves (`check`); and past the sample the doubt whether the power laws
     go on. They are about the mean over training sets, not about one training set.
 
+    Random features are predicted as if they were Gaussian, then corrected by how far off that was on the halves: with
+    `from_kernel`, for kernels that have `features`. From a matrix alone nothing can be tried, and nothing is corrected.
+
     Trust: `n_train` and `n_features` of at least 30, up to 16 times the sample (checked there), for test points from
     where the sample came from. Of repeated points one is kept; time series and groups make leave-one-out errors wrong.
 
@@ -206,12 +209,16 @@ class LearningSurface:
         prediction = theory.as_dataset(solution)
         dims = ("n_train", "n_features", "ridge")
         spread = self._log_standard_error(solution)
-        if self.check.standard_error(solution.n_features, solution.ridge).max() > _WARN_ABOVE:
+        seen = (solution.n_train, solution.n_features, solution.ridge)
+        if self.check.standard_error(*seen).max() > _WARN_ABOVE:
             warnings.warn(
                 f"theory does not hold well here: {self.check}; go by the intervals, or train with regression.measure",
                 UserWarning,
                 stacklevel=2,
             )
+        factor = np.exp(-self.check.correction(*seen))
+        for name in ("test_mse", "train_mse"):
+            prediction[name] = prediction[name] * factor
         with np.errstate(invalid="ignore"):
             for side, sign in (("low", -1.0), ("high", 1.0)):
                 bound = prediction.test_mse.to_numpy() * np.exp(sign * _NORMAL_90 * spread)
@@ -244,7 +251,8 @@ class LearningSurface:
             n_features: random features, > 0; `inf` is the kernel itself.
 
         Returns:
-            ridges, with the error at each as coordinate `test_mse`. The dims are those of `n_train` and `n_features`
+            ridges, with the error that theory has at each as coordinate `test_mse` (for random features, before the
+            correction that `predict` makes). The dims are those of `n_train` and `n_features`
             that are given as sequences: for two single numbers, `float()` takes the ridge. Zero means: interpolate.
         """
         import xarray as xr
@@ -281,7 +289,7 @@ class LearningSurface:
             logs = np.nan_to_num(np.log(replicates[..., 1:]), posinf=0.0, neginf=0.0)
         groups = logs.shape[-1]
         jackknife = (groups - 1) * logs.var(axis=-1)
-        check = self.check.standard_error(solution.n_features, solution.ridge)
+        check = self.check.standard_error(solution.n_train, solution.n_features, solution.ridge)
         return np.sqrt(jackknife + _theory_error(solution) ** 2 + check**2 + self.curves.doubt(x) ** 2)
 
     def plot(
@@ -358,9 +366,9 @@ class LearningSurface:
                 "squared_error": (("group", "step"), s.squared_error),
                 "amplification": (("group", "step"), s.amplification),
                 "group_sizes": ("group", s.group_sizes),
-                "check_log_ratio": (("check_n_features", "check_ridge"), self.check.log_ratio),
+                "check_log_ratio": (("check_ratios", "check_ridge"), self.check.log_ratio),
             },
-            {"check_n_features": self.check.n_features, "check_ridge": self.check.ridge},
+            {"check_ratios": self.check.ratios, "check_ridge": self.check.ridge},
             attrs={
                 "format": _FORMAT,
                 "n_samples": s.n_samples,
@@ -398,9 +406,7 @@ class LearningSurface:
         counts = {name: int(data.attrs[name]) for name in ("n_samples", "rank")}
         names = [field.name for field in fields(OneGram) if field.name not in counts]
         statistics = OneGram(**counts, **{name: data[name].to_numpy() for name in names})  # pyright: ignore
-        check = HalvesCheck(
-            *(data[f"check_{name}"].to_numpy() for name in ("n_features", "ridge", "log_ratio"))
-        )
+        check = HalvesCheck(*(data[f"check_{name}"].to_numpy() for name in ("ratios", "ridge", "log_ratio")))
         classes = tuple(filter(None, str(data.attrs["classes"]).split("\n")))
         return cls(statistics, check, str(data.attrs["kernel"]), classes, float(data.attrs["n_modes"]))
 
