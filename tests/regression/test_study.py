@@ -199,4 +199,15 @@ def test_duplicates_are_said_once_and_in_the_notes(tmp_path: Path) -> None:
     )
     assert done.returncode == 0
     assert "UserWarning" not in done.stderr
-    assert "30 of 110 rows of X are duplicates" in " ".join(done.stdout.split())
+    said = " ".join(done.stdout.split())
+    assert "30 of 110 rows of X are duplicates" in said
+    assert "of repeated rows one is kept, which leaves 80 points" in said
+    assert "From one sample of 40 labelled points" in said
+
+
+def test_forecast_below_the_sample(tmp_path: Path) -> None:
+    parameters = Parameters(n_sample=300, n_train=(64,), ridge=(0.0,), trials=2, forecast=(200, 1000))
+    record = run(study, parameters, runs_dir=tmp_path, quiet=True)
+    assert "300 points the best ridge is 0" in record.conclusion
+    assert "with 200 points" in record.conclusion
+    assert "with 1000 points" in record.conclusion

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from solvable.errors import InputError
 from solvable.kernels import Laplace
 from solvable.regression import LearningSurface, measure, predict
+from solvable.regression.halves import HalvesCheck
 from solvable.spectra import Eigensystem
 
 INF = float("inf")
@@ -158,10 +159,14 @@ def test_from_kernel_accepts_what_users_have() -> None:
 
 def test_save_and_load(tmp_path: Path) -> None:
     features, y, _ = gaussian_task(100)
-    surface = LearningSurface.from_features(features, (y > 0).astype(int))
+    labels = np.array(["", "a\nb"])[(y > 0).astype(int)]
+    surface = LearningSurface.from_features(features, labels)
     surface.save(tmp_path / "surface.nc")
     again = LearningSurface.load(tmp_path / "surface.nc")
-    assert again.classes == surface.classes == ("0", "1")
+    assert again.classes == surface.classes == ("", "a\nb")
+    assert again.check.log_ratio.tolist() == surface.check.log_ratio.tolist()
+    with pytest.raises(InputError, match="folder"):
+        surface.save(tmp_path / "nowhere" / "surface.nc")
     assert again.predict([50, 500], ridge=[0, 1]).identical(surface.predict([50, 500], ridge=[0, 1]))
     with pytest.raises(InputError, match="no file"):
         LearningSurface.load(tmp_path / "other.nc")
@@ -207,6 +212,8 @@ def test_own_features_end_where_they_end_even_beyond_the_sample() -> None:
     features = rng.normal(size=(200, 500)) / np.sqrt(500)
     y = features @ rng.normal(size=500) + rng.normal(size=200)
     forecast = LearningSurface.from_features(features, y).predict([100, 500, 1000], ridge=[0, 1e-3])
+    few = LearningSurface.from_features(features[:, :30], y).predict([100, 1000], ridge=[0, 0.1])
+    assert np.isfinite(few.test_mse_high).all()  # all of its 30 columns are seen
     beyond = forecast.sel(n_train=[500, 1000])
     assert (beyond.test_mse_high == INF).all()
     assert np.isfinite(forecast.test_mse_high.sel(n_train=100)).all()
@@ -230,6 +237,53 @@ def test_halves_correct_random_features_that_are_far_from_gaussian() -> None:
     of_gram_alone = LearningSurface.from_gram(kernel(X[:400]), y[:400]).check
     assert of_gram_alone.ratios.tolist() == [INF]
     assert (of_gram_alone.correction(*np.array([100.0, 50.0, 0.1])) == 0.0).all()
+
+
+@pytest.mark.parametrize("kind", ["frame", "list", "tuple", "tensor", "float32"])
+def test_inputs_of_any_kind_give_the_same_surface(kind: str) -> None:
+    import pandas as pd
+    import torch
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3)).astype(np.float32).astype(float)
+    X[5] = X[9]
+    y = X[:, 0] + X[:, 1] ** 2
+    given = {
+        "frame": pd.DataFrame(X, index=[f"row {i}" for i in range(60)]),
+        "list": X.tolist(),
+        "tuple": tuple(map(tuple, X)),
+        "tensor": torch.asarray(X),
+        "float32": X.astype(np.float32),
+    }[kind]
+    with pytest.warns(UserWarning, match="1 of 60 points repeat"):
+        expected = LearningSurface.from_kernel("laplace", X, y)
+    with pytest.warns(UserWarning, match="1 of 60 points repeat"):
+        found = LearningSurface.from_kernel("laplace", given, y)
+    np.testing.assert_allclose(found.check.log_ratio, expected.check.log_ratio, atol=1e-9)
+    assert found.predict(40, ridge=10.0).test_mse.to_numpy() == pytest.approx(
+        expected.predict(40, ridge=10.0).test_mse.to_numpy(), rel=1e-9
+    )
+
+
+def test_halves_interpolate_between_what_was_tried() -> None:
+    check = HalvesCheck(
+        np.array([0.5, 2.0, INF]),
+        np.array([1e-6, 1e-3, 0.1]),
+        np.array([[0.9, 0.5, 0.3], [0.4, 0.3, 0.1], [0.1] * 3]),
+    )
+    n = np.array(100.0)
+    assert check.correction(n, np.array(50.0), np.array(0.1)) == pytest.approx(0.2)
+    assert check.correction(n, np.array(100.0), np.array(0.1)) == pytest.approx(0.1)  # halfway in ln(k/n)
+    assert check.correction(n, np.array(800.0), np.array(0.1)) == pytest.approx(0.0)
+    assert check.correction(n, np.array(800.0), np.array(1e-3)) == pytest.approx(
+        0.2 * 0.5
+    )  # falls as the root of k
+    assert check.correction(n, np.array(INF), np.array(0.0)) == 0.0
+    # Below the second ridge the correction stays, and the doubt grows.
+    assert check.correction(n, np.array(50.0), np.array(0.0)) == pytest.approx(0.4)
+    assert check.standard_error(n, np.array(50.0), np.array(0.0)) == pytest.approx(np.hypot(0.1, 0.2 + 0.4))
+    assert check.standard_error(n, np.array(INF), np.array(0.0)) == pytest.approx(0.1)
+    assert check.correction(n[None], np.array([[50.0], [200.0]]), np.array([0.1, 0.2])).shape == (2, 2)
 
 
 def test_halves_warn_where_theory_fails() -> None:
@@ -262,6 +316,7 @@ def _gram(n: int = 40) -> tuple[NDArray, NDArray]:
         (lambda K, y: (np.where(np.eye(len(K)) > 0, np.nan, K), y), "NaN"),
         (lambda K, y: (K, y[:-1]), "labels"),
         (lambda K, y: (0 * K, y), "no positive diagonal"),
+        (lambda K, y: (K, 1e200 * y), "beyond floating point"),
         (lambda K, y: (K, np.ones_like(y)), "constant|same"),
         (lambda K, y: (K, np.where(np.arange(len(y)) == 3, np.nan, y)), "NaN"),
         (lambda K, y: (K[:5, :5], y[:5]), "at least 20"),

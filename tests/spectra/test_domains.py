@@ -10,7 +10,15 @@ from scipy.special import gammaln
 
 from solvable.errors import InputError
 from solvable.regression import predict
-from solvable.spectra import circle, gaussian_data, hypercube, hypersphere, plug_in_eigensystem
+from solvable.spectra import (
+    Eigensystem,
+    UnresolvedTail,
+    circle,
+    gaussian_data,
+    hypercube,
+    hypersphere,
+    plug_in_eigensystem,
+)
 
 
 @pytest.mark.parametrize("dimension", [3, 4, 10, 40, 300])
@@ -213,3 +221,13 @@ def test_truncated_spectrum_is_not_interpolated():
     many = predict(hypersphere(**settings, noise=0.1, n_levels=600, n_quadrature=4000), [100, 1000, 3000])
     np.testing.assert_allclose(few.test_mse, many.test_mse, rtol=0.2)
     np.testing.assert_allclose(few.test_mse[0], many.test_mse[0], rtol=1e-2)
+
+
+def test_a_tail_alone_learns_nothing():
+    task = Eigensystem([0.0], [1.0], tail=UnresolvedTail(1.0))
+    assert (task.rank, task.trace) == (np.inf, 1.0)
+    assert predict(task, 10).test_mse.item() == pytest.approx(1.0)
+    assert Eigensystem(log_eigenvalues=[-800.0], tail=UnresolvedTail(2.0)).trace == pytest.approx(2.0)
+    for trace in (-1.0, 0.0, np.nan, np.inf):
+        with pytest.raises(InputError, match="trace"):
+            UnresolvedTail(trace)

@@ -26,6 +26,8 @@ _RIDGES = np.array([1e-6, 1e-3, 1e-1, 10.0])
 _FEATURES = np.array([0.5, 1.0, 2.0])
 # How much of what was taken off the predictions for random features remains in doubt.
 _DOUBT = 0.5
+# Doubt, in ln(test error), about random features where none could be tried.
+_UNTRIED = 0.1
 _SPLITS = 2
 
 
@@ -48,20 +50,8 @@ class HalvesCheck:
         self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return what to subtract from ln(test error) because features are random ones; 0 for the kernel itself."""
-        n_train, n_features, ridge = np.broadcast_arrays(n_train, n_features, ridge)
-        correction = np.zeros(ridge.shape)
-        if len(self.ratios) == 1:
-            return correction
-        beyond_the_kernel = self._at(ridge, self.log_ratio[:-1] - self.log_ratio[-1])
-        finite = np.isfinite(n_features)
-        ratio = np.where(finite, n_features, 1.0) / n_train
-        place = np.interp(
-            np.log(ratio), np.log(self.ratios[:-1]), np.arange(len(self.ratios) - 1, dtype=float)
-        )
-        for i, row in enumerate(beyond_the_kernel):
-            correction += np.maximum(1.0 - np.abs(place - i), 0.0) * row
-        correction *= np.sqrt(np.minimum(self.ratios[-2] / ratio, 1.0))
-        return np.where(finite, correction, 0.0)
+        # Below the second ridge tried, the peak at n = k dominates, and one measured peak does not fit another's place.
+        return self._beyond_the_kernel(n_train, n_features, np.maximum(ridge, self.ridge[1]))
 
     def standard_error(
         self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
@@ -69,7 +59,29 @@ class HalvesCheck:
         """Return how far ln(test error) may be off for reasons that the halves showed (broadcast, any shape)."""
         n_train, n_features, ridge = np.broadcast_arrays(n_train, n_features, ridge)
         of_the_kernel = self._at(ridge, np.abs(self.log_ratio[-1:]))[0]
-        return np.hypot(of_the_kernel, _DOUBT * self.correction(n_train, n_features, ridge))
+        if len(self.ratios) == 1:
+            return np.hypot(of_the_kernel, np.where(np.isfinite(n_features), _UNTRIED, 0.0))
+        corrected = self.correction(n_train, n_features, ridge)
+        left = np.abs(self._beyond_the_kernel(n_train, n_features, ridge) - corrected)
+        return np.hypot(of_the_kernel, _DOUBT * np.abs(corrected) + left)
+
+    def _beyond_the_kernel(
+        self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return how far random features were off beyond what the kernel itself was, at the same k/n."""
+        n_train, n_features, ridge = np.broadcast_arrays(n_train, n_features, ridge)
+        off = np.zeros(ridge.shape)
+        if len(self.ratios) == 1:
+            return off
+        finite = np.isfinite(n_features)
+        ratio = np.where(finite, n_features, 1.0) / n_train
+        place = np.interp(
+            np.log(ratio), np.log(self.ratios[:-1]), np.arange(len(self.ratios) - 1, dtype=float)
+        )
+        for i, row in enumerate(self._at(ridge, self.log_ratio[:-1] - self.log_ratio[-1])):
+            off += np.maximum(1.0 - np.abs(place - i), 0.0) * row
+        off *= np.sqrt(np.minimum(self.ratios[-2] / ratio, 1.0))
+        return np.where(finite, off, 0.0)
 
     def _at(self, ridge: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return each row at these ridges, `(rows, *shape)`; the least ridge tried stands for all below it."""
@@ -78,10 +90,14 @@ class HalvesCheck:
 
     def __str__(self) -> str:
         """Say in words how far off it was."""
-        off = 100 * np.expm1(np.abs(self.log_ratio).max(axis=1))
-        text = f"on the sample's own halves the kernel's predictions were off by at most {off[-1]:.0f} %"
-        if len(off) > 1:
-            text += f", those for random features by {off[:-1].max():.0f} % before they were corrected"
+
+        def off(rows: NDArray[np.float64]) -> str:
+            worst = float(np.abs(rows).max())
+            return f"{100 * np.expm1(worst):.0f} %" if worst < 0.5 else f"a factor of {np.exp(worst):.1f}"
+
+        text = f"on the sample's own halves the kernel's predictions were off by at most {off(self.log_ratio[-1])}"
+        if len(self.ratios) > 1:
+            text += f", those for random features by {off(self.log_ratio[:-1])} before they were corrected"
         return text
 
 

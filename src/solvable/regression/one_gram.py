@@ -76,6 +76,11 @@ def one_gram(
         raise InputError(
             "the kernel matrix has no positive diagonal; expected K(x, x) > 0; check the features or the kernel"
         )
+    if not 1e-150 < target_scale < 1e150:
+        raise InputError(
+            f"the largest target is {target_scale:.3g}, whose square is beyond floating point; expected 1e-150 to "
+            "1e150; give it in another unit"
+        )
     # In units of their own, nothing over- or underflows whatever units the user's kernel and targets have.
     gram, targets = gram / scale, targets / target_scale
     # Divide and conquer on the copy (symmetric, so its transpose), which LAPACK may overwrite: 15 % off the whole.
@@ -86,7 +91,7 @@ def one_gram(
     rounding = max(n * np.finfo(float).eps * values[-1], noise)
     rank = int(np.sum(values > rounding))
 
-    smallest = max(values[n - rank] * 1e-2, 1e-12 * values[-1])
+    smallest = max(values[n - rank] * 1e-2, 1e-12 * values[-1], noise)
     largest = 1e3 * values[-1]
     ridges = np.geomspace(largest, smallest, int(np.log(largest / smallest) / _STEP) + 2)
     inverse = 1.0 / (values[:, None] + ridges)
@@ -113,7 +118,8 @@ def one_gram(
     groups = [np.arange(g, n, min(N_GROUPS, n)) for g in range(min(N_GROUPS, n))]
     return OneGram(
         n_samples=n,
-        rank=rank,
+        # Modes that are lost in the entries' rounding are not known to be absent.
+        rank=n if noise else rank,
         log_kappa=log_kappa[keep] + np.log(scale),
         learned_modes=learned[keep],
         partly_learned_modes=partly[keep],
@@ -123,12 +129,12 @@ def one_gram(
     )
 
 
-def repeated(gram: Float[NDArray, "N N"]) -> Bool[NDArray, "N"]:
-    """Return which points stand at distance zero, by the kernel, from one that is kept."""
+def repeated(gram: Float[NDArray, "N N"], entry_rounding: float = 0.0) -> Bool[NDArray, "N"]:
+    """Return which points stand at distance zero, by the kernel and up to rounding, from one that is kept."""
     # Equal rows have an equal product with any vector; distances decide between neighbours in its order.
     order = np.argsort(gram @ np.random.default_rng(0).normal(size=len(gram)), kind="stable")
     first, second = order[:-1], order[1:]
     size = gram[first, first] + gram[second, second]
     mask = np.zeros(len(gram), dtype=bool)
-    mask[second] = (size - 2.0 * gram[first, second] <= 1e-10 * size) & (size > 0.0)
+    mask[second] = (size - 2.0 * gram[first, second] <= (1e-13 + entry_rounding) * size) & (size > 0.0)
     return mask

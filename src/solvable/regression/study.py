@@ -107,7 +107,10 @@ def prepare(parameters: Parameters) -> Setting:
     """Load the data, choose the pool and the sample, resolve the kernel and compute its matrix once."""
     data = datasets.load(parameters.data, parameters.target, parameters.task)
     notes = list(data.notes)
-    order = np.random.default_rng([parameters.random_state, 0]).permutation(len(data.X))
+    different = np.sort(list({row.tobytes(): i for i, row in reversed(list(enumerate(data.X)))}.values()))
+    order = np.random.default_rng([parameters.random_state, 0]).permutation(different)
+    if len(order) < len(data.X):
+        notes.append(f"of repeated rows one is kept, which leaves {len(order)} points")
     largest = int(max(parameters.n_train, default=0))
     n_pool = min(len(order), max(_POOL, largest + largest // 3))
     if n_pool < len(order):
@@ -115,19 +118,19 @@ def prepare(parameters: Parameters) -> Setting:
     most = n_pool - max(1, n_pool // 10)
     if largest > most:
         raise InputError(
-            f"n_train {largest} is too large to be measured: {parameters.data!r} has {len(order)} points and a "
-            f"tenth is kept for testing; expected at most {most}; --forecast predicts sizes beyond the data"
+            f"n_train {largest} is too large to be measured: {parameters.data!r} has {len(order)} different points and "
+            f"a tenth is kept for testing; expected at most {most}; --forecast predicts sizes beyond the data"
         )
     n_sample = parameters.n_sample or min(n_pool // 2, _LARGEST_DEFAULT_SAMPLE)
     if n_sample > most:
         raise InputError(
-            f"n_sample {n_sample} is too large: {parameters.data!r} has {len(order)} points and a tenth is kept for "
-            f"testing; expected at most {most}"
+            f"n_sample {n_sample} is too large: {parameters.data!r} has {len(order)} different points and a tenth is "
+            f"kept for testing; expected at most {most}"
         )
     if n_sample < FEWEST_SAMPLES:
         raise InputError(
-            f"{parameters.data!r} has {len(order)} points, of which half, {n_sample}, would be the sample; expected at "
-            f"least {FEWEST_SAMPLES}: set n_sample, or label a few more"
+            f"{parameters.data!r} has {len(order)} different points, of which half, {n_sample}, would be the sample; "
+            f"expected at least {FEWEST_SAMPLES}: set n_sample, or label a few more"
         )
     X, y = data.X[order[:n_pool]], data.y[order[:n_pool]]
     given = as_kernel(parameters.kernel)
@@ -168,7 +171,8 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
 
     # Test points are a sample too: what they know of the error, in the units of what the sample knows.
     unseen = len(setting.X) - len(X)
-    spread = np.log(forecast.test_mse_high[0] / forecast.test_mse_low[0]) / 2
+    here = forecast.sel(n_train=len(X))
+    spread = np.log(here.test_mse_high / here.test_mse_low) / 2
     chance = float(np.expm1(spread * np.sqrt(1 + len(X) / unseen)))
     said = [
         f"the prediction saw {len(X)} labelled points; the {unseen} others are tested on, and since they are a sample "
@@ -204,7 +208,7 @@ def _forecast(surface: LearningSurface, parameters: Parameters, setting: Setting
     each = [
         surface.predict(size, k, delta).squeeze() for size, delta in zip(sizes, ridge.to_numpy(), strict=True)
     ]
-    return xr.concat(each, "n_train", coords="different", compat="equals")
+    return xr.concat(each, "n_train", coords=["ridge"], compat="equals")
 
 
 def _with_steps_between(values: NDArray[np.float64]) -> NDArray[np.float64]:

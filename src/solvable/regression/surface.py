@@ -1,5 +1,6 @@
 """`LearningSurface`: test error at every sample size, number of features and ridge, from one labelled sample."""
 
+import json
 import warnings
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -99,6 +100,7 @@ class LearningSurface:
             X: inputs, `(N, d)`, scaled as the model will see them.
             y: labels, as in `from_gram`.
         """
+        X = X if hasattr(X, "device") else np.asarray(X)  # tensors stay where they are
         resolved: Kernel = as_kernel(kernel).for_data(X)
         return cls._estimate(
             resolved(X),
@@ -140,7 +142,7 @@ class LearningSurface:
                 f"there are {len(matrix)} points but y has {len(targets)} labels; expected one for each"
             )
         rounding = entry_rounding(gram)
-        if (repeats := repeated(matrix)).any():
+        if (repeats := repeated(matrix, rounding)).any():
             warnings.warn(
                 f"{int(repeats.sum())} of {len(matrix)} points repeat another one, on which leave-one-out would be "
                 "optimistic: one of each is kept, and errors are those on new points",
@@ -230,7 +232,8 @@ class LearningSurface:
         extrapolated = solution.log_feature_ridge < self.curves.log_kappa[0]
         prediction["extrapolated"] = (dims, extrapolated)
         # Features of the user's own end at their number, with a peak there that a smaller sample does not show.
-        near_the_end = extrapolated & (solution.sums.learned_modes > 0.5 * self.n_modes)
+        unseen_end = self.curves.continuation is not None
+        near_the_end = unseen_end & extrapolated & (solution.sums.learned_modes > 0.5 * self.n_modes)
         prediction["test_mse_low"] = prediction.test_mse_low.where(~near_the_end, 0.0)
         prediction["test_mse_high"] = prediction.test_mse_high.where(~near_the_end, np.inf)
         return prediction.assign_attrs(
@@ -313,6 +316,8 @@ class LearningSurface:
     def _draw(self, n_train: ArrayLike | None, n_features: float, ridge: ArrayLike) -> "Figure":
         from solvable.lab.figure import COLORS, log_axes, prediction_line, subplots
 
+        if np.ndim(n_features) > 0:
+            raise InputError(f"plot draws one number of features; got {n_features!r}; call it once for each")
         sizes = (
             np.geomspace(FEWEST_TRUSTED, TRUSTED_FACTOR * self.n_samples, 80) if n_train is None else n_train
         )
@@ -374,7 +379,7 @@ class LearningSurface:
                 "n_samples": s.n_samples,
                 "rank": s.rank,
                 "kernel": self.kernel,
-                "classes": "\n".join(self.classes),
+                "classes": json.dumps(self.classes),
                 "n_modes": self.n_modes,
             },
         ).to_netcdf(path, engine="h5netcdf")
@@ -407,7 +412,7 @@ class LearningSurface:
         names = [field.name for field in fields(OneGram) if field.name not in counts]
         statistics = OneGram(**counts, **{name: data[name].to_numpy() for name in names})  # pyright: ignore
         check = HalvesCheck(*(data[f"check_{name}"].to_numpy() for name in ("ratios", "ridge", "log_ratio")))
-        classes = tuple(filter(None, str(data.attrs["classes"]).split("\n")))
+        classes = tuple(json.loads(str(data.attrs["classes"])))
         return cls(statistics, check, str(data.attrs["kernel"]), classes, float(data.attrs["n_modes"]))
 
 
@@ -424,4 +429,4 @@ def _theory_error(solution: ImplicitRegularization) -> NDArray[np.float64]:
     return np.sqrt(few**2 + 0.25**2 / solution.n_features + (0.03 * amplified) ** 2)
 
 
-_FORMAT = "solvable learning surface 1"
+_FORMAT = "solvable learning surface 2"

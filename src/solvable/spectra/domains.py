@@ -274,7 +274,7 @@ def _padded(target_power: ArrayLike | None, n_levels: int) -> NDArray[np.float64
 
 def _rest(total: float, resolved: float) -> UnresolvedTail | None:
     """Return what the computed levels lack of the kernel's trace, if that is more than rounding."""
-    return UnresolvedTail(total - resolved) if total - resolved > 1e-10 * total else None
+    return UnresolvedTail(total - resolved) if total - resolved > 1e-13 * total else None
 
 
 def _levels(
@@ -286,7 +286,7 @@ def _levels(
     source: str,
 ) -> Eigensystem:
     """Return an eigensystem of levels; those at rounding read as zero, and `total` says what trace they had."""
-    rounding = 1e-14 * np.abs(eigenvalues).max()
+    rounding = 1e-14 * max(float(np.abs(eigenvalues).max()), total)
     negative = np.flatnonzero(eigenvalues < -100 * rounding)
     if len(negative):
         k = int(negative[0])

@@ -142,11 +142,12 @@ class Eigensystem:
     @cached_property
     def _rank_and_log_trace(self) -> tuple[float, float]:
         top = self.log_eigenvalues[0]
-        if np.isneginf(top):
-            return 0.0, -np.inf
-        rank = np.inf if self.tail else float(self.multiplicities[self.log_eigenvalues > -np.inf].sum())
-        total = self.multiplicities @ np.exp(self.log_eigenvalues - top)
-        return rank, float(top + np.log(total + (self.tail.trace * np.exp(-top) if self.tail else 0.0)))
+        log_trace = -np.inf
+        if top > -np.inf:
+            log_trace = float(top + np.log(self.multiplicities @ np.exp(self.log_eigenvalues - top)))
+        if self.tail:
+            return np.inf, float(np.logaddexp(log_trace, np.log(self.tail.trace)))
+        return float(self.multiplicities[self.log_eigenvalues > -np.inf].sum()), log_trace
 
     @cached_property
     def total_target_power(self) -> float:

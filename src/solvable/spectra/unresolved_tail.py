@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from solvable.errors import InputError
 from solvable.spectra.sums import Grid, SpectralSums
 
 
@@ -20,6 +21,10 @@ class UnresolvedTail:
 
     trace: float
     target_power: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.trace < np.inf:
+            raise InputError(f"an unresolved tail needs a trace above 0; got {self.trace}")
 
     def sums(self, log_kappa: Grid) -> SpectralSums:
         r"""Return the tail's part of the four sums at each $\ln\kappa$."""
