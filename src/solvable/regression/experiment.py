@@ -14,7 +14,7 @@ from scipy.linalg import cho_factor, cho_solve, lstsq
 from solvable.datasets import encode_targets
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, as_kernel
-from solvable.regression.nested import nested_dual_coefficients
+from solvable.regression.nested import fewer_outputs, nested_dual_coefficients
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -178,7 +178,7 @@ def trial_errors(
         ridge: ridges.
         seed: of the random features.
     """
-    train = train[: n_train.max()]
+    train, targets = train[: n_train.max()], fewer_outputs(targets)
     train_y, test_y = targets[train], targets[test]
     errors = np.empty((2, len(n_train), len(n_features), len(ridge)))
     most = int(max(n_features[np.isfinite(n_features)], default=0))

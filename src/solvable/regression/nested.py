@@ -72,14 +72,27 @@ def nested_dual_coefficients(
             singular.append(r)
             continue
         forward = _trsm(1.0, factor, targets, lower=1)
-        # Rows below n are zero and stay zero, so all sizes are one substitution with many right-hand sides.
-        alpha = np.zeros((largest, len(n_train), targets.shape[1]))
-        for i, n in enumerate(n_train):
-            alpha[:n, i] = forward[:n]
-        flat = np.asfortranarray(alpha.reshape(largest, -1))
-        yield r, _trsm(1.0, factor, flat, lower=1, trans_a=1, overwrite_b=1).reshape(alpha.shape)
+        yield r, _back_substitute(factor, forward, n_train)
     if singular:
         yield from _by_eigh(gram, targets, n_train, ridge, singular)
+
+
+def _back_substitute(factor: Matrix, forward: Matrix, n_train: NDArray[np.int64]) -> Matrix:
+    """Solve `L_n^T α_n = w_n` for all sizes side by side."""
+    largest, outputs = forward.shape
+    alpha = np.zeros((largest, len(n_train), outputs))
+    # Rows below n are zero and stay zero, so sizes within a factor of two are one substitution with many right-hand
+    # sides; smaller sizes are one on a smaller block.
+    octave = np.log2(largest / n_train).astype(int)
+    for o in np.unique(octave):
+        together = np.flatnonzero(octave == o)
+        most = int(n_train[together].max())
+        right = np.zeros((len(together) * outputs, most)).T  # in Fortran order, to be overwritten
+        for j, i in enumerate(together):
+            right[: n_train[i], j * outputs : (j + 1) * outputs] = forward[: n_train[i]]
+        solved = _trsm(1.0, factor[:most, :most], right, lower=1, trans_a=1, overwrite_b=1)
+        alpha[:most, together] = solved.reshape(most, len(together), outputs)
+    return alpha
 
 
 def _cholesky(gram: Matrix, delta: float) -> Matrix | None:
@@ -95,6 +108,16 @@ def _cholesky(gram: Matrix, delta: float) -> Matrix | None:
         return None
     # Not by the smallest pivot: rounding leaves it up to a million times the smallest eigenvalue.
     return factor if safe or _pocon(factor, norm, uplo="L")[0] > tolerance else None
+
+
+def fewer_outputs(targets: Float[NDArray, "N outputs"]) -> Float[NDArray, "N fewer"]:
+    """Return the targets rotated to as few columns as their rank: c one-hot columns minus 1/c are c - 1.
+
+    Errors that are summed over outputs stay the same.
+    """
+    left, strength, _ = np.linalg.svd(targets, full_matrices=False)
+    seen = strength > 1e-14 * strength[0]
+    return left[:, seen] * strength[seen]
 
 
 def _by_eigh(

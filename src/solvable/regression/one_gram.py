@@ -24,6 +24,7 @@ from scipy.linalg import eigh
 
 from solvable.errors import InputError
 from solvable.kernels import check_positive_semidefinite
+from solvable.regression.nested import fewer_outputs
 
 # The sample is dealt into this many groups; leaving each out in turn (jackknife) gives the intervals.
 N_GROUPS = 20
@@ -103,11 +104,8 @@ def one_gram(
     diagonal = np.square(squared @ inverse)
     amplification = squared @ inverse**2
     amplification /= diagonal
-    # Errors are summed over outputs, so outputs may be rotated to fewer: one-hot columns have rank c - 1.
-    left, strength, _ = np.linalg.svd(targets, full_matrices=False)
-    seen = strength > 1e-14 * strength[0]
     error, residual = np.zeros_like(diagonal), np.empty_like(diagonal)
-    for projected in (vectors.T @ (left[:, seen] * strength[seen])).T:
+    for projected in (vectors.T @ fewer_outputs(targets)).T:
         np.matmul(vectors, projected[:, None] * inverse, out=residual)
         residual *= residual
         error += residual
