@@ -1,8 +1,7 @@
 """`LearningSurface`: test error at every sample size, number of features and ridge, from one labelled sample."""
 
-import json
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from solvable.datasets import encode_targets
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
 from solvable.kernels.gram import entry_rounding
-from solvable.regression import theory
+from solvable.regression import surface_file, theory
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.halves import HalvesCheck, check_halves
 from solvable.regression.one_gram import OneGram, one_gram, repeated
@@ -358,31 +357,12 @@ class LearningSurface:
         Raises:
             InputError: when there is no such folder to write in.
         """
-        if not Path(path).parent.is_dir() or Path(path).is_dir():
-            raise InputError(f"cannot write {str(path)!r}; expected the name of a file in an existing folder")
-        import xarray as xr
-
-        s = self.statistics
-        xr.Dataset(
-            {
-                "log_kappa": ("step", s.log_kappa),
-                "learned_modes": ("step", s.learned_modes),
-                "partly_learned_modes": ("step", s.partly_learned_modes),
-                "squared_error": (("group", "step"), s.squared_error),
-                "amplification": (("group", "step"), s.amplification),
-                "group_sizes": ("group", s.group_sizes),
-                "check_log_ratio": (("check_ratios", "check_ridge"), self.check.log_ratio),
-            },
-            {"check_ratios": self.check.ratios, "check_ridge": self.check.ridge},
-            attrs={
-                "format": _FORMAT,
-                "n_samples": s.n_samples,
-                "rank": s.rank,
-                "kernel": self.kernel,
-                "classes": json.dumps(self.classes),
-                "n_modes": self.n_modes,
-            },
-        ).to_netcdf(path, engine="h5netcdf")
+        surface_file.write(
+            path,
+            self.statistics,
+            self.check,
+            {"kernel": self.kernel, "classes": self.classes, "n_modes": self.n_modes},
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "LearningSurface":
@@ -391,29 +371,8 @@ class LearningSurface:
         Raises:
             InputError: when the file is missing or is not such a surface.
         """
-        import xarray as xr
-
-        if not Path(path).is_file():
-            raise InputError(
-                f"there is no file {str(path)!r}; expected a surface written by LearningSurface.save"
-            )
-        try:
-            with xr.open_dataset(path, engine="h5netcdf") as data:
-                data.load()
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{str(path)!r} is not a netCDF file: {error}; expected one by LearningSurface.save"
-            ) from None
-        if data.attrs.get("format") != _FORMAT:
-            raise InputError(
-                f"{str(path)!r} holds something else; expected a surface written by LearningSurface.save"
-            )
-        counts = {name: int(data.attrs[name]) for name in ("n_samples", "rank")}
-        names = [field.name for field in fields(OneGram) if field.name not in counts]
-        statistics = OneGram(**counts, **{name: data[name].to_numpy() for name in names})  # pyright: ignore
-        check = HalvesCheck(*(data[f"check_{name}"].to_numpy() for name in ("ratios", "ridge", "log_ratio")))
-        classes = tuple(json.loads(str(data.attrs["classes"])))
-        return cls(statistics, check, str(data.attrs["kernel"]), classes, float(data.attrs["n_modes"]))
+        statistics, check, facts = surface_file.read(path)
+        return cls(statistics, check, facts["kernel"], tuple(facts["classes"]), facts["n_modes"])
 
 
 def _theory_error(solution: ImplicitRegularization) -> NDArray[np.float64]:
@@ -427,6 +386,3 @@ def _theory_error(solution: ImplicitRegularization) -> NDArray[np.float64]:
         amplified = np.log(np.minimum(solution.overfitting_coefficient, 1e3))
     few = 0.01 + 0.5 / np.minimum(solution.n_train, solution.n_features)
     return np.sqrt(few**2 + 0.25**2 / solution.n_features + (0.03 * amplified) ** 2)
-
-
-_FORMAT = "solvable learning surface 2"
