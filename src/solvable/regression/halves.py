@@ -90,13 +90,17 @@ class HalvesCheck:
 
     def __str__(self) -> str:
         """Say in words how far off it was."""
+        return self.in_words()
+
+    def in_words(self, with_features: bool = True) -> str:
+        """Say how far off it was, of random features only where they matter."""
 
         def off(rows: NDArray[np.float64]) -> str:
             worst = float(np.abs(rows).max())
             return f"{100 * np.expm1(worst):.0f} %" if worst < 0.5 else f"a factor of {np.exp(worst):.1f}"
 
         text = f"on the sample's own halves the kernel's predictions were off by at most {off(self.log_ratio[-1])}"
-        if len(self.ratios) > 1:
+        if with_features and len(self.ratios) > 1:
             text += f", those for random features by {off(self.log_ratio[:-1])} before they were corrected"
         return text
 

@@ -178,7 +178,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
         f"the prediction saw {len(X)} labelled points; the {unseen} others are tested on, and since they are a sample "
         f"too, prediction and measurement may differ by about {100 * chance:.0f} % by chance; errors are sums over "
         f"{y.shape[1]} output column{'s' if y.shape[1] > 1 else ''} (scikit-learn averages over them)",
-        str(surface.check),
+        surface.check.in_words(with_features=bool(np.isfinite(setting.n_features).any())),
         f"predictions are trusted for {prediction.attrs['trust']}",
         "plug_in_test_mse is the textbook prediction, which takes the sample's eigenvalues for the population's; it "
         "is shown for its bias",

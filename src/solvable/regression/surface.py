@@ -211,9 +211,10 @@ class LearningSurface:
         dims = ("n_train", "n_features", "ridge")
         spread = self._log_standard_error(solution)
         seen = (solution.n_train, solution.n_features, solution.ridge)
+        with_features = bool(np.isfinite(solution.n_features).any())
         if self.check.standard_error(*seen).max() > _WARN_ABOVE:
             warnings.warn(
-                f"theory does not hold well here: {self.check}; go by the intervals, or train with regression.measure",
+                f"theory does not hold well here: {self.check.in_words(with_features)}; go by the intervals, or train with regression.measure",
                 UserWarning,
                 stacklevel=2,
             )
@@ -242,7 +243,7 @@ class LearningSurface:
                 f"n_train and n_features from {FEWEST_TRUSTED} to {TRUSTED_FACTOR * self.n_samples} "
                 f"({TRUSTED_FACTOR} times the sample of {self.n_samples})"
             ),
-            check=str(self.check),
+            check=self.check.in_words(with_features),
         )
 
     def optimal_ridge(self, n_train: ArrayLike, n_features: ArrayLike = np.inf) -> "xr.DataArray":
