@@ -214,8 +214,8 @@ class LearningSurface:
         with_features = bool(np.isfinite(solution.n_features).any())
         if self.check.standard_error(*seen).max() > _WARN_ABOVE:
             warnings.warn(
-                f"theory does not hold well here: {self.check.in_words(with_features)}; go by the intervals, or train with "
-                "regression.measure",
+                f"theory does not hold well here: {self.check.in_words(with_features)}; go by the intervals, or "
+                "train with regression.measure",
                 UserWarning,
                 stacklevel=2,
             )
