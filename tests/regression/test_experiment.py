@@ -184,3 +184,18 @@ def test_bad_data_are_refused(digits):
         measure(Gaussian(WIDTH), broken, y, n_train=10)
     with pytest.raises(InputError, match=r"(?i)nan"):
         measure(Gaussian(WIDTH), X, np.where(y == 3, np.nan, y), n_train=10)
+
+
+@pytest.mark.parametrize(
+    ("split", "sentence"),
+    [
+        (([0, 1, 2], [99]), "indices of the 60 points"),
+        (([0, 1, 2], [-1]), "indices of the 60 points"),
+        (([0.0, 1.0, 2.0], [3]), "indices of the 60 points"),
+        (([0, 1, 2], [2, 3]), "trains on"),
+    ],
+)
+def test_splits_that_are_none(split, sentence):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    with pytest.raises(InputError, match=sentence):
+        measure("laplace", X, X[:, 0], n_train=[2], splits=[split])

@@ -353,3 +353,10 @@ def test_plot_draws_every_ridge() -> None:
     figure = LearningSurface.from_gram(*_gram()).plot(ridge=[0.01, 1])
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == ["ridge 0.01", "ridge 1"]
+
+
+def test_predict_of_theory_says_where_a_surface_is_predicted_from() -> None:
+    surface = LearningSurface.from_gram(*_gram())
+    for wrong in (surface, np.eye(3)):
+        with pytest.raises(InputError, match=r"LearningSurface has its own \.predict"):
+            predict(wrong, 10)  # pyright: ignore[reportArgumentType]

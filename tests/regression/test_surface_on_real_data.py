@@ -112,6 +112,24 @@ def test_random_relu_features() -> None:
     assert inside.mean() >= 0.8
 
 
+def test_double_descent_peak_on_mnist() -> None:
+    error, _ = case(
+        "mnist",
+        ArcCosine(),
+        2000,
+        n_test=3500,
+        n_train=[512],
+        n_features=[128, 256, 512, 1024, 4096],
+        ridge=[1e-3],
+    )
+    assert abs(error).max() <= 0.10
+    data = datasets.load("mnist")
+    surface = LearningSurface.from_kernel(ArcCosine(), data.X[:2000], data.y[:2000])
+    predicted = surface.predict(512, [256, 512, 1024], 1e-3).test_mse.squeeze().to_numpy()
+    # With every prediction within 10 % of its measurement, a peak of this height is in the measurement too.
+    assert predicted[1] > 1.3 * max(predicted[0], predicted[2])
+
+
 def test_double_descent_peak_is_in_both() -> None:
     data = datasets.load("digits")
     grid = {"n_train": 64, "n_features": [16, 32, 64, 128, 512], "ridge": 1e-3}

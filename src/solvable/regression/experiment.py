@@ -90,6 +90,16 @@ def measure(
     for train, test in pairs:
         if len(test) == 0:
             raise InputError("a split has no test points; expected at least one")
+        if any(
+            part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= len(X) for part in (train, test)
+        ):
+            raise InputError(
+                f"splits must hold indices of the {len(X)} points, 0 to {len(X) - 1}; got others"
+            )
+        if len(np.intersect1d(train, test)):
+            raise InputError(
+                "a split tests on points that it trains on; expected separate training and test indices"
+            )
         if len(train) < sizes.max():
             raise InputError(
                 f"n_train {sizes.max()} exceeds the {len(train)} training points of a split; take smaller sizes, or "

@@ -105,6 +105,11 @@ def solve(
     curves: SpectralCurves, n_train: ArrayLike, n_features: ArrayLike, ridge: ArrayLike
 ) -> ImplicitRegularization:
     """Return the implicit regularisation at every combination of three axes, in the order of `predict`'s dims."""
+    if not isinstance(curves, SpectralCurves):
+        raise InputError(
+            f"predict takes an Eigensystem or other spectral curves; got a {type(curves).__name__}; a LearningSurface "
+            "has its own .predict, a Gram matrix makes one with LearningSurface.from_gram"
+        )
     n = grid("n_train", n_train, above=0.0)
     k = grid("n_features", n_features, above=0.0)
     delta = grid("ridge", ridge, at_least=0.0)
