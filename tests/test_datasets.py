@@ -2,21 +2,26 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from solvable import datasets
+from solvable import datasets, readers
 from solvable.datasets import encode_targets, load
 from solvable.errors import InputError
+from solvable.sampling import class_shares
 
 
 @pytest.fixture
 def table() -> pd.DataFrame:
     rng = np.random.default_rng(0)
-    return pd.DataFrame({"a": rng.normal(3, 2, 40), "b": np.arange(40), "kind": ["x", "y"] * 20})
+    return pd.DataFrame({"a": rng.normal(3, 2, 40), "b": np.arange(40) ** 2, "kind": ["x", "y"] * 20})
 
 
 @pytest.mark.parametrize(
@@ -108,8 +113,7 @@ def test_csv_and_parquet_agree(tmp_path, table):
 
 def test_target_is_found_by_its_name_or_given(tmp_path, table):
     table.rename(columns={"a": "Target"}).to_csv(tmp_path / "a.csv", index=False)
-    with pytest.raises(InputError, match="column 'kind'"):
-        load(tmp_path / "a.csv")
+    assert load(tmp_path / "a.csv").target_name == "Target"
     table[["a", "b"]].rename(columns={"a": "Target"}).to_csv(tmp_path / "b.csv", index=False)
     assert "target column: 'Target' (by its name)" in load(tmp_path / "b.csv").notes
     assert "target column: 'b'" in load(tmp_path / "b.csv", target="b").notes
@@ -120,7 +124,7 @@ def test_integers_with_few_rows_each_are_a_number(tmp_path, table):
     data = load(tmp_path / "a.csv")
     assert data.classes == ()
     assert any("40 different integers in 40 rows and is taken as a number" in note for note in data.notes)
-    table.assign(b=table["b"] % 3)[["a", "b"]].to_csv(tmp_path / "b.csv", index=False)
+    table.assign(b=np.arange(40) % 3)[["a", "b"]].to_csv(tmp_path / "b.csv", index=False)
     assert load(tmp_path / "b.csv").classes == ("0", "1", "2")
     assert load(tmp_path / "b.csv", task="number").classes == ()
     ages = pd.DataFrame({"x": np.arange(1000.0), "age": np.arange(1000) % 80})
@@ -184,15 +188,44 @@ def _npz(**arrays):
             "bb",
             "unknown column of .* 'bb'; expected one of a, b; did you mean 'b'",
         ),
-        ("a.csv", _csv("city,b\nRome,2\nParis,4\n"), None, "column 'city' of .* not numbers; .*get_dummies"),
-        ("a.csv", _csv("age,b\n1,2\n,4\n"), None, "column 'age' of .* 1 missing or infinite .* data row 2"),
+        (
+            "a.csv",
+            _csv("age,b\n1,2\n,4\n"),
+            None,
+            r"column 'age' of .* missing values in 1 of 2 rows \(50.0%\), the first in data row 2; .*--missing drop",
+        ),
+        (
+            "a.csv",
+            _csv("age,size,b\n1,,2\n,4,4\n3,4,4.5\n"),
+            None,
+            r"columns 'age' \(1, 33.3%\), 'size' \(1, 33.3%\) of .* have missing values in 2 of 3 .*--missing mean",
+        ),
         (
             "a.csv",
             _csv("age,b\n1,2\ninf,4\n"),
             None,
-            "column 'age' of .* 1 missing or infinite .* data row 2",
+            "column 'age' of .* has 1 infinite value, .* data row 2",
         ),
-        ("a.csv", _csv("age,b\n1,2\n2,\n"), None, "target column 'b' of .* 1 missing values"),
+        (
+            "a.csv",
+            _csv("age,b\n1,4\n2,5\n1,6\n"),
+            None,
+            "target 'b' looks like .* integers from 4 to 6.* --task number",
+        ),
+        ("a.csv", _csv("age,id\n1,4\n2,7\n1,9\n"), None, "target 'id' looks like .* has the name of one"),
+        (
+            "a.csv",
+            _csv("age,b\n1,x\n2,z\n3,u\n4,u\n"),
+            None,
+            "2 of the 3 classes of the target have a single row",
+        ),
+        ("a.csv", _csv(",b\n0,1.5\n1,2.5\n"), None, "no inputs besides 'b' and row numbers"),
+        (
+            "a.csv",
+            _csv("age,b\n1,2\n2,\n"),
+            None,
+            "target column 'b' of .* 1 missing values .*--missing drop",
+        ),
         ("a.csv", _csv("age,b\n1,2.5\n2,2.5\n"), None, "the target is constant"),
         ("a.csv", _csv("age,b\n1,x\n2,x\n"), None, "the target has one class only, x"),
         ("a.csv", _csv("age,b\n1,x\n2,z\n"), None, "as many classes as samples"),
@@ -214,7 +247,13 @@ def _npz(**arrays):
             "a.npz",
             _npz(X=np.array([[1.0], [np.nan]]), y=np.arange(2.0)),
             None,
-            "X in .* 1 values that are NaN",
+            "column 0 of X in .* has missing values in 1 of 2 rows",
+        ),
+        (
+            "a.npz",
+            _npz(X=np.full((3, 2, 2), np.nan), y=np.arange(3.0)),
+            None,
+            "X in .* 12 values that are NaN or infinite, .* drop these images with --missing drop",
         ),
         ("a.npz", _npz(X=np.ones((3, 2, 2)), y=np.arange(3.0)), None, "every pixel has the same value"),
         (
@@ -247,9 +286,220 @@ def test_names_that_do_not_exist(name, sentence):
         load(name)
 
 
-def test_target_of_a_set_that_has_its_own():
-    with pytest.raises(InputError, match="has its own target"):
-        load("digits", target="x")
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target": "x"}, "has its own target"),
+        ({"missing": "drop"}, "has no missing values; leave it out"),
+        ({"drop": ["alcohol", "ash"]}, "drop='alcohol, ash' leaves out columns of a file"),
+        ({"rows": 1}, "rows must be at least 2; got 1"),
+    ],
+)
+def test_options_of_files_and_sets(options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        load("wine", **options)
+
+
+def test_integers_that_are_counted_or_named_so_are_taken_as_numbers_when_asked(tmp_path, table):
+    table.assign(user_id=np.arange(40))[["a", "user_id"]].to_csv(tmp_path / "a.csv", index=False)
+    data = load(tmp_path / "a.csv", task="number")
+    np.testing.assert_allclose(data.y[:, 0] + data.offset, np.arange(40))
+    with pytest.raises(InputError, match="as many classes as samples"):
+        load(tmp_path / "a.csv", task="classes")
+    table.to_csv(tmp_path / "b.csv", index=False)
+    with pytest.raises(InputError, match="target holds text, as in 'x', and the task is a number"):
+        load(tmp_path / "b.csv", task="number")
+
+
+def test_few_classes_with_a_single_row_are_said(tmp_path, table):
+    kinds = ["x"] * 20 + ["y"] * 19 + ["z"]
+    table.assign(kind=kinds).to_csv(tmp_path / "a.csv", index=False)
+    assert any("1 of 3 classes has a single row" in note for note in load(tmp_path / "a.csv").notes)
+
+
+def test_columns_are_dropped_when_asked(tmp_path, table):
+    table.to_csv(tmp_path / "a.csv", index=False)
+    data = load(tmp_path / "a.csv", drop=["kind"], task="number")
+    assert data.X.shape == (40, 1)
+    assert data.target_name == "b"
+    assert data.notes[0] == "left out, as asked: kind"
+    with pytest.raises(InputError, match="to drop 'knd'; expected one of a, b, kind; did you mean 'kind'"):
+        load(tmp_path / "a.csv", drop=["knd"])
+    with pytest.raises(InputError, match=r"column 'a' of .* is both the target and dropped"):
+        load(tmp_path / "a.csv", target="a", drop=["a"])
+    with pytest.raises(InputError, match=r"has 1 column\(s\) besides a, b"):
+        load(tmp_path / "a.csv", drop=["a", "b"])
+    np.savez(tmp_path / "a.npz", X=np.eye(4), y=np.arange(4.0))
+    with pytest.raises(InputError, match=r"columns of .* have no names, and a cannot be dropped"):
+        load(tmp_path / "a.npz", drop=["a"])
+
+
+def test_missing_targets_are_dropped_and_integers_stay_classes(tmp_path, table):
+    table.assign(y=[np.nan, np.nan, *[1.0, 2.0] * 19]).to_csv(tmp_path / "a.csv", index=False)
+    for missing in ("drop", "mean"):
+        data = load(tmp_path / "a.csv", missing=missing)
+        assert data.classes == ("1", "2")
+        assert (len(data.X), data.n_rows) == (38, 40)
+        assert "2 of 40 rows dropped, since their target is missing" in data.notes
+
+
+def test_names_with_spaces_after_the_commas(tmp_path):
+    (tmp_path / "a.csv").write_text("size, kind, y\n1, u, 2.5\n2, v, 3.5\n4, u, 5.5\n")
+    data = load(tmp_path / "a.csv", target="y")
+    assert list(data.encoder.get_feature_names_out()) == ["size", "kind_u", "kind_v"]
+
+
+@pytest.fixture
+def large() -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    return pd.DataFrame(
+        {
+            "a": rng.normal(size=20_000),
+            "text": rng.choice(["u, v", 'w"x', "y\nz"], 20_000),
+            "flag": rng.random(20_000) < 0.5,
+            "whole": pd.array(rng.integers(0, 9, 20_000), dtype="Int64"),
+            "kind": np.repeat(["x", "y", "z"], [15_000, 4_995, 5]),
+        }
+    )
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_some_rows_of_a_large_file(tmp_path, monkeypatch, large, ending):
+    monkeypatch.setattr(readers, "_BATCH", 3000)
+    path = tmp_path / f"a.{ending}"
+    large.loc[::7, "whole"] = pd.NA
+    large.loc[11, "kind"] = None
+    if ending == "csv":
+        large.to_csv(path)
+    else:
+        large.to_parquet(path, row_group_size=2500)
+    data = load(path, rows=400, missing="mean")
+    assert data.X.shape == (400, 6)
+    assert data.n_rows == 20_000
+    assert "400 of 19999 rows, drawn at random (stratified by class)" in data.notes
+    assert "1 of 20000 rows dropped, since their target is missing" in data.notes
+    assert np.unique(np.asarray(data.labels), return_counts=True)[1].tolist() == [300, 99, 1]
+    # The rows are rows of the file, with their own labels.
+    rows = {
+        row.tobytes(): kind for row, kind in zip(data.encoder.transform(large), large["kind"], strict=True)
+    }
+    assert all(
+        rows[row.tobytes()] == label for row, label in zip(data.X, np.asarray(data.labels), strict=True)
+    )
+    again, other = load(path, rows=400, missing="mean"), load(path, rows=400, missing="mean", random_state=1)
+    assert again.fingerprint == data.fingerprint != other.fingerprint
+    whole = load(path, missing="mean")
+    assert load(path, rows=19_999, missing="mean").fingerprint == whole.fingerprint
+    assert load(path, rows=20_000, missing="mean").fingerprint == whole.fingerprint
+    assert whole.n_rows == 20_000
+    number = load(path, target="a", rows=300, missing="mean", drop=["kind"])
+    assert "300 of 20000 rows, drawn at random" in number.notes
+    assert number.X.shape == (300, 5)
+
+
+def test_parquet_that_is_damaged_inside(tmp_path, large):
+    path = tmp_path / "a.parquet"
+    large.to_parquet(path)
+    damaged = bytearray(path.read_bytes())
+    damaged[4:5000] = bytes(4996)
+    path.write_bytes(damaged)
+    for rows in (None, 100):
+        with pytest.raises(InputError, match="cannot be read as a Parquet table"):
+            load(path, rows=rows)
+
+
+def test_csv_with_row_names_that_have_no_column_name(tmp_path, table):
+    lines = ["a,b,kind", *(f"r{i},{a},{b},{kind}" for i, (a, b, kind) in enumerate(table.to_numpy()))]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    assert load(tmp_path / "a.csv").X.shape == (40, 2)
+    assert load(tmp_path / "a.csv", rows=10).X.shape == (10, 2)
+
+
+def test_some_rows_of_a_set_and_of_an_archive(tmp_path):
+    data = load("digits", rows=100)
+    assert data.X.shape == (100, 64)
+    assert data.n_rows == 1797
+    assert len(load("diabetes", rows=5000).X) == 442
+    np.savez(tmp_path / "a.npz", X=np.random.default_rng(0).normal(size=(50, 2)), y=np.arange(50) % 2)
+    assert load(tmp_path / "a.npz", rows=20).X.shape == (20, 2)
+
+
+def test_whether_integers_are_classes_is_decided_by_all_rows(tmp_path):
+    rng = np.random.default_rng(0)
+    pd.DataFrame({"a": rng.normal(size=600), "y": np.arange(600) % 20}).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    assert len(load(tmp_path / "a.csv", rows=40).classes) == 20
+
+
+def test_few_rows_of_many_classes(tmp_path):
+    kinds = np.repeat(list("abcde"), [60, 50, 5, 4, 1])
+    frame = pd.DataFrame({"a": np.random.default_rng(0).normal(size=120), "kind": kinds})
+    frame.to_parquet(tmp_path / "a.parquet")
+    data = load(tmp_path / "a.parquet", rows=8)
+    assert data.classes == ("a", "b", "c", "d")
+    assert (
+        "8 of 120 rows, drawn at random (stratified by class), which leaves 1 of 5 classes out" in data.notes
+    )
+    with pytest.raises(InputError, match=r"rows=3 is too few for 5 classes; expected at least 10"):
+        load(tmp_path / "a.parquet", rows=3)
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=30), st.data())
+def test_shares_of_the_classes(counts, data):
+    counts = np.array(counts)
+    rows = data.draw(st.integers(1, int(counts.sum())))
+    shares = class_shares(counts, rows)
+    assert shares.sum() == rows
+    assert (shares >= 0).all()
+    assert (shares <= counts).all()
+    several = counts >= 2
+    if rows >= len(counts):
+        assert (shares[several] >= 1).all()
+    if (rows * counts >= counts.sum()).all():
+        assert (np.abs(shares - rows * counts / counts.sum()) < 1).all()
+
+
+BIG = """
+import resource, sys
+import pyarrow.parquet, pandas, sklearn.compose, sklearn.impute, sklearn.preprocessing
+from solvable.datasets import load
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+before = peak()
+data = load(sys.argv[1], rows=4000)
+print(peak() - before, *data.X.shape, data.n_rows)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
+def test_memory_of_some_rows_of_a_large_file(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rng = np.random.default_rng(0)
+    names = [f"x{i}" for i in range(20)]
+    schema = pa.schema([*((name, pa.float64()) for name in names), ("y", pa.int64())])
+    with parquet.ParquetWriter(tmp_path / "a.parquet", schema) as writer:
+        for _ in range(10):
+            values = {name: rng.normal(size=100_000) for name in names} | {"y": rng.integers(0, 3, 100_000)}
+            writer.write_table(pa.table(values, schema))
+    done = subprocess.run(
+        [sys.executable, "-c", BIG, str(tmp_path / "a.parquet")], capture_output=True, text=True, check=True
+    )
+    growth, *facts = done.stdout.split()
+    assert facts == ["4000", "20", "1000000"]
+    assert float(growth) < 500
+    assert done.stderr == ""  # no progress bar where there is no terminal
+
+
+def test_progress_is_shown_in_a_terminal_only(tmp_path, monkeypatch, capsys, large):
+    large.to_parquet(tmp_path / "a.parquet")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    load(tmp_path / "a.parquet", rows=100)
+    assert "reading" in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    load(tmp_path / "a.parquet", rows=100, quiet=True)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("labels", [[3, 1, 3, 1], ["b", "a", "b", "a"], [True, False, True, False]])

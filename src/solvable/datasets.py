@@ -1,27 +1,33 @@
-"""Data sets as plain arrays: `load` reads one by name or from a file, `encode_targets` makes labels numbers.
+"""Data sets as plain arrays: `load` reads one by name or from a file, `from_arrays` takes what is in memory.
 
-Nothing is downloaded. What was done to the data (scaling, encoding, dropped columns) is said in
-`Dataset.notes`.
+Nothing is downloaded. What was done to the data (scaling, encoding, dropped columns and rows) is said in
+`Dataset.notes`, and `Dataset.encoder` does it to new inputs.
 """
 
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Shaped
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Float, Int, Shaped
+from numpy.typing import NDArray
 
-from solvable.errors import InputError, choice, finite
-from solvable.readers import FILE_TYPES, Raw, at_least_two, read_file
+from solvable.errors import InputError, choice
+from solvable.labels import Task, decide, encode, encode_targets, split_missing
+from solvable.readers import FILE_TYPES, Source, at_least_two, open_file
+from solvable.sampling import draw_rows
+
+if TYPE_CHECKING:
+    from solvable.columns import Origin
+
+__all__ = ["NAMES", "Dataset", "encode_targets", "from_arrays", "load"]
 
 NAMES = ("digits", "wine", "breast-cancer", "diabetes", "mnist", "cifar10")
 
-_MIN_ROWS_A_CLASS = 5
-_MOST_CLASSES = 30
+_TASKS = ("auto", "classes", "number")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +41,14 @@ class Dataset:
         labels: the labels before encoding `(n,)`, or None where the target is a number.
         classes: the name of each column of `y`; empty where the target is a number.
         notes: one sentence for each thing that was done to the data, or that a reader should know.
+        encoder: the fitted scikit-learn transformer from inputs as they were given to `X`:
+            `encoder.transform(inputs)`. It takes a table by the names of its columns, in any order and with others
+            beside them (of a file without a header: `"0"`, `"1"`, ...); an array with all its columns; images as
+            they were. A text that it has not seen is zero in every one-hot column before scaling.
+        offset: what was subtracted from each column of the target `(c,)`: its mean, in its own units, or 1/c.
+        target_name: the name of the target, where it has one.
+        n_rows: the number of rows where the data come from; `len(X)` unless rows were left out.
+        rows: which of those rows these are `(n,)`, ascending.
         fingerprint: short hash of `X` and `y`; results computed from the same numbers carry the same one.
     """
 
@@ -44,6 +58,11 @@ class Dataset:
     labels: Shaped[NDArray, "n"] | None = field(repr=False)
     classes: tuple[str, ...]
     notes: tuple[str, ...] = field(repr=False)
+    encoder: Any = field(repr=False)
+    offset: Float[NDArray, "c"] = field(repr=False)
+    target_name: str | None
+    n_rows: int
+    rows: Int[NDArray, "n"] = field(repr=False)
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,13 +75,19 @@ class Dataset:
 def load(
     name_or_path: str | Path = "digits",
     target: str | None = None,
-    task: Literal["auto", "classes", "number"] = "auto",
+    task: Task = "auto",
+    missing: Literal["drop", "mean"] | None = None,
+    drop: Sequence[str] = (),
+    rows: int | None = None,
+    random_state: int = 0,
+    quiet: bool = False,
 ) -> Dataset:
     """Return a data set by name, or from a file of the user's own.
 
     Tables are scaled per column to mean 0 and standard deviation 1 (constant columns are dropped), images by
-    one global mean and standard deviation. Classes are encoded by `encode_targets`; a target that is a number
-    has its mean subtracted.
+    one global mean and standard deviation. Text with at most 30 different values becomes one-hot columns, those of
+    each text scaled to mean 0 and total variance 1: as much as one column of numbers has. Booleans are 0 and 1.
+    Classes are encoded by `encode_targets`; a target that is a number has its mean subtracted.
 
     Args:
         name_or_path: `digits`, `wine`, `breast-cancer`, `diabetes` (from scikit-learn); `mnist`, `cifar10`
@@ -73,6 +98,13 @@ def load(
             the last column.
         task: what integers in a file mean: `classes`, `number`, or `auto`: classes when they are at most 30
             different ones with five rows each on average, else a number.
+        missing: what to do with missing values in a file: `drop` the rows, or fill in the column's `mean` (of text:
+            a value of its own); None: refuse them. Rows without a target are dropped by both.
+        drop: columns of a `.csv` or `.parquet` file to leave out.
+        rows: how many rows to draw at random where there are more, each class in its proportion; a larger `.csv` or
+            `.parquet` file is never in memory as a whole. None: all rows.
+        random_state: seed of the draw.
+        quiet: whether to show no progress bar; there is none where stderr is no terminal.
 
     Raises:
         InputError: when there is no such data set, file or column, or the data cannot be used as they are.
@@ -82,15 +114,19 @@ def load(
     ((1797, 64), (1797, 10), ('0', '1', '2'))
     >>> print(data.notes[0])
     images flattened to 64 numbers and scaled by one global mean 4.884 and standard deviation 6.017
+    >>> print(load("digits", rows=300).notes[0])
+    300 of 1797 rows, drawn at random (stratified by class)
     """
     name = str(name_or_path)
     suffix = Path(name).suffix.lower()
+    if rows is not None and rows < 2:
+        raise InputError(f"rows must be at least 2; got {rows}")
+    if isinstance(drop, str):
+        drop = (drop,)
     if suffix in FILE_TYPES:
-        return _finish(
-            name,
-            read_file(Path(name).expanduser(), name, target),
-            choice("task", task, ("auto", "classes", "number")),
-        )
+        _check_choices(task, missing)
+        source = open_file(Path(name).expanduser(), name, target, drop, rows=rows, quiet=quiet)
+        return _finish(name, repr(name), source, task, missing, rows, random_state, file=True)
     if name not in NAMES and (suffix or os.sep in name):
         got = f"a file ending in {suffix!r}" if suffix else "a path without an ending"
         raise InputError(
@@ -106,195 +142,160 @@ def load(
         raise InputError(
             f"target={target!r} chooses a column of a file, but {name!r} has its own target; leave it out"
         )
-    return _from_folder(name) if name in ("mnist", "cifar10") else _from_sklearn(name)
+    if missing is not None:
+        raise InputError(
+            f"missing={missing!r} says how to read a file, but {name!r} has no missing values; leave it out"
+        )
+    if drop:
+        raise InputError(
+            f"drop={', '.join(drop)!r} leaves out columns of a file, but {name!r} is used as it is; leave it out"
+        )
+    source = _from_folder(name) if name in ("mnist", "cifar10") else _from_sklearn(name)
+    return _finish(name, repr(name), source, None, None, rows, random_state)
 
 
-def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]]:
-    """Return targets as columns of numbers, and the classes they stand for.
-
-    Integers, strings and booleans are labels: they become one-hot columns minus 1/c, c the number of classes,
-    in sorted order. A float array `(n,)` or `(n, c)` is used as given and has no classes.
+def from_arrays(
+    X: Any,
+    y: Any,
+    *,
+    task: Task = "auto",
+    missing: Literal["drop", "mean"] | None = None,
+    name: str = "the data",
+) -> Dataset:
+    """Return a data set from inputs and targets in memory; checked, scaled, encoded and noted as `load` does.
 
     Args:
-        y: labels `(n,)`, or numbers `(n,)` or `(n, c)`; at least two samples.
-
-    Returns:
-        targets `(n, c)` and the names of the classes, `()` for numbers.
+        X: inputs: an array, list or tensor of numbers `(n, d)`, columns scaled each; images `(n, ...)`, one scale for
+            all; or a pandas table, text columns allowed.
+        y: targets: labels or numbers `(n,)`, or floats `(n, outputs)`; a pandas column is fine.
+        task: what integers in y mean, as in `load`; floats are numbers, unless it says `classes`.
+        missing: what to do with missing values, as in `load`.
+        name: what to call the data in messages.
 
     Raises:
-        InputError: for a constant target, NaN, fewer than two samples, a wrong number of dimensions, or as
-            many classes as samples.
+        InputError: when the data cannot be used as they are.
 
-    >>> encode_targets(["cat", "dog", "cat"])
-    (array([[ 0.5, -0.5],
-           [-0.5,  0.5],
-           [ 0.5, -0.5]]), ('cat', 'dog'))
-    >>> encode_targets([1.5, 2.0])
-    (array([[1.5],
-           [2. ]]), ())
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"size": [1.0, 2.0, 4.0, 5.0], "kind": ["x", "y", "x", "y"]})
+    >>> data = from_arrays(table, [3.0, 4.0, 8.0, 9.0])
+    >>> data.X.shape, data.offset
+    ((4, 3), array([6.]))
+    >>> bool((data.encoder.transform(table) == data.X).all())
+    True
     """
-    array = _plain(y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim not in (1, 2):
-        raise InputError(f"the target must have shape (n,) or (n, c); got {array.shape}")
-    if len(array) < 2:
-        raise InputError(f"the target has {len(array)} samples; expected at least 2")
-    if array.dtype.kind == "f":
-        finite("the target", array, "drop these samples first")
-        columns = np.asarray(array.reshape(len(array), -1), dtype=np.float64)
-        if columns.shape[1] == 0 or (columns == columns[0]).all():
-            raise InputError(
-                "the target is constant, so there is nothing to learn; expected two or more values"
-            )
-        return columns, ()
-    if array.ndim == 2:
-        raise InputError(
-            f"a target of shape {array.shape} with integers or text is ambiguous; expected one label per "
-            "sample, (n,), or numbers (n, c) as floats: y.astype(float)"
-        )
-    values, codes = np.unique(array, return_inverse=True)
-    if len(values) == 1:
-        raise InputError(
-            f"the target has one class only, {values[0]!s}, so there is nothing to learn; expected two"
-        )
-    if len(values) == len(array):
-        raise InputError(
-            f"the target has as many classes as samples ({len(array)}), so it looks like an identifier or a "
-            "number; expected labels that repeat, or numbers as floats: y.astype(float)"
-        )
-    onehot = np.full((len(array), len(values)), -1 / len(values))
-    onehot[np.arange(len(array)), codes] += 1
-    return onehot, tuple(str(value) for value in values)
+    from solvable.in_memory import given_inputs, given_targets
+
+    _check_choices(task, missing)
+    inputs, names = given_inputs(X, name)
+    targets, target_name = given_targets(X, y)
+    images = isinstance(inputs, np.ndarray) and inputs.ndim > 2
+    source = Source.of_arrays(inputs, targets, names=names, images=images, target_name=target_name)
+    return _finish(name, name, source, task, missing, None, 0)
 
 
-def _plain(y: ArrayLike) -> NDArray:
-    """Return a target as an array of floats, or of integers, booleans or strings where it holds labels."""
-    array = np.asarray(y)
-    if array.dtype.kind == "O":
-        flat = array.ravel().tolist()
-        missing = sum(value is None or value != value for value in flat)
-        if missing:
-            raise InputError(f"the target has {missing} missing values; drop these samples first")
-        if all(isinstance(value, str) for value in flat):
-            return array.astype(str)
-        kinds = {type(value).__name__ for value in flat}
-        if kinds <= {"bool", "int"}:
-            return array.astype(np.int64)
-        try:
-            return array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise InputError(
-                f"the target mixes {', '.join(sorted(kinds))}; expected labels or numbers"
-            ) from None
-    if array.dtype.kind not in "fiubUS":
+def _check_choices(task: str, missing: str | None) -> None:
+    choice("task", task, _TASKS)
+    if missing is not None:
+        choice("way with missing values", missing, ("drop", "mean"))
+
+
+def _finish(
+    name: str,
+    shown: str,
+    source: Source,
+    task: Task | None,
+    missing: Literal["drop", "mean"] | None,
+    rows: int | None,
+    random_state: int,
+    file: bool = False,
+) -> Dataset:
+    """Check, choose rows, scale and encode: what every source has in common."""
+    from solvable.columns import Origin
+    from solvable.encoding import encode_inputs
+
+    origin = Origin(shown, file, source.names)
+    notes = list(source.notes)
+    n_targets = np.shape(source.y)[:1]
+    if source.n_inputs is not None and n_targets not in ((), (source.n_inputs,)):
         raise InputError(
-            f"the target has type {array.dtype}; expected numbers, integers, booleans or strings"
+            f"{shown} has {source.n_inputs} inputs and {n_targets[0]} targets; expected as many of both"
         )
-    return array
-
-
-def _finish(name: str, raw: Raw, task: str | None = None) -> Dataset:
-    """Check, scale and encode: what every source has in common."""
-    notes = list(raw.notes)
-    n = len(raw.X)
-    flat = raw.X.reshape(n, -1)
-    at_least_two(name, n)
-    if (n_targets := len(np.atleast_1d(np.asarray(raw.y)))) != n:
-        raise InputError(f"{name!r} has {n} inputs and {n_targets} targets; expected as many of both")
-    _check_finite(name, flat, raw.columns)
-    # Rows are compared before scaling, where equal rows are equal bytes; adding 0 makes -0.0 equal to 0.0.
-    duplicates = n - len({hash((row + 0).tobytes()) for row in flat})
-    X, scaling = _scale_images(flat) if raw.images else _scale_columns(name, flat, raw.columns)
-    notes += scaling
-    y, labels, classes, encoding = _encode(raw.y, task)
-    notes += encoding
+    labels, present, dropped = _present_targets(source, origin, missing)
+    at_least_two(shown, len(labels))
+    choose_number = '--task number (in Python: task="number")' if file else 'task="number"'
+    labels, kind_notes = decide(labels, task, source.target_name, choose_number)
+    n_rows, n_present = len(present), int(present.sum())
+    chosen = np.flatnonzero(present)
+    if rows is not None and rows < n_present:
+        labels, chosen, drawn = _draw(labels, chosen, rows, random_state)
+        notes.append(drawn)
+    raw = source.read(None if len(chosen) == n_rows else chosen)
+    origin = replace(origin, rows=chosen)
+    X, keep, encoder, scaling = encode_inputs(raw, origin, images=source.images, missing=missing)
+    labels = labels[keep]
+    # 0.0 and -0.0 are equal, but not their bytes.
+    duplicates = len(X) - len({hash((row + 0).tobytes()) for row in X})
+    y, classes, offset, encoding = encode(labels)
+    notes += [*dropped, *scaling, *kind_notes, *encoding]
     if duplicates:
         notes.append(
-            f"{duplicates} of {n} rows of X are duplicates of another row: leave-one-out is optimistic on "
+            f"{duplicates} of {len(X)} rows of X are duplicates of another row: leave-one-out is optimistic on "
             "them, and so is every prediction that rests on it"
         )
-    return Dataset(name, X, y, labels, classes, tuple(notes))
-
-
-def _encode(
-    target: ArrayLike, task: str | None
-) -> tuple[NDArray[np.float64], NDArray | None, tuple[str, ...], list[str]]:
-    """Return targets, labels, classes and notes."""
-    labels = _plain(target)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    distinct = len(np.unique(labels))
-    notes = []
-    many = distinct > min(len(labels) / _MIN_ROWS_A_CLASS, _MOST_CLASSES)
-    if labels.dtype.kind in "iu" and labels.ndim == 1 and task and distinct > 1:
-        if task == "number" or (task == "auto" and many):
-            notes.append(
-                f"the target holds {distinct} different integers in {len(labels)} rows and is taken as a number, not "
-                "as classes (the task says which)"
-            )
-            labels = labels.astype(np.float64)
-    elif task == "classes" and labels.ndim == 1:
-        labels = labels.astype(str)
-    y, classes = encode_targets(labels)
-    if classes:
-        notes.append(f"{len(classes)} classes encoded as one-hot columns minus 1/{len(classes)}")
-        return y, labels, classes, notes
-    mean = y.mean(axis=0)
-    notes.append(f"the target's mean {', '.join(f'{m:.4g}' for m in mean)} was subtracted")
-    if task == "auto" and distinct <= 10 and len(labels) >= _MIN_ROWS_A_CLASS * distinct:
-        notes.append(
-            f"the target has only {distinct} different values but is a float, so it is taken as a number; "
-            "say that the task is classes if it names classes"
-        )
-    return y - mean, None, (), notes
-
-
-def _scale_images(flat: NDArray) -> tuple[NDArray[np.float64], list[str]]:
-    X = flat.astype(np.float64)
-    mean, sd = X.mean(), X.std()
-    if sd == 0:
-        raise InputError("every pixel has the same value; expected images that differ")
-    # In place: 60 000 images of 784 pixels are 376 MB already.
-    X -= mean
-    X /= sd
-    scale = f"one global mean {mean:.4g} and standard deviation {sd:.4g}"
-    return X, [f"images flattened to {flat.shape[1]} numbers and scaled by {scale}"]
-
-
-def _scale_columns(
-    name: str, flat: NDArray, columns: Sequence[str] | None
-) -> tuple[NDArray[np.float64], list[str]]:
-    notes = []
-    constant = (flat == flat[0]).all(axis=0)
-    if constant.all():
-        raise InputError(f"every input column of {name!r} is constant; expected at least one that varies")
-    if constant.any():
-        dropped = [columns[i] if columns else str(i) for i in np.flatnonzero(constant).tolist()]
-        shown = ", ".join(dropped[:5]) + (f" and {len(dropped) - 5} more" if len(dropped) > 5 else "")
-        notes.append(f"{len(dropped)} constant column{'s' * (len(dropped) > 1)} dropped: {shown}")
-    X = flat[:, ~constant].astype(np.float64)
-    X -= X.mean(axis=0)
-    X /= X.std(axis=0)
-    notes.append(f"{X.shape[1]} columns scaled to mean 0 and standard deviation 1 each")
-    return X, notes
-
-
-def _check_finite(name: str, flat: NDArray, columns: Sequence[str] | None) -> None:
-    if columns is None:
-        finite(f"X in {name!r}", flat, "drop or fill these values first")
-        return
-    bad = ~np.isfinite(flat)
-    if not bad.any():
-        return
-    row, column = (int(i) for i in np.argwhere(bad)[0])
-    raise InputError(
-        f"column {columns[column]!r} of {name!r} has {int(bad[:, column].sum())} missing or infinite values, "
-        f"the first in data row {row + 1}; drop these rows or fill the values first"
+    kept_labels = labels if classes else None
+    return Dataset(
+        name,
+        X,
+        y,
+        kept_labels,
+        classes,
+        tuple(notes),
+        encoder,
+        offset,
+        source.target_name,
+        n_rows,
+        chosen[keep],
     )
 
 
-def _from_sklearn(name: str) -> Dataset:
+def _present_targets(
+    source: Source, origin: "Origin", missing: str | None
+) -> tuple[Shaped[NDArray, "n *c"], Shaped[NDArray, "rows"], list[str]]:
+    """Return the targets that are there, which rows have one, and a note on the others."""
+    labels, absent = split_missing(source.y)
+    if not absent.any():
+        return labels, ~absent, []
+    if missing is None:
+        where = f"target column {source.target_name!r} of {origin.shown}" if origin.file else "the target"
+        raise InputError(
+            f"{where} has {absent.sum()} missing values in {len(absent)} rows ({absent.mean():.1%}), the first in data "
+            f"row {absent.argmax() + 1}; expected none: drop these rows with {origin.option('missing', 'drop')}"
+        )
+    return labels, ~absent, [f"{absent.sum()} of {len(absent)} rows dropped, since their target is missing"]
+
+
+def _draw(
+    labels: Shaped[NDArray, "n *c"], numbers: NDArray[np.int64], rows: int, random_state: int
+) -> tuple[Shaped[NDArray, "rows *c"], NDArray[np.int64], str]:
+    """Return some of the labels, the numbers of their rows, and a note."""
+    import pandas as pd
+
+    codes, classes = (None, ()) if labels.dtype.kind == "f" else pd.factorize(labels)
+    drawn = draw_rows(codes, len(numbers), rows, random_state)
+    note = f"{rows} of {len(numbers)} rows, drawn at random"
+    if codes is not None:
+        kept = len(np.unique(codes[drawn]))
+        if kept == rows:
+            raise InputError(
+                f"rows={rows} is too few for {len(classes)} classes; expected at least {2 * len(classes)}, two of each"
+            )
+        note += " (stratified by class)"
+        if kept < len(classes):
+            note += f", which leaves {len(classes) - kept} of {len(classes)} classes out"
+    return labels[drawn], numbers[drawn], note
+
+
+def _from_sklearn(name: str) -> Source:
     from sklearn import datasets
 
     loader = {
@@ -305,11 +306,10 @@ def _from_sklearn(name: str) -> Dataset:
     }[name]
     bunch: Any = loader()
     columns = [str(column) for column in bunch.feature_names]
-    raw = Raw(bunch.data, bunch.target, columns=columns, images=name == "digits")
-    return _finish(name, raw)
+    return Source.of_arrays(bunch.data, bunch.target, names=columns, images=name == "digits")
 
 
-def _from_folder(name: str) -> Dataset:
+def _from_folder(name: str) -> Source:
     file = {"mnist": "mnist.npz", "cifar10": "cifar10_subset.npz"}[name]
     folder = os.environ.get("SOLVABLE_DATA")
     mend = (
@@ -322,4 +322,4 @@ def _from_folder(name: str) -> Dataset:
         raise InputError(
             f"data set {name!r} is read from your disk and there is no file {str(path)!r}; {mend}"
         )
-    return _finish(name, read_file(path, name))
+    return open_file(path, name)

@@ -36,7 +36,7 @@ def test_predicts_digits_within_the_claimed_error(tmp_path: Path) -> None:
     for name in ("figure.png", "figure.svg", "report.html", "comparison.csv"):
         assert (record.path / name).stat().st_size > 1000
     table = pd.read_csv(record.path / "comparison.csv")
-    assert {"test_mse", "train_mse", "plug_in_test_mse"} == set(table.quantity)
+    assert {"test_mse", "error_rate", "train_mse", "plug_in_test_mse"} == set(table.quantity)
     assert "with 3000 points (90 % interval" in record.conclusion
     assert "always answering the mean gives 0.9" in record.conclusion.replace("0.89", "0.9")
     report = (record.path / "report.html").read_text()

@@ -69,7 +69,7 @@ def compare(prediction: xr.Dataset, measurement: xr.Dataset, compared: Sequence[
         prediction: variables with some dims; `<name>_low` and `<name>_high` beside a variable are its
             interval.
         measurement: the same variables with the same dims, and `trial`.
-        compared: names of the variables to compare.
+        compared: names of the variables to compare; one that neither has is left out.
 
     Raises:
         InputError: where the two have different dims or no grid point in common.
@@ -85,6 +85,7 @@ def compare(prediction: xr.Dataset, measurement: xr.Dataset, compared: Sequence[
     >>> print(comparison.summary["mse"])
     median error 4.5 %, largest 9.1 %, over 2 points
     """
+    compared = [name for name in compared if name in prediction or name in measurement]
     tables = [_quantity(prediction, measurement, name) for name in compared]
     summary = {name: _agreement(table) for name, table in zip(compared, tables, strict=True)}
     table: Any = pd.concat(tables, ignore_index=True)

@@ -69,7 +69,7 @@ class Continuation:
 class EstimatedCurves:
     """The sums over an unknown spectrum, estimated from a sample.
 
-    Replicate 0 is the whole sample, each of the others leaves a group out.
+    Replicate 0 is the whole sample, each of the others leaves a fold of points out.
 
     It offers what `spectra.SpectralCurves` asks for, so every formula of `theory` takes it.
     """
@@ -111,14 +111,16 @@ class EstimatedCurves:
     def _replicates(self) -> tuple[Array, Array]:
         r"""Return $\sum L^2$ and $B_2$, `(steps, replicates)`."""
         s = self.statistics
-        weights = np.vstack([s.group_sizes, s.group_sizes * (1.0 - np.eye(len(s.group_sizes)))])
+        weights = np.vstack([s.fold_sizes, s.fold_sizes * (1.0 - np.eye(len(s.fold_sizes)))])
         weights /= weights.sum(axis=1, keepdims=True)
         error = (weights @ s.squared_error[:, self._steps]).T
-        amplification = (weights @ s.amplification[:, self._steps]).T
+        of_the_error, amplification = (
+            (weights @ values[:, self._steps]).T for values in (s.error_amplification, s.amplification)
+        )
         z, partly = self.learned_modes[:, None], s.partly_learned_modes[self._steps][:, None]
         # Some modes are always partly learned: leave-one-out noise must not make their number negative.
         learned_squared = np.minimum(s.n_samples * (1.0 - 1.0 / amplification), z - 0.01 * partly)
-        return np.maximum(learned_squared, 1e-300), error / amplification
+        return np.maximum(learned_squared, 1e-300), error / of_the_error
 
     @cached_property
     def squared_bias(self) -> Array:

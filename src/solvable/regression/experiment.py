@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
-from solvable.datasets import encode_targets
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, as_kernel
 from solvable.regression.nested import fewer_outputs, nested_dual_coefficients
+from solvable.regression.targets import Targets, as_targets
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,8 +53,9 @@ def measure(
         random_state: seeds the splits and the random features.
 
     Returns:
-        `test_mse` and `train_mse`, summed over outputs (scikit-learn averages over them), with dims `trial`,
-        `n_train`, `n_features`, `ridge`.
+        `test_mse` and `train_mse`, summed over outputs (scikit-learn averages over them), and for classes `error_rate`,
+        the share of test points whose largest output is not that of their class; with dims `trial`, `n_train`,
+        `n_features`, `ridge`.
 
     Raises:
         InputError: when a training set is larger than its split, or for values out of range.
@@ -67,7 +68,7 @@ def measure(
         True
     """
     X = np.asarray(X)
-    targets, _ = encode_targets(y)
+    targets = as_targets(y)
     if len(targets) != len(X):
         raise InputError(
             f"X has {len(X)} rows but y has {len(targets)} labels; expected one label for each row"
@@ -149,7 +150,7 @@ def as_dataset(errors: NDArray, n_train: NDArray, n_features: NDArray, ridge: ND
     import xarray as xr
 
     dims = (*(("trial",) if errors.ndim == 5 else ()), "n_train", "n_features", "ridge")
-    return xr.Dataset(
+    measured = xr.Dataset(
         {
             "test_mse": (dims, errors[..., 0, :, :, :], {"long_name": "test error, summed over outputs"}),
             "train_mse": (
@@ -160,12 +161,18 @@ def as_dataset(errors: NDArray, n_train: NDArray, n_features: NDArray, ridge: ND
         },
         {"n_train": n_train.astype(float), "n_features": n_features, "ridge": ridge},
     )
+    rate = errors[..., 2, :, :, :]
+    return (
+        measured
+        if np.isnan(rate).all()
+        else measured.assign(error_rate=(dims, rate, {"long_name": "error rate"}))
+    )
 
 
 def trial_errors(
     kernel: Kernel | None,
     X: Any,
-    targets: Matrix,
+    targets: Targets,
     gram: Matrix | None,
     train: Indices,
     test: Indices,
@@ -174,12 +181,14 @@ def trial_errors(
     ridge: NDArray[np.float64],
     seed: Sequence[int],
 ) -> NDArray[np.float64]:
-    """Return test and training errors of one split, `(2, n_train, n_features, ridge)`.
+    """Return test error, training error and error rate of one split, `(3, n_train, n_features, ridge)`.
+
+    The error rate is NaN where targets are numbers.
 
     Args:
         kernel: resolved; it and X may be None where no number of features is finite.
         X: all points, `(N, d)`.
-        targets: `(N, outputs)`.
+        targets: of all points.
         gram: kernel matrix of all points, needed where `n_features` has `inf`.
         train: indices of the largest training set, in order.
         test: indices of the test set.
@@ -188,9 +197,10 @@ def trial_errors(
         ridge: ridges.
         seed: of the random features.
     """
-    train, targets = train[: n_train.max()], fewer_outputs(targets)
-    train_y, test_y = targets[train], targets[test]
-    errors = np.empty((2, len(n_train), len(n_features), len(ridge)))
+    train = train[: n_train.max()]
+    columns, rotation = fewer_outputs(targets.columns)
+    train_y, test_y = columns[train], columns[test]
+    errors = np.full((3, len(n_train), len(n_features), len(ridge)), np.nan)
     most = int(max(n_features[np.isfinite(n_features)], default=0))
     features = np.empty(0)
     if most:
@@ -209,6 +219,9 @@ def trial_errors(
         for r, predictions, train_error in found:
             errors[0, :, j, r] = np.square(predictions - test_y[:, None]).sum(axis=2).mean(axis=0)
             errors[1, :, j, r] = train_error
+            if targets.codes is not None:
+                answers = (predictions @ rotation + targets.offset).argmax(axis=2)
+                errors[2, :, j, r] = (answers != targets.codes[test, None]).mean(axis=0)
     return errors
 
 

@@ -19,6 +19,7 @@ from solvable.kernels import Kernel
 from solvable.regression import theory
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.experiment import trial_errors
+from solvable.regression.targets import Targets
 
 # Ridges that are tried, in units of the kernel's mean diagonal; the least one stands for all below it.
 _RIDGES = np.array([1e-6, 1e-3, 1e-1, 10.0])
@@ -111,6 +112,7 @@ def check_halves(
     targets: Float[NDArray, "N outputs"],
     kernel: Kernel | None = None,
     X: Any = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> HalvesCheck:
     """Train on random halves of the sample, test on the others, and compare with what the curves predict.
 
@@ -120,6 +122,7 @@ def check_halves(
         targets: its targets.
         kernel: resolved; where it has random features they are tried too.
         X: the sample's inputs, `(N, d)`, for the random features.
+        groups: index of each point's group; none is divided between the halves.
     """
     n = len(gram)
     half = n // 2
@@ -131,16 +134,29 @@ def check_halves(
             widths = np.append(np.maximum(np.round(_FEATURES * half), 1.0), np.inf)
         except InputError:
             pass  # a kernel without random features has none to try
-    errors = []
+    measured, predicted = np.zeros((2, len(widths), len(ridge)))
     for split in range(_SPLITS):
-        order = np.random.default_rng(split).permutation(n)
-        for train, test in ((order[:half], order[half:]), (order[-half:], order[:-half])):
-            sizes = np.array([half])
-            found = trial_errors(kernel, X, targets, gram, train, test, sizes, widths, ridge, [split])
-            errors.append(found[0, 0])
-    measured = np.mean(errors, axis=0)
-    predicted = theory.test_mse(theory.solve(curves, half, widths, ridge))[0]
+        order, first = _halves(n, groups, split)
+        last = half if groups is None else n - first
+        for train, test in ((order[:first], order[first:]), (order[-last:], order[:-last])):
+            sizes = np.array([len(train)])
+            found = trial_errors(
+                kernel, X, Targets(targets), gram, train, test, sizes, widths, ridge, [split]
+            )
+            measured += found[0, 0]
+            predicted += theory.test_mse(theory.solve(curves, len(train), widths, ridge))[0]
     floor = 1e-12 * np.square(targets).sum(axis=1).mean()
     return HalvesCheck(
         widths / half, ridge, np.log(np.maximum(predicted, floor) / np.maximum(measured, floor))
     )
+
+
+def _halves(n: int, groups: NDArray[np.int64] | None, seed: int) -> tuple[NDArray[np.int64], int]:
+    """Return a random order of the points, and where its first half ends: between two groups."""
+    generator = np.random.default_rng(seed)
+    if groups is None:
+        return generator.permutation(n), n // 2
+    place = generator.permutation(int(groups.max()) + 1)[groups]
+    order = np.argsort(place, kind="stable")
+    ends = np.flatnonzero(np.diff(place[order])) + 1
+    return order, int(ends[np.abs(ends - n // 2).argmin()])

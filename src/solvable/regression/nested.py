@@ -110,14 +110,16 @@ def _cholesky(gram: Matrix, delta: float) -> Matrix | None:
     return factor if safe or _pocon(factor, norm, uplo="L")[0] > tolerance else None
 
 
-def fewer_outputs(targets: Float[NDArray, "N outputs"]) -> Float[NDArray, "N fewer"]:
-    """Return the targets rotated to as few columns as their rank: c one-hot columns minus 1/c are c - 1.
+def fewer_outputs(
+    targets: Float[NDArray, "N outputs"],
+) -> tuple[Float[NDArray, "N fewer"], Float[NDArray, "fewer outputs"]]:
+    """Return the targets rotated to as few columns as their rank, and the rotation back.
 
-    Errors that are summed over outputs stay the same.
+    Of c one-hot columns minus 1/c, c - 1 are left. Errors that are summed over outputs stay the same.
     """
-    left, strength, _ = np.linalg.svd(targets, full_matrices=False)
+    left, strength, right = np.linalg.svd(targets, full_matrices=False)
     seen = strength > 1e-14 * strength[0]
-    return left[:, seen] * strength[seen]
+    return left[:, seen] * strength[seen], right[seen]
 
 
 def _by_eigh(

@@ -16,6 +16,7 @@ from solvable.lab import Comparison, Study
 from solvable.regression import theory
 from solvable.regression.experiment import as_dataset, trial_errors, whole_sizes
 from solvable.regression.surface import FEWEST_SAMPLES, LearningSurface
+from solvable.regression.targets import Targets
 from solvable.spectra import plug_in_eigensystem
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Parameters:
 
     task: Literal["auto", "classes", "number"] = "auto"
     """What integers to predict in a file mean; auto: classes when they are few."""
+
+    missing: Literal["drop", "mean"] | None = None
+    """Rows of the file with missing values: drop them, or fill in the column's mean; by default an error."""
+
+    drop: tuple[str, ...] = ()
+    """Columns of the file to leave out."""
 
     kernel: str = "laplace"
     """Kernel: laplace, gaussian, matern32, matern52, rational-quadratic, linear, arc-cosine, relu-nngp or relu-ntk."""
@@ -92,7 +99,7 @@ class Setting:
     """
 
     X: NDArray[np.float64]
-    y: NDArray[np.float64]
+    targets: Targets
     kernel: Kernel
     gram: NDArray[np.float64] | None
     n_sample: int
@@ -105,7 +112,9 @@ class Setting:
 
 def prepare(parameters: Parameters) -> Setting:
     """Load the data, choose the pool and the sample, resolve the kernel and compute its matrix once."""
-    data = datasets.load(parameters.data, parameters.target, parameters.task)
+    data = datasets.load(
+        parameters.data, parameters.target, parameters.task, parameters.missing, parameters.drop
+    )
     notes = list(data.notes)
     different = np.sort(list({row.tobytes(): i for i, row in reversed(list(enumerate(data.X)))}.values()))
     order = np.random.default_rng([parameters.random_state, 0]).permutation(different)
@@ -132,7 +141,8 @@ def prepare(parameters: Parameters) -> Setting:
             f"{parameters.data!r} has {len(order)} different points, of which half, {n_sample}, would be the sample; "
             f"expected at least {FEWEST_SAMPLES}: set n_sample, or label a few more"
         )
-    X, y = data.X[order[:n_pool]], data.y[order[:n_pool]]
+    X, pool = data.X[order[:n_pool]], order[:n_pool]
+    targets = Targets(data.y[pool], data.classes, data.y[pool].argmax(axis=1) if data.classes else None)
     given = as_kernel(parameters.kernel)
     kernel = given.for_data(X[:n_sample])
     by_median = "" if kernel == given else ", its bandwidth by the median distance of the sample"
@@ -143,7 +153,7 @@ def prepare(parameters: Parameters) -> Setting:
         kernel.features(1)  # a kernel without random features says so now, not after the prediction
     gram = to_float64(kernel(X)) if np.isinf(widths).any() else None
     ridge = np.unique(np.abs(np.array(parameters.ridge, dtype=float)))  # -0.0 is 0.0
-    return Setting(X, y, kernel, gram, n_sample, sizes, widths, ridge, tuple(notes), data.fingerprint)
+    return Setting(X, targets, kernel, gram, n_sample, sizes, widths, ridge, tuple(notes), data.fingerprint)
 
 
 def _doubling(largest: int) -> list[int]:
@@ -153,10 +163,11 @@ def _doubling(largest: int) -> list[int]:
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     """Predict errors from the sample's one kernel matrix, and by the plug-in for comparison."""
-    X, y = setting.X[: setting.n_sample], setting.y[: setting.n_sample]
+    X, targets = setting.X[: setting.n_sample], setting.targets.take(np.arange(setting.n_sample))
+    y = targets.columns
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        surface = LearningSurface.from_kernel(setting.kernel, X, y)
+        surface = LearningSurface.from_kernel(setting.kernel, X, targets)
         forecast = _forecast(surface, parameters, setting)
         # A smooth line along the axis that the figure shows; the other dims as they are measured.
         n, widths = setting.n_train.astype(float), setting.n_features
@@ -224,7 +235,9 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     test = unseen[: n_pool - largest]
     train = np.random.default_rng([*seed, 0]).permutation(np.setdiff1d(np.arange(n_pool), test))[:largest]
     grid_of = (setting.n_train, setting.n_features, setting.ridge)
-    errors = trial_errors(setting.kernel, setting.X, setting.y, setting.gram, train, test, *grid_of, seed)
+    errors = trial_errors(
+        setting.kernel, setting.X, setting.targets, setting.gram, train, test, *grid_of, seed
+    )
     measured = as_dataset(errors, *grid_of)
     # The plug-in predicts the same quantity, so it is compared with the same measurement.
     return measured.assign(plug_in_test_mse=measured.test_mse)
@@ -336,7 +349,7 @@ study = Study(
     ),
     question="What will more labels (or more random features) buy me, and is my ridge right?",
     Parameters=Parameters,
-    compared=("test_mse", "train_mse", "plug_in_test_mse"),
+    compared=("test_mse", "error_rate", "train_mse", "plug_in_test_mse"),
     prepare=prepare,
     predict=predict,
     trial=trial,

@@ -7,28 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from solvable.datasets import encode_targets
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
 from solvable.kernels.gram import entry_rounding
 from solvable.regression import surface_file, theory
+from solvable.regression.error_rate import ErrorRates, error_rates
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.halves import HalvesCheck, check_halves
-from solvable.regression.one_gram import OneGram, one_gram, repeated
-from solvable.spectra import ImplicitRegularization, SpectralSums
+from solvable.regression.intervals import NORMAL_90, error_rate, log_standard_error
+from solvable.regression.one_gram import OneGram, decompose, one_gram, repeated
+from solvable.regression.targets import Targets, as_targets, group_codes
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-# Smallest sample that leave-one-out statistics in twenty groups say anything about.
+# Smallest sample that leave-one-out statistics in twenty folds say anything about.
 FEWEST_SAMPLES = 20
 # A log error on the sample's own halves from which on a prediction comes with a warning.
 _WARN_ABOVE = 0.25
-# 90 % of a normal distribution lie within this many standard deviations.
-_NORMAL_90 = 1.645
 # How far past the sample the continuation was checked (MNIST and CIFAR-10, from 600 to 9600).
 TRUSTED_FACTOR = 16
 # The theory is a statement about many samples: below this many its own error exceeds the sampling error.
@@ -46,7 +45,7 @@ class LearningSurface:
     Labels: integers or strings become one-hot columns minus 1/c, a float `y` is used as given. Errors are summed over
     outputs (scikit-learn averages over them), the noise in the labels is part of them.
 
-    Intervals (nominal 90 %) hold the sampling error, by a jackknife over 20 groups of points; the error of theory on
+    Intervals (nominal 90 %) hold the sampling error, by a jackknife over 20 folds of the sample; the error of theory on
     these data, as measured on the sample's own halves (`check`); and past the sample the doubt whether the power laws
     go on. They are about the mean over training sets, not about one training set.
 
@@ -72,24 +71,36 @@ class LearningSurface:
     kernel: str
     classes: tuple[str, ...] = ()
     n_modes: float = np.inf
+    rates: ErrorRates | None = None
 
     @classmethod
-    def from_gram(cls, gram: ArrayLike, y: ArrayLike, *, kernel: str = "precomputed") -> "LearningSurface":
+    def from_gram(
+        cls,
+        gram: ArrayLike,
+        y: ArrayLike | Targets,
+        *,
+        kernel: str = "precomputed",
+        groups: ArrayLike | None = None,
+    ) -> "LearningSurface":
         r"""Estimate the surface from a kernel matrix and labels.
 
         Args:
             gram: $K(x_i, x_j)$, `(N, N)`, symmetric positive semi-definite, N at least 20.
             y: labels `(N,)`: integers or strings are classes; or numbers `(N,)` or `(N, outputs)`.
             kernel: its name, for the record.
+            groups: which group each point belongs to, `(N,)`, where points come in groups that are alike (patients,
+                speakers, days); then errors are those on samples of new groups.
 
         Raises:
             InputError: when the matrix is not square, symmetric, positive semi-definite and finite, or labels
-            do not fit.
+                do not fit.
         """
-        return cls._estimate(gram, y, name=kernel)
+        return cls._estimate(gram, y, name=kernel, groups=groups)
 
     @classmethod
-    def from_kernel(cls, kernel: Any, X: ArrayLike, y: ArrayLike) -> "LearningSurface":
+    def from_kernel(
+        cls, kernel: Any, X: ArrayLike, y: ArrayLike | Targets, *, groups: ArrayLike | None = None
+    ) -> "LearningSurface":
         """Estimate the surface from a kernel and a sample.
 
         Args:
@@ -98,6 +109,7 @@ class LearningSurface:
                 distance of `X`.
             X: inputs, `(N, d)`, scaled as the model will see them.
             y: labels, as in `from_gram`.
+            groups: as in `from_gram`.
         """
         X = X if hasattr(X, "device") else np.asarray(X)  # tensors stay where they are
         resolved: Kernel = as_kernel(kernel).for_data(X)
@@ -105,12 +117,15 @@ class LearningSurface:
             resolved(X),
             y,
             name=repr(resolved),
+            groups=groups,
             kernel=resolved,
             X=np.asarray(X) if isinstance(X, list) else X,
         )
 
     @classmethod
-    def from_features(cls, features: ArrayLike, y: ArrayLike) -> "LearningSurface":
+    def from_features(
+        cls, features: ArrayLike, y: ArrayLike | Targets, *, groups: ArrayLike | None = None
+    ) -> "LearningSurface":
         r"""Estimate the surface of ridge regression on features of your own, such as a pretrained model's embedding.
 
         The kernel is $\phi(x) \cdot \phi(x')$, neither centred nor scaled.
@@ -118,24 +133,30 @@ class LearningSurface:
         Args:
             features: $\phi(x_i)$, `(N, d)`.
             y: labels, as in `from_gram`.
+            groups: as in `from_gram`.
         """
         return cls._estimate(
-            Linear()(features), y, name="linear on given features", n_modes=float(np.shape(features)[-1])
+            Linear()(features),
+            y,
+            name="linear on given features",
+            groups=groups,
+            n_modes=float(np.shape(features)[-1]),
         )
 
     @classmethod
     def _estimate(
         cls,
         gram: Any,
-        y: ArrayLike,
+        y: ArrayLike | Targets,
         *,
         name: str,
+        groups: ArrayLike | None = None,
         kernel: Kernel | None = None,
         X: Any = None,
         n_modes: float = np.inf,
     ) -> "LearningSurface":
         matrix = check_gram(gram)
-        targets, classes = encode_targets(y)
+        targets = as_targets(y)
         if len(targets) != len(matrix):
             raise InputError(
                 f"there are {len(matrix)} points but y has {len(targets)} labels; expected one for each"
@@ -148,15 +169,20 @@ class LearningSurface:
                 UserWarning,
                 stacklevel=3,
             )
-            matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets[~repeats]
+            matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets.take(~repeats)
+            groups = None if groups is None else np.asarray(groups)[~repeats]
             X = None if X is None else X[np.flatnonzero(~repeats)]
         if len(matrix) < FEWEST_SAMPLES:
             raise InputError(
                 f"a learning surface needs at least {FEWEST_SAMPLES} different samples; got {len(matrix)}; label more"
             )
-        statistics = one_gram(matrix, targets, entry_rounding=rounding)
-        check = check_halves(EstimatedCurves(statistics), matrix, targets, kernel, X)
-        return cls(statistics, check, name, classes, n_modes)
+        codes = None if groups is None else group_codes(groups, len(matrix))
+        decomposition = decompose(matrix, rounding, codes)
+        statistics = one_gram(decomposition, targets.columns)
+        rates = error_rates(decomposition, statistics, targets) if targets.classes else None
+        del decomposition
+        check = check_halves(EstimatedCurves(statistics), matrix, targets.columns, kernel, X, codes)
+        return cls(statistics, check, name, targets.classes, n_modes, rates)
 
     def __repr__(self) -> str:
         """Say what it was estimated from."""
@@ -198,8 +224,9 @@ class LearningSurface:
 
         Returns:
             what `regression.predict` returns but for `bias` and `variance`, since the noise is not known apart from
-            the target (`squared_bias` holds both), and `test_mse_low`, `test_mse_high` (nominal
-            90 %) and `extrapolated`: whether the effective ridge lies below what the sample shows.
+            the target (`squared_bias` holds both), and `test_mse_low`, `test_mse_high` (nominal 90 %); for classes
+            `error_rate` with `error_rate_low`, `error_rate_high`: the share of new points that are given a wrong
+            class; and `extrapolated`: whether the effective ridge lies below what the sample shows.
 
         Raises:
             InputError: for values outside these ranges.
@@ -209,7 +236,7 @@ class LearningSurface:
         solution = theory.solve(self.curves, n_train, n_features, ridge)
         prediction = theory.as_dataset(solution)
         dims = ("n_train", "n_features", "ridge")
-        spread = self._log_standard_error(solution)
+        spread = log_standard_error(self.curves, self.check, solution)
         seen = (solution.n_train, solution.n_features, solution.ridge)
         with_features = bool(np.isfinite(solution.n_features).any())
         if self.check.standard_error(*seen).max() > _WARN_ABOVE:
@@ -224,12 +251,17 @@ class LearningSurface:
             prediction[name] = prediction[name] * factor
         with np.errstate(invalid="ignore"):
             for side, sign in (("low", -1.0), ("high", 1.0)):
-                bound = prediction.test_mse.to_numpy() * np.exp(sign * _NORMAL_90 * spread)
+                bound = prediction.test_mse.to_numpy() * np.exp(sign * NORMAL_90 * spread)
                 prediction[f"test_mse_{side}"] = (
                     dims,
                     bound,
                     {"long_name": f"test error, {side} end of 90 %"},
                 )
+        if self.rates is not None:
+            found = error_rate(self.rates, self.curves, self.check, solution, prediction.test_mse.to_numpy())
+            names = ("error rate", "error rate, low end of 90 %", "error rate, high end of 90 %")
+            for side, values, name in zip(("", "_low", "_high"), found, names, strict=True):
+                prediction[f"error_rate{side}"] = (dims, values, {"long_name": name})
         extrapolated = solution.log_feature_ridge < self.curves.log_kappa[0]
         prediction["extrapolated"] = (dims, extrapolated)
         # Features of the user's own end at their number, with a peak there that a smaller sample does not show.
@@ -270,39 +302,15 @@ class LearningSurface:
         attributes = {"long_name": "ridge of least test error"}
         return xr.DataArray(ridge, coords, dims, name="optimal_ridge", attrs=attributes).squeeze(single)
 
-    def _log_standard_error(self, solution: ImplicitRegularization) -> NDArray[np.float64]:
-        """Return the standard error of ln(test error) at each grid point."""
-        x = solution.log_feature_ridge
-        sums = self.curves.replicate_sums(x)
-
-        def each(values: NDArray) -> NDArray:
-            return values[..., None]
-
-        replicates = theory.test_mse(
-            ImplicitRegularization(
-                each(solution.n_train),
-                each(solution.n_features),
-                each(solution.ridge),
-                each(x),
-                SpectralSums(*sums),
-                each(solution.unused_samples),
-                each(solution.unused_features),
-            )
-        )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            logs = np.nan_to_num(np.log(replicates[..., 1:]), posinf=0.0, neginf=0.0)
-        groups = logs.shape[-1]
-        jackknife = (groups - 1) * logs.var(axis=-1)
-        check = self.check.standard_error(solution.n_train, solution.n_features, solution.ridge)
-        return np.sqrt(jackknife + _theory_error(solution) ** 2 + check**2 + self.curves.doubt(x) ** 2)
-
     def plot(
         self,
         n_train: ArrayLike | None = None,
         n_features: float = np.inf,
         ridge: ArrayLike = (0.0, 0.1, 10.0),
     ) -> "Figure":
-        """Draw test error against sample size, a line and its interval for each ridge; past the sample it is dashed.
+        """Draw test error (for classes the error rate too) against sample size, a line and its interval for each ridge.
+
+        Past the sample the lines are dashed.
 
         Args:
             n_train: sample sizes; by default from 30 to 16 times the sample.
@@ -310,45 +318,15 @@ class LearningSurface:
             ridge: one line each.
         """
         from solvable.lab.figure import house_style
-
-        with house_style():
-            return self._draw(n_train, n_features, ridge)
-
-    def _draw(self, n_train: ArrayLike | None, n_features: float, ridge: ArrayLike) -> "Figure":
-        from solvable.lab.figure import COLORS, log_axes, prediction_line, subplots
+        from solvable.regression.drawing import draw_surface
 
         if np.ndim(n_features) > 0:
             raise InputError(f"plot draws one number of features; got {n_features!r}; call it once for each")
         sizes = (
             np.geomspace(FEWEST_TRUSTED, TRUSTED_FACTOR * self.n_samples, 80) if n_train is None else n_train
         )
-        forecast = self.predict(sizes, n_features, ridge).squeeze("n_features")
-        figure, ax = subplots()
-        for i, delta in enumerate(forecast.ridge.to_numpy()):
-            one, color = forecast.isel(ridge=i), COLORS[i % len(COLORS)]
-            name = f"ridge {delta:g}"
-            # The two parts share the point where they meet, so that the line has no gap.
-            reaching = one.extrapolated.shift(n_train=-1, fill_value=False)
-            inside, outside = one.where(~one.extrapolated), one.where(one.extrapolated | reaching)
-            for part, style in ((inside, {"label": name}), (outside, {"linestyle": "--"})):
-                prediction_line(
-                    ax,
-                    part.n_train,
-                    part.test_mse,
-                    part.test_mse_low,
-                    part.test_mse_high,
-                    color=color,
-                    **style,
-                )
-        ax.axvline(self.n_samples, color="0.6", linewidth=0.8)
-        ax.annotate(
-            f"sample of {self.n_samples}", (self.n_samples, 1), (3, -3), ("data", "axes fraction"),
-            textcoords="offset points", va="top", color="0.4", fontsize=7,
-        )  # fmt: skip
-        ax.set(xlabel="training samples", ylabel="test error (sum over outputs)")
-        log_axes(ax)
-        ax.legend()
-        return figure
+        with house_style():
+            return draw_surface(self.predict(sizes, n_features, ridge))
 
     def save(self, path: str | Path) -> None:
         """Write the surface to a netCDF file, to be read again by `load`.
@@ -363,6 +341,7 @@ class LearningSurface:
             path,
             self.statistics,
             self.check,
+            self.rates,
             {"kernel": self.kernel, "classes": self.classes, "n_modes": self.n_modes},
         )
 
@@ -373,18 +352,5 @@ class LearningSurface:
         Raises:
             InputError: when the file is missing or is not such a surface.
         """
-        statistics, check, facts = surface_file.read(path)
-        return cls(statistics, check, facts["kernel"], tuple(facts["classes"]), facts["n_modes"])
-
-
-def _theory_error(solution: ImplicitRegularization) -> NDArray[np.float64]:
-    """Return how far the theory itself is off on real data, as a standard error of ln(test error).
-
-    Read off measurements on MNIST, CIFAR-10 and digits: about 1 % with many samples, more with few; finitely many
-    features are not Gaussian (3 % at 64, falling as the square root); and near interpolation, where noise is amplified,
-    so is any error.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        amplified = np.log(np.minimum(solution.overfitting_coefficient, 1e3))
-    few = 0.01 + 0.5 / np.minimum(solution.n_train, solution.n_features)
-    return np.sqrt(few**2 + 0.25**2 / solution.n_features + (0.03 * amplified) ** 2)
+        statistics, check, rates, facts = surface_file.read(path)
+        return cls(statistics, check, facts["kernel"], tuple(facts["classes"]), facts["n_modes"], rates)

@@ -6,14 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from solvable.errors import InputError
+from solvable.regression.error_rate import ErrorRates
 from solvable.regression.halves import HalvesCheck
 from solvable.regression.one_gram import OneGram
 
 # Counts up when what is in a file changes, so that an older file is refused and not misread.
-_FORMAT = "solvable learning surface 2"
+_FORMAT = "solvable learning surface 3"
 
 
-def write(path: str | Path, statistics: OneGram, check: HalvesCheck, facts: dict[str, Any]) -> None:
+_RATES = {
+    "log_kappa": ("node",),
+    "extra": ("extra",),
+    "rate": ("fold", "node", "extra"),
+    "fold_sizes": ("fold",),
+    "left_out_mse": ("node",),
+    "squared_bias": ("node",),
+}
+
+
+def write(
+    path: str | Path, statistics: OneGram, check: HalvesCheck, rates: ErrorRates | None, facts: dict[str, Any]
+) -> None:
     """Write a surface; `facts` are anything that JSON can hold, infinities too.
 
     Raises:
@@ -24,22 +37,29 @@ def write(path: str | Path, statistics: OneGram, check: HalvesCheck, facts: dict
     if not Path(path).parent.is_dir() or Path(path).is_dir():
         raise InputError(f"cannot write {str(path)!r}; expected the name of a file in an existing folder")
     s = statistics
+    of_classes = (
+        {}
+        if rates is None
+        else {f"rates_{name}": (dims, getattr(rates, name)) for name, dims in _RATES.items()}
+    )
     xr.Dataset(
         {
             "log_kappa": ("step", s.log_kappa),
             "learned_modes": ("step", s.learned_modes),
             "partly_learned_modes": ("step", s.partly_learned_modes),
-            "squared_error": (("group", "step"), s.squared_error),
-            "amplification": (("group", "step"), s.amplification),
-            "group_sizes": ("group", s.group_sizes),
+            "squared_error": (("fold", "step"), s.squared_error),
+            "error_amplification": (("fold", "step"), s.error_amplification),
+            "amplification": (("fold", "step"), s.amplification),
+            "fold_sizes": ("fold", s.fold_sizes),
             "check_log_ratio": (("check_ratios", "check_ridge"), check.log_ratio),
-        },
+        }
+        | of_classes,
         {"check_ratios": check.ratios, "check_ridge": check.ridge},
         attrs={"format": _FORMAT, "n_samples": s.n_samples, "rank": s.rank, "facts": json.dumps(facts)},
     ).to_netcdf(path, engine="h5netcdf")
 
 
-def read(path: str | Path) -> tuple[OneGram, HalvesCheck, dict[str, Any]]:
+def read(path: str | Path) -> tuple[OneGram, HalvesCheck, ErrorRates | None, dict[str, Any]]:
     """Return what `write` wrote.
 
     Raises:
@@ -61,4 +81,7 @@ def read(path: str | Path) -> tuple[OneGram, HalvesCheck, dict[str, Any]]:
     names = [field.name for field in fields(OneGram) if field.name not in counts]
     statistics = OneGram(**counts, **{name: data[name].to_numpy() for name in names})  # pyright: ignore
     check = HalvesCheck(*(data[f"check_{name}"].to_numpy() for name in ("ratios", "ridge", "log_ratio")))
-    return statistics, check, json.loads(str(data.attrs["facts"]))
+    rates = None
+    if "rates_rate" in data:
+        rates = ErrorRates(**{name: data[f"rates_{name}"].to_numpy() for name in _RATES})
+    return statistics, check, rates, json.loads(str(data.attrs["facts"]))

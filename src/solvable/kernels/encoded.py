@@ -1,0 +1,55 @@
+"""A kernel of raw inputs: encodes and scales them as the data that it was made for, then applies another kernel."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from solvable.kernels.base import Kernel
+from solvable.kernels.features import FeatureMap
+from solvable.kernels.inputs import Array
+
+
+@dataclass(frozen=True)
+class EncodedKernel(Kernel):
+    r"""$K(x, x') = K_0(e(x), e(x'))$ with a fitted encoder $e$.
+
+    Attributes:
+        kernel: $K_0$, resolved.
+        encoder: a fitted scikit-learn transformer from raw inputs to numbers, such as `datasets.Dataset.encoder`.
+
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from solvable.kernels import Linear
+    >>> X = np.array([[1.0], [2.0], [3.0]])
+    >>> EncodedKernel(Linear(), StandardScaler().fit(X))(X, [[2.0], [3.0]]).round(2).tolist()
+    [[0.0, -1.5], [0.0, 0.0], [0.0, 1.5]]
+    """
+
+    kernel: Kernel
+    encoder: Any = field(repr=False, compare=False)
+
+    def __call__(self, X: Any, Z: Any = None) -> Array:
+        encoded = self.encoder.transform(X)
+        return self.kernel(encoded) if Z is None or Z is X else self.kernel(encoded, self.encoder.transform(Z))
+
+    def diag(self, X: Any) -> Array:
+        return self.kernel.diag(self.encoder.transform(X))
+
+    def features(self, n_features: int, random_state: Any = None) -> FeatureMap:
+        return EncodedFeatures(self.kernel.features(n_features, random_state), self.encoder)
+
+
+class EncodedFeatures(FeatureMap):
+    """Random features of raw inputs."""
+
+    def __init__(self, features: FeatureMap, encoder: Any) -> None:
+        self.n_features = features.n_features
+        self._features, self._encoder = features, encoder
+
+    def __call__(self, X: Any) -> Array:
+        return self._features(self._encoder.transform(X))
+
+    def _draw(self, generator: Any, d: int) -> Any:
+        raise NotImplementedError  # the inner map draws
+
+    def _transform(self, xp: Any, X: Any, weights: Any) -> Any:
+        raise NotImplementedError  # the inner map transforms

@@ -1,0 +1,174 @@
+r"""How often the largest output names the wrong class: the error rate, from the same Gram matrix.
+
+At the effective ridge $\kappa$, a model of $n$ samples has the same mean prediction as the leave-one-out predictor
+of the $N$ samples at the auxiliary ridge $\delta' = \kappa (N - z)$, and more variance (or less): squared error differs
+by test MSE $- \mathrm{LOO}(\kappa)$. So the error rate is that of the leave-one-out predictions $f_i = y_i - r_i$ with
+so much noise added. Points differ in how noisy their predictions are, those near a boundary most: the noise is shared
+out by the sandwich covariance
+
+$C_i \propto \sum_{j \ne i} (A_{ij} / A_{ii})^2\, r_j r_j^\top, \qquad A = (K + \delta' I)^{-1}$,
+
+with one factor for all points. (Shared evenly, the rate comes out 16 % low on MNIST and 33 % low on digits.) A table
+over $\kappa$ and the amount of noise is made once; every prediction is read off it.
+
+Source: derived for this library; checked against training on MNIST, CIFAR-10 and digits in the tests.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from scipy.interpolate import RegularGridInterpolator
+
+from solvable.regression.one_gram import Decomposition, OneGram, group_blocks
+from solvable.regression.targets import Targets
+
+# Nodes in ln κ; the rate bends on a scale of one nat and more, and the ladder spans some ten.
+_NODES = 18
+# Extra noise in units of B2; beyond the last all answers are noise.
+_EXTRA = np.concatenate([[0.0], np.geomspace(0.01, 1000.0, 19)])
+_DRAWS = 20
+# Taking the variance away leaves at least this share of the leave-one-out error rate.
+_LEAST_SHARE = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorRates:
+    r"""Error rate over effective ridge and extra noise.
+
+    Attributes:
+        log_kappa: $\ln\kappa$, `(nodes,)`, ascending.
+        extra: variance of the added noise in units of $B_2$, `(extras,)`, from 0.
+        rate: share of wrong answers in each fold of the sample, `(folds, nodes, extras)`.
+        fold_sizes: points in each fold, `(folds,)`.
+        left_out_mse: squared error of the leave-one-out predictions, `(nodes,)`.
+        squared_bias: $B_2$, `(nodes,)`.
+    """
+
+    log_kappa: Float[NDArray, "nodes"]
+    extra: Float[NDArray, "extras"]
+    rate: Float[NDArray, "folds nodes extras"]
+    fold_sizes: Float[NDArray, "folds"]
+    left_out_mse: Float[NDArray, "nodes"]
+    squared_bias: Float[NDArray, "nodes"]
+
+    def replicates(
+        self, log_kappa: NDArray[np.float64], test_mse: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        r"""Return error rates of the whole sample and without each of its folds, `(*grid, 1 + folds)`.
+
+        Args:
+            log_kappa: $\ln\kappa$ (with random features $\ln\gamma$), any shape; beyond the nodes the last one stands.
+            test_mse: predicted test error there, same shape.
+        """
+        x = np.clip(log_kappa, self.log_kappa[0], self.log_kappa[-1])
+        b2, left_out = (
+            np.exp(np.interp(x, self.log_kappa, np.log(values)))
+            for values in (self.squared_bias, self.left_out_mse)
+        )
+        with np.errstate(invalid="ignore"):
+            extra = np.clip(np.nan_to_num((test_mse - left_out) / b2, nan=0.0), None, self.extra[-1])
+        rates = self._at(x, np.maximum(extra, 0.0))
+        if (less := extra < 0.0).any():
+            # More samples than the sample has, at the same κ: some of the variance that is there is taken away. By as
+            # much more of it the rate would rise, so by as much less it falls.
+            own = np.maximum(left_out / b2 - 1.0, 1e-12)
+            rise = np.maximum(self._at(x, np.minimum(own, self.extra[-1])) - rates, 0.0)
+            share = np.minimum(np.where(less, -extra, 0.0) / own, 1.0)
+            rates = np.maximum(rates - share[..., None] * rise, _LEAST_SHARE * rates)
+        return rates
+
+    def _at(self, log_kappa: NDArray[np.float64], extra: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._interpolant(np.stack([log_kappa, _spread(extra)], axis=-1))
+
+    @cached_property
+    def _interpolant(self) -> RegularGridInterpolator:
+        weights = np.vstack([self.fold_sizes, self.fold_sizes * (1.0 - np.eye(len(self.fold_sizes)))])
+        weights /= weights.sum(axis=1, keepdims=True)
+        values = np.einsum("rf,fne->ner", weights, self.rate)
+        return RegularGridInterpolator((self.log_kappa, _spread(self.extra)), values)
+
+
+def _spread(extra: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a scale on which the rate is smooth: linear near no extra noise, logarithmic beyond."""
+    return np.log(extra + 0.01)
+
+
+def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targets) -> ErrorRates:
+    """Return the table of error rates of a sample with classes.
+
+    Args:
+        decomposition: of its Gram matrix.
+        statistics: of the same, by `one_gram`.
+        targets: with `codes`.
+    """
+    n, s = statistics.n_samples, statistics
+    # From where the sample's own interpolation peak begins to where about one mode is learned.
+    seen = np.flatnonzero(
+        (s.learned_modes < 0.97 * n) & (s.learned_modes > min(1.0, s.learned_modes.max() / 2))
+    )
+    seen = seen if len(seen) >= 2 else np.arange(len(s.log_kappa))
+    wanted = np.linspace(s.log_kappa[seen[0]], s.log_kappa[seen[-1]], _NODES)
+    nodes = np.unique(np.abs(s.log_kappa[:, None] - wanted).argmin(axis=0))
+    ridges = np.exp(s.log_kappa[nodes]) * (n - s.learned_modes[nodes]) / decomposition.scale
+
+    draws = np.random.default_rng(0).standard_normal((_DRAWS, n, targets.columns.shape[1]), dtype=np.float32)
+    tables = [_rates_at(decomposition, targets, ridge, draws) for ridge in ridges]
+    weights = s.fold_sizes / s.fold_sizes.sum()
+    left_out = weights @ s.squared_error[:, nodes]
+    return ErrorRates(
+        log_kappa=s.log_kappa[nodes],
+        extra=_EXTRA,
+        rate=np.stack([decomposition.fold_means(table) for table in tables], axis=1),
+        fold_sizes=s.fold_sizes,
+        left_out_mse=left_out,
+        squared_bias=left_out / (weights @ s.error_amplification[:, nodes]),
+    )
+
+
+def _rates_at(
+    decomposition: Decomposition, targets: Targets, ridge: float, draws: Float[NDArray, "draws N outputs"]
+) -> Float[NDArray, "N extras"]:
+    """Return the probability of a wrong answer at each point, for each amount of extra noise."""
+    vectors, codes = decomposition.vectors, targets.codes
+    assert codes is not None
+    n, outputs = targets.columns.shape
+    inverse = 1.0 / (decomposition.values + ridge)
+    diagonal = np.square(vectors) @ inverse
+    projected = vectors.T @ targets.columns
+    if decomposition.groups is None:
+        residual = (vectors @ (inverse[:, None] * projected)) / diagonal[:, None]
+    else:
+        residual = np.empty((n, outputs))
+        for rows, block, _, alpha in group_blocks(decomposition, projected, inverse[:, None]):
+            residual[rows] = np.linalg.solve(block[0], alpha[0])
+    squares = np.square(residual).sum(axis=1).mean()
+    amplification = (np.square(vectors) @ np.square(inverse) / np.square(diagonal)).mean()
+
+    # Single precision: the weights of a covariance that twenty draws sample.
+    half = (vectors * np.sqrt(inverse)).astype(np.float32)
+    weights = half @ half.T
+    weights *= weights
+    np.fill_diagonal(weights, 0.0)
+    pairs = (residual[:, :, None] * residual[:, None, :]).reshape(n, -1).astype(np.float32)
+    covariance = (weights @ pairs).reshape(n, outputs, outputs) / np.square(diagonal)[:, None, None]
+    size = np.trace(covariance, axis1=1, axis2=2).mean()
+    covariance *= squares / amplification / size if size > 0.0 else 0.0
+    strength, axes = np.linalg.eigh(covariance)
+    root = (axes * np.sqrt(np.maximum(strength, 0.0))[:, None, :]).astype(np.float32)
+
+    # Margins: how far each other class is ahead of the true one.
+    points = np.arange(n)
+    scores = (targets.columns - residual + targets.offset).astype(np.float32)
+    noise = np.matmul(root, draws.transpose(1, 2, 0)).transpose(1, 2, 0)  # (outputs, draws, N)
+    margin = (scores - scores[points, codes][:, None]).T
+    noise = np.ascontiguousarray(noise - noise[codes, :, points].T)
+    margin[codes, points] = -np.inf
+    rates = np.empty((n, len(_EXTRA)))
+    for e, extra in enumerate(_EXTRA):
+        ahead = noise * np.float32(np.sqrt(extra))
+        ahead += margin[:, None, :]
+        rates[:, e] = (ahead.max(axis=0) > 0.0).mean(axis=0)
+    return rates
