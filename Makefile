@@ -41,8 +41,10 @@ lint: $(VENV)/dev  ## style, format and types
 bench: $(VENV)/dev  ## time us and the peers on the same work and print the ratios
 	$(BIN)/python -m benchmarks
 
-docs: $(VENV)/dev  ## check that every example of README and docs runs (the site itself comes with the docs issue)
-	$(BIN)/python -m pytest tests/test_docs.py
+docs: $(VENV)/dev  ## build the documentation into site/; it needs no network to be read
+	@rm -rf site
+	@$(BIN)/python -m zensical build --strict --clean
+	@echo "open $(CURDIR)/site/index.html"
 
 clean:  ## remove the environment and what tests leave behind (records in runs/ stay)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .cache site src/*.egg-info

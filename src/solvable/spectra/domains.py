@@ -158,7 +158,7 @@ def circle(
         target_power: $\sum v^2$ of each frequency.
         noise: label noise variance.
         n_points: for inputs on that many evenly spaced points, whose spectrum is finite; None for the
-        continuous circle.
+            continuous circle.
 
     Example:
         >>> task = circle(lambda angle: 1 + np.cos(angle), n_levels=3)

@@ -22,7 +22,7 @@ _COMPRESS_ABOVE = 400
 class Eigensystem:
     r"""Eigenvalues, target power and noise of a learning task: $K(x, x') = \sum_i \lambda_i \phi_i(x) \phi_i(x')$.
 
-    The target is $f = \sum_i v_i \phi_i$ and labels are $y = f + $ noise. Eigenvalues are kept as logarithms,
+    The target is $f = \sum_i v_i \phi_i$ and labels are $y = f + \text{noise}$. Eigenvalues are kept as logarithms,
     so spectra far below 1e-300 are ordinary; a power law that never ends is a `tail` (see `power_law`). A zero
     eigenvalue is a mode that the kernel cannot learn.
 
