@@ -1,52 +1,28 @@
-"""The command line: `solvable list`, `run`, `show`, `runs`.
+"""The command line: `solvable list`, `run`, `show`, `runs`, `app`.
 
 The options of `solvable run <study>` are the fields of the study's `Parameters`; they are written down there
 only. What is heavy is imported inside the commands, so that `solvable --help` answers at once.
 """
 
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from solvable import __version__
+from solvable.cli_diagnose import diagnose
 from solvable.errors import InputError
+from solvable.terminal import OUTPUT, Output, plain
+from solvable.terminal import example as example_of
+from solvable.terminal import show as print_
 
 if TYPE_CHECKING:
     from solvable.lab import Record, Study
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Output:
-    """What every command shares."""
-
-    json: Annotated[bool, Parameter(group="Output", show_default=False)] = False
-    """Print JSON on stdout and nothing else."""
-    quiet: Annotated[bool, Parameter(group="Output", show_default=False)] = False
-    """Print only names or paths; no progress bar."""
-    runs_dir: Annotated[Path, Parameter(group="Output", env_var="SOLVABLE_RUNS")] = Path("runs")
-    """Folder of records and cached trials."""
-
-    def show(self, facts: Any, short: Sequence[str], full: Callable[[], None]) -> None:
-        """Print a result as JSON, as a few words for a script, or in full."""
-        if self.json:
-            from solvable.lab.parameters import as_json
-
-            print(json.dumps(as_json(facts), indent=2, ensure_ascii=False))
-        elif self.quiet:
-            print(*(f"{word}\n" for word in short), sep="", end="")
-        else:
-            full()
-
-
-_OUTPUT = Output()
 _MAX_ROWS = 30
 
 
@@ -88,26 +64,24 @@ def build_app(tokens: Sequence[str], studies: Mapping[str, str] | None = None) -
         name="solvable",
         help="Solvable theories of learning, next to the real thing.",
         help_format="plaintext",
-        help_epilogue=_example("solvable run regression"),
+        help_epilogue=example_of("solvable run regression"),
         version=__version__,
         default_parameter=Parameter(negative=(), allow_repeating=False),
         suppress_keyboard_interrupt=False,
     )
     known = dict(studies)
 
-    @app.command(name="list", help_epilogue=_example("solvable list"))
-    def list_(*, output: Output = _OUTPUT) -> None:
+    @app.command(name="list", help_epilogue=example_of("solvable list"))
+    def list_(*, output: Output = OUTPUT) -> None:
         """List the studies that can be run."""
         _list_studies(known, output)
 
     app.command(_run_app(tokens, known))
-    app.command(show, help_epilogue=_example("solvable show latest"))
+    app.command(diagnose, help_epilogue=example_of("solvable diagnose FILE.csv --target COLUMN --ridge 1"))
+    app.command(show, help_epilogue=example_of("solvable show latest"))
     app.command(runs)
+    app.command(_gallery_command(known), name="app", help_epilogue=example_of("solvable app --port 8000"))
     return app
-
-
-def _example(command: str) -> str:
-    return f"Example: {command}"
 
 
 def _run_app(tokens: Sequence[str], studies: Mapping[str, str]) -> App:
@@ -126,7 +100,7 @@ def _run_app(tokens: Sequence[str], studies: Mapping[str, str]) -> App:
         named = words[1:2] if words[1:2] and words[1] in studies else list(studies)
         for name in named:
             study = load_study(name, studies)
-            app.command(_run_command(study), name=name, help_epilogue=_example(example(study)))
+            app.command(_run_command(study), name=name, help_epilogue=example_of(example(study)))
     return app
 
 
@@ -134,7 +108,9 @@ def _run_command(study: "Study") -> Callable[..., None]:
     """Return the command that runs one study, with the fields of its `Parameters` as options."""
     from solvable.options import options_of
 
-    def command(*, output: Output = _OUTPUT, n_jobs: int | None = None, **values: Any) -> None:
+    def command(
+        *, output: Output = OUTPUT, n_jobs: int | None = None, cluster: str = "", **values: Any
+    ) -> None:
         from solvable.lab.run import run
 
         try:
@@ -144,20 +120,55 @@ def _run_command(study: "Study") -> Callable[..., None]:
         except ValueError as error:  # a check in the study's own Parameters
             raise InputError(str(error)) from None
         quiet = output.quiet or output.json
-        _show_record(run(study, parameters, runs_dir=output.runs_dir, n_jobs=n_jobs, quiet=quiet), output)
+        record = run(
+            study, parameters, runs_dir=output.runs_dir, n_jobs=n_jobs, cluster=cluster or None, quiet=quiet
+        )
+        _show_record(record, output)
 
-    jobs_help = "Trials that run at once; as many as there are cores by default."
-    jobs = Annotated[int | None, Parameter(help=jobs_help, group="Output")]
+    jobs_help = "Trials that run at once; by default as many as there are cores, or the cluster has threads."
+    jobs = Annotated[int | None, Parameter(help=jobs_help, group="Engine")]
+    cluster_help = (
+        "Address of a dask scheduler whose workers run the trials, such as tcp://127.0.0.1:8786. Start one with "
+        "`dask scheduler`, and on each machine that shall work `dask worker ADDRESS --nworkers auto`."
+    )
+    cluster = Annotated[
+        str, Parameter(help=cluster_help, group="Engine", env_var="SOLVABLE_CLUSTER", show_default=False)
+    ]
     keyword = inspect.Parameter.KEYWORD_ONLY
     options = [
         *options_of(study.Parameters),
         inspect.Parameter("n_jobs", keyword, default=None, annotation=jobs),
-        inspect.Parameter("output", keyword, default=_OUTPUT, annotation=Output),
+        inspect.Parameter("cluster", keyword, default="", annotation=cluster),
+        inspect.Parameter("output", keyword, default=OUTPUT, annotation=Output),
     ]
     command.__signature__ = inspect.Signature(options)  # pyright: ignore[reportFunctionMemberAccess]
     command.__annotations__ = {option.name: option.annotation for option in options}
     command.__doc__ = f"{study.title}.\n\n{study.question}"
     return command
+
+
+def _gallery_command(studies: Mapping[str, str]) -> Callable[..., None]:
+    """Return the command that serves the pages of these studies."""
+
+    def gallery(*, port: int | None = None, no_browser: bool = False, output: Output = OUTPUT) -> None:
+        """Open the gallery: a page for each wing, on which sliders move its theory and your own data can be dropped.
+
+        It answers to this machine only. Ctrl-C ends it.
+
+        Args:
+            port: of 127.0.0.1; a free one by default.
+            no_browser: do not open the browser; it is not opened either where there is no display.
+            output: how the address is printed.
+        """
+        from solvable.app import run
+
+        def announce(address: str) -> None:
+            words = f"The gallery is at {address} (Ctrl-C ends it)"
+            output.show({"address": address}, [address], lambda: print(words))
+
+        run(studies, announce, port=port, browser=not no_browser)
+
+    return gallery
 
 
 def _list_studies(studies: Mapping[str, str], output: Output) -> None:
@@ -170,13 +181,13 @@ def _list_studies(studies: Mapping[str, str], output: Output) -> None:
 
     def full() -> None:
         for study in loaded:
-            _print(f"[bold]{_plain(study.name)}[/bold]  {_plain(study.title)}")
-            _print(Padding(f"{_plain(study.question)}\n[dim]{_plain(study.paper)}[/dim]", (0, 0, 1, 4)))
+            print_(f"[bold]{plain(study.name)}[/bold]  {plain(study.title)}")
+            print_(Padding(f"{plain(study.question)}\n[dim]{plain(study.paper)}[/dim]", (0, 0, 1, 4)))
 
     output.show(facts, [study.name for study in loaded], full)
 
 
-def show(run: str, /, *, output: Output = _OUTPUT) -> None:
+def show(run: str, /, *, output: Output = OUTPUT) -> None:
     """Show a record: the answer, the table of errors, and where figure and report are.
 
     Args:
@@ -191,12 +202,12 @@ def show(run: str, /, *, output: Output = _OUTPUT) -> None:
 runs = App(
     name="runs",
     help="List, open and delete records and cached trials, with the space they take.",
-    help_epilogue=_example("solvable runs --runs-dir ~/experiments"),
+    help_epilogue=example_of("solvable runs --runs-dir ~/experiments"),
 )
 
 
 @runs.default
-def list_runs(*, output: Output = _OUTPUT) -> None:
+def list_runs(*, output: Output = OUTPUT) -> None:
     """List records and cached trials, with the space they take."""
     from rich.table import Table
 
@@ -213,22 +224,22 @@ def list_runs(*, output: Output = _OUTPUT) -> None:
 
     def full() -> None:
         if not found and not cached:
-            _print(f"There is nothing in {_plain(str(output.runs_dir))} yet; `solvable run` makes a record.")
+            print_(f"There is nothing in {plain(str(output.runs_dir))} yet; `solvable run` makes a record.")
         if found:
             table = Table("record", "study", "size", "answer", box=None, pad_edge=False, header_style="dim")
             for record in found:
                 table.add_row(
-                    _plain(record.name), record.study, file_size(record.size), _plain(record.conclusion)
+                    plain(record.name), record.study, file_size(record.size), plain(record.conclusion)
                 )
-            _print(table)
+            print_(table)
         for study, (n, n_bytes) in cached.items():
-            _print(f"[dim]cache[/dim] {study}: {n} trials, {file_size(n_bytes)}")
+            print_(f"[dim]cache[/dim] {study}: {n} trials, {file_size(n_bytes)}")
 
     output.show(facts, [record.name for record in found], full)
 
 
-@runs.command(name="open", help_epilogue=_example("solvable runs open latest"))
-def open_(run: str, /, *, output: Output = _OUTPUT) -> None:
+@runs.command(name="open", help_epilogue=example_of("solvable runs open latest"))
+def open_(run: str, /, *, output: Output = OUTPUT) -> None:
     """Open a record's report in the browser, and print its path.
 
     Args:
@@ -246,8 +257,8 @@ def open_(run: str, /, *, output: Output = _OUTPUT) -> None:
     output.show({"report": report}, [str(report)], lambda: print(report))
 
 
-@runs.command(help_epilogue=_example("solvable runs delete 20260101-120000-1a2b3c4"))
-def delete(*run: str, output: Output = _OUTPUT) -> None:
+@runs.command(help_epilogue=example_of("solvable runs delete 20260101-120000-1a2b3c4"))
+def delete(*run: str, output: Output = OUTPUT) -> None:
     """Delete records. Their trials stay in the cache, so that the same run is quickly made anew.
 
     Args:
@@ -267,8 +278,8 @@ def delete(*run: str, output: Output = _OUTPUT) -> None:
     output.show({"deleted": names}, names, lambda: print(*(f"deleted {name}" for name in names), sep="\n"))
 
 
-@runs.command(help_epilogue=_example("solvable runs clear-cache"))
-def clear_cache(*, output: Output = _OUTPUT) -> None:
+@runs.command(help_epilogue=example_of("solvable runs clear-cache"))
+def clear_cache(*, output: Output = OUTPUT) -> None:
     """Delete all cached trials; records stay."""
     from solvable.lab.files import remove
     from solvable.lab.record import CACHE, cache_sizes
@@ -315,28 +326,15 @@ def _show_record(record: "Record", output: Output) -> None:
             for row in rows[:_MAX_ROWS]:
                 style = "yellow" if row["outside"] else None if row["counted"] else "dim"
                 table.add_row(*row["cells"], style=style)
-            _print(f"[bold]{name}[/bold]{', ' if fixed else ''}{_plain(fixed)}")
-            _print(table)
+            print_(f"[bold]{name}[/bold]{', ' if fixed else ''}{plain(fixed)}")
+            print_(table)
             if len(rows) > _MAX_ROWS:
-                _print(f"… {len(rows) - _MAX_ROWS} more rows in the report", style="dim")
-            _print(f"{agreement}\n", style="dim")
+                print_(f"… {len(rows) - _MAX_ROWS} more rows in the report", style="dim")
+            print_(f"{agreement}\n", style="dim")
         for note in record.notes:
-            _print(f"[dim]note:[/dim] {_plain(note)}")
-        _print(f"\n[bold]{_plain(record.conclusion)}[/bold]\n")
+            print_(f"[dim]note:[/dim] {plain(note)}")
+        print_(f"\n[bold]{plain(record.conclusion)}[/bold]\n")
         for kind in ("figure.png", "report.html", "comparison.csv"):
-            _print(_plain(str(record.path / kind)), soft_wrap=True)
+            print_(plain(str(record.path / kind)), soft_wrap=True)
 
     output.show(facts, [str(record.path)], full)
-
-
-def _print(what: Any, **options: Any) -> None:
-    from rich.console import Console
-
-    Console(highlight=False).print(what, **options)
-
-
-def _plain(text: str) -> str:
-    """Return text in which rich sees no markup."""
-    from rich.markup import escape
-
-    return escape(text)

@@ -160,6 +160,8 @@ def from_arrays(
     *,
     task: Task = "auto",
     missing: Literal["drop", "mean"] | None = None,
+    rows: int | None = None,
+    random_state: int = 0,
     name: str = "the data",
 ) -> Dataset:
     """Return a data set from inputs and targets in memory; checked, scaled, encoded and noted as `load` does.
@@ -170,6 +172,8 @@ def from_arrays(
         y: targets: labels or numbers `(n,)`, or floats `(n, outputs)`; a pandas column is fine.
         task: what integers in y mean, as in `load`; floats are numbers, unless it says `classes`.
         missing: what to do with missing values, as in `load`.
+        rows: how many rows to draw at random where there are more, as in `load`.
+        random_state: seed of the draw.
         name: what to call the data in messages.
 
     Raises:
@@ -190,7 +194,7 @@ def from_arrays(
     targets, target_name = given_targets(X, y)
     images = isinstance(inputs, np.ndarray) and inputs.ndim > 2
     source = Source.of_arrays(inputs, targets, names=names, images=images, target_name=target_name)
-    return _finish(name, name, source, task, missing, None, 0)
+    return _finish(name, name, source, task, missing, rows, random_state)
 
 
 def _check_choices(task: str, missing: str | None) -> None:

@@ -29,7 +29,9 @@ class EncodedKernel(Kernel):
 
     def __call__(self, X: Any, Z: Any = None) -> Array:
         encoded = self.encoder.transform(X)
-        return self.kernel(encoded) if Z is None or Z is X else self.kernel(encoded, self.encoder.transform(Z))
+        return (
+            self.kernel(encoded) if Z is None or Z is X else self.kernel(encoded, self.encoder.transform(Z))
+        )
 
     def diag(self, X: Any) -> Array:
         return self.kernel.diag(self.encoder.transform(X))

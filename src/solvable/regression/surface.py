@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
 from solvable.kernels.gram import entry_rounding
+from solvable.machine import need_memory
 from solvable.regression import surface_file, theory
 from solvable.regression.error_rate import ErrorRates, error_rates
 from solvable.regression.estimated_curves import EstimatedCurves
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 FEWEST_SAMPLES = 20
 # A log error on the sample's own halves from which on a prediction comes with a warning.
 _WARN_ABOVE = 0.25
+# The kernel matrix, its eigenvectors and LAPACK's workspace: measured as 6.0 matrices of double precision.
+_MATRICES = 6.2
+# A log error on the halves from which on the best ridge is sought with that doubt added.
+_ROUGH_ABOVE = 0.05
 # How far past the sample the continuation was checked (MNIST and CIFAR-10, from 600 to 9600).
 TRUSTED_FACTOR = 16
 # The theory is a statement about many samples: below this many its own error exceeds the sampling error.
@@ -111,15 +116,18 @@ class LearningSurface:
             y: labels, as in `from_gram`.
             groups: as in `from_gram`.
         """
-        X = X if hasattr(X, "device") else np.asarray(X)  # tensors stay where they are
-        resolved: Kernel = as_kernel(kernel).for_data(X)
+        points: Any = X if hasattr(X, "device") else np.asarray(X)  # tensors stay where they are
+        _check_memory(len(points))
+        resolved: Kernel = as_kernel(kernel).for_data(points)
         return cls._estimate(
-            resolved(X),
+            resolved(points),
             y,
             name=repr(resolved),
             groups=groups,
+            # A linear kernel's modes end at the number of coordinates, with a peak there.
+            n_modes=float(points.shape[-1]) if resolved == Linear() else np.inf,
             kernel=resolved,
-            X=np.asarray(X) if isinstance(X, list) else X,
+            X=points,
         )
 
     @classmethod
@@ -135,6 +143,7 @@ class LearningSurface:
             y: labels, as in `from_gram`.
             groups: as in `from_gram`.
         """
+        _check_memory(np.shape(features)[0])
         return cls._estimate(
             Linear()(features),
             y,
@@ -287,20 +296,36 @@ class LearningSurface:
             n_features: random features, > 0; `inf` is the kernel itself.
 
         Returns:
-            ridges, with the error that theory has at each as coordinate `test_mse` (for random features, before the
-            correction that `predict` makes). The dims are those of `n_train` and `n_features`
-            that are given as sequences: for two single numbers, `float()` takes the ridge. Zero means: interpolate.
+            ridges, with the error predicted at each as coordinate `test_mse`. Where the sample's own halves showed that
+            theory is off by more than 5 % at the best one, it is the ridge of least error with that doubt added: the
+            best ridge would else be sought where theory is too optimistic. The dims are those of `n_train` and
+            `n_features` that are given as sequences: for two single numbers, `float()` takes the ridge. Zero means:
+            interpolate.
         """
         import xarray as xr
 
         n = grid("n_train", n_train, above=0.0)
         k = grid("n_features", n_features, above=0.0)
         ridge, error = theory.optimal_ridge(self.curves, n[:, None], k)
+        if (rough := self.check.standard_error(n[:, None], k, ridge) > _ROUGH_ABOVE).any():
+            with_doubt = self._least_with_doubt(n, k)
+            ridge, error = (np.where(rough, *pair) for pair in zip(with_doubt, (ridge, error), strict=True))
         dims = ("n_train", "n_features")
         coords = {"n_train": n, "n_features": k, "test_mse": (dims, error)}
         single = [dim for dim, given in zip(dims, (n_train, n_features), strict=True) if np.ndim(given) == 0]
         attributes = {"long_name": "ridge of least test error"}
         return xr.DataArray(ridge, coords, dims, name="optimal_ridge", attrs=attributes).squeeze(single)
+
+    def _least_with_doubt(
+        self, n: NDArray[np.float64], k: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the ridge of least predicted error plus doubt, and the error there, `(n, k)`."""
+        ridges = np.append(0.0, np.exp(self.curves.log_trace) * np.geomspace(1e-7, 1e4, 111))
+        solution = theory.solve(self.curves, n, k, ridges)
+        at = (solution.n_train, solution.n_features, solution.ridge)
+        log_error = np.log(theory.test_mse(solution)) - self.check.correction(*at)
+        best = np.argmin(log_error + self.check.standard_error(*at), axis=-1)
+        return ridges[best], np.exp(np.take_along_axis(log_error, best[..., None], axis=-1)[..., 0])
 
     def plot(
         self,
@@ -354,3 +379,11 @@ class LearningSurface:
         """
         statistics, check, rates, facts = surface_file.read(path)
         return cls(statistics, check, facts["kernel"], tuple(facts["classes"]), facts["n_modes"], rates)
+
+
+def _check_memory(n: int) -> None:
+    need_memory(
+        _MATRICES * 8.0 * n**2,
+        f"a learning surface of {n} samples",
+        "estimate it from fewer, drawn at random, and predict beyond them (of 4000 it needs 0.8 GB)",
+    )

@@ -1,0 +1,239 @@
+"""The command `solvable diagnose`. What is heavy is imported inside, so that `solvable --help` answers at once."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from solvable.errors import InputError
+from solvable.terminal import OUTPUT, Output
+
+if TYPE_CHECKING:
+    from solvable.regression.diagnose import Diagnosis
+
+_FIGURES = (".svg", ".png", ".pdf")
+
+
+def _words(_: Any, tokens: Any) -> tuple[str, ...]:
+    return tuple(word.strip() for word in tokens[0].value.split(","))
+
+
+def _sizes(_: Any, tokens: Any) -> tuple[float, ...]:
+    return tuple(float(word) for word in tokens[0].value.split(","))
+
+
+def diagnose(
+    data: str,
+    /,
+    *,
+    target: str | None = None,
+    task: Literal["auto", "classes", "number"] = "auto",
+    kernel: str | None = None,
+    ridge: float | None = None,
+    groups: str | None = None,
+    features: Path | None = None,
+    missing: Literal["drop", "mean"] | None = None,
+    drop: Annotated[tuple[str, ...], Parameter(converter=_words, n_tokens=1, metavar="STR,...")] = (),
+    n_train: Annotated[tuple[float, ...], Parameter(converter=_sizes, n_tokens=1, metavar="INT,...")] = (),
+    want: float | None = None,
+    measured: Path | None = None,
+    figure: Path | None = None,
+    save: Path | None = None,
+    random_state: int = 0,
+    output: Output = OUTPUT,
+) -> None:
+    """Say what your labelled data tell: what more labels would buy, which kernel and ridge, and how sure that is.
+
+    Args:
+        data: FILE.csv, FILE.parquet or FILE.npz (arrays X and y), or digits, wine, breast-cancer, diabetes, mnist,
+            cifar10. Of more than 4000 rows 4000 are drawn at random.
+        target: Column of the file to predict; by default one named target, label or y, else the last.
+        task: What integers to predict in a file mean; auto: classes when they are few.
+        kernel: laplace, gaussian, matern32, matern52, rational-quadratic, linear, arc-cosine, relu-nngp or relu-ntk; by
+            default the best of five by leave-one-out error.
+        ridge: The ridge that you use now, to see what it costs.
+        groups: Column that names the group of each row (patient, day); errors are then those on new groups.
+        features: FILE.npy of an embedding of the rows (n, d), such as a pretrained model's; what would more labels buy
+            a linear probe? It takes the place of the inputs; the kernel is linear.
+        missing: What to do with missing values: drop the rows, or fill in the column's mean.
+        drop: Columns to leave out.
+        n_train: Sizes of training sets to forecast; by default 1, 2, 4 and 10 times the sample.
+        want: An error that you want to reach (RMSE; for classes the error rate, 0.05 for 5 %): how many samples does it
+            take?
+        measured: FILE.csv of two columns, n and error, of a model of your own, to lay over the curve.
+        figure: Where to draw the curves: FILE.svg, FILE.png or FILE.pdf.
+        save: Where to keep the forecast as netCDF, to be read again by xarray.open_dataset: FILE.nc.
+        random_state: Seed of the draw of rows.
+        output: How the result is printed.
+    """
+    from solvable import datasets
+    from solvable.regression.diagnose import MOST_SAMPLES, diagnose_dataset
+    from solvable.regression.own_model import read_measured
+
+    # What can be refused at once is, before the long work.
+    _check_paths(figure, save)
+    own = None if measured is None else read_measured(measured)
+    quiet = output.quiet or output.json
+    left_out = drop if groups is None or data.endswith(".npz") else (*drop, groups)
+    loaded = datasets.load(
+        data, target, task, missing, left_out, rows=MOST_SAMPLES, random_state=random_state, quiet=quiet
+    )
+    if features is not None:
+        loaded = _with_features(loaded, features)
+        kernel = kernel or "linear"
+    codes = None if groups is None else _groups(data, groups)[loaded.rows]
+    with _stages(quiet, 6 if kernel is None else 1) as watch:
+        found = diagnose_dataset(loaded, kernel, ridge, codes, random_state, watch=watch)
+        watch("the verdict")
+        if own is not None:
+            found = found.with_measured(*own)
+        _show(found, n_train, want, figure, save, output)
+
+
+def _check_paths(figure: Path | None, save: Path | None) -> None:
+    for option, path, endings in (("figure", figure, _FIGURES), ("save", save, (".nc",))):
+        if path is not None and path.suffix.lower() not in endings:
+            raise InputError(
+                f"--{option} is {str(path)!r}; expected a file that ends in {', '.join(endings)}"
+            )
+        if path is not None and not path.parent.is_dir():
+            raise InputError(f"--{option} is {str(path)!r}, but there is no such folder; make it first")
+
+
+def _with_features(loaded: Any, path: Path) -> Any:
+    """Return the data set with an embedding in place of its inputs."""
+    import numpy as np
+
+    from solvable import datasets
+
+    if not path.is_file():
+        raise InputError(f"there is no file {str(path)!r}; expected an array (n, d) saved by numpy.save")
+    try:
+        embedding = np.load(path, allow_pickle=False)
+    except (ValueError, OSError) as problem:
+        raise InputError(
+            f"{str(path)!r} cannot be read as a .npy file ({problem}); expected an array (n, d) saved by numpy.save"
+        ) from None
+    if not isinstance(embedding, np.ndarray) or embedding.ndim != 2 or len(embedding) != loaded.n_rows:
+        raise InputError(
+            f"{str(path)!r} has shape {np.shape(embedding)}; expected one row for each of the {loaded.n_rows} rows of "
+            f"{loaded.name!r}: (n, d)"
+        )
+    y = loaded.labels if loaded.labels is not None else loaded.y + loaded.offset
+    return datasets.from_arrays(
+        embedding[loaded.rows], y, task="classes" if loaded.classes else "auto", name=str(path)
+    )
+
+
+def _groups(data: str, column: str) -> Any:
+    from solvable.readers import FILE_TYPES, read_column
+
+    if Path(data).suffix.lower() not in FILE_TYPES:
+        raise InputError(f"--groups names a column of a file, but {data!r} has none; leave it out")
+    return read_column(Path(data).expanduser(), data, column)
+
+
+@contextmanager
+def _stages(quiet: bool, total: int) -> Iterator[Any]:
+    """Show which stage of the work is under way, where there is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    progress = Progress(
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+        disable=quiet or not sys.stderr.isatty(),
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("", total=total)
+        begun = False
+
+        def watch(stage: str) -> None:
+            nonlocal begun
+            progress.update(task, description=stage, advance=1 if begun else 0)
+            begun = True
+
+        yield watch
+
+
+def _show(
+    found: "Diagnosis",
+    n_train: tuple[float, ...],
+    want: float | None,
+    figure: Path | None,
+    save: Path | None,
+    output: Output,
+) -> None:
+    forecast = found.forecast(n_train) if n_train else found.to_dataset()
+    reached = None if want is None else found.samples_for(want)
+    written = []
+    if figure is not None:
+        from solvable.lab.figure import save as save_figure
+
+        save_figure(found.plot(), figure)
+        written.append(str(figure))
+    if save is not None:
+        found.to_dataset().to_netcdf(save, engine="h5netcdf")
+        written.append(str(save))
+    facts = {
+        "data": found.data.name,
+        "n_samples": found.n_samples,
+        "n_rows": found.data.n_rows,
+        "kernel": repr(found.kernel.kernel),
+        "compared": found.compared,
+        "optimal_ridge": found.optimal_ridge,
+        "noise": found.noise,
+        "noise_interval": found.noise_interval,
+        "exponents": found.exponents,
+        "variance": found.variance,
+        "forecast": forecast.reset_coords(drop=True).to_dataframe().reset_index().to_dict("records"),
+        "samples_for": reached,
+        "measured": None
+        if found.measured is None
+        else found.measured.to_dataframe().reset_index().to_dict("records"),
+        "notes": found.notes,
+        "written": written,
+    }
+    text = str(found) if not (output.json or output.quiet) else ""
+
+    def full() -> None:
+        print(text)
+        if n_train:
+            print(f"\n{_asked(found, forecast)}")
+        if reached is not None:
+            print(f"\n{_reached(found, want, reached)}")
+        if written:
+            print(f"\nwritten: {', '.join(written)}")
+
+    output.show(facts, [f"{value:.6g}" for value in forecast[found.measure].to_numpy()], full)
+
+
+def _asked(found: "Diagnosis", forecast: Any) -> str:
+    lines = [f"{found.measure} as asked (90 % interval, best ridge):"]
+    for i, n in enumerate(forecast.n_train.to_numpy()):
+        one = forecast.isel(n_train=i)
+        value, low, high = (float(one[f"{found.measure}{end}"]) for end in ("", "_low", "_high"))
+        lines.append(f"  {n:>10.0f}  {value:.4g} ({low:.4g} to {high:.4g}), ridge {float(one.ridge):.2g}")
+    return "\n".join(lines)
+
+
+def _reached(found: "Diagnosis", want: float | None, reached: tuple[float, float, float]) -> str:
+    from solvable.lab.text import readable
+    from solvable.regression.surface import TRUSTED_FACTOR
+
+    most = TRUSTED_FACTOR * found.n_samples
+    n, low, high = reached
+
+    def size(value: float) -> str:
+        return f"more than {most}" if value == float("inf") else readable(round(value))
+
+    return (
+        f"{found.measure} {want:g} takes {size(n)} samples at the best ridge (90 % interval: {size(low)} to "
+        f"{size(high)}; the curve is trusted up to {most})."
+    )

@@ -1,0 +1,430 @@
+"""`diagnose`: from labelled data to a decision: what more labels would buy, which kernel, which ridge, and how sure."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
+
+from solvable import datasets
+from solvable.datasets import Dataset
+from solvable.errors import InputError, grid, numbers
+from solvable.kernels import as_kernel
+from solvable.kernels.encoded import EncodedKernel
+from solvable.kernels.inputs import to_float64
+from solvable.regression.one_gram import decompose, one_gram
+from solvable.regression.surface import TRUSTED_FACTOR, LearningSurface
+from solvable.regression.targets import Targets, group_codes
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+    from sklearn.pipeline import Pipeline
+
+NATURAL_KERNELS = ("linear", "gaussian", "laplace", "matern52", "relu ntk")
+"""The kernels that `diagnose` chooses from, by leave-one-out error; bandwidths are the median distance."""
+
+MOST_SAMPLES = 4000
+"""Of more rows so many are drawn at random: one kernel matrix of 0.13 GB, half a minute of linear algebra."""
+
+FACTORS = (1, 2, 4, 10)
+"""The sizes that are forecast by default, in units of the sample."""
+
+# Kernels are compared on no more points than this: the ranking needs less than the curve.
+_COMPARED_ON = 1000
+# Sizes of the curve that is drawn and inverted: from 30 samples to where the surface is trusted.
+_CURVE_STEPS = 40
+
+Watch = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """What one labelled sample says about models of its kernel; made by `diagnose`.
+
+    `print` it for the verdict in words; a notebook shows it as a page.
+
+    Attributes:
+        data: the sample as it was used, with notes on what was done to it.
+        surface: predicted errors at every sample size, number of features and ridge, of the scaled data.
+        kernel: the kernel of raw inputs; its scaling and encoding are inside.
+        ridge: the ridge in use now, or None.
+        compared: leave-one-out error (mean square, at its best ridge) of each kernel that was compared, best first.
+        n_groups: how many groups the points come in, or None.
+        notes: what a reader should know.
+        measured: errors of a model of the user's own, by `with_measured`, or None.
+    """
+
+    data: Dataset
+    surface: LearningSurface
+    kernel: EncodedKernel
+    ridge: float | None
+    compared: dict[str, float]
+    n_groups: int | None
+    notes: tuple[str, ...] = field(repr=False)
+    measured: "xr.Dataset | None" = field(default=None, repr=False)
+
+    @property
+    def n_samples(self) -> int:
+        """How many labelled points the verdict rests on."""
+        return self.surface.n_samples
+
+    @property
+    def exponents(self) -> dict[str, float]:
+        """The power laws of eigenvalues and target; see `LearningSurface.exponents`."""
+        return self.surface.exponents
+
+    @cached_property
+    def variance(self) -> float:
+        """Error of always answering the mean, summed over outputs, in the target's unit squared."""
+        y = self.data.y
+        return float(np.square(y - y.mean(axis=0)).sum(axis=1).mean())
+
+    @cached_property
+    def optimal_ridge(self) -> float:
+        """The ridge of least test error for a training set as large as the sample; 0: fit exactly."""
+        return float(self.surface.optimal_ridge(self.n_samples))
+
+    @property
+    def noise(self) -> float:
+        r"""The part of test error that no number of samples removes from this kernel: $\sigma^2$, expected.
+
+        Of a kernel with fewer modes than samples (linear): what is left when all of them are learned.
+        """
+        law = self.surface.curves.continuation
+        return float(self.surface.curves.squared_bias[0, 0]) if law is None else law.noise
+
+    @cached_property
+    def noise_interval(self) -> tuple[float, float]:
+        """The ends of the noise floor's 90 % interval."""
+        curves = self.surface.curves
+        if curves.continuation is None:
+            left = np.log(curves.squared_bias[0])
+            spread = 1.645 * np.sqrt((len(left) - 2) * left[1:].var())
+            return float(np.exp(left[0] - spread)), float(np.exp(left[0] + spread))
+        floors, weights = curves.continuation.floors[0], curves.continuation.weights[0]
+        below = np.cumsum(weights)
+        low, high = (float(floors[min(np.searchsorted(below, q), len(floors) - 1)]) for q in (0.05, 0.95))
+        return low, high
+
+    def forecast(self, n_train: ArrayLike, ridge: ArrayLike | None = None) -> "xr.Dataset":
+        r"""Return the predicted errors of training sets of these sizes.
+
+        Args:
+            n_train: sizes, > 0, beyond the sample too.
+            ridge: one number $\delta \ge 0$ for all sizes; None: the best ridge for each.
+
+        Returns:
+            by `n_train`: `test_mse` (summed over outputs, in the target's unit squared), `test_mse_low` and
+            `test_mse_high` (nominal 90 %), `train_mse`, `ridge`, `extrapolated`; for classes `error_rate`, for numbers
+            `rmse` (in the target's unit) and `r2`, each with `_low` and `_high`.
+
+        Raises:
+            InputError: for values outside these ranges.
+        """
+        import xarray as xr
+
+        sizes = grid("n_train", n_train, above=0.0)
+        if ridge is None:
+            ridges = np.atleast_1d(self.surface.optimal_ridge(sizes).to_numpy())
+        else:
+            ridges = np.broadcast_to(numbers("ridge", ridge, at_least=0.0), sizes.shape)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what they say is among the notes
+            each = [
+                self.surface.predict(n, ridge=delta).squeeze(["n_features", "ridge"], drop=True)
+                for n, delta in zip(sizes, ridges, strict=True)
+            ]
+        predicted: Any = xr.concat(
+            each, "n_train", data_vars="all", coords="minimal", compat="override", join="exact"
+        )
+        predicted["ridge"] = ("n_train", ridges, {"long_name": "ridge"})
+        if self.data.classes and ridge is None and (past := sizes > self.n_samples).any():
+            predicted = self._onward(predicted, past)
+        if not self.data.classes:
+            outputs = self.data.y.shape[1]
+            for end, other in (("", ""), ("_low", "_high"), ("_high", "_low")):
+                predicted[f"rmse{end}"] = np.sqrt(predicted[f"test_mse{end}"] / outputs)
+                predicted[f"r2{end}"] = 1.0 - predicted[f"test_mse{other}"] / self.variance
+        return predicted.assign_attrs(variance=self.variance)
+
+    def _onward(self, predicted: Any, past: NDArray[np.bool_]) -> Any:
+        """Return error rates past the sample on one line for all sizes, ln(rate) against ln(test MSE).
+
+        Each ridge has a line of its own in `LearningSurface.predict`; where each size has its own ridge the rate would
+        jump between them.
+        """
+        x, y = np.log(self._rate_line)
+        slope = float(np.clip(np.polyfit(x, y, 1)[0], 0.0, 3.0))
+        onward = np.exp(y[-1] + slope * (np.log(predicted.test_mse.to_numpy()) - x[-1]))
+        factor = np.where(past, onward / np.maximum(predicted.error_rate.to_numpy(), 1e-300), 1.0)
+        for end in ("_low", "_high", ""):
+            name = f"error_rate{end}"
+            predicted[name] = (predicted[name] * factor).clip(0.0, 1.0)
+        return predicted
+
+    @cached_property
+    def _rate_line(self) -> NDArray[np.float64]:
+        """Test MSE and error rate at the best ridge for an eighth of the sample to all of it."""
+        within = self.forecast(np.maximum(self.n_samples * np.geomspace(1 / 8, 1, 6), 1.0))
+        least = 0.5 / self.n_samples
+        return np.stack([within.test_mse.to_numpy(), np.maximum(within.error_rate.to_numpy(), least)])
+
+    @property
+    def measure(self) -> str:
+        """The measure that the verdict speaks of: `error_rate` for classes, `rmse` for numbers."""
+        return "error_rate" if self.data.classes else "rmse"
+
+    @cached_property
+    def curve(self) -> "xr.Dataset":
+        """The forecast at the best ridge, from 30 samples to 16 times the sample."""
+        return self.forecast(np.geomspace(30, TRUSTED_FACTOR * self.n_samples, _CURVE_STEPS))
+
+    def measure_named(self, measure: str | None) -> str:
+        """Return a measure of these targets by name; None: the verdict's own.
+
+        Raises:
+            InputError: when these targets lack it.
+        """
+        known = ("test_mse", "error_rate") if self.data.classes else ("test_mse", "rmse")
+        if measure is not None and measure not in known:
+            raise InputError(
+                f"measure is {measure!r}; expected one of {', '.join(known)} for these targets; choose one"
+            )
+        return measure or self.measure
+
+    def samples_for(self, error: float, measure: str | None = None) -> tuple[float, float, float]:
+        """Return the smallest training set whose error, at its best ridge, is no more than this.
+
+        Args:
+            error: above 0, in the measure's unit.
+            measure: `test_mse`, `rmse` or `error_rate`; by default the verdict's own.
+
+        Returns:
+            the size, and the ends of its interval (nominal 90 %); `inf` where 16 times the sample do not reach it, 30
+            where 30 do.
+
+        Raises:
+            InputError: for an error that is not above 0, or a measure that these targets lack.
+        """
+        name = self.measure_named(measure)
+        wanted = float(numbers(name, error, above=0.0).item())
+        ends = [first_below(self.curve, f"{name}{end}", wanted) for end in ("", "_low", "_high")]
+        return ends[0], ends[1], ends[2]
+
+    def with_measured(self, n_train: ArrayLike, error: ArrayLike, measure: str | None = None) -> "Diagnosis":
+        """Return the diagnosis with errors of a model of your own laid over the curve.
+
+        Args:
+            n_train: the sizes of its training sets, `(m,)`.
+            error: its test errors, `(m,)`, above 0.
+            measure: what they are: `test_mse`, `rmse` or `error_rate`; by default the verdict's own.
+
+        Returns:
+            a diagnosis whose `measured` has, by `n_train`: `error`, `kernel_error` (at the best ridge), `equal_n`, the
+            samples that the kernel needs for the same error, and `data_factor`, the times as many that these are.
+        """
+        from solvable.regression.own_model import lay_over
+
+        return replace(self, measured=lay_over(self, n_train, error, measure))
+
+    @cached_property
+    def estimator(self) -> "Pipeline":
+        """The recommended model, fitted to the sample: encoding and scaling, then the kernel with its best ridge.
+
+        A scikit-learn `Pipeline` that takes raw inputs.
+        """
+        from sklearn.pipeline import Pipeline
+
+        from solvable.regression.estimator import KernelClassifier, KernelRegressor
+
+        data, kernel = self.data, self.kernel.kernel
+        if data.labels is not None:
+            model: Any = KernelClassifier(kernel, self.optimal_ridge).fit(data.X, data.labels)
+        else:
+            columns = data.y + data.offset
+            flat = columns[:, 0] if columns.shape[1] == 1 else columns
+            model = KernelRegressor(kernel, self.optimal_ridge).fit(data.X, flat)
+        return Pipeline([("encode", data.encoder), ("model", model)])
+
+    def to_dataset(self) -> "xr.Dataset":
+        """Return the forecast at 1, 2, 4 and 10 times the sample, with the verdict's other numbers as variables.
+
+        Where the sample was drawn from more rows, the forecast for all of them is there too.
+        """
+        sizes = self.n_samples * np.array(FACTORS, dtype=float)
+        if self.data.n_rows > max(MOST_SAMPLES, self.n_samples):
+            sizes = np.union1d(sizes, [float(self.data.n_rows)])
+        found = self.forecast(sizes)
+        low, high = self.noise_interval
+        single = {
+            "optimal_ridge": self.optimal_ridge,
+            "noise": self.noise,
+            "noise_low": low,
+            "noise_high": high,
+        }
+        single |= {name: self.exponents.get(name, np.nan) for name in ("alpha", "beta")}
+        return found.assign(single).assign_attrs(
+            data=self.data.name, kernel=repr(self.kernel.kernel), notes="\n".join(self.notes)
+        )
+
+    def plot(self) -> "Figure":
+        """Draw the learning curve at the best ridge and what the ridge does, with 90 % intervals."""
+        from solvable.lab.figure import house_style
+        from solvable.regression.drawing import draw_diagnosis
+
+        with house_style():
+            return draw_diagnosis(self)
+
+    def __str__(self) -> str:
+        """Return the verdict in words."""
+        from solvable.regression.verdict import verdict
+
+        return verdict(self).as_text()
+
+    def _repr_html_(self) -> str:
+        from solvable.regression.verdict import verdict
+
+        return verdict(self).as_html()
+
+
+def diagnose(
+    X: Any,
+    y: Any,
+    kernel: Any = None,
+    ridge: float | None = None,
+    groups: ArrayLike | None = None,
+    random_state: int = 0,
+    *,
+    missing: Any = None,
+) -> Diagnosis:
+    r"""Say what one labelled sample tells: what more labels would buy, which kernel and ridge, and how sure that is.
+
+    The model is kernel ridge regression with an intercept, $\hat f(x) = b + k(x)^\top (K + \delta I)^{-1} (Y - b)$, on
+    inputs that are scaled as `solvable run` scales them: columns to mean 0 and standard deviation 1 each, images
+    (arrays of more than two dimensions) by one mean and standard deviation. Every number is estimated from
+    leave-one-out statistics of one kernel matrix (`LearningSurface`).
+
+    Args:
+        X: inputs: an array `(n, d)` or images `(n, ...)`, or a pandas table, text columns of few values allowed.
+        y: integers of few values, text or booleans are classes; floats `(n,)` or `(n, outputs)` are numbers.
+        kernel: as `LearningSurface.from_kernel` takes it; None: the best of `NATURAL_KERNELS` by leave-one-out error.
+        ridge: the ridge in use now, $\delta \ge 0$, to say what it costs.
+        groups: the group of each point `(n,)`, where points of a group are alike (patients, days): errors are then
+            those on new groups.
+        random_state: seed of the draw where there are more than 4000 rows.
+        missing: what to do with missing values, `"drop"` or `"mean"`; None: refuse them.
+
+    Raises:
+        InputError: when the data cannot be used as they are.
+
+    Example:
+        >>> from sklearn.datasets import load_diabetes
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> verdict = diagnose(X, y, kernel="laplace")
+        >>> forecast = verdict.forecast([442, 4420])
+        >>> bool(forecast.rmse[1] < forecast.rmse[0] < y.std())
+        True
+        >>> verdict.estimator.predict(X[:2]).shape
+        (2,)
+    """
+    data = datasets.from_arrays(X, y, missing=missing, rows=MOST_SAMPLES, random_state=random_state)
+    given = None if groups is None else np.asarray(groups)
+    if given is not None and given.shape != (data.n_rows,):
+        raise InputError(
+            f"groups has shape {given.shape}; expected one group for each of the {data.n_rows} points"
+        )
+    codes = None if given is None else given[data.rows]
+    return diagnose_dataset(data, kernel, ridge, codes, random_state)
+
+
+def diagnose_dataset(
+    data: Dataset,
+    kernel: Any = None,
+    ridge: float | None = None,
+    groups: ArrayLike | None = None,
+    random_state: int = 0,
+    watch: Watch = lambda stage: None,
+) -> Diagnosis:
+    """Return the verdict on a data set, such as `datasets.load` returns; arguments as in `diagnose`.
+
+    Args:
+        data: the sample; all of it is used, so draw what memory can hold (`load(..., rows=4000)`).
+        kernel: as there.
+        ridge: as there.
+        groups: the group of each point of the data set.
+        random_state: as there.
+        watch: is told each stage of the work before it begins, in a few words.
+    """
+    if ridge is not None:
+        ridge = float(numbers("ridge", ridge, at_least=0.0).item())
+    codes = None if groups is None else group_codes(groups, len(data.X))
+    targets = Targets(data.y, data.classes, data.y.argmax(axis=1) if data.classes else None).centred()
+    compared: dict[str, float] = {}
+    if kernel is None:
+        compared = _compare(data.X, targets, codes, random_state, watch)
+        kernel = next(iter(compared))
+    resolved = as_kernel(kernel).for_data(data.X)
+    watch(f"the learning surface of {resolved!r}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        surface = LearningSurface.from_kernel(resolved, data.X, targets, groups=codes)
+    n_groups = None if codes is None else int(codes.max()) + 1
+    said = [*data.notes, *(str(warning.message) for warning in caught), str(surface.check)]
+    return Diagnosis(
+        data,
+        surface,
+        EncodedKernel(resolved, data.encoder),
+        ridge,
+        compared,
+        n_groups,
+        tuple(dict.fromkeys(said)),
+    )
+
+
+def _compare(
+    X: NDArray[np.float64],
+    targets: Targets,
+    groups: NDArray[np.int64] | None,
+    random_state: int,
+    watch: Watch,
+) -> dict[str, float]:
+    """Return the leave-one-out error of each natural kernel at its best ridge, best first."""
+    chosen = np.sort(np.random.default_rng([random_state, 7]).permutation(len(X))[:_COMPARED_ON])
+    X, targets = X[chosen], targets.take(chosen)
+    groups = None if groups is None else np.unique(groups[chosen], return_inverse=True)[1]
+
+    def left_out(name: str) -> float:
+        gram = to_float64(as_kernel(name).for_data(X)(X))
+        statistics = one_gram(decompose(gram, groups=groups), targets.columns)
+        weights = statistics.fold_sizes / statistics.fold_sizes.sum()
+        return float((weights @ statistics.squared_error).min())
+
+    # Kernels side by side, each with its share of the cores: several threads inside one decomposition gain less.
+    jobs = min(cpu_count(), len(NATURAL_KERNELS))
+    errors = []
+    with threadpool_limits(max(1, cpu_count() // jobs), user_api="blas"):
+        work = (delayed(left_out)(name) for name in NATURAL_KERNELS)
+        for done in Parallel(jobs, prefer="threads", return_as="generator")(work):
+            errors.append(done)
+            watch(f"comparing kernels ({len(errors)} of {len(NATURAL_KERNELS)} done)")
+    return dict(sorted(zip(NATURAL_KERNELS, errors, strict=True), key=lambda item: item[1]))
+
+
+def first_below(curve: "xr.Dataset", name: str, wanted: float) -> float:
+    """Return the size at which a curve first falls to a value, interpolated in logarithms."""
+    sizes, values = np.log(curve.n_train.to_numpy()), curve[name].to_numpy()
+    below = np.flatnonzero(values <= wanted)
+    if not len(below):
+        return np.inf
+    i = int(below[0])
+    if i == 0:
+        return float(np.exp(sizes[0]))
+    before, after = np.log(values[i - 1]), np.log(max(values[i], 1e-300))
+    share = (before - np.log(wanted)) / (before - after) if np.isfinite(before) else 1.0
+    return float(np.exp(sizes[i - 1] + share * (sizes[i] - sizes[i - 1])))

@@ -1,0 +1,56 @@
+"""What every command of the command line shares: how results are printed."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """What every command shares."""
+
+    json: Annotated[bool, Parameter(group="Output", show_default=False)] = False
+    """Print JSON on stdout and nothing else."""
+    quiet: Annotated[bool, Parameter(group="Output", show_default=False)] = False
+    """Print only names or paths; no progress bar."""
+    runs_dir: Annotated[Path, Parameter(group="Output", env_var="SOLVABLE_RUNS")] = Path("runs")
+    """Folder of records and cached trials."""
+
+    def show(self, facts: Any, short: Sequence[str], full: Callable[[], None]) -> None:
+        """Print a result as JSON, as a few words for a script, or in full."""
+        if self.json:
+            from solvable.lab.parameters import as_json
+
+            print(json.dumps(as_json(facts), indent=2, ensure_ascii=False))
+        elif self.quiet:
+            print(*(f"{word}\n" for word in short), sep="", end="")
+        else:
+            full()
+
+
+OUTPUT = Output()
+"""The defaults."""
+
+
+def example(command: str) -> str:
+    """Return the last line of a command's help."""
+    return f"Example: {command}"
+
+
+def show(what: Any, **options: Any) -> None:
+    """Print with rich's markup."""
+    from rich.console import Console
+
+    Console(highlight=False).print(what, **options)
+
+
+def plain(text: str) -> str:
+    """Return text in which rich sees no markup."""
+    from rich.markup import escape
+
+    return escape(text)
