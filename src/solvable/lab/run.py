@@ -29,6 +29,7 @@ def run(
     *,
     runs_dir: str | Path = "runs",
     n_jobs: int | None = None,
+    cluster: str | None = None,
     quiet: bool = False,
 ) -> Record:
     """Return the record of a study at these parameters; a run finished before is found, not repeated.
@@ -38,11 +39,15 @@ def run(
         parameters: an instance of its `Parameters`; the defaults when left out.
         runs_dir: the record goes to `<runs_dir>/<study>/<time>-<short hash>/`, finished trials to
             `<runs_dir>/.cache/`.
-        n_jobs: how many trials run at once; by default as many as there are cores.
+        n_jobs: how many trials run at once; by default as many as there are cores, or cluster workers have
+            threads.
+        cluster: address of a dask scheduler, such as `tcp://127.0.0.1:8786`, whose workers run the trials; see
+            `docs/cluster.md`.
         quiet: write neither sentences nor a progress bar to stderr.
 
     Raises:
-        InputError: when parameters or data cannot be used.
+        InputError: when parameters or data cannot be used, or the cluster cannot be reached or goes away.
+        MissingExtraError: when a cluster is named and dask.distributed is not installed.
     """
     say = _silent if quiet else _to_stderr
     started = time.perf_counter()
@@ -60,6 +65,11 @@ def run(
             f"solvable runs delete {done.name}"
         )
         return done
+    if cluster:
+        from solvable.lab.cluster import describe
+
+        # Before the prediction, which may take minutes.
+        say(describe(cluster))
     prediction = study.predict(parameters, setting)
     # Before the measurement, which is long, and after the checks of what was given, which should leave no folder.
     try:
@@ -69,7 +79,9 @@ def run(
             f"cannot keep runs in {str(runs_dir)!r} ({error.strerror}); name another folder"
         ) from None
     trials = runs_dir / CACHE / study.name / trial_key(study, parameters, setting)
-    measurement = sweep(study, parameters, setting, trials, n_jobs=n_jobs, quiet=quiet, say=say)
+    measurement = sweep(
+        study, parameters, setting, trials, n_jobs=n_jobs, cluster=cluster, quiet=quiet, say=say
+    )
     comparison = compare(prediction, measurement, study.compared)
     facts = {
         "study": study.name,

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,28 @@ def sweep(
     folder: str | Path,
     *,
     n_jobs: int | None = None,
+    cluster: str | None = None,
     quiet: bool = False,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> xr.Dataset:
     """Return the trials of a study, stacked along a new dim `trial`.
 
     Trials found in `folder` are not run again; a damaged file counts as not found. Trials run in threads,
-    with BLAS held to the cores that are left to each, unless the caller has chosen another engine:
-    `with joblib.parallel_config(backend="dask"): ...` sends them to a cluster.
+    with BLAS held to the cores that are left to each, unless they are sent to a cluster or the caller has chosen
+    another engine, as in `with joblib.parallel_config(backend="loky"): ...`.
 
     Args:
         study: whose `trial` runs.
         parameters: an instance of its `Parameters`.
         setting: what its `prepare` returned.
         folder: where trials are kept, one netCDF file each; the caller names it by everything they depend on.
-        n_jobs: how many trials run at once; by default as many as there are cores (or cluster workers).
+        n_jobs: how many trials run at once; by default as many as there are cores, or cluster workers have threads.
+        cluster: address of a dask scheduler, such as `tcp://127.0.0.1:8786`, whose workers run the trials.
         quiet: show no progress bar; there is none either where stderr is no terminal.
         say: is told, in a sentence, how many trials were found.
+
+    Raises:
+        InputError: when the cluster cannot be reached, or goes away; finished trials stay.
     """
     folder = Path(folder)
     paths = [folder / f"trial-{index:04d}.nc" for index in range(getattr(parameters, "trials", 1))]
@@ -51,7 +57,7 @@ def sweep(
     elif found:
         say(f"Found all {len(paths)} trials from an earlier run.")
     if missing:
-        _measure(study, parameters, setting, paths, missing, n_jobs, quiet)
+        _measure(study, parameters, setting, paths, missing, n_jobs, cluster, quiet)
         # Read back rather than kept, so that a run in one go and one that was killed give the same dataset to
         # the bit.
         found |= {index: read_netcdf(paths[index]) for index in missing}
@@ -74,6 +80,7 @@ def _measure(
     paths: list[Path],
     missing: list[int],
     n_jobs: int | None,
+    cluster: str | None,
     quiet: bool,
 ) -> None:
     """Run the missing trials and write each as it finishes, in the order in which they finish."""
@@ -85,10 +92,15 @@ def _measure(
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     engine, configured = get_active_backend(prefer="threads")
-    if n_jobs is None and type(engine).__name__ == "ThreadingBackend" and configured in (None, 1):
+    if (
+        n_jobs is None
+        and not cluster
+        and type(engine).__name__ == "ThreadingBackend"
+        and configured in (None, 1)
+    ):
         n_jobs = min(cores, len(missing))
     # Without this, every trial's BLAS would start as many threads as there are cores.
-    blas_threads = max(1, cores // n_jobs) if n_jobs else None
+    blas_threads = max(1, cores // n_jobs) if n_jobs and not cluster else None
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -97,10 +109,20 @@ def _measure(
         console=Console(stderr=True),
         disable=quiet or not sys.stderr.isatty(),
     )
-    with threadpool_limits(blas_threads, user_api="blas"), progress:
+    with threadpool_limits(blas_threads, user_api="blas"), progress, ExitStack() as stack:
         task = progress.add_task("trials", total=len(paths), completed=len(paths) - len(missing))
-        jobs_to_do = (delayed(_indexed_trial)(study.trial, parameters, setting, index) for index in missing)
-        finished: Any = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")(jobs_to_do)
+        if cluster:
+            from solvable.lab.cluster import trials_on
+
+            # Closed at once when the run is interrupted, so that the cluster stops working for it.
+            finished: Any = stack.enter_context(
+                closing(trials_on(cluster, study.trial, parameters, setting, missing, n_jobs))
+            )
+        else:
+            jobs_to_do = (
+                delayed(_indexed_trial)(study.trial, parameters, setting, index) for index in missing
+            )
+            finished = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")(jobs_to_do)
         for index, trial in finished:
             write_netcdf(trial, paths[index])
             progress.advance(task)
