@@ -1,0 +1,207 @@
+"""The server behind `solvable app`: for this machine and its own pages only, and it ends when it is told to."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import marimo
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from solvable.app.gallery import Wing, gallery
+from solvable.errors import InputError
+
+_HERE = "127.0.0.1"
+_LOOPBACK = (_HERE, "localhost", "::1")
+# How long open pages have to say goodbye, and when patience ends altogether; Ctrl-C is answered within 3 s.
+_GOODBYE = 1
+_PATIENCE = 2.5
+# Pages work without a network, so they may be kept from having one: a browser loads nothing from elsewhere.
+_POLICY = "; ".join(
+    (
+        "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'",
+        "connect-src 'self' data: blob: ws://127.0.0.1:* ws://localhost:*",
+        "frame-ancestors 'self'",
+        "base-uri 'self'",
+        "form-action 'self'",
+    )
+)
+
+
+def listen(port: int | None) -> socket.socket:
+    """Return a socket that listens on a port of this machine, a free one when `port` is None.
+
+    Raises:
+        InputError: when the port is taken or not allowed.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # A server that has just ended leaves its port in waiting; that is no reason to refuse it.
+    if os.name == "posix":
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((_HERE, port or 0))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or str(error)
+        raise InputError(
+            f"cannot listen on port {port} of {_HERE}: {reason.lower()}; choose another --port, or leave it out for a "
+            "free one"
+        ) from None
+    return listening
+
+
+def serve(wings: Sequence[Wing], listening: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve the gallery and the wings' pages until SIGINT or SIGTERM; does not return: the process ends with 0.
+
+    Args:
+        wings: with their pages.
+        listening: a socket of this machine.
+        ready: called when pages can be asked for.
+    """
+    # What pages write for a moment lies in one folder, so that ending in the middle of it leaves nothing.
+    tempfile.tempdir = tempfile.mkdtemp(prefix="solvable-app-")
+    managers: list[Any] = []
+    app = OnlyThisMachine(_application(wings, managers))
+    config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=_GOODBYE)
+    _Server(config, managers, ready).run(sockets=[listening])
+    _end()
+
+
+def _application(wings: Sequence[Wing], managers: list[Any]) -> ASGIApp:
+    """Return gallery and pages as one application; `managers` is given what holds each page's sessions."""
+
+    def remember(app: Any) -> ASGIApp:
+        managers.append(app.state.session_manager)
+        return app
+
+    pages = marimo.create_asgi_app(include_code=False, quiet=True)
+    for wing in wings:
+        pages = pages.with_app(path=f"/{wing.name}", root=str(wing.page), middleware=[remember])
+    html = gallery(wings)
+
+    async def show(request: Any) -> HTMLResponse:
+        return HTMLResponse(html)
+
+    return Starlette(routes=[Route("/", show), Mount("/", pages.build())])
+
+
+class OnlyThisMachine:
+    """Refuse whoever was led here by a foreign name or a foreign page, and let pages load nothing from elsewhere.
+
+    Any web site that the user visits may send requests to 127.0.0.1, or let its own name point there; a page takes
+    files and computes, so only the gallery itself may ask.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on requests that come from here."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = HTTPConnection(scope).headers
+        if refused := _refusal(headers.getlist("host"), headers.getlist("origin")):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": "foreign origin"})
+            else:
+                await PlainTextResponse(f"{refused}\n", status_code=403)(scope, receive, send)
+            return
+
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                policy = (b"content-security-policy", _POLICY.encode())
+                message = {**message, "headers": [*message.get("headers", ()), policy]}
+            await send(message)
+
+        await self.app(scope, receive, send_with_policy)
+
+
+def _refusal(hosts: Sequence[str], origins: Sequence[str]) -> str:
+    """Return why a request is refused, or nothing.
+
+    >>> _refusal(["127.0.0.1:8000"], []), _refusal(["localhost:8000"], ["http://localhost:8000"])
+    ('', '')
+    >>> _refusal(["evil.example:8000"], [])
+    "this server answers to localhost only; got the host 'evil.example:8000'"
+    >>> _refusal(["127.0.0.1:8000"], ["http://evil.example"])
+    "this server answers to its own pages only; got the origin 'http://evil.example'"
+    """
+    host = hosts[0] if len(hosts) == 1 else ""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        name = None
+    if name not in _LOOPBACK:
+        return f"this server answers to localhost only; got the host {host!r}"
+    for origin in origins:
+        if urlsplit(origin).netloc != host:
+            return f"this server answers to its own pages only; got the origin {origin!r}"
+    return ""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but that open pages do not keep it alive: their sessions are closed first, and patience is bounded."""
+
+    def __init__(self, config: uvicorn.Config, managers: Sequence[Any], ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._managers = managers
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for manager in self._managers:
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                await asyncio.wait_for(manager.shutdown(), 0.5)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn raises the signal anew when it is done, which would end in a traceback; here Ctrl-C is the way to end.
+        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        if not self.should_exit:
+            # Should anything hang all the same, the process ends nevertheless.
+            patience = threading.Timer(_PATIENCE, _end)
+            patience.daemon = True
+            patience.start()
+        super().handle_exit(sig, frame)
+
+
+def _end() -> None:
+    """End the process without waiting for pages that are still computing, and leave no process behind."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    if tempfile.tempdir is not None:
+        shutil.rmtree(tempfile.tempdir, ignore_errors=True)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    # Threads of sessions cannot be stopped, and Python would wait for those of a pool.
+    os._exit(0)

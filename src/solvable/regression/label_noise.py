@@ -1,0 +1,80 @@
+r"""A learning surface for labels that are noisier than those of the sample.
+
+Independent noise of variance $s$ in the labels, summed over outputs, adds $s$ to both biases, $B_1 \to B_1 + s$ and
+$B_2 \to B_2 + s$: it is one more part of the target that no mode can learn. Nothing else changes, since $z$ and $g$ are
+the inputs' alone.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvable.errors import numbers
+from solvable.regression.estimated_curves import EstimatedCurves
+from solvable.regression.surface import LearningSurface
+from solvable.spectra import SpectralSums
+
+
+def with_label_noise(surface: LearningSurface, variance: float) -> LearningSurface:
+    r"""Return the surface of the same task with more noise in its labels.
+
+    Predicted test errors are those against labels that are as noisy; against the sample's own labels they are
+    `variance` less. Error rates are not predicted: such noise moves numbers, it does not swap classes.
+
+    Args:
+        surface: of the sample as it is.
+        variance: $s \ge 0$, of the noise that comes on top, summed over outputs, in the units of the test error.
+
+    Raises:
+        InputError: when the variance is negative or not finite.
+
+    Example:
+        Without structure that can be learned, all that is left is the noise:
+
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> X, y = rng.standard_normal((60, 5)), rng.standard_normal(60)
+        >>> clean = LearningSurface.from_kernel("laplace", X, y)
+        >>> noisy = with_label_noise(clean, 1.0)
+        >>> more = noisy.predict(100, ridge=1e6).test_mse - clean.predict(100, ridge=1e6).test_mse
+        >>> float(more.squeeze().round(3))
+        1.0
+    """
+    variance = float(numbers("the variance of the label noise", variance, at_least=0.0))
+    if variance == 0.0:
+        return surface
+    known: dict[str, Any] = {field.name: getattr(surface, field.name) for field in fields(LearningSurface)}
+    known["rates"] = None
+    return _NoisySurface(**known, label_noise=variance)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _NoisySurface(LearningSurface):
+    label_noise: float = 0.0
+
+    @cached_property
+    def curves(self) -> EstimatedCurves:
+        return _NoisyCurves(self.statistics, self.label_noise)
+
+
+@dataclass(frozen=True, eq=False)
+class _NoisyCurves(EstimatedCurves):
+    label_noise: float = 0.0
+
+    def sums(self, log_kappa: NDArray[np.float64]) -> SpectralSums:
+        return _noisier(super().sums(log_kappa), self.label_noise)
+
+    def replicate_sums(self, log_kappa: NDArray[np.float64]) -> SpectralSums:
+        return _noisier(super().replicate_sums(log_kappa), self.label_noise)
+
+    def doubt(self, log_kappa: NDArray[np.float64]) -> NDArray[np.float64]:
+        # The doubt is about the logarithm of what the sample shows of B2; the noise that comes on top is certain.
+        own = super().sums(log_kappa).squared_bias
+        return super().doubt(log_kappa) * own / (own + self.label_noise)
+
+
+def _noisier(sums: SpectralSums, variance: float) -> SpectralSums:
+    return sums._replace(linear_bias=sums.linear_bias + variance, squared_bias=sums.squared_bias + variance)

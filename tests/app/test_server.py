@@ -1,0 +1,145 @@
+"""`solvable app` as a process: how it ends, whom it answers, and its sentences."""
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+import numpy as np
+import psutil
+import pytest
+
+import solvable.app
+from solvable.cli import main
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_within_three_seconds_with_a_page_open(browser, gallery, tmp_path, ask, busy):
+    (temporary := tmp_path / "temporary").mkdir()
+    with gallery(TMPDIR=str(temporary)) as (process, address):
+        page = browser.new_page()
+        page.goto(f"{address}regression/")
+        page.wait_for_selector("#learning-curve svg", timeout=60_000)
+        if busy:
+            rng = np.random.default_rng(0)
+            np.savetxt(tmp_path / "large.csv", rng.standard_normal((4000, 30)), delimiter=",")
+            page.locator("input[type=file]").set_input_files(tmp_path / "large.csv")
+            page.get_by_text("Diagnosing large.csv").wait_for()
+        family = psutil.Process(process.pid).children(recursive=True)
+        asked = time.perf_counter()
+        process.send_signal(ask)
+        process.wait(timeout=10)
+        seconds = time.perf_counter() - asked
+        page.close()
+        assert seconds < 3.0
+        assert process.returncode == 0
+        assert process.stderr.read() == ""
+        assert process.stdout.read() == ""
+        _, alive = psutil.wait_procs(family, timeout=1)
+        assert alive == []
+        assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:{port}"}, 200),
+        ({"Origin": "http://127.0.0.1:{port}"}, 200),
+        ({"Host": "evil.example:{port}"}, 403),
+        ({"Host": "evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_only_this_machine_and_its_own_pages_are_answered(address, headers, status):
+    port = urlsplit(address).port
+    headers = {name: value.format(port=port) for name, value in headers.items()}
+    for path in ("/", "/regression/"):
+        assert ask_for(port, path, headers) == status
+    if status == 403:
+        assert ask_for(port, "/regression/ws?session_id=s_abcdef", headers | UPGRADE) == 403
+        assert ask_for(port, "/regression/api/kernel/instantiate", headers, "POST") == 403
+
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
+
+
+def ask_for(port, path, headers, method="GET"):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_code_is_not_shown(address):
+    port = urlsplit(address).port
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/regression/")
+    html = connection.getresponse().read().decode()
+    connection.close()
+    assert "named_surface" not in html
+    assert "More is better" in html
+
+
+@pytest.mark.parametrize(
+    ("port", "sentence"),
+    [
+        ("0", "the port must be a whole number from 1 to 65535; got 0"),
+        ("65536", "the port must be a whole number from 1 to 65535; got 65536"),
+        ("80x", 'Invalid value for --port: unable to convert "80x" into int'),
+    ],
+)
+def test_a_bad_port_gets_its_sentence(capsys, port, sentence):
+    with pytest.raises(SystemExit) as stop:
+        main(["app", "--port", port])
+    out, err = capsys.readouterr()
+    assert (stop.value.code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_port_in_use_gets_its_sentence(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SystemExit) as stop:
+            main(["app", "--port", str(port)])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.startswith(
+        f"error: cannot listen on port {port} of 127.0.0.1: address already in use"
+    )
+
+
+def test_a_missing_extra_gets_its_sentence(capsys, monkeypatch):
+    monkeypatch.setattr(solvable.app, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as stop:
+        main(["app"])
+    assert stop.value.code == 2
+    assert (
+        "the gallery needs marimo, which is not installed: pip install 'solvable[app]'"
+        in capsys.readouterr().err
+    )
+
+
+def test_help_does_not_wait_for_marimo():
+    code = (
+        "import sys; from solvable.cli import main\n"
+        "try: main(['app', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('marimo', 'uvicorn', 'starlette', 'scipy') if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("[]")
+    assert "--no-browser" in out
