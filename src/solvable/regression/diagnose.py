@@ -333,8 +333,10 @@ def diagnose(
         >>> verdict.estimator.predict(X[:2]).shape
         (2,)
     """
+    from solvable.in_memory import as_array
+
     data = datasets.from_arrays(X, y, missing=missing, rows=MOST_SAMPLES, random_state=random_state)
-    given = None if groups is None else np.asarray(groups)
+    given = None if groups is None else as_array(groups, "groups")
     if given is not None and given.shape != (data.n_rows,):
         raise InputError(
             f"groups has shape {given.shape}; expected one group for each of the {data.n_rows} points"

@@ -1,10 +1,10 @@
 r"""How often the largest output names the wrong class: the error rate, from the same Gram matrix.
 
 At the effective ridge $\kappa$, a model of $n$ samples has the same mean prediction as the leave-one-out predictor
-of the $N$ samples at the auxiliary ridge $\delta' = \kappa (N - z)$, and more variance (or less): squared error differs
-by test MSE $- \mathrm{LOO}(\kappa)$. So the error rate is that of the leave-one-out predictions $f_i = y_i - r_i$ with
-so much noise added. Points differ in how noisy their predictions are, those near a boundary most: the noise is shared
-out by the sandwich covariance
+of the $N$ samples at the auxiliary ridge $\delta' = \kappa (N - z)$, and more variance, by
+$B_2 (\mathcal{E}_0(n) - \mathcal{E}_0(N))$, or less. So the error rate is that of the leave-one-out predictions
+$f_i = y_i - r_i$ with so much noise added. Points differ in how noisy their predictions are, those near a boundary
+most: the noise is shared out by the sandwich covariance
 
 $C_i \propto \sum_{j \ne i} (A_{ij} / A_{ii})^2\, r_j r_j^\top, \qquad A = (K + \delta' I)^{-1}$,
 
@@ -22,13 +22,16 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
+from solvable.regression import theory
+from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.one_gram import Decomposition, OneGram, group_blocks
 from solvable.regression.targets import Targets
+from solvable.spectra import ImplicitRegularization
 
 # Nodes in ln κ; the rate bends on a scale of one nat and more, and the ladder spans some ten.
-_NODES = 18
+_NODES = 24
 # Extra noise in units of B2; beyond the last all answers are noise.
-_EXTRA = np.concatenate([[0.0], np.geomspace(0.01, 1000.0, 19)])
+_EXTRA = np.concatenate([[0.0], np.geomspace(1e-5, 1000.0, 33)])
 _DRAWS = 20
 # Taking the variance away leaves at least this share of the leave-one-out error rate.
 _LEAST_SHARE = 0.25
@@ -43,38 +46,45 @@ class ErrorRates:
         extra: variance of the added noise in units of $B_2$, `(extras,)`, from 0.
         rate: share of wrong answers in each fold of the sample, `(folds, nodes, extras)`.
         fold_sizes: points in each fold, `(folds,)`.
-        left_out_mse: squared error of the leave-one-out predictions, `(nodes,)`.
-        squared_bias: $B_2$, `(nodes,)`.
+        own_variance: that of the leave-one-out predictions, $\mathcal{E}_0 - 1$ at $N$, in units of $B_2$, `(nodes,)`.
     """
 
     log_kappa: Float[NDArray, "nodes"]
     extra: Float[NDArray, "extras"]
     rate: Float[NDArray, "folds nodes extras"]
     fold_sizes: Float[NDArray, "folds"]
-    left_out_mse: Float[NDArray, "nodes"]
-    squared_bias: Float[NDArray, "nodes"]
+    own_variance: Float[NDArray, "nodes"]
 
-    def replicates(
-        self, log_kappa: NDArray[np.float64], test_mse: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def of(self, curves: EstimatedCurves, solution: ImplicitRegularization) -> NDArray[np.float64]:
+        """Return error rates of the whole sample and without each of its folds, `(*grid, 1 + folds)`.
+
+        Args:
+            curves: of the sample.
+            solution: of the equations, at the grid.
+        """
+        # From the equations alone: a difference of two measured errors would drown in what these do not know.
+        n_samples, sums = curves.statistics.n_samples, solution.sums
+        learned_squared = sums.learned_modes - sums.partly_learned_modes
+        with np.errstate(invalid="ignore", divide="ignore"):
+            extra = theory.test_mse(solution) / sums.squared_bias
+            extra -= n_samples / np.maximum(n_samples - learned_squared, 1e-300)
+        return self.replicates(solution.log_feature_ridge, extra)
+
+    def replicates(self, log_kappa: NDArray[np.float64], extra: NDArray[np.float64]) -> NDArray[np.float64]:
         r"""Return error rates of the whole sample and without each of its folds, `(*grid, 1 + folds)`.
 
         Args:
             log_kappa: $\ln\kappa$ (with random features $\ln\gamma$), any shape; beyond the nodes the last one stands.
-            test_mse: predicted test error there, same shape.
+            extra: how much more variance a prediction has than the leave-one-out predictions, in units of $B_2$, same
+                shape; less than 0 where it has less.
         """
         x = np.clip(log_kappa, self.log_kappa[0], self.log_kappa[-1])
-        b2, left_out = (
-            np.exp(np.interp(x, self.log_kappa, np.log(values)))
-            for values in (self.squared_bias, self.left_out_mse)
-        )
-        with np.errstate(invalid="ignore"):
-            extra = np.clip(np.nan_to_num((test_mse - left_out) / b2, nan=0.0), None, self.extra[-1])
+        extra = np.minimum(np.nan_to_num(extra, nan=0.0), self.extra[-1])
         rates = self._at(x, np.maximum(extra, 0.0))
         if (less := extra < 0.0).any():
             # More samples than the sample has, at the same κ: some of the variance that is there is taken away. By as
             # much more of it the rate would rise, so by as much less it falls.
-            own = np.maximum(left_out / b2 - 1.0, 1e-12)
+            own = np.exp(np.interp(x, self.log_kappa, np.log(self.own_variance)))
             rise = np.maximum(self._at(x, np.minimum(own, self.extra[-1])) - rates, 0.0)
             share = np.minimum(np.where(less, -extra, 0.0) / own, 1.0)
             rates = np.maximum(rates - share[..., None] * rise, _LEAST_SHARE * rates)
@@ -93,7 +103,7 @@ class ErrorRates:
 
 def _spread(extra: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a scale on which the rate is smooth: linear near no extra noise, logarithmic beyond."""
-    return np.log(extra + 0.01)
+    return np.log(extra + 1e-5)
 
 
 def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targets) -> ErrorRates:
@@ -117,14 +127,12 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
     draws = np.random.default_rng(0).standard_normal((_DRAWS, n, targets.columns.shape[1]), dtype=np.float32)
     tables = [_rates_at(decomposition, targets, ridge, draws) for ridge in ridges]
     weights = s.fold_sizes / s.fold_sizes.sum()
-    left_out = weights @ s.squared_error[:, nodes]
     return ErrorRates(
         log_kappa=s.log_kappa[nodes],
         extra=_EXTRA,
         rate=np.stack([decomposition.fold_means(table) for table in tables], axis=1),
         fold_sizes=s.fold_sizes,
-        left_out_mse=left_out,
-        squared_bias=left_out / (weights @ s.error_amplification[:, nodes]),
+        own_variance=np.maximum(weights @ s.amplification[:, nodes] - 1.0, 1e-12),
     )
 
 

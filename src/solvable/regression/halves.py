@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from solvable.errors import InputError
 from solvable.kernels import Kernel
 from solvable.regression import theory
+from solvable.regression.error_rate import ErrorRates
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.experiment import trial_errors
 from solvable.regression.targets import Targets
@@ -41,23 +42,34 @@ class HalvesCheck:
             itself, comes last.
         ridge: ridges that were tried, ascending.
         log_ratio: one for each pair of them.
+        log_rate_ratio: the same of the error rate; None for numbers.
     """
 
     ratios: Float[NDArray, "features"]
     ridge: Float[NDArray, "ridges"]
     log_ratio: Float[NDArray, "features ridges"]
+    log_rate_ratio: Float[NDArray, "features ridges"] | None = None
+
+    def of_the_rate(self) -> "HalvesCheck":
+        """Return the check of the error rate: of random features as it was found, of the kernel that of squared error.
+
+        The kernel's own rate on a few hundred points is known to a tenth at best: it would add noise and no knowledge.
+        """
+        assert self.log_rate_ratio is not None
+        beyond = self.log_rate_ratio - self.log_rate_ratio[-1]
+        return HalvesCheck(self.ratios, self.ridge, beyond + self.log_ratio[-1])
 
     def correction(
         self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return what to subtract from ln(test error) because features are random ones; 0 for the kernel itself."""
+        """Return what to subtract from ln(error) because features are random ones; 0 for the kernel itself."""
         # Below the second ridge tried, the peak at n = k dominates, and one measured peak does not fit another's place.
         return self._beyond_the_kernel(n_train, n_features, np.maximum(ridge, self.ridge[1]))
 
     def standard_error(
         self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return how far ln(test error) may be off for reasons that the halves showed (broadcast, any shape)."""
+        """Return how far ln(error) may be off for reasons that the halves showed (broadcast, any shape)."""
         n_train, n_features, ridge = np.broadcast_arrays(n_train, n_features, ridge)
         of_the_kernel = self._at(ridge, np.abs(self.log_ratio[-1:]))[0]
         if len(self.ratios) == 1:
@@ -109,10 +121,11 @@ class HalvesCheck:
 def check_halves(
     curves: EstimatedCurves,
     gram: Float[NDArray, "N N"],
-    targets: Float[NDArray, "N outputs"],
+    targets: Targets,
     kernel: Kernel | None = None,
     X: Any = None,
     groups: NDArray[np.int64] | None = None,
+    rates: ErrorRates | None = None,
 ) -> HalvesCheck:
     """Train on random halves of the sample, test on the others, and compare with what the curves predict.
 
@@ -123,6 +136,7 @@ def check_halves(
         kernel: resolved; where it has random features they are tried too.
         X: the sample's inputs, `(N, d)`, for the random features.
         groups: index of each point's group; none is divided between the halves.
+        rates: the sample's table of error rates, where the targets are classes.
     """
     n = len(gram)
     half = n // 2
@@ -134,21 +148,26 @@ def check_halves(
             widths = np.append(np.maximum(np.round(_FEATURES * half), 1.0), np.inf)
         except InputError:
             pass  # a kernel without random features has none to try
-    measured, predicted = np.zeros((2, len(widths), len(ridge)))
+    # Test error and, for classes, error rate.
+    measured, predicted = np.zeros((2, 2, len(widths), len(ridge)))
     for split in range(_SPLITS):
         order, first = _halves(n, groups, split)
         last = half if groups is None else n - first
         for train, test in ((order[:first], order[first:]), (order[-last:], order[:-last])):
             sizes = np.array([len(train)])
-            found = trial_errors(
-                kernel, X, Targets(targets), gram, train, test, sizes, widths, ridge, [split]
-            )
-            measured += found[0, 0]
-            predicted += theory.test_mse(theory.solve(curves, len(train), widths, ridge))[0]
-    floor = 1e-12 * np.square(targets).sum(axis=1).mean()
-    return HalvesCheck(
-        widths / half, ridge, np.log(np.maximum(predicted, floor) / np.maximum(measured, floor))
+            found = trial_errors(kernel, X, targets, gram, train, test, sizes, widths, ridge, [split])
+            measured += found[[0, 2], 0]
+            solution = theory.solve(curves, len(train), widths, ridge)
+            predicted[0] += theory.test_mse(solution)[0]
+            if rates is not None:
+                predicted[1] += rates.of(curves, solution)[0, ..., 0]
+    # A rate of none in all test points is not known to be 0.
+    floors = (1e-12 * np.square(targets.columns).sum(axis=1).mean(), 1.0 / n)
+    off, rate_off = (
+        np.log(np.maximum(ours, floor) / np.maximum(theirs, floor))
+        for ours, theirs, floor in zip(predicted, measured, floors, strict=True)
     )
+    return HalvesCheck(widths / half, ridge, off, None if rates is None else rate_off)
 
 
 def _halves(n: int, groups: NDArray[np.int64] | None, seed: int) -> tuple[NDArray[np.int64], int]:

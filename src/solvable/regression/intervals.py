@@ -49,7 +49,6 @@ def error_rate(
     curves: EstimatedCurves,
     check: HalvesCheck,
     solution: ImplicitRegularization,
-    test_mse: Array,
 ) -> tuple[Array, Array, Array]:
     """Return the error rate at each grid point `(n, k, ridge)`, and the ends of its 90 % interval.
 
@@ -58,16 +57,15 @@ def error_rate(
         curves: of the sample.
         check: of the sample.
         solution: of the equations, at the grid.
-        test_mse: predicted there, corrected for random features.
     """
+    check = check.of_the_rate()
+    test_mse = theory.test_mse(solution)
     n_samples = curves.statistics.n_samples
-    replicates = rates.replicates(solution.log_feature_ridge, test_mse)
+    replicates = rates.of(curves, solution)
     slope = np.ones(test_mse.shape)
     if (past := solution.log_feature_ridge < curves.log_kappa[0]).any():
         columns = _up_to_the_end(curves, solution)
-        correction = check.correction(columns.n_train, columns.n_features, columns.ridge)
-        mse = theory.test_mse(columns) * np.exp(-correction)
-        along = rates.replicates(columns.log_feature_ridge, mse)
+        mse, along = theory.test_mse(columns), rates.of(curves, columns)
         least = 0.5 / n_samples
         x, y = np.log(np.minimum(mse, 1e300)), np.log(np.maximum(along[..., 0], least))
         x_apart, y_apart = x - x.mean(axis=0), y - y.mean(axis=0)
@@ -77,7 +75,8 @@ def error_rate(
             onward = along[-1] * np.exp(line * (np.log(test_mse) - x[-1]))[..., None]
         replicates = np.where(past[..., None], np.nan_to_num(onward, nan=1.0, posinf=1.0), replicates)
         slope = np.where(past, line, slope)
-    whole = np.clip(replicates[..., 0], 0.0, 1.0)
+    correction = check.correction(solution.n_train, solution.n_features, solution.ridge)
+    whole = np.clip(replicates[..., 0] * np.exp(-correction), 0.0, 1.0)
     # Of so many points none may have been wrong: the rate is then known to a few in N only.
     spread = np.hypot(_jackknife(np.maximum(replicates[..., 1:], 0.1 / n_samples)), _RATE_ERROR)
     spread = np.hypot(spread, slope * _other_than_labels(curves, check, solution))

@@ -14,12 +14,14 @@ from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.regression import theory
+from solvable.regression.drawing import MEASURES
 from solvable.regression.experiment import as_dataset, trial_errors, whole_sizes
 from solvable.regression.surface import FEWEST_SAMPLES, LearningSurface
 from solvable.regression.targets import Targets
 from solvable.spectra import plug_in_eigensystem
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Points that a study draws its training and test sets from when the data have more: one kernel matrix of 0.5 GB.
@@ -112,16 +114,24 @@ class Setting:
 
 def prepare(parameters: Parameters) -> Setting:
     """Load the data, choose the pool and the sample, resolve the kernel and compute its matrix once."""
+    largest = int(max(parameters.n_train, default=0))
+    # More rows than are trained and tested on are not read from a user's file.
+    most = max(_POOL, largest + largest // 3)
     data = datasets.load(
-        parameters.data, parameters.target, parameters.task, parameters.missing, parameters.drop
+        parameters.data,
+        parameters.target,
+        parameters.task,
+        parameters.missing,
+        parameters.drop,
+        rows=None if parameters.data in datasets.NAMES else most,
+        random_state=parameters.random_state,
     )
     notes = list(data.notes)
     different = np.sort(list({row.tobytes(): i for i, row in reversed(list(enumerate(data.X)))}.values()))
     order = np.random.default_rng([parameters.random_state, 0]).permutation(different)
     if len(order) < len(data.X):
         notes.append(f"of repeated rows one is kept, which leaves {len(order)} points")
-    largest = int(max(parameters.n_train, default=0))
-    n_pool = min(len(order), max(_POOL, largest + largest // 3))
+    n_pool = min(len(order), most)
     if n_pool < len(order):
         notes.append(f"{n_pool} of the {len(order)} points, drawn at random, are trained and tested on")
     most = n_pool - max(1, n_pool // 10)
@@ -244,54 +254,72 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
-    """Draw test error against sample size (or features), and how far off the surface and the plug-in are."""
-    from solvable.lab.figure import COLORS, MARKERS, curves, key, log_axes, subplots
+    """Draw errors against sample size (or features), and how far off the prediction is; for classes the rate too."""
+    from solvable.lab.figure import key, subplots
     from solvable.lab.text import readable
 
     over_features = measurement.sizes["n_features"] > measurement.sizes["n_train"]
     x, panel = ("n_features", "n_train") if over_features else ("n_train", "n_features")
-    label = {"n_train": "training samples", "n_features": "random features"}
     shown = measurement[panel].to_numpy()
     shown = shown[np.unique(np.linspace(0, len(shown) - 1, min(2, len(shown))).round().astype(int))]
-    figure, axes = subplots(1, len(shown) + 1, height=2.9)
-    for ax, value in zip(axes, shown, strict=False):
-        predicted = prediction.sel({panel: value})
-        curves(ax, predicted, measurement.sel({panel: value}), "test_mse", x=x, hue="ridge", label="ridge {}")
-        ax.set_yscale("log")
-        bounds = ax.get_ylim()  # those of surface and measurement: the plug-in may dive to zero
-        for i, ridge in enumerate(prediction.ridge.to_numpy()):
-            one = predicted.plug_in_test_mse.sel(ridge=ridge)
-            ax.plot(one[x], one.where(np.isfinite(one)), ":", color=COLORS[i % len(COLORS)], linewidth=0.9)
-        ax.set(ylim=bounds, xlabel=label[x], ylabel="test error (sum over outputs)")
-        log_axes(ax)
-        if len(shown) > 1 or np.isfinite(value):
-            ax.set_title(f"{readable(float(value))} {label[panel]}")
-        if x == "n_train":
-            _mark_sample(ax, prediction)
-    key(axes[0])
-
-    measured = measurement.mean("trial")
-    at_measured = prediction.sel(n_train=measurement.n_train, n_features=measurement.n_features)
-    last = axes[-1]
-    for i, ridge in enumerate(prediction.ridge.to_numpy()):
-        style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "linewidth": 0.9}
-        for name, line in (("test_mse", "-"), ("plug_in_test_mse", ":")):
-            off = (100 * (at_measured[name] / measured.test_mse - 1)).sel({"ridge": ridge, panel: shown[-1]})
-            last.plot(off[x], off.where(np.isfinite(off)), line, **style)
-    last.axhline(0, color="0.4", linewidth=0.8)
-    last.plot([], [], "-", color="0.4", label="learning surface")
-    last.plot([], [], ":", color="0.4", label="plug-in")
-    last.set(
-        xlabel=label[x], ylabel="predicted / measured − 1 (%)", title=axes[len(shown) - 1].get_title("left")
-    )
-    log_axes(last, "x")
-    if x == "n_train":
-        _mark_sample(last, prediction)
-    last.legend()
+    names = [name for name in MEASURES if name in measurement]
+    figure, axes = subplots(len(names), len(shown) + 1, height=2.7 * len(names) + 0.2, squeeze=False)
+    for row, name in zip(axes, names, strict=True):
+        for ax, value in zip(row, shown, strict=False):
+            _draw_errors(ax, prediction.sel({panel: value}), measurement.sel({panel: value}), name, x)
+            if len(shown) > 1 or np.isfinite(value):
+                ax.set_title(f"{readable(float(value))} {_AXIS[panel]}")
+        _draw_off(row[-1], prediction, measurement.sel({panel: shown[-1:]}), name, x)
+        row[-1].set_title(row[len(shown) - 1].get_title("left"))
+    key(axes[0, 0])
     return figure
 
 
-def _mark_sample(ax, prediction: xr.Dataset) -> None:
+_AXIS = {"n_train": "training samples", "n_features": "random features"}
+
+
+def _draw_errors(ax: "Axes", predicted: xr.Dataset, measured: xr.Dataset, name: str, x: str) -> None:
+    """Draw one measure, predicted and measured, and of the squared error the plug-in too."""
+    from solvable.lab.figure import COLORS, curves, log_axes
+
+    curves(ax, predicted, measured, name, x=x, hue="ridge", label="ridge {}")
+    ax.set_yscale("log")
+    bounds = ax.get_ylim()  # those of surface and measurement: the plug-in may dive to zero
+    if name == "test_mse":
+        for i, ridge in enumerate(predicted.ridge.to_numpy()):
+            one = predicted.plug_in_test_mse.sel(ridge=ridge)
+            ax.plot(one[x], one.where(np.isfinite(one)), ":", color=COLORS[i % len(COLORS)], linewidth=0.9)
+    ax.set(ylim=bounds, xlabel=_AXIS[x], ylabel=MEASURES[name])
+    log_axes(ax)
+    if x == "n_train":
+        _mark_sample(ax, predicted)
+
+
+def _draw_off(ax: "Axes", prediction: xr.Dataset, measurement: xr.Dataset, name: str, x: str) -> None:
+    """Draw how far off one measure is, at the one value of the other axis that the measurement has."""
+    from solvable.lab.figure import COLORS, MARKERS, log_axes
+
+    measured = measurement.mean("trial")[name].squeeze()
+    at_measured = prediction.sel(n_train=measurement.n_train, n_features=measurement.n_features).squeeze()
+    lines = {name: "-"} | ({"plug_in_test_mse": ":"} if name == "test_mse" else {})
+    for i, ridge in enumerate(np.atleast_1d(measurement.ridge.to_numpy())):
+        style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "linewidth": 0.9}
+        for one, line in lines.items():
+            off = 100 * (at_measured[one] / measured - 1)
+            off = off.sel(ridge=ridge) if "ridge" in off.dims else off
+            ax.plot(np.atleast_1d(measurement[x]), np.atleast_1d(off.where(np.isfinite(off))), line, **style)
+    ax.axhline(0, color="0.4", linewidth=0.8)
+    ax.plot([], [], "-", color="0.4", label="learning surface")
+    if len(lines) > 1:
+        ax.plot([], [], ":", color="0.4", label="plug-in")
+        ax.legend()
+    ax.set(xlabel=_AXIS[x], ylabel="predicted / measured − 1 (%)")
+    log_axes(ax, "x")
+    if x == "n_train":
+        _mark_sample(ax, prediction)
+
+
+def _mark_sample(ax: "Axes", prediction: xr.Dataset) -> None:
     size = float(prediction.attrs["n_samples"])
     if size < ax.get_xlim()[1]:
         ax.axvline(size, color="0.6", linewidth=0.8)

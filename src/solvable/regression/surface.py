@@ -170,6 +170,7 @@ class LearningSurface:
             raise InputError(
                 f"there are {len(matrix)} points but y has {len(targets)} labels; expected one for each"
             )
+        codes = None if groups is None else group_codes(groups, len(matrix))
         rounding = entry_rounding(gram)
         if (repeats := repeated(matrix, rounding)).any():
             warnings.warn(
@@ -179,18 +180,17 @@ class LearningSurface:
                 stacklevel=3,
             )
             matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets.take(~repeats)
-            groups = None if groups is None else np.asarray(groups)[~repeats]
+            codes = None if codes is None else group_codes(codes[~repeats], int((~repeats).sum()))
             X = None if X is None else X[np.flatnonzero(~repeats)]
         if len(matrix) < FEWEST_SAMPLES:
             raise InputError(
                 f"a learning surface needs at least {FEWEST_SAMPLES} different samples; got {len(matrix)}; label more"
             )
-        codes = None if groups is None else group_codes(groups, len(matrix))
         decomposition = decompose(matrix, rounding, codes)
         statistics = one_gram(decomposition, targets.columns)
         rates = error_rates(decomposition, statistics, targets) if targets.classes else None
         del decomposition
-        check = check_halves(EstimatedCurves(statistics), matrix, targets.columns, kernel, X, codes)
+        check = check_halves(EstimatedCurves(statistics), matrix, targets, kernel, X, codes, rates)
         return cls(statistics, check, name, targets.classes, n_modes, rates)
 
     def __repr__(self) -> str:
@@ -267,7 +267,7 @@ class LearningSurface:
                     {"long_name": f"test error, {side} end of 90 %"},
                 )
         if self.rates is not None:
-            found = error_rate(self.rates, self.curves, self.check, solution, prediction.test_mse.to_numpy())
+            found = error_rate(self.rates, self.curves, self.check, solution)
             names = ("error rate", "error rate, low end of 90 %", "error rate, high end of 90 %")
             for side, values, name in zip(("", "_low", "_high"), found, names, strict=True):
                 prediction[f"error_rate{side}"] = (dims, values, {"long_name": name})

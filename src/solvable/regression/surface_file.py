@@ -1,7 +1,7 @@
 """A learning surface as a netCDF file: its leave-one-out statistics, its check, and what they are of; no pickle."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ _RATES = {
     "extra": ("extra",),
     "rate": ("fold", "node", "extra"),
     "fold_sizes": ("fold",),
-    "left_out_mse": ("node",),
-    "squared_bias": ("node",),
+    "own_variance": ("node",),
 }
 
 
@@ -37,11 +36,10 @@ def write(
     if not Path(path).parent.is_dir() or Path(path).is_dir():
         raise InputError(f"cannot write {str(path)!r}; expected the name of a file in an existing folder")
     s = statistics
-    of_classes = (
-        {}
-        if rates is None
-        else {f"rates_{name}": (dims, getattr(rates, name)) for name, dims in _RATES.items()}
-    )
+    of_classes: dict[str, Any] = {}
+    if rates is not None:
+        of_classes = {f"rates_{name}": (dims, getattr(rates, name)) for name, dims in _RATES.items()}
+        of_classes["check_log_rate_ratio"] = (("check_ratios", "check_ridge"), check.log_rate_ratio)
     xr.Dataset(
         {
             "log_kappa": ("step", s.log_kappa),
@@ -83,5 +81,6 @@ def read(path: str | Path) -> tuple[OneGram, HalvesCheck, ErrorRates | None, dic
     check = HalvesCheck(*(data[f"check_{name}"].to_numpy() for name in ("ratios", "ridge", "log_ratio")))
     rates = None
     if "rates_rate" in data:
+        check = replace(check, log_rate_ratio=data["check_log_rate_ratio"].to_numpy())
         rates = ErrorRates(**{name: data[f"rates_{name}"].to_numpy() for name in _RATES})
     return statistics, check, rates, json.loads(str(data.attrs["facts"]))

@@ -70,11 +70,14 @@ def group_codes(groups: ArrayLike, n: int) -> NDArray[np.int64]:
     Raises:
         InputError: when there is not one for each point, or fewer than five different ones.
     """
-    array = np.asarray(groups)
+    import pandas as pd
+
+    from solvable.in_memory import as_array
+
+    array = as_array(groups, "groups")
     if array.shape != (n,):
         raise InputError(f"groups has shape {array.shape}; expected one group for each of the {n} points")
-    missing = sum(value is None or value != value for value in array.tolist())
-    if missing:
+    if missing := int(pd.isna(array).sum()):
         raise InputError(f"groups has {missing} missing values; expected a group for each point")
     names, codes = np.unique(array.astype(str) if array.dtype.kind == "O" else array, return_inverse=True)
     if len(names) < FEWEST_GROUPS:
