@@ -144,7 +144,8 @@ class Diagnosis:
             each, "n_train", data_vars="all", coords="minimal", compat="override", join="exact"
         )
         predicted["ridge"] = ("n_train", ridges, {"long_name": "ridge"})
-        if self.data.classes and ridge is None and (past := sizes > self.n_samples).any():
+        past = (sizes > self.n_samples) & (self.surface.curves.continuation is not None)
+        if self.data.classes and ridge is None and past.any():
             predicted = self._onward(predicted, past)
         if not self.data.classes:
             outputs = self.data.y.shape[1]

@@ -30,8 +30,8 @@ from solvable.spectra import ImplicitRegularization
 
 # Nodes in ln κ; the rate bends on a scale of one nat and more, and the ladder spans some ten.
 _NODES = 24
-# Extra noise in units of B2; beyond the last all answers are noise.
-_EXTRA = np.concatenate([[0.0], np.geomspace(1e-5, 1000.0, 33)])
+# Extra noise in units of what the leave-one-out predictions have; beyond the last all answers are noise.
+_EXTRA = np.concatenate([[0.0], np.geomspace(0.01, 1e6, 33)])
 _DRAWS = 20
 # Taking the variance away leaves at least this share of the leave-one-out error rate.
 _LEAST_SHARE = 0.25
@@ -43,17 +43,16 @@ class ErrorRates:
 
     Attributes:
         log_kappa: $\ln\kappa$, `(nodes,)`, ascending.
-        extra: variance of the added noise in units of $B_2$, `(extras,)`, from 0.
+        extra: variance of the added noise, `(extras,)`, from 0, in units of what the leave-one-out predictions have:
+            $B_2 (\mathcal{E}_0 - 1)$ at $N$.
         rate: share of wrong answers in each fold of the sample, `(folds, nodes, extras)`.
         fold_sizes: points in each fold, `(folds,)`.
-        own_variance: that of the leave-one-out predictions, $\mathcal{E}_0 - 1$ at $N$, in units of $B_2$, `(nodes,)`.
     """
 
     log_kappa: Float[NDArray, "nodes"]
     extra: Float[NDArray, "extras"]
     rate: Float[NDArray, "folds nodes extras"]
     fold_sizes: Float[NDArray, "folds"]
-    own_variance: Float[NDArray, "nodes"]
 
     def of(self, curves: EstimatedCurves, solution: ImplicitRegularization) -> NDArray[np.float64]:
         """Return error rates of the whole sample and without each of its folds, `(*grid, 1 + folds)`.
@@ -66,8 +65,10 @@ class ErrorRates:
         n_samples, sums = curves.statistics.n_samples, solution.sums
         learned_squared = sums.learned_modes - sums.partly_learned_modes
         with np.errstate(invalid="ignore", divide="ignore"):
-            extra = theory.test_mse(solution) / sums.squared_bias
-            extra -= n_samples / np.maximum(n_samples - learned_squared, 1e-300)
+            own = learned_squared / np.maximum(n_samples - learned_squared, 1e-300)
+            extra = (theory.test_mse(solution) / sums.squared_bias - 1.0) / own - 1.0
+        # Where next to nothing is learned, that would be rounding; variance then goes as 1/n.
+        extra = np.where(own > 1e-9, extra, n_samples / solution.n_train - 1.0)
         return self.replicates(solution.log_feature_ridge, extra)
 
     def replicates(self, log_kappa: NDArray[np.float64], extra: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -75,19 +76,19 @@ class ErrorRates:
 
         Args:
             log_kappa: $\ln\kappa$ (with random features $\ln\gamma$), any shape; beyond the nodes the last one stands.
-            extra: how much more variance a prediction has than the leave-one-out predictions, in units of $B_2$, same
+            extra: how much more variance a prediction has than the leave-one-out predictions, in units of theirs, same
                 shape; less than 0 where it has less.
         """
         x = np.clip(log_kappa, self.log_kappa[0], self.log_kappa[-1])
         extra = np.minimum(np.nan_to_num(extra, nan=0.0), self.extra[-1])
         rates = self._at(x, np.maximum(extra, 0.0))
         if (less := extra < 0.0).any():
-            # More samples than the sample has, at the same κ: some of the variance that is there is taken away. By as
-            # much more of it the rate would rise, so by as much less it falls.
-            own = np.exp(np.interp(x, self.log_kappa, np.log(self.own_variance)))
-            rise = np.maximum(self._at(x, np.minimum(own, self.extra[-1])) - rates, 0.0)
-            share = np.minimum(np.where(less, -extra, 0.0) / own, 1.0)
-            rates = np.maximum(rates - share[..., None] * rise, _LEAST_SHARE * rates)
+            # More samples than the sample has, at the same κ: some of the variance that is there is taken away. The
+            # rate falls as that power of it by which it would rise if it were doubled (1/2 for clean classes).
+            twice = self._at(x, np.ones(x.shape))
+            power = np.log2(np.maximum(twice, 1e-300) / np.maximum(rates, 1e-300)).clip(0.0, 1.0)
+            left = 1.0 - np.clip(-extra, 0.0, 1.0)[..., None]
+            linear = 1 - (1-left)*np.maximum(twice/np.maximum(rates,1e-300)-1,0); rates = rates * np.where(less[..., None], np.maximum(np.sqrt(left**power*np.maximum(linear,1e-9)), _LEAST_SHARE), 1.0)
         return rates
 
     def _at(self, log_kappa: NDArray[np.float64], extra: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -103,7 +104,7 @@ class ErrorRates:
 
 def _spread(extra: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a scale on which the rate is smooth: linear near no extra noise, logarithmic beyond."""
-    return np.log(extra + 1e-5)
+    return np.log(extra + 0.01)
 
 
 def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targets) -> ErrorRates:
@@ -115,9 +116,9 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
         targets: with `codes`.
     """
     n, s = statistics.n_samples, statistics
-    # From where the sample's own interpolation peak begins to where about one mode is learned.
+    # From where the sample's own interpolation peak begins to where next to nothing is learned.
     seen = np.flatnonzero(
-        (s.learned_modes < 0.97 * n) & (s.learned_modes > min(1.0, s.learned_modes.max() / 2))
+        (s.learned_modes < 0.97 * n) & (s.learned_modes > min(0.03, s.learned_modes.max() / 2))
     )
     seen = seen if len(seen) >= 2 else np.arange(len(s.log_kappa))
     wanted = np.linspace(s.log_kappa[seen[0]], s.log_kappa[seen[-1]], _NODES)
@@ -126,13 +127,11 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
 
     draws = np.random.default_rng(0).standard_normal((_DRAWS, n, targets.columns.shape[1]), dtype=np.float32)
     tables = [_rates_at(decomposition, targets, ridge, draws) for ridge in ridges]
-    weights = s.fold_sizes / s.fold_sizes.sum()
     return ErrorRates(
         log_kappa=s.log_kappa[nodes],
         extra=_EXTRA,
         rate=np.stack([decomposition.fold_means(table) for table in tables], axis=1),
         fold_sizes=s.fold_sizes,
-        own_variance=np.maximum(weights @ s.amplification[:, nodes] - 1.0, 1e-12),
     )
 
 
@@ -163,7 +162,7 @@ def _rates_at(
     pairs = (residual[:, :, None] * residual[:, None, :]).reshape(n, -1).astype(np.float32)
     covariance = (weights @ pairs).reshape(n, outputs, outputs) / np.square(diagonal)[:, None, None]
     size = np.trace(covariance, axis1=1, axis2=2).mean()
-    covariance *= squares / amplification / size if size > 0.0 else 0.0
+    covariance *= squares / amplification * (amplification - 1.0) / size if size > 0.0 else 0.0
     strength, axes = np.linalg.eigh(covariance)
     root = (axes * np.sqrt(np.maximum(strength, 0.0))[:, None, :]).astype(np.float32)
 

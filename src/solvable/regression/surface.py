@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
+from solvable.kernels.accelerator import large_gram
 from solvable.kernels.gram import entry_rounding
 from solvable.machine import need_memory
 from solvable.regression import surface_file, theory
@@ -108,6 +109,9 @@ class LearningSurface:
     ) -> "LearningSurface":
         """Estimate the surface from a kernel and a sample.
 
+        From 8000 points on the kernel matrix is computed in single precision on a GPU where torch finds one; the
+        eigendecomposition runs on the CPU.
+
         Args:
             kernel: a `solvable.kernels.Kernel`, a kernel of scikit-learn's `gaussian_process`, a name
                 (`kernels.KERNEL_NAMES`) or a callable `(X, Z) -> K`; a bandwidth that it lacks is set by the median
@@ -120,7 +124,7 @@ class LearningSurface:
         _check_memory(len(points))
         resolved: Kernel = as_kernel(kernel).for_data(points)
         return cls._estimate(
-            resolved(points),
+            large_gram(resolved, points),
             y,
             name=repr(resolved),
             groups=groups,
@@ -276,8 +280,10 @@ class LearningSurface:
         # Features of the user's own end at their number, with a peak there that a smaller sample does not show.
         unseen_end = self.curves.continuation is not None
         near_the_end = unseen_end & extrapolated & (solution.sums.learned_modes > 0.5 * self.n_modes)
-        prediction["test_mse_low"] = prediction.test_mse_low.where(~near_the_end, 0.0)
-        prediction["test_mse_high"] = prediction.test_mse_high.where(~near_the_end, np.inf)
+        for name, most in (("test_mse", np.inf), ("error_rate", 1.0)):
+            if name in prediction:
+                prediction[f"{name}_low"] = prediction[f"{name}_low"].where(~near_the_end, 0.0)
+                prediction[f"{name}_high"] = prediction[f"{name}_high"].where(~near_the_end, most)
         return prediction.assign_attrs(
             kernel=self.kernel,
             n_samples=self.n_samples,

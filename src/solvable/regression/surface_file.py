@@ -11,7 +11,7 @@ from solvable.regression.halves import HalvesCheck
 from solvable.regression.one_gram import OneGram
 
 # Counts up when what is in a file changes, so that an older file is refused and not misread.
-_FORMAT = "solvable learning surface 3"
+_FORMAT = "solvable learning surface 4"
 
 
 _RATES = {
@@ -19,7 +19,6 @@ _RATES = {
     "extra": ("extra",),
     "rate": ("fold", "node", "extra"),
     "fold_sizes": ("fold",),
-    "own_variance": ("node",),
 }
 
 
