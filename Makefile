@@ -34,8 +34,8 @@ test: $(VENV)/dev lint  ## lint, then the tests without the slow studies
 	$(BIN)/python -m pytest -m 'not slow'
 
 lint: $(VENV)/dev  ## style, format and types
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs_tools
+	$(BIN)/ruff format --check src tests benchmarks docs_tools
 	$(BIN)/pyright
 
 bench: $(VENV)/dev  ## time us and the peers on the same work and print the ratios
