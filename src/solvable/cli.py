@@ -1,4 +1,4 @@
-"""The command line: `solvable list`, `run`, `show`, `runs`, `app`.
+"""The command line: `solvable diagnose`, `run`, `list`, `show`, `runs`, `app`.
 
 The options of `solvable run <study>` are the fields of the study's `Parameters`; they are written down there
 only. What is heavy is imported inside the commands, so that `solvable --help` answers at once.

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -70,12 +71,17 @@ def diagnose(
         output: How the result is printed.
     """
     from solvable import datasets
+    from solvable.errors import one_number
+    from solvable.readers import FILE_TYPES, read_column
     from solvable.regression.diagnose import MOST_SAMPLES, diagnose_dataset
     from solvable.regression.own_model import read_measured
 
     # What can be refused at once is, before the long work.
     _check_paths(figure, save)
+    one_number("random_state", random_state, at_least=0)
     own = None if measured is None else read_measured(measured)
+    if groups is not None and Path(data).suffix.lower() not in FILE_TYPES:
+        raise InputError(f"--groups names a column of a file, but {data!r} has none; leave it out")
     quiet = output.quiet or output.json
     left_out = drop if groups is None or data.endswith(".npz") else (*drop, groups)
     loaded = datasets.load(
@@ -84,7 +90,7 @@ def diagnose(
     if features is not None:
         loaded = _with_features(loaded, features)
         kernel = kernel or "linear"
-    codes = None if groups is None else _groups(data, groups)[loaded.rows]
+    codes = None if groups is None else read_column(Path(data).expanduser(), data, groups)[loaded.rows]
     with _stages(quiet, 6 if kernel is None else 1) as watch:
         found = diagnose_dataset(loaded, kernel, ridge, codes, random_state, watch=watch)
         watch("the verdict")
@@ -106,6 +112,7 @@ def _check_paths(figure: Path | None, save: Path | None) -> None:
 def _with_features(loaded: Any, path: Path) -> Any:
     """Return the data set with an embedding in place of its inputs."""
     import numpy as np
+    import pandas as pd
 
     from solvable import datasets
 
@@ -122,18 +129,16 @@ def _with_features(loaded: Any, path: Path) -> Any:
             f"{str(path)!r} has shape {np.shape(embedding)}; expected one row for each of the {loaded.n_rows} rows of "
             f"{loaded.name!r}: (n, d)"
         )
+    if embedding.dtype.kind not in "fiub":
+        raise InputError(f"{str(path)!r} has type {embedding.dtype}; expected numbers (n, d)")
     y = loaded.labels if loaded.labels is not None else loaded.y + loaded.offset
-    return datasets.from_arrays(
+    if y.ndim == 1 or y.shape[1] == 1:
+        y = pd.Series(y.ravel(), name=loaded.target_name)
+    found = datasets.from_arrays(
         embedding[loaded.rows], y, task="classes" if loaded.classes else "auto", name=str(path)
     )
-
-
-def _groups(data: str, column: str) -> Any:
-    from solvable.readers import FILE_TYPES, read_column
-
-    if Path(data).suffix.lower() not in FILE_TYPES:
-        raise InputError(f"--groups names a column of a file, but {data!r} has none; leave it out")
-    return read_column(Path(data).expanduser(), data, column)
+    drawn = [note for note in loaded.notes if "drawn at random" in note or "rows dropped" in note]
+    return replace(found, n_rows=loaded.n_rows, rows=loaded.rows[found.rows], notes=(*drawn, *found.notes))
 
 
 @contextmanager

@@ -57,6 +57,20 @@ def numbers(
     return array
 
 
+def one_number(name: str, value: Any, *, above: float = -np.inf, at_least: float = -np.inf) -> float:
+    """Return `value` as a finite float; checked as `numbers` does.
+
+    Raises:
+        InputError: when it is not one number, or outside its range.
+    """
+    array = numbers(name, value, above=above, at_least=at_least)
+    if array.size != 1:
+        raise InputError(f"{name} must be one number; got {array.size}")
+    if np.isinf(array).any():
+        raise InputError(f"{name} must be finite; got {array.item():g}")
+    return float(array.item())
+
+
 def grid(
     name: str, values: ArrayLike, *, above: float = -np.inf, at_least: float = -np.inf
 ) -> NDArray[np.float64]:

@@ -106,7 +106,7 @@ def split_missing(y: Any) -> tuple[Shaped[NDArray, "n *c"], Bool[NDArray, "rows"
 
 def decide(
     labels: Shaped[NDArray, "n *c"], task: Task | None, name: str | None, choose_number: str
-) -> tuple[Shaped[NDArray, "n *c"], list[str]]:
+) -> tuple[Shaped[NDArray, "n *columns"], list[str]]:
     """Return the targets as floats where they are a number and as labels where they are classes, and notes.
 
     Args:

@@ -24,12 +24,22 @@ def free_memory() -> int | None:
         ),
     ):
         try:
-            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+            left = int(Path(limit).read_text()) - int(Path(used).read_text())
         except (OSError, ValueError):
             continue
+        free.append(left + _forgettable(Path(used).with_name("memory.stat")))
     if not free and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min(free, default=None)
+
+
+def _forgettable(statistics: Path) -> int:
+    """Return how many bytes a container holds of files that it has read: counted as used, but free when needed."""
+    try:
+        lines = [line.split() for line in statistics.read_text().splitlines()]
+    except OSError:
+        return 0
+    return next((int(line[1]) for line in lines if line[0] in ("inactive_file", "total_inactive_file")), 0)
 
 
 def need_memory(n_bytes: float, what: str, mend: str) -> None:

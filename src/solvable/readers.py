@@ -115,11 +115,13 @@ def read_column(path: Path, name: str, column: str) -> NDArray[Any]:
             choice(f"column of {name!r}", column, parquet.ParquetFile(path).schema_arrow.names)
             return pd.read_parquet(path, columns=[column])[column].to_numpy()
         separator = _separator(path)
-        names = [str(one) for one in pd.read_csv(path, sep=separator, nrows=0, skipinitialspace=True).columns]
+        options: dict[str, Any] = {
+            "header": None if _no_header(path, separator) else 0,
+            "skipinitialspace": True,
+        }
+        names = [str(one) for one in pd.read_csv(path, sep=separator, nrows=2, **options).columns]
         choice(f"column of {name!r}", column, names)
-        table = pd.read_csv(
-            path, sep=separator, usecols=[names.index(column)], skipinitialspace=True, low_memory=False
-        )
+        table = pd.read_csv(path, sep=separator, usecols=[names.index(column)], low_memory=False, **options)
         return table.iloc[:, 0].to_numpy()
 
 
@@ -127,6 +129,15 @@ def _separator(path: Path) -> str:
     with path.open(encoding="utf-8") as file:
         header = file.readline()
     return next((s for s in (";", "\t") if s in header and "," not in header), ",")
+
+
+def _no_header(path: Path, separator: str) -> bool:
+    import pandas as pd
+
+    first = pd.read_csv(path, sep=separator, header=None, nrows=1)
+    # A first line of numbers is data, unless it counts the columns: pandas writes such headers.
+    numbers = bool(all(kind.kind in "fi" for kind in first.dtypes) and first.notna().all(axis=None))
+    return numbers and first.iloc[0].tolist() != list(range(first.shape[1]))
 
 
 def at_least_two(shown: str, n: int) -> None:
@@ -190,10 +201,7 @@ def _open_csv(
 
     with _readable(name, "a CSV table"):
         separator = _separator(path)
-        first = pd.read_csv(path, sep=separator, header=None, nrows=1)
-        # A first line of numbers is data, unless it counts the columns: pandas writes such headers.
-        no_header = bool(all(kind.kind in "fi" for kind in first.dtypes) and first.notna().all(axis=None))
-        no_header = no_header and first.iloc[0].tolist() != list(range(first.shape[1]))
+        no_header = _no_header(path, separator)
         notes = ["the file has no header, so its columns are named 0, 1, ..."] if no_header else []
         head = read(nrows=2)
         # With one name less than columns pandas takes the first column for row names, and counts without it.

@@ -17,7 +17,7 @@ class Output:
     json: Annotated[bool, Parameter(group="Output", show_default=False)] = False
     """Print JSON on stdout and nothing else."""
     quiet: Annotated[bool, Parameter(group="Output", show_default=False)] = False
-    """Print only names or paths; no progress bar."""
+    """Print only what a script needs (names, paths, numbers), one a line; no progress bar."""
     runs_dir: Annotated[Path, Parameter(group="Output", env_var="SOLVABLE_RUNS")] = Path("runs")
     """Folder of records and cached trials."""
 

@@ -109,10 +109,12 @@ def test_unresolved_kernel_takes_its_length_from_one_set_and_refuses_two():
 
 
 def test_no_median_without_distances():
-    with pytest.raises(InputError, match="median distance"):
+    with pytest.raises(InputError, match="distances have no median"):
         Laplace()(np.full((5, 2), 0.1))
     with pytest.raises(InputError, match="one point"):
         Laplace().for_data(np.ones((1, 2)))
+    # Two values of one rare flag: most rows are equal, and the others tell the scale.
+    assert Laplace().for_data(np.array([[0.0]] * 9 + [[1.0]])).length_scale == 1.0
 
 
 def test_kernels_are_values():

@@ -268,8 +268,8 @@ def test_inputs_of_any_kind_give_the_same_surface(kind: str) -> None:
 def test_halves_interpolate_between_what_was_tried() -> None:
     check = HalvesCheck(
         np.array([0.5, 2.0, INF]),
-        np.array([1e-6, 1e-3, 0.1]),
-        np.array([[0.9, 0.5, 0.3], [0.4, 0.3, 0.1], [0.1] * 3]),
+        np.array([1e-6, 1e-3, 0.1, 10.0]),
+        np.array([[0.9, 0.5, 0.3, 0.3], [0.4, 0.3, 0.1, 0.1], [0.1] * 4]),
     )
     n = np.array(100.0)
     assert check.correction(n, np.array(50.0), np.array(0.1)) == pytest.approx(0.2)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from solvable.kernels.base import Kernel, TiledKernel
+from solvable.kernels.dot_product import Linear, Polynomial
 from solvable.kernels.inputs import Array
 
 WORTH_IT_FROM = 8000
@@ -33,7 +34,9 @@ def large_gram(kernel: Kernel, X: Array) -> Array:
         kernel: resolved.
         X: points, `(n, d)`; a tensor stays as it is.
     """
-    worth_it = isinstance(X, np.ndarray) and len(X) >= WORTH_IT_FROM and isinstance(kernel, TiledKernel)
+    # A kernel of few modes would seem to have as many as there are points: rounding fills the rest.
+    full = isinstance(kernel, TiledKernel) and not isinstance(kernel, (Linear, Polynomial))
+    worth_it = isinstance(X, np.ndarray) and len(X) >= WORTH_IT_FROM and full
     device = accelerator() if worth_it else None
     if device is None:
         return kernel(X)

@@ -1,7 +1,7 @@
 """A kernel of raw inputs: encodes and scales them as the data that it was made for, then applies another kernel."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from solvable.kernels.base import Kernel
 from solvable.kernels.features import FeatureMap
@@ -13,7 +13,7 @@ class EncodedKernel(Kernel):
     r"""$K(x, x') = K_0(e(x), e(x'))$ with a fitted encoder $e$.
 
     Attributes:
-        kernel: $K_0$, resolved.
+        kernel: $K_0$.
         encoder: a fitted scikit-learn transformer from raw inputs to numbers, such as `datasets.Dataset.encoder`.
 
     >>> import numpy as np
@@ -25,7 +25,16 @@ class EncodedKernel(Kernel):
     """
 
     kernel: Kernel
-    encoder: Any = field(repr=False, compare=False)
+    encoder: Any = field(repr=False)
+
+    @property
+    def resolved(self) -> bool:
+        return self.kernel.resolved
+
+    def for_data(self, X: Any) -> Self:
+        return (
+            self if self.resolved else replace(self, kernel=self.kernel.for_data(self.encoder.transform(X)))
+        )
 
     def __call__(self, X: Any, Z: Any = None) -> Array:
         encoded = self.encoder.transform(X)

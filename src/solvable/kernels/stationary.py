@@ -23,13 +23,13 @@ _SMOOTHNESS = (0.5, 1.5, 2.5)
 
 
 def median_distance(X: Array) -> float:
-    """Return the median of the Euclidean distances between all pairs of distinct rows of `X` (n, d).
+    """Return the median of the Euclidean distances between all pairs of rows of `X` (n, d) that differ.
 
     Of more than 2000 points it takes every k-th, with the smallest k that leaves at most 2000: the median
     hardly changes, the result does not depend on chance, and the memory stays at 2000^2 doubles.
 
     Raises:
-        InputError: for fewer than two points, or when at least half of the pairs coincide (a median of 0).
+        InputError: for fewer than two points, or when all of them coincide.
     """
     _, X = points("X", X)
     n = X.shape[0]
@@ -50,13 +50,14 @@ def median_distance(X: Array) -> float:
             below = block[np.tri(*block.shape, k=rows.start - columns.start - 1, dtype=bool)]
             distances[filled : filled + below.size] = below
             filled += below.size
-    median = float(np.median(np.sqrt(distances, out=distances), overwrite_input=True))
-    if median == 0:
+    # Tables of few values have many equal rows, which say nothing about the scale on which the others differ.
+    distances = distances[distances > 0]
+    if not len(distances):
         raise InputError(
-            "the median distance of the rows of X is 0, since at least half of their pairs coincide; "
-            "expected distinct points; remove duplicates or pass length_scale"
+            "all rows of X that were looked at are equal, so that their distances have no median; expected points that "
+            "differ; give others or pass length_scale"
         )
-    return median
+    return float(np.median(np.sqrt(distances, out=distances), overwrite_input=True))
 
 
 class Stationary(TiledKernel):

@@ -2,8 +2,10 @@
 
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +15,12 @@ from threadpoolctl import threadpool_limits
 
 from solvable import datasets
 from solvable.datasets import Dataset
-from solvable.errors import InputError, grid, numbers
+from solvable.errors import InputError, grid, one_number
 from solvable.kernels import as_kernel
 from solvable.kernels.encoded import EncodedKernel
 from solvable.kernels.inputs import to_float64
 from solvable.regression.one_gram import decompose, one_gram
+from solvable.regression.own_model import check_share, first_below
 from solvable.regression.surface import TRUSTED_FACTOR, LearningSurface
 from solvable.regression.targets import Targets, group_codes
 
@@ -30,17 +33,19 @@ NATURAL_KERNELS = ("linear", "gaussian", "laplace", "matern52", "relu ntk")
 """The kernels that `diagnose` chooses from, by leave-one-out error; bandwidths are the median distance."""
 
 MOST_SAMPLES = 4000
-"""Of more rows so many are drawn at random: one kernel matrix of 0.13 GB, half a minute of linear algebra."""
+"""Of more rows so many are drawn at random: one kernel matrix of 0.13 GB, less than a minute of linear algebra."""
 
 FACTORS = (1, 2, 4, 10)
 """The sizes that are forecast by default, in units of the sample."""
 
 # Kernels are compared on no more points than this: the ranking needs less than the curve.
-_COMPARED_ON = 1000
+COMPARED_ON = 1000
 # Sizes of the curve that is drawn and inverted: from 30 samples to where the surface is trusted.
 _CURVE_STEPS = 40
 
 Watch = Callable[[str], None]
+
+_ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +91,20 @@ class Diagnosis:
         return float(np.square(y - y.mean(axis=0)).sum(axis=1).mean())
 
     @cached_property
+    def learned(self) -> bool:
+        """Whether the inputs say anything about the target: leave-one-out error beats the mean's beyond its scatter.
+
+        By a jackknife over the folds of the sample, at the 5 % level.
+        """
+        s = self.surface.statistics
+        sizes, folds = s.fold_sizes, len(s.fold_sizes)
+        weights = np.vstack([sizes, sizes * (1.0 - np.eye(folds))])
+        error = weights @ s.squared_error
+        # The largest ridge answers the mean.
+        log_ratio = np.log(error[:, error[0].argmin()] / error[:, -1])
+        return bool(log_ratio[0] + 1.645 * np.sqrt((folds - 1) * log_ratio[1:].var()) < 0.0)
+
+    @cached_property
     def optimal_ridge(self) -> float:
         """The ridge of least test error for a training set as large as the sample; 0: fit exactly."""
         return float(self.surface.optimal_ridge(self.n_samples))
@@ -101,18 +120,25 @@ class Diagnosis:
 
     @cached_property
     def noise_interval(self) -> tuple[float, float]:
-        """The ends of the noise floor's 90 % interval."""
-        curves = self.surface.curves
-        if curves.continuation is None:
-            left = np.log(curves.squared_bias[0])
-            spread = 1.645 * np.sqrt((len(left) - 2) * left[1:].var())
-            return float(np.exp(left[0] - spread)), float(np.exp(left[0] + spread))
-        floors, weights = curves.continuation.floors[0], curves.continuation.weights[0]
-        below = np.cumsum(weights)
-        low, high = (float(floors[min(np.searchsorted(below, q), len(floors) - 1)]) for q in (0.05, 0.95))
-        return low, high
+        r"""Bounds of the noise floor: the least that fits the curve's bend, and all that is left at the sample's end.
 
-    def forecast(self, n_train: ArrayLike, ridge: ArrayLike | None = None) -> "xr.Dataset":
+        The curve past the sample decides between them and is not known, so this is wide: from no floor at all (0) to
+        $B_2$ at the least effective ridge that the sample shows, with its sampling error (95 %).
+        """
+        curves = self.surface.curves
+        left = np.log(curves.squared_bias)
+        spreads = 1.645 * np.sqrt((left.shape[1] - 2) * left[:, 1:].var(axis=1))
+        # B2 only falls with the effective ridge: the least bound found on the way holds for its end too.
+        most = float(np.exp((left[:, 0] + spreads).min()))
+        left, spread = left[0], spreads[0]
+        if curves.continuation is None:
+            return float(np.exp(left[0] - spread)), most
+        floors, weights = curves.continuation.floors, curves.continuation.weights
+        below = np.cumsum(weights, axis=1)
+        at = np.minimum((below < 0.05).sum(axis=1), floors.shape[1] - 1)
+        return float(np.take_along_axis(floors, at[:, None], axis=1).min() * np.exp(-spread)), most
+
+    def forecast(self, n_train: ArrayLike, ridge: float | None = None) -> "xr.Dataset":
         r"""Return the predicted errors of training sets of these sizes.
 
         Args:
@@ -133,7 +159,7 @@ class Diagnosis:
         if ridge is None:
             ridges = np.atleast_1d(self.surface.optimal_ridge(sizes).to_numpy())
         else:
-            ridges = np.broadcast_to(numbers("ridge", ridge, at_least=0.0), sizes.shape)
+            ridges = np.full(sizes.shape, one_number("ridge", ridge, at_least=0.0))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # what they say is among the notes
             each = [
@@ -163,7 +189,9 @@ class Diagnosis:
         x, y = np.log(self._rate_line)
         slope = float(np.clip(np.polyfit(x, y, 1)[0], 0.0, 3.0))
         onward = np.exp(y[-1] + slope * (np.log(predicted.test_mse.to_numpy()) - x[-1]))
-        factor = np.where(past, onward / np.maximum(predicted.error_rate.to_numpy(), 1e-300), 1.0)
+        rate = predicted.error_rate.to_numpy()
+        # A rate of 0 stays what it is, with its interval.
+        factor = np.where(past & (rate > 0.0), onward / np.where(rate > 0.0, rate, 1.0), 1.0)
         for end in ("_low", "_high", ""):
             name = f"error_rate{end}"
             predicted[name] = (predicted[name] * factor).clip(0.0, 1.0)
@@ -208,13 +236,15 @@ class Diagnosis:
 
         Returns:
             the size, and the ends of its interval (nominal 90 %); `inf` where 16 times the sample do not reach it, 30
-            where 30 do.
+            where 30 or fewer do.
 
         Raises:
             InputError: for an error that is not above 0, or a measure that these targets lack.
         """
         name = self.measure_named(measure)
-        wanted = float(numbers(name, error, above=0.0).item())
+        wanted = one_number(name, error, above=0.0)
+        if name == "error_rate":
+            check_share(wanted)
         ends = [first_below(self.curve, f"{name}{end}", wanted) for end in ("", "_low", "_high")]
         return ends[0], ends[1], ends[2]
 
@@ -228,7 +258,8 @@ class Diagnosis:
 
         Returns:
             a diagnosis whose `measured` has, by `n_train`: `error`, `kernel_error` (at the best ridge), `equal_n`, the
-            samples that the kernel needs for the same error, and `data_factor`, the times as many that these are.
+            samples that the kernel needs for the same error (NaN where 30 or fewer do), and `data_factor`, the times as
+            many that these are.
         """
         from solvable.regression.own_model import lay_over
 
@@ -251,7 +282,8 @@ class Diagnosis:
             columns = data.y + data.offset
             flat = columns[:, 0] if columns.shape[1] == 1 else columns
             model = KernelRegressor(kernel, self.optimal_ridge).fit(data.X, flat)
-        return Pipeline([("encode", data.encoder), ("model", model)])
+        # A copy: who fits the pipeline anew shall not change the encoder of this diagnosis.
+        return Pipeline([("encode", deepcopy(data.encoder)), ("model", model)])
 
     def to_dataset(self) -> "xr.Dataset":
         """Return the forecast at 1, 2, 4 and 10 times the sample, with the verdict's other numbers as variables.
@@ -336,6 +368,7 @@ def diagnose(
     """
     from solvable.in_memory import as_array
 
+    one_number("random_state", random_state, at_least=0)
     data = datasets.from_arrays(X, y, missing=missing, rows=MOST_SAMPLES, random_state=random_state)
     given = None if groups is None else as_array(groups, "groups")
     if given is not None and given.shape != (data.n_rows,):
@@ -364,8 +397,9 @@ def diagnose_dataset(
         random_state: as there.
         watch: is told each stage of the work before it begins, in a few words.
     """
+    one_number("random_state", random_state, at_least=0)
     if ridge is not None:
-        ridge = float(numbers("ridge", ridge, at_least=0.0).item())
+        ridge = one_number("ridge", ridge, at_least=0.0)
     codes = None if groups is None else group_codes(groups, len(data.X))
     targets = Targets(data.y, data.classes, data.y.argmax(axis=1) if data.classes else None).centred()
     compared: dict[str, float] = {}
@@ -398,36 +432,23 @@ def _compare(
     watch: Watch,
 ) -> dict[str, float]:
     """Return the leave-one-out error of each natural kernel at its best ridge, best first."""
-    chosen = np.sort(np.random.default_rng([random_state, 7]).permutation(len(X))[:_COMPARED_ON])
+    chosen = np.sort(np.random.default_rng([random_state, 7]).permutation(len(X))[:COMPARED_ON])
     X, targets = X[chosen], targets.take(chosen)
     groups = None if groups is None else np.unique(groups[chosen], return_inverse=True)[1]
 
     def left_out(name: str) -> float:
         gram = to_float64(as_kernel(name).for_data(X)(X))
-        statistics = one_gram(decompose(gram, groups=groups), targets.columns)
+        statistics = one_gram(decompose(gram, groups=groups), targets.columns, targets.intercept)
         weights = statistics.fold_sizes / statistics.fold_sizes.sum()
         return float((weights @ statistics.squared_error).min())
 
     # Kernels side by side, each with its share of the cores: several threads inside one decomposition gain less.
     jobs = min(cpu_count(), len(NATURAL_KERNELS))
     errors = []
-    with threadpool_limits(max(1, cpu_count() // jobs), user_api="blas"):
+    # The limit holds for the whole process: two that overlap would restore each other's, and leave BLAS limited.
+    with _ONE_AT_A_TIME, threadpool_limits(max(1, cpu_count() // jobs), user_api="blas"):
         work = (delayed(left_out)(name) for name in NATURAL_KERNELS)
         for done in Parallel(jobs, prefer="threads", return_as="generator")(work):
             errors.append(done)
             watch(f"comparing kernels ({len(errors)} of {len(NATURAL_KERNELS)} done)")
     return dict(sorted(zip(NATURAL_KERNELS, errors, strict=True), key=lambda item: item[1]))
-
-
-def first_below(curve: "xr.Dataset", name: str, wanted: float) -> float:
-    """Return the size at which a curve first falls to a value, interpolated in logarithms."""
-    sizes, values = np.log(curve.n_train.to_numpy()), curve[name].to_numpy()
-    below = np.flatnonzero(values <= wanted)
-    if not len(below):
-        return np.inf
-    i = int(below[0])
-    if i == 0:
-        return float(np.exp(sizes[0]))
-    before, after = np.log(values[i - 1]), np.log(max(values[i], 1e-300))
-    share = (before - np.log(wanted)) / (before - after) if np.isfinite(before) else 1.0
-    return float(np.exp(sizes[i - 1] + share * (sizes[i] - sizes[i - 1])))

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.interpolate import RegularGridInterpolator
 
 from solvable.regression import theory
 from solvable.regression.estimated_curves import EstimatedCurves
-from solvable.regression.one_gram import Decomposition, OneGram, group_blocks
+from solvable.regression.one_gram import Decomposition, OneGram
 from solvable.regression.targets import Targets
 from solvable.spectra import ImplicitRegularization
 
@@ -33,6 +33,10 @@ _NODES = 24
 # Extra noise in units of what the leave-one-out predictions have; beyond the last all answers are noise.
 _EXTRA = np.concatenate([[0.0], np.geomspace(0.01, 1e6, 33)])
 _DRAWS = 20
+# Of more classes the noise is drawn point by point in place of its covariance, whose size grows as their square.
+_MANY_CLASSES = 16
+# Numbers drawn at each point then.
+_MOST_DRAWS = 320
 # Taking the variance away leaves at least this share of the leave-one-out error rate.
 _LEAST_SHARE = 0.25
 
@@ -83,12 +87,14 @@ class ErrorRates:
         extra = np.minimum(np.nan_to_num(extra, nan=0.0), self.extra[-1])
         rates = self._at(x, np.maximum(extra, 0.0))
         if (less := extra < 0.0).any():
-            # More samples than the sample has, at the same κ: some of the variance that is there is taken away. The
-            # rate falls as that power of it by which it would rise if it were doubled (1/2 for clean classes).
-            twice = self._at(x, np.ones(x.shape))
-            power = np.log2(np.maximum(twice, 1e-300) / np.maximum(rates, 1e-300)).clip(0.0, 1.0)
+            # More samples than the sample has, at the same κ: some of the variance that is there is taken away. If it
+            # were doubled the rate would rise by a factor: it falls by that power of what is left (right for clean
+            # classes, too much on MNIST) or in proportion (too little and right); between them.
+            factor = np.maximum(self._at(x, np.ones(x.shape)) / np.maximum(rates, 1e-300), 1.0)
             left = 1.0 - np.clip(-extra, 0.0, 1.0)[..., None]
-            linear = 1 - (1-left)*np.maximum(twice/np.maximum(rates,1e-300)-1,0); rates = rates * np.where(less[..., None], np.maximum(np.sqrt(left**power*np.maximum(linear,1e-9)), _LEAST_SHARE), 1.0)
+            power = left ** np.minimum(np.log2(factor), 1.0)
+            line = np.maximum(1.0 - (1.0 - left) * (factor - 1.0), 0.0)
+            rates = rates * np.where(less[..., None], np.maximum(np.sqrt(power * line), _LEAST_SHARE), 1.0)
         return rates
 
     def _at(self, log_kappa: NDArray[np.float64], extra: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,8 +131,18 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
     nodes = np.unique(np.abs(s.log_kappa[:, None] - wanted).argmin(axis=0))
     ridges = np.exp(s.log_kappa[nodes]) * (n - s.learned_modes[nodes]) / decomposition.scale
 
-    draws = np.random.default_rng(0).standard_normal((_DRAWS, n, targets.columns.shape[1]), dtype=np.float32)
-    tables = [_rates_at(decomposition, targets, ridge, draws) for ridge in ridges]
+    outputs = targets.columns.shape[1]
+    many = outputs > _MANY_CLASSES
+    shape = (max(2, min(_DRAWS, _MOST_DRAWS // outputs)), n) if many else (_DRAWS, n, outputs)
+    draws = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    if decomposition.groups is None:
+        tables = [_rates_at(decomposition, targets, ridge, draws, None) for ridge in ridges]
+    else:  # for all ridges at once, since a decomposition of the others serves them all
+        residual, variance = decomposition.left_out(targets.columns, ridges, targets.intercept)
+        tables = [
+            _rates_at(decomposition, targets, ridge, draws, (residual[..., i], variance[:, i]))
+            for i, ridge in enumerate(ridges)
+        ]
     return ErrorRates(
         log_kappa=s.log_kappa[nodes],
         extra=_EXTRA,
@@ -136,40 +152,31 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
 
 
 def _rates_at(
-    decomposition: Decomposition, targets: Targets, ridge: float, draws: Float[NDArray, "draws N outputs"]
+    decomposition: Decomposition,
+    targets: Targets,
+    ridge: float,
+    draws: Float[NDArray, "draws N *outputs"],
+    left_out: tuple[NDArray, NDArray] | None,
 ) -> Float[NDArray, "N extras"]:
     """Return the probability of a wrong answer at each point, for each amount of extra noise."""
     vectors, codes = decomposition.vectors, targets.codes
     assert codes is not None
-    n, outputs = targets.columns.shape
+    n = len(targets)
     inverse = 1.0 / (decomposition.values + ridge)
     diagonal = np.square(vectors) @ inverse
-    projected = vectors.T @ targets.columns
-    if decomposition.groups is None:
-        residual = (vectors @ (inverse[:, None] * projected)) / diagonal[:, None]
+    if left_out is None:
+        residual = (vectors @ (inverse[:, None] * (vectors.T @ targets.columns))) / diagonal[:, None]
+        noise_variance = np.square(vectors) @ np.square(inverse) / np.square(diagonal)
     else:
-        residual = np.empty((n, outputs))
-        for rows, block, _, alpha in group_blocks(decomposition, projected, inverse[:, None]):
-            residual[rows] = np.linalg.solve(block[0], alpha[0])
-    squares = np.square(residual).sum(axis=1).mean()
-    amplification = (np.square(vectors) @ np.square(inverse) / np.square(diagonal)).mean()
+        residual, noise_variance = left_out
+    squares, amplification = np.square(residual).sum(axis=1).mean(), noise_variance.mean()
 
-    # Single precision: the weights of a covariance that twenty draws sample.
-    half = (vectors * np.sqrt(inverse)).astype(np.float32)
-    weights = half @ half.T
-    weights *= weights
-    np.fill_diagonal(weights, 0.0)
-    pairs = (residual[:, :, None] * residual[:, None, :]).reshape(n, -1).astype(np.float32)
-    covariance = (weights @ pairs).reshape(n, outputs, outputs) / np.square(diagonal)[:, None, None]
-    size = np.trace(covariance, axis1=1, axis2=2).mean()
-    covariance *= squares / amplification * (amplification - 1.0) / size if size > 0.0 else 0.0
-    strength, axes = np.linalg.eigh(covariance)
-    root = (axes * np.sqrt(np.maximum(strength, 0.0))[:, None, :]).astype(np.float32)
+    variance = squares / amplification * (amplification - 1.0)
+    noise = _noise(vectors * np.sqrt(inverse), diagonal, residual, variance, draws, decomposition.groups)
 
     # Margins: how far each other class is ahead of the true one.
     points = np.arange(n)
     scores = (targets.columns - residual + targets.offset).astype(np.float32)
-    noise = np.matmul(root, draws.transpose(1, 2, 0)).transpose(1, 2, 0)  # (outputs, draws, N)
     margin = (scores - scores[points, codes][:, None]).T
     noise = np.ascontiguousarray(noise - noise[codes, :, points].T)
     margin[codes, points] = -np.inf
@@ -179,3 +186,47 @@ def _rates_at(
         ahead += margin[:, None, :]
         rates[:, e] = (ahead.max(axis=0) > 0.0).mean(axis=0)
     return rates
+
+
+def _noise(
+    half: Float[NDArray, "N N"],
+    diagonal: Float[NDArray, "N"],
+    residual: Float[NDArray, "N outputs"],
+    variance: float,
+    draws: Float[NDArray, "draws N *outputs"],
+    groups: Int[NDArray, "N"] | None,
+) -> Float[NDArray, "outputs draws N"]:
+    r"""Return noise of the sandwich covariance at each point, `variance` of it on average (summed over outputs).
+
+    Args:
+        half: a square root of $A$.
+        diagonal: of $A$.
+        residual: of each point.
+        variance: mean trace of the covariance.
+        draws: standard normal numbers, one for each output of each point; for many classes one for each point, which
+            then multiplies that point's residual in the predictions of all others.
+        groups: whose points take no part in each other's predictions.
+    """
+    n, outputs = residual.shape
+    # Single precision: the weights of a covariance that twenty draws sample.
+    half, residual = half.astype(np.float32), residual.astype(np.float32)
+    weights = half @ half.T
+    weights /= diagonal[:, None].astype(np.float32)
+    if groups is None:
+        np.fill_diagonal(weights, 0.0)
+    else:
+        weights[groups[:, None] == groups] = 0.0
+    if draws.ndim == 2:
+        drawn = (residual * draws[:, :, None]).transpose(1, 2, 0).reshape(n, -1)
+        noise = (weights @ drawn).reshape(n, outputs, -1)
+        size = (np.square(weights) @ np.square(residual).sum(axis=1)).mean()
+        noise *= np.sqrt(variance / size) if size > 0.0 else 0.0
+        return noise.transpose(1, 2, 0)
+    weights *= weights
+    pairs = (residual[:, :, None] * residual[:, None, :]).reshape(n, -1)
+    covariance = (weights @ pairs).reshape(n, outputs, outputs).astype(np.float64)
+    size = np.trace(covariance, axis1=1, axis2=2).mean()
+    covariance *= variance / size if size > 0.0 else 0.0
+    strength, axes = np.linalg.eigh(covariance)
+    root = (axes * np.sqrt(np.maximum(strength, 0.0))[:, None, :]).astype(np.float32)
+    return np.matmul(root, draws.transpose(1, 2, 0)).transpose(1, 2, 0)

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from solvable.errors import numbers
+from solvable.errors import one_number
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import to_float64
 from solvable.regression.nested import nested_dual_coefficients
@@ -31,7 +31,7 @@ class _KernelRidge(BaseEstimator):
         self.ridge = ridge
 
     def _fit(self, X: NDArray, columns: NDArray[np.float64]) -> None:
-        ridge = numbers("ridge", self.ridge, at_least=0.0).reshape(1)
+        ridge = np.array([one_number("ridge", self.ridge, at_least=0.0)])
         self.kernel_ = as_kernel(self.kernel).for_data(X)
         self.intercept_ = columns.mean(axis=0)
         gram = to_float64(self.kernel_(X))

@@ -23,7 +23,7 @@ from solvable.regression.experiment import trial_errors
 from solvable.regression.targets import Targets
 
 # Ridges that are tried, in units of the kernel's mean diagonal; the least one stands for all below it.
-_RIDGES = np.array([1e-6, 1e-3, 1e-1, 10.0])
+_RIDGES = np.array([1e-12, 1e-6, 1e-3, 1e-1, 10.0])
 # Numbers of features, in units of the training half. Past the last, what is off falls as the root of their number.
 _FEATURES = np.array([0.5, 1.0, 2.0])
 # How much of what was taken off the predictions for random features remains in doubt.
@@ -63,8 +63,9 @@ class HalvesCheck:
         self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return what to subtract from ln(error) because features are random ones; 0 for the kernel itself."""
-        # Below the second ridge tried, the peak at n = k dominates, and one measured peak does not fit another's place.
-        return self._beyond_the_kernel(n_train, n_features, np.maximum(ridge, self.ridge[1]))
+        # Below the third ridge from above, the peak at n = k dominates, and one measured peak does not fit another's
+        # place.
+        return self._beyond_the_kernel(n_train, n_features, np.maximum(ridge, self.ridge[-3]))
 
     def standard_error(
         self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]

@@ -18,7 +18,6 @@ The textbook way, which takes the sample's own eigenvalues for the population's,
 Source: derived for this library; checked against retraining on MNIST, CIFAR-10 and digits in the tests.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,14 +27,13 @@ from scipy.linalg import eigh
 
 from solvable.errors import InputError
 from solvable.kernels import check_positive_semidefinite
+from solvable.regression.leave_group_out import leave_group_out
 from solvable.regression.nested import fewer_outputs
 
 # The sample is dealt into this many folds; leaving each out in turn (jackknife) gives the intervals.
 N_FOLDS = 20
 # Distance of neighbouring auxiliary ridges in ln δ'; the curves bend on a scale of one nat and more.
 _STEP = 0.2
-# Products of all pairs of points in a group are formed at once up to this many numbers.
-_MOST_PAIRS = 4_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +89,13 @@ class Decomposition:
         n = len(self.values)
         return (np.arange(n) if self.groups is None else self.groups) % N_FOLDS
 
+    def left_out(
+        self, targets: Float[NDArray, "N outputs"], ridges: Float[NDArray, "steps"], intercept: bool
+    ) -> tuple[Float[NDArray, "N outputs steps"], Float[NDArray, "N steps"]]:
+        """Return residuals when each point's group is left out, and their variance for pure noise of variance 1."""
+        assert self.groups is not None
+        return leave_group_out(self.values, self.vectors, self.groups, targets, ridges, intercept)
+
     def fold_means(self, values: Float[NDArray, "N steps"]) -> Float[NDArray, "folds steps"]:
         """Return the mean over the points of each fold."""
         return np.stack([values[self.folds == fold].mean(axis=0) for fold in np.unique(self.folds)])
@@ -122,12 +127,16 @@ def decompose(
     return Decomposition(np.maximum(values, 0.0), vectors, scale, noise, groups)
 
 
-def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"]) -> OneGram:
+def one_gram(
+    decomposition: Decomposition, targets: Float[NDArray, "N outputs"], intercept: bool = False
+) -> OneGram:
     """Return the leave-one-out statistics of a Gram matrix, from its one eigendecomposition.
 
     Args:
         decomposition: of the matrix.
         targets: `(N, outputs)`.
+        intercept: whether the model takes the mean of its training labels as intercept; it matters where groups are
+            left out.
 
     Raises:
         InputError: when the targets are too large or too small for floating point.
@@ -157,8 +166,9 @@ def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"])
     diagonal = np.square(squared @ inverse)
     amplification = squared @ inverse**2
     amplification /= diagonal
-    projected = vectors.T @ fewer_outputs(targets / target_scale)[0]
+    columns = fewer_outputs(targets / target_scale)[0]
     if decomposition.groups is None:
+        projected = vectors.T @ columns
         error, residual = np.zeros_like(diagonal), np.empty_like(diagonal)
         for one in projected.T:
             np.matmul(vectors, one[:, None] * inverse, out=residual)
@@ -167,7 +177,8 @@ def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"])
         error /= diagonal
         error_amplification = amplification
     else:
-        error, error_amplification = _leave_group_out(decomposition, projected, inverse)
+        residual, error_amplification = decomposition.left_out(columns, ridges[keep], intercept)
+        error = np.square(residual).sum(axis=1)
     return OneGram(
         n_samples=n,
         # Modes that are lost in the entries' rounding are not known to be absent.
@@ -182,52 +193,19 @@ def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"])
     )
 
 
-def _leave_group_out(
-    decomposition: Decomposition,
-    projected: Float[NDArray, "N outputs"],
-    inverse: Float[NDArray, "N steps"],
-) -> tuple[Float[NDArray, "N steps"], Float[NDArray, "N steps"]]:
-    """Return squared error and noise amplification of each point when its whole group is left out."""
-    n, steps = inverse.shape
-    error, amplification = np.empty((n, steps)), np.empty((n, steps))
-    for rows, block, squared_block, alpha in group_blocks(decomposition, projected, inverse):
-        # (A_gg)^-1 (A²)_gg (A_gg)^-1 is the covariance of the residuals of pure noise.
-        solved = np.linalg.solve(block, np.concatenate([alpha, squared_block], axis=2))
-        outputs = alpha.shape[2]
-        error[rows] = np.square(solved[..., :outputs]).sum(axis=2).T
-        covariance = np.linalg.solve(block, solved[..., outputs:].transpose(0, 2, 1))
-        amplification[rows] = np.diagonal(covariance, axis1=1, axis2=2).T
-    return error, amplification
+def repeated(
+    gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"], entry_rounding: float = 0.0
+) -> tuple[Bool[NDArray, "N"], int]:
+    """Return which points stand at distance zero, by the kernel and up to rounding, from one that is kept.
 
-
-def group_blocks(
-    decomposition: Decomposition,
-    projected: Float[NDArray, "N outputs"],
-    inverse: Float[NDArray, "N steps"],
-) -> Iterator[tuple[NDArray, NDArray, NDArray, NDArray]]:
-    r"""Yield, for each group, its rows, $A_{gg}$, $(A^2)_{gg}$ `(steps, points, points)` and $\alpha_g$."""
-    assert decomposition.groups is not None
-    for group in np.unique(decomposition.groups):
-        rows = np.flatnonzero(decomposition.groups == group)
-        part = decomposition.vectors[rows]
-        m = len(rows)
-        if m * m * len(part.T) <= _MOST_PAIRS:
-            pairs = (part[:, None, :] * part).reshape(m * m, -1)
-            block = (pairs @ inverse).T.reshape(-1, m, m)
-            squared_block = (pairs @ inverse**2).T.reshape(-1, m, m)
-        else:
-            block = np.stack([(part * one) @ part.T for one in inverse.T])
-            squared_block = np.stack([(part * one**2) @ part.T for one in inverse.T])
-        alpha = np.stack([part @ (one[:, None] * projected) for one in inverse.T])
-        yield rows, block, squared_block, alpha
-
-
-def repeated(gram: Float[NDArray, "N N"], entry_rounding: float = 0.0) -> Bool[NDArray, "N"]:
-    """Return which points stand at distance zero, by the kernel and up to rounding, from one that is kept."""
+    Also how many of them have another target than that one: then the inputs simply take few values, and the targets'
+    disagreement is their noise.
+    """
     # Equal rows have an equal product with any vector; distances decide between neighbours in its order.
     order = np.argsort(gram @ np.random.default_rng(0).normal(size=len(gram)), kind="stable")
     first, second = order[:-1], order[1:]
     size = gram[first, first] + gram[second, second]
     mask = np.zeros(len(gram), dtype=bool)
     mask[second] = (size - 2.0 * gram[first, second] <= (1e-13 + entry_rounding) * size) & (size > 0.0)
-    return mask
+    differ = (targets[first] != targets[second]).any(axis=1) & mask[second]
+    return mask, int(differ.sum())

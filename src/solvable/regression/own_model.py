@@ -20,22 +20,19 @@ def lay_over(
     """Return measured errors beside the kernel's; see `Diagnosis.with_measured`."""
     import xarray as xr
 
-    from solvable.regression.diagnose import first_below
-
     name = diagnosis.measure_named(measure)
     sizes, errors = numbers("n_train", n_train, above=0.0), numbers("error", error, above=0.0)
     if sizes.ndim != 1 or sizes.shape != errors.shape or not np.isfinite([sizes, errors]).all():
         raise InputError(
             f"n_train has shape {sizes.shape} and error {errors.shape}; expected one finite error for each size"
         )
-    if name == "error_rate" and errors.max() > 1.0:
-        raise InputError(
-            f"the largest error rate is {errors.max():g}; expected shares from 0 to 1: divide percentages by 100"
-        )
+    if name == "error_rate":
+        check_share(float(errors.max()))
     order = np.argsort(sizes, kind="stable")
     sizes, errors = sizes[order], errors[order]
     kernel_error = diagnosis.forecast(sizes)[name].to_numpy()
     equal = np.array([first_below(diagnosis.curve, name, value) for value in errors])
+    equal[equal <= float(diagnosis.curve.n_train[0])] = np.nan  # fewer do, but how many is not known
     return xr.Dataset(
         {
             "error": ("n_train", errors),
@@ -73,3 +70,25 @@ def read_measured(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     if values.empty or values.isna().to_numpy().any():
         raise InputError(f"{str(path)!r} has values that are not numbers, or none; {expected}")
     return values[0].to_numpy(dtype=float), values[1].to_numpy(dtype=float)
+
+
+def check_share(rate: float) -> None:
+    """Raise for an error rate that looks like a percentage."""
+    if rate > 1.0:
+        raise InputError(
+            f"an error rate of {rate:g} was given; expected a share from 0 to 1: divide percentages by 100"
+        )
+
+
+def first_below(curve: "xr.Dataset", name: str, wanted: float) -> float:
+    """Return the size at which a curve first falls to a value, interpolated in logarithms."""
+    sizes, values = np.log(curve.n_train.to_numpy()), curve[name].to_numpy()
+    below = np.flatnonzero(values <= wanted)
+    if not len(below):
+        return np.inf
+    i = int(below[0])
+    if i == 0:
+        return float(np.exp(sizes[0]))
+    before, after = np.log(values[i - 1]), np.log(max(values[i], 1e-300))
+    share = (before - np.log(wanted)) / (before - after) if np.isfinite(before) else 1.0
+    return float(np.exp(sizes[i - 1] + share * (sizes[i] - sizes[i - 1])))

@@ -75,7 +75,7 @@ def _(drop_choice, missing_choice, target_choice, upload):
     # A file of the user's own is diagnosed; the sliders below then move its surface.
     diagnosis, problem, name = None, "", str(upload.name() or "")
     if name:
-        with mo.status.spinner(title=f"Diagnosing {name} …", subtitle="up to 30 seconds") as spinner:
+        with mo.status.spinner(title=f"Diagnosing {escape(name)} …", subtitle="up to 30 seconds") as spinner:
             try:
                 diagnosis = explore.diagnose_upload(
                     name,

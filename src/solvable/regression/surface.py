@@ -1,7 +1,7 @@
 """`LearningSurface`: test error at every sample size, number of features and ridge, from one labelled sample."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from solvable.errors import InputError, grid
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
 from solvable.kernels.accelerator import large_gram
+from solvable.kernels.encoded import EncodedKernel
 from solvable.kernels.gram import entry_rounding
 from solvable.machine import need_memory
 from solvable.regression import surface_file, theory
@@ -34,6 +35,8 @@ _WARN_ABOVE = 0.25
 _MATRICES = 6.2
 # A log error on the halves from which on the best ridge is sought with that doubt added.
 _ROUGH_ABOVE = 0.05
+# Of repeated points this share may have another label than the one that is kept: mistakes, no noise of the target's.
+_FEW_DIFFER = 0.05
 # How far past the sample the continuation was checked (MNIST and CIFAR-10, from 600 to 9600).
 TRUSTED_FACTOR = 16
 # The theory is a statement about many samples: below this many its own error exceeds the sampling error.
@@ -120,6 +123,8 @@ class LearningSurface:
             y: labels, as in `from_gram`.
             groups: as in `from_gram`.
         """
+        if isinstance(kernel, EncodedKernel):  # the sample's inputs may be a table
+            kernel, X = kernel.kernel, kernel.encoder.transform(X)
         points: Any = X if hasattr(X, "device") else np.asarray(X)  # tensors stay where they are
         _check_memory(len(points))
         resolved: Kernel = as_kernel(kernel).for_data(points)
@@ -176,7 +181,15 @@ class LearningSurface:
             )
         codes = None if groups is None else group_codes(groups, len(matrix))
         rounding = entry_rounding(gram)
-        if (repeats := repeated(matrix, rounding)).any():
+        repeats, differ = repeated(matrix, targets.columns, rounding)
+        if differ > _FEW_DIFFER * repeats.sum():
+            warnings.warn(
+                f"{int(repeats.sum())} of {len(matrix)} points repeat the inputs of another one, many with another "
+                "label: all are kept, and the labels' disagreement counts as noise",
+                UserWarning,
+                stacklevel=3,
+            )
+        elif repeats.any():
             warnings.warn(
                 f"{int(repeats.sum())} of {len(matrix)} points repeat another one, on which leave-one-out would be "
                 "optimistic: one of each is kept, and errors are those on new points",
@@ -184,14 +197,17 @@ class LearningSurface:
                 stacklevel=3,
             )
             matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets.take(~repeats)
-            codes = None if codes is None else group_codes(codes[~repeats], int((~repeats).sum()))
+            codes = None if codes is None else np.unique(codes[~repeats], return_inverse=True)[1]
             X = None if X is None else X[np.flatnonzero(~repeats)]
         if len(matrix) < FEWEST_SAMPLES:
             raise InputError(
-                f"a learning surface needs at least {FEWEST_SAMPLES} different samples; got {len(matrix)}; label more"
+                f"a learning surface needs at least {FEWEST_SAMPLES} samples that differ in their inputs; got "
+                f"{len(matrix)}; label more, or give inputs that tell more of them apart"
             )
         decomposition = decompose(matrix, rounding, codes)
-        statistics = one_gram(decomposition, targets.columns)
+        statistics = one_gram(decomposition, targets.columns, targets.intercept)
+        # What rounding adds to a matrix in single precision is no mode.
+        statistics = replace(statistics, rank=int(min(statistics.rank, n_modes)))
         rates = error_rates(decomposition, statistics, targets) if targets.classes else None
         del decomposition
         check = check_halves(EstimatedCurves(statistics), matrix, targets, kernel, X, codes, rates)

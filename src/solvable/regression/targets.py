@@ -23,12 +23,14 @@ class Targets:
         codes: index of each sample's class, `(n,)`, or None for numbers.
         offset: what is added to predictions, `(c,)`: the intercept where the columns are centred, else 0. The class
             that is answered is the one of the largest sum.
+        intercept: whether the offset is the mean of the training labels, and not known beforehand.
     """
 
     columns: NDArray[np.float64]
     classes: tuple[str, ...] = ()
     codes: NDArray[np.int64] | None = None
     offset: NDArray[np.float64] | float = 0.0
+    intercept: bool = False
 
     def __len__(self) -> int:
         return len(self.columns)
@@ -42,7 +44,7 @@ class Targets:
     def centred(self) -> "Targets":
         """Return them with each column's mean moved into the offset."""
         mean = self.columns.mean(axis=0)
-        return replace(self, columns=self.columns - mean, offset=self.offset + mean)
+        return replace(self, columns=self.columns - mean, offset=self.offset + mean, intercept=True)
 
 
 def as_targets(y: "ArrayLike | Targets") -> Targets:

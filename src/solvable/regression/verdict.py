@@ -3,13 +3,14 @@
 import html
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from solvable.lab.text import readable
-from solvable.regression.diagnose import FACTORS
+from solvable.regression.diagnose import COMPARED_ON, FACTORS
 from solvable.regression.surface import TRUSTED_FACTOR
 
 if TYPE_CHECKING:
@@ -44,15 +45,12 @@ class Verdict:
 
     def as_text(self) -> str:
         """Return it for a terminal."""
-        parts = [fill(self.title, _WIDTH)]
+        parts = [_filled(self.title)]
         for i, (heading, text) in enumerate(self.sections):
-            parts.append(f"{heading}\n{fill(text, _WIDTH, initial_indent='  ', subsequent_indent='  ')}")
+            parts.append(f"{heading}\n{_filled(text, '  ', '  ')}")
             if i == 0:
                 parts.append(self._table())
-        parts.append(
-            "Notes\n"
-            + "\n".join(fill(n, _WIDTH, initial_indent="  - ", subsequent_indent="    ") for n in self.notes)
-        )
+        parts.append("Notes\n" + "\n".join(_filled(note, "  - ", "    ") for note in self.notes))
         return "\n\n".join(parts)
 
     def _table(self) -> str:
@@ -80,17 +78,22 @@ class Verdict:
         return f'<div class="verdict">{"".join(parts)}</div>'
 
 
+def _filled(text: str, first: str = "", others: str = "") -> str:
+    """Return text in lines that never part a number from its percent sign."""
+    joined = text.replace(" %", "\u00a0%")
+    return fill(joined, _WIDTH, initial_indent=first, subsequent_indent=others).replace("\u00a0", " ")
+
+
 def verdict(diagnosis: "Diagnosis") -> Verdict:
     """Return what a diagnosis says."""
     d = diagnosis
     table = d.to_dataset()
     now = table.isel(n_train=0)
-    learned = float(now.test_mse) < 0.98 * d.variance
     sections = [
-        ("What more labels would buy", _more_labels(d, table, learned)),
-        ("Kernel", _kernel(d, learned)),
+        ("What more labels would buy", _more_labels(d, table)),
+        ("Kernel", _kernel(d)),
         ("Ridge", _ridge(d, now)),
-        ("Noise and exponents", _noise(d, now)),
+        ("Noise and exponents", _noise(d)),
         ("Random features", _features(d, now)),
         ("Your own model", _own(d)),
         ("What this cannot know", _unknown(d)),
@@ -109,7 +112,11 @@ def _title(d: "Diagnosis") -> str:
         kind = f"{data.y.shape[1]} numbers"
     else:
         kind = f"a number of standard deviation {readable(float(np.sqrt(d.variance)), 3)}"
-    return f"Diagnosis of {data.name}: {used}, {data.X.shape[1]} inputs, target{name}: {kind}"
+    return f"Diagnosis of {data.name}: {used}, {_count(data.X.shape[1], 'input')}, target{name}: {kind}"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def _error(d: "Diagnosis", one: "xr.Dataset", end: str = "") -> str:
@@ -130,11 +137,15 @@ def _rows(d: "Diagnosis", table: "xr.Dataset") -> tuple[tuple[str, ...], tuple[t
     heads = ("samples", _name(d), "90 %", *(("MSE",) if d.data.classes else ("R²",)), "best ridge", "")
     rows = []
     for i, n in enumerate(table.n_train.to_numpy()):
+        if i > 0 and not d.learned:
+            break  # what is continued is noise
         one = table.isel(n_train=i)
-        other = readable(float(one.test_mse), 3) if d.data.classes else f"{float(one.r2):.3f}"
+        other = readable(float(one.test_mse), 3) if d.data.classes else f"{round(float(one.r2), 3) + 0.0:.3f}"
         factor = float(n) / d.n_samples
         where = "this sample" if factor == 1 else f"{readable(factor, 3)} times as many"
-        if d.data.n_rows == n and factor > 1:
+        if d.n_groups and factor > 1:
+            where += ", in as many times the groups"
+        elif d.data.n_rows == n and factor > 1:
             where = "all your rows"
         if factor > TRUSTED_FACTOR:
             where += f", beyond what was tested ({TRUSTED_FACTOR} times)"
@@ -143,20 +154,21 @@ def _rows(d: "Diagnosis", table: "xr.Dataset") -> tuple[tuple[str, ...], tuple[t
     return heads, tuple(rows)
 
 
-def _more_labels(d: "Diagnosis", table: "xr.Dataset", learned: bool) -> str:
+def _more_labels(d: "Diagnosis", table: "xr.Dataset") -> str:
     now = table.isel(n_train=0)
     more = table.sel(n_train=d.n_samples * FACTORS[-1])
     mean_answer = _majority(d) if d.data.classes else float(np.sqrt(d.variance / d.data.y.shape[1]))
     trivial = f"{100 * mean_answer:.3g} %" if d.data.classes else readable(mean_answer, 3)
     always = "always answering the most frequent class" if d.data.classes else "always answering the mean"
-    if not learned:
+    if not d.learned:
         return (
             f"Nothing is learned from these {d.n_samples} samples: the best {_name(d)} is {_with_interval(d, now)}, "
             f"and {always} gives {trivial}. Either these inputs say nothing about the target, or it takes many more "
             "samples, or another model."
         )
     factor = round(float(more.n_train) / d.n_samples)
-    gain = 1.0 - float(more[d.measure]) / max(float(now[d.measure]), 1e-300)
+    present = float(now[d.measure])
+    gain = 1.0 - float(more[d.measure]) / present if present > 0.0 else 0.0
     worth = (
         "More labels buy next to nothing."
         if gain < 0.03
@@ -168,9 +180,10 @@ def _more_labels(d: "Diagnosis", table: "xr.Dataset", learned: bool) -> str:
     )
     if gain >= 0.03 and float(more[f"{d.measure}_high"]) > float(now[d.measure]):
         worth = "How much more labels buy is uncertain."
+    times = f"{factor} times the labels" + (f", in {factor} times the groups," if d.n_groups else "")
     return (
         f"Trained on a set of this size, the model has an expected {_name(d)} of {_with_interval(d, now)} on new "
-        f"points; {always} gives {trivial}. With {factor} times the labels it would be {_with_interval(d, more)}, "
+        f"points; {always} gives {trivial}. With {times} it would be {_with_interval(d, more)}, "
         f"{100 * gain:.0f} % less. {worth} (In brackets: 90 % intervals. Each size at its best ridge.)"
     )
 
@@ -180,17 +193,18 @@ def _majority(d: "Diagnosis") -> float:
     return 1.0 - float(counts.max() / counts.sum())
 
 
-def _kernel(d: "Diagnosis", learned: bool) -> str:
+def _kernel(d: "Diagnosis") -> str:
     text = f"{_short(d)} on scaled inputs"
     if not d.compared:
         return f"{text}, as given."
     first = next(iter(d.compared.values()))
     others = [f"{name} {_percent(error / first - 1)}" for name, error in list(d.compared.items())[1:]]
     close = first > 0 and list(d.compared.values())[1] / first - 1 < _SAME
-    choice = " The first two are as good as each other." if close and learned else ""
+    on = f", on {COMPARED_ON} of the samples" if d.n_samples > COMPARED_ON else ""
+    choice = " The first two are as good as each other." if close and d.learned else ""
     return (
         f"{text}: the least leave-one-{'group-' if d.n_groups else ''}out squared error of {len(d.compared)} natural "
-        f"kernels, each at its best ridge. The others: {', '.join(others)}.{choice}"
+        f"kernels, each at its best ridge{on}. The others: {', '.join(others)}.{choice}"
     )
 
 
@@ -204,20 +218,26 @@ def _percent(fraction: float) -> str:
 
 
 def _ridge(d: "Diagnosis", now: "xr.Dataset") -> str:
-    n = d.n_samples
-    exact = d.forecast(n, ridge=0.0).isel(n_train=0)
-    least, best = float(now.test_mse), d.optimal_ridge
-    cost = float(exact.test_mse) / least - 1.0
+    n, best = d.n_samples, d.optimal_ridge
+    least = float(now.test_mse)
+    known = _known(d, 0.0)
+    cost = float(d.forecast(n, ridge=0.0).test_mse[0]) / least - 1.0
     can_fit = d.surface.curves.rank >= n
     fit = "fitting the training data exactly (ridge 0)" if can_fit else "least squares without a ridge"
-    if best == 0.0 or cost < _SAME:
+    added = "(added to the kernel matrix undivided)"
+    if not known:
+        text = (
+            f"The best ridge with {n} samples is {readable(best, 2)} {added}. What a ridge of 0 costs is not known "
+            "here, since theory failed at the least ridges on the sample's own halves: keep a ridge."
+        )
+    elif best == 0.0 or cost < _SAME:
         text = f"{fit[0].upper()}{fit[1:]} is as good as any ridge with {n} samples"
-        text += "." if best == 0.0 else f"; the best one is {readable(best, 2)}."
+        text += "." if best == 0.0 else f"; the best one is {readable(best, 2)} {added}."
     else:
-        text = f"The best ridge with {n} samples is {readable(best, 2)} (added to the kernel matrix undivided); {fit} "
-        text += f"has {_times(cost)} squared error."
+        text = f"The best ridge with {n} samples is {readable(best, 2)} {added}; {fit} has {_times(cost)} squared "
+        text += "error."
     ratio = float(now.train_mse) / least
-    if best > 0.0 and can_fit:
+    if best > 0.0 and can_fit and d.learned and _known(d, best):
         text += f" At the best ridge the training error is {100 * ratio:.0f} % of the test error: " + (
             "fitting nearly exactly is right here."
             if ratio < 0.1
@@ -226,29 +246,37 @@ def _ridge(d: "Diagnosis", now: "xr.Dataset") -> str:
             else "a good part of the training data's noise should be fitted."
         )
     if d.ridge is not None:
-        present = d.forecast(n, ridge=d.ridge).isel(n_train=0)
-        more = float(present.test_mse) / least - 1.0
-        text += f" Your ridge {readable(d.ridge)} " + (
-            "is as good as the best." if more < _SAME else f"has {_times(more)} squared error."
+        more = float(d.forecast(n, ridge=d.ridge).test_mse[0]) / least - 1.0
+        text += f" Your ridge {readable(d.ridge)}, with this kernel on inputs scaled as here, " + (
+            "costs what is not known."
+            if not _known(d, d.ridge)
+            else "is as good as the best."
+            if more < _SAME
+            else f"has {_times(more)} squared error."
         )
     return text
+
+
+def _known(d: "Diagnosis", ridge: float) -> bool:
+    """Return whether theory held on the halves of the sample at such a ridge."""
+    return (
+        float(d.surface.check.standard_error(*(np.array(v) for v in (d.n_samples, np.inf, ridge)))) < _ROUGH
+    )
 
 
 def _times(more: float) -> str:
     return f"{100 * more:.0f} % more" if more < 1.0 else f"{readable(1 + more, 3)} times the"
 
 
-def _noise(d: "Diagnosis", now: "xr.Dataset") -> str:
-    low, high = d.noise_interval
-    share = f"{100 * d.noise / d.variance:.0f} % of the target's variance"
+def _noise(d: "Diagnosis") -> str:
+    low, high = (readable(end, 2) for end in d.noise_interval)
     text = (
-        f"About {readable(d.noise, 2)} of the squared error ({share}; 90 %: {readable(low, 2)} to {readable(high, 2)}) "
-        "is a floor that no number of labels removes with this kernel: noise in the labels, or what the kernel cannot "
-        "express."
+        f"Of the squared error, between {low} and {high} (the target's variance is {readable(d.variance, 2)}; "
+        f"expected: {readable(d.noise, 2)}) is a floor that no number of labels removes with this kernel: noise in the "
+        "labels, or what the kernel cannot express."
     )
-    exact = d.forecast(d.n_samples, ridge=0.0).isel(n_train=0)
-    amplification = float(exact.overfitting_coefficient)
-    if d.surface.curves.rank >= d.n_samples:
+    if d.surface.curves.rank >= d.n_samples and _known(d, 0.0):
+        amplification = float(d.forecast(d.n_samples, ridge=0.0).overfitting_coefficient[0])
         kind = (
             "benign: fitting noise does next to no harm"
             if amplification < 1.1
@@ -269,13 +297,16 @@ def _features(d: "Diagnosis", now: "xr.Dataset") -> str:
     """Say what random features would do in place of the kernel, where it has some and they were tried."""
     if len(d.surface.check.ratios) < 2:
         return ""
-    n, parts = d.n_samples, []
+    n, parts, more = d.n_samples, [], []
     for factor in (1, 2, 4, 10):
         ridge = float(d.surface.optimal_ridge(n, factor * n))
         if d.surface.check.standard_error(*(np.array(float(v)) for v in (n, factor * n, ridge))) > _ROUGH:
             return ""
         one = d.surface.predict(n, factor * n, ridge).squeeze()
-        parts.append(f"{factor * n}: {_percent(float(one.test_mse) / float(now.test_mse) - 1)}")
+        more.append(float(one.test_mse) / float(now.test_mse) - 1.0)
+        parts.append(f"{factor * n}: {_percent(more[-1])}")
+    if any(after > before + 0.02 for before, after in pairwise(more)):
+        return ""  # more features come out worse: the correction is too rough to be read as advice
     return (
         f"In place of the kernel, so many random features of it would have so much more squared error with {n} "
         f"samples, each at its best ridge: {', '.join(parts)}."
@@ -293,7 +324,9 @@ def _own(d: "Diagnosis") -> str:
         n, error, kernel = float(one.n_train), float(one.error), float(one.kernel_error)
         begin = f"with {readable(n)} samples your model has {error:.3g}, the kernel {kernel:.3g}"
         factor = float(one.data_factor)
-        if np.isinf(factor):
+        if np.isnan(factor):
+            parts.append(f"{begin}: the kernel needs fewer than 30 for yours")
+        elif np.isinf(factor):
             parts.append(f"{begin}, which the kernel does not reach with {readable(most)} samples")
         elif factor >= 1.0:
             parts.append(f"{begin}: the kernel needs {factor:.3g} times the data for yours")
@@ -309,7 +342,8 @@ def _own(d: "Diagnosis") -> str:
 
 def _unknown(d: "Diagnosis") -> str:
     grouped = (
-        f"Errors are those on new groups like these {d.n_groups}."
+        f"Errors are those on new groups like these {d.n_groups}; more labels mean more such groups, and more labels "
+        "of the same groups buy less."
         if d.n_groups
         else "Points are taken to be independent: if they come in groups (patients, days) or in order of time, errors "
         "on new groups or later times are larger (say which groups they are)."

@@ -1,0 +1,115 @@
+"""Free memory: the sentence when too little is free, said before anything large is allocated."""
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from solvable import machine
+from solvable.errors import InputError
+from solvable.machine import free_memory, need_memory
+from solvable.regression import LearningSurface
+
+
+def test_free_memory_is_a_number_of_bytes() -> None:
+    free = free_memory()
+    assert free is not None
+    assert 2**20 < free < 2**50
+
+
+def test_free_memory_agrees_with_the_system() -> None:
+    psutil = pytest.importorskip("psutil")
+    free = free_memory()
+    assert free is not None
+    assert free <= 1.2 * psutil.virtual_memory().available
+
+
+def test_unknown_memory_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object, **__: object) -> str:
+        raise OSError
+
+    monkeypatch.setattr(Path, "read_text", nothing)
+    monkeypatch.setattr(machine.os, "sysconf_names", {})
+    assert free_memory() is None
+    need_memory(1e30, "it", "mend it")
+
+
+@pytest.mark.parametrize("limit", ["max\n", "not a number"])
+def test_a_container_without_a_limit(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    texts = {
+        "/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    2000 kB\n",
+        "/sys/fs/cgroup/memory.max": limit,
+    }
+
+    def read(path: Path, **_: object) -> str:
+        if str(path) not in texts:
+            raise OSError
+        return texts[str(path)]
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert free_memory() == 2000 * 1024
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_containers_limit_counts(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    folder = "/sys/fs/cgroup/memory"
+    limit, used = {
+        1: (f"{folder}/memory.limit_in_bytes", f"{folder}/memory.usage_in_bytes"),
+        2: (f"{folder}.max", f"{folder}.current"),
+    }[version]
+    texts = {"/proc/meminfo": "MemAvailable:    2000 kB\n", limit: "1000000\n", used: "400000\n"}
+
+    def read(path: Path, **_: object) -> str:
+        if str(path) not in texts:
+            raise OSError
+        return texts[str(path)]
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert free_memory() == 600_000
+
+
+def test_too_little_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "free_memory", lambda: 3 * 10**9)
+    need_memory(3e9, "a test", "take less")
+    with pytest.raises(InputError) as caught:
+        need_memory(12.34e9, "a test", "take less")
+    assert str(caught.value) == "a test needs about 12.3 GB of memory and 3.0 GB are free; take less"
+
+
+@pytest.mark.parametrize("door", ["from_kernel", "from_features", "from_kernel with a callable"])
+def test_a_million_rows_are_refused_before_they_are_multiplied(door: str) -> None:
+    X = np.zeros((10**6, 2))
+    y = np.zeros(10**6)
+    called = []
+
+    def kernel(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        called.append(A.shape)
+        return A @ B.T
+
+    doors = {
+        "from_kernel": lambda: LearningSurface.from_kernel("laplace", X, y),
+        "from_features": lambda: LearningSurface.from_features(X, y),
+        "from_kernel with a callable": lambda: LearningSurface.from_kernel(kernel, X, y),
+    }
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            InputError, match=r"a learning surface of 1000000 samples needs about 49600\.0 GB"
+        ) as caught:
+            doors[door]()
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+    assert not called
+    assert "drawn at random" in str(caught.value)
+
+
+def test_a_large_sample_is_refused_where_little_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 3))
+    monkeypatch.setattr(machine, "free_memory", lambda: 10**5)
+    with pytest.raises(InputError, match="a learning surface of 100 samples"):
+        LearningSurface.from_kernel("laplace", X, X[:, 0])
+    monkeypatch.setattr(machine, "free_memory", lambda: 10**6)
+    assert LearningSurface.from_kernel("laplace", X, X[:, 0]).n_samples == 100
