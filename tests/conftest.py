@@ -10,16 +10,10 @@ from threadpoolctl import ThreadpoolController
 # imports these modules. (At the public doors inputs are array-like, and checked by sentences.)
 install_import_hook(
     (
-        "solvable.columns",
         "solvable.datasets",
-        "solvable.encoding",
-        "solvable.labels",
-        "solvable.in_memory",
-        "solvable.readers",
         "solvable.regression.estimated_curves",
         "solvable.regression.nested",
         "solvable.regression.one_gram",
-        "solvable.sampling",
         "solvable.spectra.compressed",
         "solvable.spectra.node_sums",
         "solvable.spectra.power_law_tail",

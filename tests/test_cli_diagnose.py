@@ -117,7 +117,7 @@ def test_sizes_wanted_errors_figure_and_file(solvable, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["png", "pdf"])
 def test_figures_of_other_kinds(solvable, tmp_path: Path, ending: str) -> None:
-    code, _, err = solvable(save(diabetes(100)), "--kernel", "linear", "--figure", f"f.{ending}", "--quiet")
+    code, _, err = solvable(save(diabetes(60)), "--kernel", "linear", "--figure", f"f.{ending}", "--quiet")
     assert (code, err) == (0, "")
     assert (tmp_path / f"f.{ending}").read_bytes()[:4] in (b"\x89PNG", b"%PDF")
 

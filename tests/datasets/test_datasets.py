@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from solvable import datasets, readers
-from solvable.datasets import encode_targets, load
+from solvable import datasets
+from solvable.datasets import encode_targets, load, readers
+from solvable.datasets.sampling import class_shares
 from solvable.errors import InputError
-from solvable.sampling import class_shares
 
 
 @pytest.fixture

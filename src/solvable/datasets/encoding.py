@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from solvable.columns import Origin, kind_of
+from solvable.datasets.columns import Origin, kind_of
 from solvable.errors import InputError, finite
 
 Missing = Literal["drop", "mean"] | None

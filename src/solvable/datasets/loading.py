@@ -1,8 +1,4 @@
-"""Data sets as plain arrays: `load` reads one by name or from a file, `from_arrays` takes what is in memory.
-
-Nothing is downloaded. What was done to the data (scaling, encoding, dropped columns and rows) is said in
-`Dataset.notes`, and `Dataset.encoder` does it to new inputs.
-"""
+"""`Dataset`, and the two ways to one: `load` by name or from a file, `from_arrays` from what is in memory."""
 
 import hashlib
 import os
@@ -15,15 +11,13 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 
+from solvable.datasets.labels import Task, decide, encode, split_missing
+from solvable.datasets.readers import FILE_TYPES, Source, at_least_two, open_file
+from solvable.datasets.sampling import draw_rows
 from solvable.errors import InputError, choice
-from solvable.labels import Task, decide, encode, encode_targets, split_missing
-from solvable.readers import FILE_TYPES, Source, at_least_two, open_file
-from solvable.sampling import draw_rows
 
 if TYPE_CHECKING:
-    from solvable.columns import Origin
-
-__all__ = ["NAMES", "Dataset", "encode_targets", "from_arrays", "load"]
+    from solvable.datasets.columns import Origin
 
 NAMES = ("digits", "wine", "breast-cancer", "diabetes", "mnist", "cifar10")
 
@@ -187,7 +181,7 @@ def from_arrays(
     >>> bool((data.encoder.transform(table) == data.X).all())
     True
     """
-    from solvable.in_memory import given_inputs, given_targets
+    from solvable.datasets.in_memory import given_inputs, given_targets
 
     _check_choices(task, missing)
     inputs, names = given_inputs(X, name)
@@ -214,8 +208,8 @@ def _finish(
     file: bool = False,
 ) -> Dataset:
     """Check, choose rows, scale and encode: what every source has in common."""
-    from solvable.columns import Origin
-    from solvable.encoding import encode_inputs
+    from solvable.datasets.columns import Origin
+    from solvable.datasets.encoding import encode_inputs
 
     origin = Origin(shown, file, source.names)
     notes = list(source.notes)

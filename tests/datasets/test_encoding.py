@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from solvable import datasets
-from solvable.datasets import from_arrays, load
+from solvable.datasets import from_arrays, load, loading
 from solvable.errors import InputError
 
 N = 60
@@ -376,6 +375,6 @@ def test_settings_of_scikit_learn_do_not_matter():
 
 def test_unknown_words():
     with pytest.raises(InputError, match=r"unknown way with missing values 'men'; .* did you mean 'mean'"):
-        datasets._check_choices("auto", "men")
+        loading._check_choices("auto", "men")
     with pytest.raises(InputError, match="unknown task 'class'"):
-        datasets._check_choices("class", None)
+        loading._check_choices("class", None)
