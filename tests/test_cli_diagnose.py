@@ -112,6 +112,8 @@ def test_sizes_wanted_errors_figure_and_file(solvable, tmp_path: Path) -> None:
     with xr.open_dataset("verdict.nc", engine="h5netcdf") as kept:
         assert {"test_mse", "test_mse_low", "test_mse_high", "rmse", "optimal_ridge", "noise"} <= set(kept)
     code, out, _ = solvable(*words, "--quiet")
+    assert [round(float(word)) for word in out.split()] == [round(n)]  # what was asked for
+    code, out, _ = solvable(*words[:-2], "--quiet")
     assert len(out.split()) == 2
 
 

@@ -82,6 +82,8 @@ def diagnose(
     own = None if measured is None else read_measured(measured)
     if groups is not None and Path(data).suffix.lower() not in FILE_TYPES:
         raise InputError(f"--groups names a column of a file, but {data!r} has none; leave it out")
+    if groups is not None:
+        read_column(Path(data).expanduser(), data, groups)  # a wrong name is said as one of --groups
     quiet = output.quiet or output.json
     left_out = drop if groups is None or data.endswith(".npz") else (*drop, groups)
     loaded = datasets.load(
@@ -107,6 +109,23 @@ def _check_paths(figure: Path | None, save: Path | None) -> None:
             )
         if path is not None and not path.parent.is_dir():
             raise InputError(f"--{option} is {str(path)!r}, but there is no such folder; make it first")
+        if path is not None and (path.is_dir() or not _writable(path)):
+            raise InputError(
+                f"--{option} is {str(path)!r}, which cannot be written; name another file or folder"
+            )
+
+
+def _writable(path: Path) -> bool:
+    """Return whether a file can be written, by trying, and leave nothing behind."""
+    new = not path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if new:
+            path.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _with_features(loaded: Any, path: Path) -> Any:
@@ -216,7 +235,8 @@ def _show(
         if written:
             print(f"\nwritten: {', '.join(written)}")
 
-    output.show(facts, [f"{value:.6g}" for value in forecast[found.measure].to_numpy()], full)
+    short = forecast[found.measure].to_numpy() if reached is None else reached[:1]
+    output.show(facts, [f"{value:.6g}" for value in short], full)
 
 
 def _asked(found: "Diagnosis", forecast: Any) -> str:

@@ -554,3 +554,35 @@ def test_targets_that_cannot_be_used(y, sentence):
 def test_every_name_is_in_the_docstring():
     named = set(re.findall(r"`([a-z0-9-]+)`", datasets.load.__doc__ or ""))
     assert set(datasets.NAMES) <= named
+
+
+def test_decimal_commas_between_semicolons(tmp_path: Path) -> None:
+    path = tmp_path / "european.csv"
+    rows = "".join(f"{i},5;{i % 7},25;{2 * i},0\n" for i in range(40))
+    path.write_text(f"a;b;price\n{rows}")
+    data = load(path, target="price")
+    assert data.y.shape == (40, 1)
+    assert data.offset == pytest.approx([39.0])
+    drawn = load(path, target="price", rows=20)
+    assert drawn.X.shape == (20, 2)
+    point = tmp_path / "point.csv"
+    point.write_text("a;price\n" + "".join(f"{i}.5;{2 * i}.5\n" for i in range(40)))
+    assert load(point, target="price").offset == pytest.approx([39.5])
+    comma = tmp_path / "comma.csv"
+    comma.write_text("a\tprice\n" + "".join(f"{i},5\t{2 * i}.5\n" for i in range(40)))
+    with pytest.raises(InputError, match=r"decimal comma, as in '0,5'; expected a point"):
+        load(comma, target="price")
+
+
+def test_an_identifier_among_the_inputs_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ids.csv"
+    path.write_text("patient_id,a,price\n" + "".join(f"{i + 1000},{i % 7},{2 * i}.5\n" for i in range(40)))
+    assert any("column 'patient_id'" in note and "--drop patient_id" in note for note in load(path).notes)
+    assert not any("identifier" in note for note in load(path, drop=("patient_id",)).notes)
+
+
+def test_another_encoding_is_told_to_be_saved_as_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "latin.csv"
+    path.write_bytes("größe,price\n1,2\n3,4\n".encode("latin-1"))
+    with pytest.raises(InputError, match="save it as UTF-8"):
+        load(path)

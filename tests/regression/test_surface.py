@@ -360,3 +360,21 @@ def test_predict_of_theory_says_where_a_surface_is_predicted_from() -> None:
     for wrong in (surface, np.eye(3)):
         with pytest.raises(InputError, match=r"LearningSurface has its own \.predict"):
             predict(wrong, 10)  # pyright: ignore[reportArgumentType]
+
+
+def test_past_the_sample_the_best_ridge_stays_near_that_of_the_sample() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.lognormal(size=(400, 4))
+    y = np.sin(X[:, 0]) + X[:, 1] + 0.3 * rng.standard_normal(400)
+    surface = LearningSurface.from_kernel("gaussian", (X - X.mean(axis=0)) / X.std(axis=0), y - y.mean())
+    here = float(surface.optimal_ridge(400))
+    assert here > 0
+    found = surface.optimal_ridge([400, 800, 1600, 4000])
+    times = found.n_train.to_numpy() / 400
+    assert (here / times * (1 - 1e-9) <= found.to_numpy()).all()
+    assert (found.to_numpy() <= here * times * (1 + 1e-9)).all()
+    at_best = [
+        float(surface.predict(n, ridge=r).test_mse.squeeze())
+        for n, r in zip(found.n_train, found, strict=True)
+    ]
+    assert found.test_mse.to_numpy() == pytest.approx(at_best, rel=1e-6)

@@ -121,8 +121,14 @@ def _refuse_dates_and_numbers(values: pd.Series, origin: Origin, key: str | int)
         return
     # The value that kept the column from being read as numbers says most.
     odd = [text for text in texts if not _is_float(text)]
+    shown = odd[0] if odd else texts.iloc[0]
+    if re.fullmatch(r"[+-]?\d+,\d+", shown) and not re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", shown):
+        raise InputError(
+            f"{origin.column(key)} holds numbers with a decimal comma, as in {shown!r}; expected a point, as in "
+            "1234.5: write them so, or part the cells of the file by semicolons"
+        )
     raise InputError(
-        f"{origin.column(key)} holds numbers written as text, as in {odd[0] if odd else texts.iloc[0]!r}; expected "
+        f"{origin.column(key)} holds numbers written as text, as in {shown!r}; expected "
         "plain numbers, as in 1234.5: remove separators, units and other signs (if the numbers are names, put a "
         f"letter before them), or {origin.how_to_drop(key)}"
     )

@@ -18,6 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.datasets.columns import Origin, kind_of
+from solvable.datasets.labels import names_an_identifier
 from solvable.errors import InputError, finite
 
 Missing = Literal["drop", "mean"] | None
@@ -152,6 +153,12 @@ def encode_inputs(
     X = np.ascontiguousarray(encoder.fit_transform(raw))
     if varying:
         notes.append(f"{len(varying)} columns scaled to mean 0 and standard deviation 1 each")
+        notes += [
+            f"{origin.column(key)} is called like an identifier and is different in every row, but takes part as an "
+            f"input: if it only numbers the rows, {origin.how_to_drop(key)}"
+            for key in varying
+            if names_an_identifier(str(key)) and numbers[key].is_unique
+        ]
     if varying_texts:
         fitted = [encoder.named_transformers_[f"text_{i}"]["onehot"] for i in range(len(varying_texts))]
         counts = [

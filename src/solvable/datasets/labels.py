@@ -200,13 +200,23 @@ def _refuse_as_many_as_samples(distinct: int, n: int) -> None:
         )
 
 
+def names_an_identifier(name: str) -> bool:
+    """Return whether a column is called as identifiers are.
+
+    >>> names_an_identifier("Patient_ID"), names_an_identifier("width")
+    (True, False)
+    """
+    word = name.lower()
+    return word in _NAMES_OF_IDENTIFIERS or word.endswith(("_id", " id", "-id"))
+
+
 def _refuse_identifier(labels: NDArray, name: str | None, choose_number: str) -> None:
     """Raise for integers that count the rows, or that are all different and called like an identifier."""
     least, most = int(labels.min()), int(labels.max())
     word = (name or "").lower()
     if most - least + 1 == len(labels):
         what = f"the integers from {least} to {most}, each once"
-    elif word in _NAMES_OF_IDENTIFIERS or word.endswith(("_id", " id", "-id")):
+    elif names_an_identifier(word):
         what = "integers, all different, and has the name of one"
     else:
         return

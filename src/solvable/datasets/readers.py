@@ -1,5 +1,6 @@
 """Read a user's file: `.npz`, `.csv`, `.parquet`; the target first, then all inputs or those of some rows."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ FILE_TYPES = (".npz", ".csv", ".parquet")
 
 _NPZ_KEYS = (("X", "y"), ("x_train", "y_train"), ("data", "target"))
 _TARGET_NAMES = ("target", "label", "y")
+_DECIMAL_COMMA = re.compile(r"(^|;)\s*[+-]?\d+,\d+\s*(;|$)", re.MULTILINE)
 # Rows that are in memory at a time when a few of many are picked: 100 columns of these are 50 MB.
 _BATCH = 65536
 # `DataFrame.to_csv` gives its index, written as a first column, no name, and `read_csv` gives it this one.
@@ -140,6 +142,12 @@ def _no_header(path: Path, separator: str) -> bool:
     return numbers and first.iloc[0].tolist() != list(range(first.shape[1]))
 
 
+def _decimal_commas(path: Path) -> bool:
+    """Return whether cells that semicolons part hold numbers with a comma."""
+    with path.open(encoding="utf-8") as file:
+        return _DECIMAL_COMMA.search(file.read(100_000)) is not None
+
+
 def at_least_two(shown: str, n: int) -> None:
     """Raise when a data set has fewer than two rows."""
     if n < 2:
@@ -193,7 +201,7 @@ def _open_csv(
 
     def read(**options: Any) -> Any:
         # `low_memory` would guess the type of a column piece by piece, and mix numbers and text in one column.
-        known: dict[str, Any] = {"low_memory": False, "skipinitialspace": True} | options
+        known: dict[str, Any] = {"low_memory": False, "skipinitialspace": True, "decimal": decimal} | options
         return pd.read_csv(path, sep=separator, header=None if no_header else 0, **known)
 
     def fields() -> int:
@@ -202,6 +210,7 @@ def _open_csv(
     with _readable(name, "a CSV table"):
         separator = _separator(path)
         no_header = _no_header(path, separator)
+        decimal = "," if separator == ";" and _decimal_commas(path) else "."
         notes = ["the file has no header, so its columns are named 0, 1, ..."] if no_header else []
         head = read(nrows=2)
         # With one name less than columns pandas takes the first column for row names, and counts without it.
@@ -228,7 +237,7 @@ def _open_csv(
             kept.append(piece.iloc[inside - start])
         # Types are guessed from all chosen rows together, as from a file that has no others.
         text = pd.concat(kept).set_axis(columns.all, axis=1)[columns.inputs].to_csv(index=False)
-        return pd.read_csv(StringIO(text), low_memory=False).set_axis(columns.inputs, axis=1)
+        return pd.read_csv(StringIO(text), low_memory=False, decimal=decimal).set_axis(columns.inputs, axis=1)
 
     return Source(narrow[columns.target], read_inputs, [*notes, *columns.notes], target_name=columns.target)
 
@@ -349,7 +358,8 @@ def _readable(name: str, what: str) -> Iterator[None]:
     except (ValueError, OSError) as error:
         if type(error).__name__ == "EmptyDataError":
             raise InputError(f"{name!r} is empty; expected a header and at least 2 rows") from None
-        raise InputError(f"{name!r} cannot be read as {what} ({_first_line(error)})") from None
+        mend = "; save it as UTF-8" if isinstance(error, UnicodeError) else ""
+        raise InputError(f"{name!r} cannot be read as {what} ({_first_line(error)}){mend}") from None
 
 
 @contextmanager

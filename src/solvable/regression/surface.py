@@ -22,6 +22,7 @@ from solvable.regression.halves import HalvesCheck, check_halves
 from solvable.regression.intervals import NORMAL_90, error_rate, log_standard_error
 from solvable.regression.one_gram import OneGram, decompose, one_gram, repeated
 from solvable.regression.targets import Targets, as_targets, group_codes
+from solvable.spectra import implicit_regularization
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -320,7 +321,8 @@ class LearningSurface:
         Returns:
             ridges, with the error predicted at each as coordinate `test_mse`. Where the sample's own halves showed that
             theory is off by more than 5 % at the best one, it is the ridge of least error with that doubt added: the
-            best ridge would else be sought where theory is too optimistic. The dims are those of `n_train` and
+            best ridge would else be sought where theory is too optimistic. Past the sample it stays within the factor
+            n/N of the one that is best at the sample's size, for the same reason. The dims are those of `n_train` and
             `n_features` that are given as sequences: for two single numbers, `float()` takes the ridge. Zero means:
             interpolate.
         """
@@ -332,11 +334,34 @@ class LearningSurface:
         if (rough := self.check.standard_error(n[:, None], k, ridge) > _ROUGH_ABOVE).any():
             with_doubt = self._least_with_doubt(n, k)
             ridge, error = (np.where(rough, *pair) for pair in zip(with_doubt, (ridge, error), strict=True))
+        if (n > self.n_samples).any():
+            ridge, error = self._near_the_sample(n, k, ridge, error)
         dims = ("n_train", "n_features")
         coords = {"n_train": n, "n_features": k, "test_mse": (dims, error)}
         single = [dim for dim, given in zip(dims, (n_train, n_features), strict=True) if np.ndim(given) == 0]
         attributes = {"long_name": "ridge of least test error"}
         return xr.DataArray(ridge, coords, dims, name="optimal_ridge", attrs=attributes).squeeze(single)
+
+    def _near_the_sample(
+        self,
+        n: NDArray[np.float64],
+        k: NDArray[np.float64],
+        ridge: NDArray[np.float64],
+        error: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Keep ridges past the sample within the factor n/N of the one that is best at its size, `(n, k)`.
+
+        A task whose noise matches the kernel has one best ridge for all n. How it really moves depends on the continued
+        curve, whose least error may lie where nothing was seen.
+        """
+        anchor = np.atleast_2d(self.optimal_ridge([float(self.n_samples)], k).to_numpy())
+        times = np.maximum(n / self.n_samples, 1.0)[:, None]
+        bounded = np.where(anchor > 0.0, np.clip(ridge, anchor / times, anchor * times), ridge)
+        moved = (bounded != ridge) & (times > 1.0)
+        solution = implicit_regularization(self.curves, n[:, None], k, bounded)
+        correction = self.check.correction(n[:, None], k, bounded)
+        there = theory.test_mse(solution) * np.exp(-correction)
+        return np.where(moved, bounded, ridge), np.where(moved, there, error)
 
     def _least_with_doubt(
         self, n: NDArray[np.float64], k: NDArray[np.float64]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _WIDTH = 96
 # Errors closer than this are called the same.
 _SAME = 0.01
+# Below so many samples, and so many rows of a class, the verdict says that it is weak.
+_FEW, _RARE = 200, 5
 # Past this much doubt, in ln(test error), nothing is said about random features.
 _ROUGH = 0.2
 
@@ -181,10 +183,17 @@ def _more_labels(d: "Diagnosis", table: "xr.Dataset") -> str:
     if gain >= 0.03 and float(more[f"{d.measure}_high"]) > float(now[d.measure]):
         worth = "How much more labels buy is uncertain."
     times = f"{factor} times the labels" + (f", in {factor} times the groups," if d.n_groups else "")
+    change = f"{100 * gain:.0f} % less" if gain >= 0.005 else "no less"
+    hollow = ""
+    if d.data.classes and present > 0.9 * mean_answer:
+        hollow = (
+            " It is hardly better than that answer: with classes of such unequal size the error rate says little; look "
+            "at how well it ranks, or weigh the classes."
+        )
     return (
         f"Trained on a set of this size, the model has an expected {_name(d)} of {_with_interval(d, now)} on new "
-        f"points; {always} gives {trivial}. With {times} it would be {_with_interval(d, more)}, "
-        f"{100 * gain:.0f} % less. {worth} (In brackets: 90 % intervals. Each size at its best ridge.)"
+        f"points; {always} gives {trivial}.{hollow} With {times} it would be {_with_interval(d, more)}, "
+        f"{change}. {worth} (In brackets: 90 % intervals. Each size at its best ridge.)"
     )
 
 
@@ -269,11 +278,20 @@ def _times(more: float) -> str:
 
 
 def _noise(d: "Diagnosis") -> str:
-    low, high = (readable(end, 2) for end in d.noise_interval)
+    low, high = d.noise_interval
+    if d.data.classes:
+        floor = f"Of the squared error, between {readable(low, 2)} and {readable(high, 2)} (expected: "
+        floor += (
+            f"{readable(d.noise, 2)}; always answering the shares of the classes: {readable(d.variance, 2)})"
+        )
+    else:
+        least, most, expected = (
+            readable(float(np.sqrt(v / d.data.y.shape[1])), 3) for v in (low, high, d.noise)
+        )
+        floor = f"An RMSE between {least} and {most} (expected: {expected})"
     text = (
-        f"Of the squared error, between {low} and {high} (the target's variance is {readable(d.variance, 2)}; "
-        f"expected: {readable(d.noise, 2)}) is a floor that no number of labels removes with this kernel: noise in the "
-        "labels, or what the kernel cannot express."
+        f"{floor} is a floor that no number of labels removes with this kernel: noise in the labels, or what the "
+        "kernel cannot express."
     )
     if d.surface.curves.rank >= d.n_samples and _known(d, 0.0):
         amplification = float(d.forecast(d.n_samples, ridge=0.0).overfitting_coefficient[0])
@@ -341,6 +359,12 @@ def _own(d: "Diagnosis") -> str:
 
 
 def _unknown(d: "Diagnosis") -> str:
+    few = ""
+    if d.n_samples < _FEW:
+        few = f" From only {d.n_samples} samples the choice of the kernel is partly luck, and the numbers are a hint."
+    rare = [name for name, count in _rows_of_classes(d) if count < _RARE]
+    if rare:
+        few += f" Classes of fewer than {_RARE} rows ({', '.join(rare[:5])}) are too rare for their errors to be known."
     grouped = (
         f"Errors are those on new groups like these {d.n_groups}; more labels mean more such groups, and more labels "
         "of the same groups buy less."
@@ -352,5 +376,11 @@ def _unknown(d: "Diagnosis") -> str:
         f"{grouped} New points must come from where these came from. A model that learns its own features (a trained "
         "net, boosted trees) may do better than any fixed kernel, and its curve may fall faster. Past "
         f"{readable(TRUSTED_FACTOR * d.n_samples)} samples ({TRUSTED_FACTOR} times the sample) the power laws have "
-        "not been tested."
+        f"not been tested.{few}"
     )
+
+
+def _rows_of_classes(d: "Diagnosis") -> list[tuple[str, int]]:
+    if not d.data.classes:
+        return []
+    return list(zip(d.data.classes, np.bincount(d.data.y.argmax(axis=1)).tolist(), strict=True))
