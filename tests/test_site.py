@@ -1,5 +1,6 @@
 """The documentation site: it builds without a warning, needs no network, and its links and formulas lead somewhere."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -166,6 +167,8 @@ def test_a_browser_shows_it_from_a_disk(site: Path) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
     if chromium is None:
+        if os.environ.get("SOLVABLE_REQUIRE_BROWSER"):
+            pytest.fail("SOLVABLE_REQUIRE_BROWSER is set, but there is no Chromium")
         pytest.skip("needs Chromium")
     with playwright.sync_playwright() as tools:
         browser = tools.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

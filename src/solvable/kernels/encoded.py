@@ -58,9 +58,3 @@ class EncodedFeatures(FeatureMap):
 
     def __call__(self, X: Any) -> Array:
         return self._features(self._encoder.transform(X))
-
-    def _draw(self, generator: Any, d: int) -> Any:
-        raise NotImplementedError  # the inner map draws
-
-    def _transform(self, xp: Any, X: Any, weights: Any) -> Any:
-        raise NotImplementedError  # the inner map transforms

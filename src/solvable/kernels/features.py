@@ -39,6 +39,20 @@ class FeatureMap(ABC):
     0.61 estimates 0.61
     """
 
+    n_features: int
+
+    @abstractmethod
+    def __call__(self, X: Array) -> Array:
+        """Return the features of the points `X` (n, d), shape (n, n_features).
+
+        Raises:
+            InputError: for points that a kernel would refuse, or of another d than at the first call.
+        """
+
+
+class DrawnFeatures(FeatureMap):
+    """Features of weights that are drawn once."""
+
     def __init__(self, n_features: int, random_state: Any) -> None:
         self.n_features = whole("n_features", n_features, at_least=1)
         try:
@@ -52,11 +66,6 @@ class FeatureMap(ABC):
         self._n_coordinates = 0
 
     def __call__(self, X: Array) -> Array:
-        """Return the features of the points `X` (n, d), shape (n, n_features).
-
-        Raises:
-            InputError: for points that a kernel would refuse, or of another d than at the first call.
-        """
         xp, X = points("X", X)
         d = X.shape[1]
         if self._weights is None:
@@ -79,7 +88,7 @@ class FeatureMap(ABC):
         """Return the features of checked points."""
 
 
-class FourierFeatures(FeatureMap):
+class FourierFeatures(DrawnFeatures):
     r"""$\phi_j(x) = \sqrt{2/k} \cos(w_j \cdot x + b_j)$ with random frequencies and phases.
 
     The frequencies w are draws from the kernel's spectral density, the phases b are uniform in [0, 2π).
@@ -107,7 +116,7 @@ class FourierFeatures(FeatureMap):
         return features
 
 
-class RectifiedPowerFeatures(FeatureMap):
+class RectifiedPowerFeatures(DrawnFeatures):
     r"""$\phi_j(x) = \max(0, w_j \cdot x)^p / \sqrt{k}$, $w_j \sim N(0, I/d)$; p = 0: 1[w·x > 0]."""
 
     def __init__(self, n_features: int, random_state: Any, order: int) -> None:
@@ -126,7 +135,7 @@ class RectifiedPowerFeatures(FeatureMap):
         return features
 
 
-class NetworkFeatures(FeatureMap):
+class NetworkFeatures(DrawnFeatures):
     r"""$\phi_j(x) = (\sigma_w' \max(0, z_j) + \sigma_b' \epsilon_j) / \sqrt{k}$ of a random net.
 
     z are the pre-activations of the last hidden layer, of k units; the hidden layers below have max(k, 1024).

@@ -1,25 +1,21 @@
 """`diagnose`: from labelled data to a decision: what more labels would buy, which kernel, which ridge, and how sure."""
 
 import warnings
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from solvable import datasets
 from solvable.datasets import Dataset
 from solvable.errors import InputError, grid, one_number
 from solvable.kernels import as_kernel
 from solvable.kernels.encoded import EncodedKernel
-from solvable.kernels.inputs import to_float64
-from solvable.regression.one_gram import decompose, one_gram
+from solvable.regression.kernel_choice import Watch, compare_kernels
+from solvable.regression.one_gram import replicate_weights
 from solvable.regression.own_model import check_share, first_below
 from solvable.regression.surface import TRUSTED_FACTOR, LearningSurface
 from solvable.regression.targets import Targets, group_codes
@@ -29,23 +25,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from sklearn.pipeline import Pipeline
 
-NATURAL_KERNELS = ("linear", "gaussian", "laplace", "matern52", "relu ntk")
-"""The kernels that `diagnose` chooses from, by leave-one-out error; bandwidths are the median distance."""
-
 MOST_SAMPLES = 4000
 """Of more rows so many are drawn at random: one kernel matrix of 0.13 GB, less than a minute of linear algebra."""
 
 FACTORS = (1, 2, 4, 10)
 """The sizes that are forecast by default, in units of the sample."""
 
-# Kernels are compared on no more points than this: the ranking needs less than the curve.
-COMPARED_ON = 1000
 # Sizes of the curve that is drawn and inverted: from 30 samples to where the surface is trusted.
 _CURVE_STEPS = 40
-
-Watch = Callable[[str], None]
-
-_ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +84,8 @@ class Diagnosis:
         By a jackknife over the folds of the sample, at the 5 % level.
         """
         s = self.surface.statistics
-        sizes, folds = s.fold_sizes, len(s.fold_sizes)
-        weights = np.vstack([sizes, sizes * (1.0 - np.eye(folds))])
-        error = weights @ s.squared_error
+        folds = len(s.fold_sizes)
+        error = replicate_weights(s.fold_sizes) @ s.squared_error
         # The largest ridge answers the mean.
         log_ratio = np.log(error[:, error[0].argmin()] / error[:, -1])
         return bool(log_ratio[0] + 1.645 * np.sqrt((folds - 1) * log_ratio[1:].var()) < 0.0)
@@ -404,7 +390,7 @@ def diagnose_dataset(
     targets = Targets(data.y, data.classes, data.y.argmax(axis=1) if data.classes else None).centred()
     compared: dict[str, float] = {}
     if kernel is None:
-        compared = _compare(data.X, targets, codes, random_state, watch)
+        compared = compare_kernels(data.X, targets, codes, random_state, watch)
         kernel = next(iter(compared))
     resolved = as_kernel(kernel).for_data(data.X)
     watch(f"the learning surface of {resolved!r}")
@@ -422,33 +408,3 @@ def diagnose_dataset(
         n_groups,
         tuple(dict.fromkeys(said)),
     )
-
-
-def _compare(
-    X: NDArray[np.float64],
-    targets: Targets,
-    groups: NDArray[np.int64] | None,
-    random_state: int,
-    watch: Watch,
-) -> dict[str, float]:
-    """Return the leave-one-out error of each natural kernel at its best ridge, best first."""
-    chosen = np.sort(np.random.default_rng([random_state, 7]).permutation(len(X))[:COMPARED_ON])
-    X, targets = X[chosen], targets.take(chosen)
-    groups = None if groups is None else np.unique(groups[chosen], return_inverse=True)[1]
-
-    def left_out(name: str) -> float:
-        gram = to_float64(as_kernel(name).for_data(X)(X))
-        statistics = one_gram(decompose(gram, groups=groups), targets.columns, targets.intercept)
-        weights = statistics.fold_sizes / statistics.fold_sizes.sum()
-        return float((weights @ statistics.squared_error).min())
-
-    # Kernels side by side, each with its share of the cores: several threads inside one decomposition gain less.
-    jobs = min(cpu_count(), len(NATURAL_KERNELS))
-    errors = []
-    # The limit holds for the whole process: two that overlap would restore each other's, and leave BLAS limited.
-    with _ONE_AT_A_TIME, threadpool_limits(max(1, cpu_count() // jobs), user_api="blas"):
-        work = (delayed(left_out)(name) for name in NATURAL_KERNELS)
-        for done in Parallel(jobs, prefer="threads", return_as="generator")(work):
-            errors.append(done)
-            watch(f"comparing kernels ({len(errors)} of {len(NATURAL_KERNELS)} done)")
-    return dict(sorted(zip(NATURAL_KERNELS, errors, strict=True), key=lambda item: item[1]))

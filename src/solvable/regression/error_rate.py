@@ -24,7 +24,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from solvable.regression import theory
 from solvable.regression.estimated_curves import EstimatedCurves
-from solvable.regression.one_gram import Decomposition, OneGram
+from solvable.regression.one_gram import Decomposition, OneGram, replicate_weights
 from solvable.regression.targets import Targets
 from solvable.spectra import ImplicitRegularization
 
@@ -102,9 +102,7 @@ class ErrorRates:
 
     @cached_property
     def _interpolant(self) -> RegularGridInterpolator:
-        weights = np.vstack([self.fold_sizes, self.fold_sizes * (1.0 - np.eye(len(self.fold_sizes)))])
-        weights /= weights.sum(axis=1, keepdims=True)
-        values = np.einsum("rf,fne->ner", weights, self.rate)
+        values = np.einsum("rf,fne->ner", replicate_weights(self.fold_sizes), self.rate)
         return RegularGridInterpolator((self.log_kappa, _spread(self.extra)), values)
 
 

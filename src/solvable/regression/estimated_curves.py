@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from solvable.regression.one_gram import OneGram
+from solvable.regression.one_gram import OneGram, replicate_weights
 from solvable.spectra import SpectralSums
 
 Array = NDArray[np.float64]
@@ -111,8 +111,7 @@ class EstimatedCurves:
     def _replicates(self) -> tuple[Array, Array]:
         r"""Return $\sum L^2$ and $B_2$, `(steps, replicates)`."""
         s = self.statistics
-        weights = np.vstack([s.fold_sizes, s.fold_sizes * (1.0 - np.eye(len(s.fold_sizes)))])
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights = replicate_weights(s.fold_sizes)
         error = (weights @ s.squared_error[:, self._steps]).T
         of_the_error, amplification = (
             (weights @ values[:, self._steps]).T for values in (s.error_amplification, s.amplification)

@@ -65,7 +65,9 @@ class HalvesCheck:
         """Return what to subtract from ln(error) because features are random ones; 0 for the kernel itself."""
         # Below the third ridge from above, the peak at n = k dominates, and one measured peak does not fit another's
         # place.
-        return self._beyond_the_kernel(n_train, n_features, np.maximum(ridge, self.ridge[-3]))
+        return self._beyond_the_kernel(
+            n_train, n_features, np.maximum(ridge, self.ridge[max(len(self.ridge) - 3, 0)])
+        )
 
     def standard_error(
         self, n_train: NDArray[np.float64], n_features: NDArray[np.float64], ridge: NDArray[np.float64]
@@ -127,6 +129,7 @@ def check_halves(
     X: Any = None,
     groups: NDArray[np.int64] | None = None,
     rates: ErrorRates | None = None,
+    least_ridge: float = 0.0,
 ) -> HalvesCheck:
     """Train on random halves of the sample, test on the others, and compare with what the curves predict.
 
@@ -138,10 +141,11 @@ def check_halves(
         X: the sample's inputs, `(N, d)`, for the random features.
         groups: index of each point's group; none is divided between the halves.
         rates: the sample's table of error rates, where the targets are classes.
+        least_ridge: below it, in units of the diagonal, the entries' rounding would be what is fitted.
     """
     n = len(gram)
     half = n // 2
-    ridge = _RIDGES * gram.diagonal().mean()
+    ridge = np.unique(np.maximum(_RIDGES, least_ridge)) * gram.diagonal().mean()
     widths = np.array([np.inf])
     if kernel is not None:
         try:

@@ -65,6 +65,12 @@ class OneGram:
     fold_sizes: Float[NDArray, "folds"]
 
 
+def replicate_weights(fold_sizes: Float[NDArray, "folds"]) -> Float[NDArray, "replicates folds"]:
+    """Return what each fold counts in the mean of the whole sample (first row) and without each fold in turn."""
+    weights = np.vstack([fold_sizes, fold_sizes * (1.0 - np.eye(len(fold_sizes)))])
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Decomposition:
     """Eigenvalues and eigenvectors of a Gram matrix, in units of its largest diagonal entry.

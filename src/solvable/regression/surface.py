@@ -210,8 +210,11 @@ class LearningSurface:
         # What rounding adds to a matrix in single precision is no mode.
         statistics = replace(statistics, rank=int(min(statistics.rank, n_modes)))
         rates = error_rates(decomposition, statistics, targets) if targets.classes else None
+        least_ridge = decomposition.noise
         del decomposition
-        check = check_halves(EstimatedCurves(statistics), matrix, targets, kernel, X, codes, rates)
+        check = check_halves(
+            EstimatedCurves(statistics), matrix, targets, kernel, X, codes, rates, least_ridge
+        )
         return cls(statistics, check, name, targets.classes, n_modes, rates)
 
     def __repr__(self) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from solvable.lab.text import readable
-from solvable.regression.diagnose import COMPARED_ON, FACTORS
+from solvable.regression.diagnose import FACTORS
+from solvable.regression.kernel_choice import COMPARED_ON
 from solvable.regression.surface import TRUSTED_FACTOR
 
 if TYPE_CHECKING:
