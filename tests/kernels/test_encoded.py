@@ -8,7 +8,7 @@ import pytest
 
 from solvable.datasets import from_arrays
 from solvable.errors import InputError
-from solvable.kernels import ArcCosine, Gaussian, Laplace, Linear, as_kernel
+from solvable.kernels import ArcCosine, CallableKernel, Gaussian, Laplace, Linear, as_kernel
 from solvable.kernels.encoded import EncodedKernel
 from solvable.regression import LearningSurface, measure
 
@@ -83,8 +83,9 @@ def test_random_features_estimate_it(kernel) -> None:
 
 
 def test_a_kernel_without_features_has_none_here_either() -> None:
-    with pytest.raises(InputError, match="Linear has no random features"):
-        EncodedKernel(Linear(), DATA.encoder).features(10)
+    brought = CallableKernel(lambda X, Z: X @ Z.T)
+    with pytest.raises(InputError, match="CallableKernel has no random features"):
+        EncodedKernel(brought, DATA.encoder).features(10)
 
 
 def test_it_is_a_value() -> None:

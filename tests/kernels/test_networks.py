@@ -191,8 +191,8 @@ def test_bad_parameters():
         ArcCosine(4)
     with pytest.raises(InputError, match="depth is 0"):
         NTK(0)
-    with pytest.raises(InputError, match="unknown activation 'tanh'; expected one of relu"):
-        NNGP(1, activation="tanh")
+    with pytest.raises(InputError, match="unknown activation 'swoosh'; expected one of relu"):
+        NNGP(1, activation="swoosh")
     with pytest.raises(InputError, match="w_std is 0"):
         NNGP(1, w_std=0)
     with pytest.raises(InputError, match="readout_b_std is -1"):

@@ -1,21 +1,33 @@
-"""Kernels K(x, x'): classical, dot-product, infinitely wide ReLU networks, and the user's own."""
+"""Kernels K(x, x'): classical, dot-product, infinitely wide networks and their finite copies, and the user's own."""
+
+from typing import TYPE_CHECKING, Any
 
 from solvable.kernels.adapters import CallableKernel, ScikitLearnKernel
 from solvable.kernels.arc_cosine import ArcCosine
 from solvable.kernels.base import Kernel
+from solvable.kernels.convolutional import ConvNNGP, ConvNTK
 from solvable.kernels.dot_product import Linear, Polynomial, PowerSeries
+from solvable.kernels.duals import ACTIVATION_NAMES, Activation, as_activation
 from solvable.kernels.features import FeatureMap
 from solvable.kernels.gram import check_gram, check_positive_semidefinite
+from solvable.kernels.modules import from_module
 from solvable.kernels.names import KERNEL_NAMES, as_kernel
 from solvable.kernels.networks import NNGP, NTK
 from solvable.kernels.stationary import Gaussian, Laplace, Matern, RationalQuadratic, median_distance
 
+if TYPE_CHECKING:
+    from solvable.kernels.empirical import empirical_nngp, empirical_ntk
+
 __all__ = [
+    "ACTIVATION_NAMES",
     "KERNEL_NAMES",
     "NNGP",
     "NTK",
+    "Activation",
     "ArcCosine",
     "CallableKernel",
+    "ConvNNGP",
+    "ConvNTK",
     "FeatureMap",
     "Gaussian",
     "Kernel",
@@ -26,8 +38,21 @@ __all__ = [
     "PowerSeries",
     "RationalQuadratic",
     "ScikitLearnKernel",
+    "as_activation",
     "as_kernel",
     "check_gram",
     "check_positive_semidefinite",
+    "empirical_nngp",
+    "empirical_ntk",
+    "from_module",
     "median_distance",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Finite networks are torch's; whoever wants no kernel of theirs does not wait for its import.
+    if name in ("empirical_nngp", "empirical_ntk"):
+        from solvable.kernels import empirical
+
+        return getattr(empirical, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,9 +6,8 @@ from typing import Any
 
 from solvable.errors import InputError
 from solvable.kernels import tiles
-from solvable.kernels.base import TiledKernel
+from solvable.kernels.angular import AngularKernel
 from solvable.kernels.distances import Angles, sum_of_squares
-from solvable.kernels.dot_product import cosines
 from solvable.kernels.features import FeatureMap, RectifiedPowerFeatures
 from solvable.kernels.inputs import Array, Namespace, whole
 
@@ -17,7 +16,7 @@ _AT_ZERO = (0.5, 0.5, 1.5, 7.5)
 
 
 @dataclass(frozen=True)
-class ArcCosine(TiledKernel):
+class ArcCosine(AngularKernel):
     r"""$K = E_w[\max(0, w \cdot x)^p \max(0, w \cdot x')^p] = s^p J_p(\theta) / 2\pi$, $w \sim N(0, I/d)$.
 
     $s = |x||x'|/d$, $\theta$ is the angle between the inputs and $J_0 = \pi - \theta$,
@@ -43,14 +42,11 @@ class ArcCosine(TiledKernel):
         if self.order > 3:
             raise InputError(f"order is {self.order}; expected 0, 1, 2 or 3; choose one of these")
 
-    def curve(self, cosine: Array) -> Array:
-        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1]."""
-        xp, cosine = cosines(cosine)
+    def _of_cosine(self, xp: Namespace, cosine: Array) -> Array:
         return self._of_angle(xp, 0.5 - 0.5 * cosine)
 
-    def features(self, n_features: int, random_state: Any = None) -> FeatureMap:
-        r"""Return the random features $\max(0, w_j \cdot x)^p / \sqrt{k}$, $w_j \sim N(0, I/d)$."""
-        return RectifiedPowerFeatures(n_features, random_state, self.order)
+    def _features(self, n_features: int, random_state: Any) -> FeatureMap:
+        return RectifiedPowerFeatures(n_features, random_state, self, self.order)
 
     def _diagonal(self, xp: Namespace, X: Array) -> Array:
         squared_norm = sum_of_squares(xp, X)

@@ -8,57 +8,69 @@ distance of two close points: its rounding error is $\epsilon (|x|^2 + |z|^2)$. 
 - The few pairs that are still close for their norms are computed once more from $x - z$ itself.
 """
 
+import threading
 from collections.abc import Callable
 from math import ceil
 
+from solvable.kernels import tiles
 from solvable.kernels.inputs import Array, Namespace
 
 # How many numbers the gathered points of one round of close pairs may hold (1 MB in float64).
 _GATHERED = 2**17
-# Columns of one matrix product (a multiple of every tile size).
-_PANEL = 4096
 
 
 class Products:
     r"""$x_i \cdot z_j$ of `X` (n, d) and `Z` (m, d); called with two slices, it returns a view of that tile.
 
-    The product is computed for some thousand columns at a time and kept until the next rows: a linear algebra
-    library that shares out its work among threads is slow at many small products. When `Z` is `X`, no columns
-    beyond the last row may be asked for.
+    On a processor the product is computed for a band of rows (`tiles.bands`) and kept until the next one; each thread
+    keeps its own. When `Z` is `X`, no columns beyond the band's last row may be asked for.
     """
 
     def __init__(self, X: Array, Z: Array) -> None:
         self.X, self.Z = X, Z
-        self._at: tuple[int, int] | None = None
-        self._panel: Array = None
+        self._height = next(tiles.bands(X.shape[0], Z.shape[0])).stop
+        self._kept = threading.local()
 
     def __call__(self, rows: slice, columns: slice) -> Array:
-        start = columns.start // _PANEL * _PANEL
-        if self._at != (rows.start, start):
-            stop = min(start + _PANEL, rows.stop) if self.Z is self.X else start + _PANEL
-            self._panel = None  # Two panels at once would be one too many.
-            self._panel = self.X[rows] @ self.Z[start:stop].T
-            self._at = rows.start, start
-        return self._panel[:, columns.start - start : columns.stop - start]
+        if not tiles.on_cpu(self.X):
+            return self.X[rows] @ self.Z[columns].T
+        kept, start = self._kept, rows.start // self._height * self._height
+        if getattr(kept, "start", None) != start:
+            stop = start + self._height
+            kept.product = None  # Two bands at once would be one too many.
+            kept.product = self.X[start:stop] @ self.Z[: stop if self.Z is self.X else None].T
+            kept.start = start
+        return kept.product[rows.start - start : rows.stop - start, columns]
 
 
 class SquaredDistances:
-    r"""$|x_i - z_j|^2$ of `X` (n, d) and `Z` (m, d); called with two slices, it returns that tile."""
+    r"""$s |x_i - z_j|^2$ of `X` (n, d) and `Z` (m, d); called with two slices, it returns that tile.
 
-    def __init__(self, xp: Namespace, X: Array, Z: Array) -> None:
-        self.xp = xp
+    Args:
+        xp: the namespace of the points.
+        X: points, (n, d).
+        Z: points, (m, d).
+        scale: s > 0.
+        overwrite: whether the arrays are the caller's to be centred in place.
+    """
+
+    def __init__(
+        self, xp: Namespace, X: Array, Z: Array, scale: float = 1.0, overwrite: bool = False
+    ) -> None:
+        self.xp, self.scale = xp, scale
         centre = xp.mean(X, axis=0)
-        self.X = X - centre
-        self.Z = self.X if Z is X else Z - centre
-        self.x2 = sum_of_squares(xp, self.X)
-        self.z2 = self.x2 if Z is X else sum_of_squares(xp, self.Z)
+        self.X = _minus(X, centre, overwrite)
+        self.Z = self.X if Z is X else _minus(Z, centre, overwrite)
+        # With -1/2 in place of 1 one factor, the last, does for all three terms.
+        self.x2 = sum_of_squares(xp, self.X) * 0.5
+        self.z2 = self.x2 if Z is X else sum_of_squares(xp, self.Z) * 0.5
         self._products = Products(self.X, self.Z)
 
     def __call__(self, rows: slice, columns: slice) -> Array:
         xp, X, Z = self.xp, self.X[rows], self.Z[columns]
 
         def from_difference(i: Array, j: Array) -> Array:
-            return sum_of_squares(xp, xp.take(X, i, axis=0) - xp.take(Z, j, axis=0))
+            return sum_of_squares(xp, xp.take(X, i, axis=0) - xp.take(Z, j, axis=0)) * self.scale
 
         tile, close = self.expanded(rows, columns)
         replace_pairs(tile, close, from_difference, X.shape[1])
@@ -70,12 +82,12 @@ class SquaredDistances:
         Every entry that rounding may have made negative is among those pairs.
         """
         xp, x2, z2 = self.xp, self.x2[rows], self.z2[columns]
-        tile = self._products(rows, columns) * -2
-        tile += x2[:, None]
-        tile += z2[None, :]
+        tile = self._products(rows, columns) - x2[:, None]
+        tile -= z2[None, :]
+        tile *= -2 * self.scale
         # About 1e-6 in float64: the relative error of a squared distance stays below 1e-10, hence that of a
         # distance, measured in the data's spread, below 1e-13.
-        tolerance = float(xp.finfo(tile.dtype).eps) ** 0.375
+        tolerance = 2 * self.scale * float(xp.finfo(tile.dtype).eps) ** 0.375
         # The minimum is one cheap pass, and most tiles hold no close pair.
         if float(xp.min(tile)) > tolerance * float(xp.max(x2) + xp.max(z2)):
             return tile, None
@@ -97,7 +109,8 @@ class Angles:
         self._x_safe = _not_zero(xp, self.x_norm)
         self._z_safe = self._x_safe if Z is X else _not_zero(xp, self.z_norm)
         x_unit = X / self._x_safe[:, None]
-        self._unit = SquaredDistances(xp, x_unit, x_unit if Z is X else Z / self._z_safe[:, None])
+        z_unit = x_unit if Z is X else Z / self._z_safe[:, None]
+        self._unit = SquaredDistances(xp, x_unit, z_unit, scale=0.25, overwrite=True)
 
     def __call__(
         self, rows: slice, columns: slice, norm_differences: bool = False
@@ -121,11 +134,11 @@ class Angles:
             return sum_of_squares(xp, w) / (4 * product)
 
         q, close = unit.expanded(rows, columns)
-        q *= 0.25
         replace_pairs(q, close, from_difference, X.shape[1])
         # Rounding cannot tell these pairs from opposite ones, and theta feels the root of an error in 1 - q.
-        one = xp.ones((), dtype=q.dtype, device=q.device)
-        q = xp.where(q > 1 - 8 * float(xp.finfo(q.dtype).eps), one, q)
+        opposite = 1 - 8 * float(xp.finfo(q.dtype).eps)
+        if float(xp.max(q)) > opposite:
+            q[q > opposite] = 1
         if not norm_differences:
             return q, None
         difference = self.x_norm[rows][:, None] - self.z_norm[columns][None, :]
@@ -144,6 +157,13 @@ def replace_pairs(
     for start in range(0, i.shape[0], per_round):
         some = slice(start, start + per_round)
         tile[i[some], j[some]] = compute(i[some], j[some])
+
+
+def _minus(X: Array, centre: Array, overwrite: bool) -> Array:
+    if not overwrite:
+        return X - centre
+    X -= centre
+    return X
 
 
 def sum_of_squares(xp: Namespace, X: Array) -> Array:

@@ -3,43 +3,25 @@ r"""Kernels of the inner product $x \cdot x'$ alone: linear, polynomial, power s
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
+from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_torch_array
 
 from solvable.errors import InputError, grid
 from solvable.kernels import tiles
-from solvable.kernels.base import TiledKernel
+from solvable.kernels.angular import AngularKernel
 from solvable.kernels.distances import Products, sum_of_squares
-from solvable.kernels.inputs import Array, Namespace, non_negative, to_float64, whole
-
-
-def cosines(cosine: Array) -> tuple[Namespace, Array]:
-    """Return the namespace of `cosine` and it as floats, when all lie in [-1, 1].
-
-    Raises:
-        InputError: when a value is not a number or lies outside [-1, 1].
-    """
-    if not is_torch_array(cosine):
-        shape = np.shape(cosine)
-        cosine = grid("cosine", cosine, at_least=-1).reshape(shape)
-    xp = array_namespace(cosine)
-    if not bool(xp.all(abs(cosine) <= 1)):
-        raise InputError(
-            f"a cosine has magnitude {np.max(np.abs(to_float64(cosine))):g}; expected values in [-1, 1]; "
-            "divide inner products by both norms"
-        )
-    return xp, cosine
+from solvable.kernels.features import FeatureMap, MaclaurinFeatures
+from solvable.kernels.inputs import Array, Namespace, non_negative, whole
 
 
 @dataclass(frozen=True)
-class DotProduct(TiledKernel):
+class DotProduct(AngularKernel):
     """A kernel f(x . x' / d) of points with d coordinates."""
 
-    def curve(self, cosine: Array) -> Array:
-        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1]."""
-        xp, cosine = cosines(cosine)
-        return self._of_product(xp, cosine * 1.0)
+    def _of_cosine(self, xp: Namespace, cosine: Array) -> Array:
+        return self._of_product(xp, cosine)
 
     def _scale(self, d: int) -> float:
         return 1 / d
@@ -54,6 +36,14 @@ class DotProduct(TiledKernel):
     @abstractmethod
     def _of_product(self, xp: Namespace, t: Array) -> Array:
         """Return the kernel at the scaled inner products `t`, which it may overwrite."""
+
+    def _features(self, n_features: int, random_state: Any) -> FeatureMap:
+        coefficients = self._series()
+        return MaclaurinFeatures(n_features, random_state, self, coefficients, self._scale(2) != 1)
+
+    @abstractmethod
+    def _series(self) -> Sequence[float]:
+        """Return the coefficients of the kernel as a power series of the scaled inner product."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +63,9 @@ class Linear(DotProduct):
 
     def _of_product(self, xp: Namespace, t: Array) -> Array:
         return t
+
+    def _series(self) -> Sequence[float]:
+        return (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -105,6 +98,9 @@ class Polynomial(DotProduct):
             if bit == "1":
                 K *= t
         return K
+
+    def _series(self) -> Sequence[float]:
+        return [comb(self.degree, k) * self.offset ** (self.degree - k) for k in range(self.degree + 1)]
 
 
 @dataclass(frozen=True)
@@ -143,3 +139,6 @@ class PowerSeries(DotProduct):
             K *= t
             K += a
         return K
+
+    def _series(self) -> Sequence[float]:
+        return self.coefficients

@@ -45,16 +45,18 @@ class EncodedKernel(Kernel):
     def diag(self, X: Any) -> Array:
         return self.kernel.diag(self.encoder.transform(X))
 
-    def features(self, n_features: int, random_state: Any = None) -> FeatureMap:
-        return EncodedFeatures(self.kernel.features(n_features, random_state), self.encoder)
+    def features(
+        self, n_features: int, random_state: Any = None, orthogonal: bool | None = None
+    ) -> FeatureMap:
+        return EncodedFeatures(self.kernel.features(n_features, random_state, orthogonal), self)
 
 
 class EncodedFeatures(FeatureMap):
     """Random features of raw inputs."""
 
-    def __init__(self, features: FeatureMap, encoder: Any) -> None:
-        self.n_features = features.n_features
-        self._features, self._encoder = features, encoder
+    def __init__(self, features: FeatureMap, kernel: EncodedKernel) -> None:
+        self.n_features, self.kernel = features.n_features, kernel
+        self._features, self._encoder = features, kernel.encoder
 
     def __call__(self, X: Any) -> Array:
         return self._features(self._encoder.transform(X))

@@ -5,7 +5,6 @@ so the first k' columns times $\sqrt{k/k'}$ are k' features of the same kind.
 """
 
 from abc import ABC, abstractmethod
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +14,8 @@ from solvable.errors import InputError
 from solvable.kernels.inputs import Array, Namespace, points, whole
 
 if TYPE_CHECKING:
-    from solvable.kernels.networks import NNGP
+    from solvable.kernels.base import Kernel
     from solvable.kernels.stationary import Stationary
-
-_NARROWEST_LOWER_LAYER = 1024
 
 
 class FeatureMap(ABC):
@@ -36,10 +33,29 @@ class FeatureMap(ABC):
     >>> features.shape
     (2, 5000)
     >>> print(f"{features[0] @ features[1]:.2f} estimates {np.exp(-0.5):.2f}")
-    0.61 estimates 0.61
+    0.60 estimates 0.61
     """
 
     n_features: int
+    kernel: "Kernel"
+
+    def error(self, X: Array, Z: Array | None = None) -> float:
+        r"""Return how far $\phi(X)\phi(Z)^\top$ is from the kernel matrix: its rms, over the mean of the diagonal.
+
+        Args:
+            X: points, (n, d): some hundred are enough.
+            Z: points, (m, d); `X` itself when left out.
+
+        >>> from solvable.kernels import Gaussian
+        >>> X = np.random.default_rng(0).standard_normal((50, 3))
+        >>> errors = [Gaussian(2.0).features(k, random_state=0).error(X) for k in (100, 10_000)]
+        >>> print(f"{errors[0]:.2f} {errors[1]:.3f}")
+        0.06 0.005
+        """
+        xp, _ = points("X", X)
+        estimate = self(X) @ (self(X) if Z is None else self(Z)).T
+        off = estimate - self.kernel(X, Z)
+        return float(xp.sqrt(xp.mean(off * off)) / xp.mean(self.kernel.diag(X)))
 
     @abstractmethod
     def __call__(self, X: Array) -> Array:
@@ -53,8 +69,9 @@ class FeatureMap(ABC):
 class DrawnFeatures(FeatureMap):
     """Features of weights that are drawn once."""
 
-    def __init__(self, n_features: int, random_state: Any) -> None:
+    def __init__(self, n_features: int, random_state: Any, kernel: "Kernel") -> None:
         self.n_features = whole("n_features", n_features, at_least=1)
+        self.kernel = kernel
         try:
             self._generator = np.random.default_rng(random_state)
         except (TypeError, ValueError):
@@ -91,18 +108,13 @@ class DrawnFeatures(FeatureMap):
 class FourierFeatures(DrawnFeatures):
     r"""$\phi_j(x) = \sqrt{2/k} \cos(w_j \cdot x + b_j)$ with random frequencies and phases.
 
-    The frequencies w are draws from the kernel's spectral density, the phases b are uniform in [0, 2π).
-
-    The paired form, $\cos(w \cdot x)$ and $\sin(w \cdot x)$ of k/2 frequencies, has a smaller variance at
-    large kernel values, but its columns come in dependent pairs. The theory of random-feature regression is
-    about independent features, so each column here has a frequency and a phase of its own.
+    The frequencies w are draws from the kernel's spectral density, the phases b are uniform in [0, 2π). The columns
+    are independent, which is what the theory of random-feature regression is about.
 
     Source: Rahimi and Recht, Random features for large-scale kernel machines, 2007.
     """
 
-    def __init__(self, n_features: int, random_state: Any, kernel: "Stationary") -> None:
-        super().__init__(n_features, random_state)
-        self.kernel = kernel
+    kernel: "Stationary"
 
     def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
         frequencies = self.kernel.sample_frequencies(generator, self.n_features, d)
@@ -116,11 +128,82 @@ class FourierFeatures(DrawnFeatures):
         return features
 
 
+class OrthogonalFeatures(DrawnFeatures):
+    r"""$\sqrt{2/k} \cos(w_j \cdot x)$ and $\sqrt{2/k} \sin(w_j \cdot x)$ in turn, the $w_j$ orthogonal in blocks of d.
+
+    The directions of a block are the rows of a random rotation, the lengths of the $w_j$ those of Gaussian draws.
+    On digits the variance is 0.2 of that of independent frequencies. Of an odd number of features the last is a cosine
+    of a random phase.
+
+    Source: Yu, Suresh, Choromanski, Holtmann-Rice and Kumar, Orthogonal random features, 2016.
+    """
+
+    kernel: "Stationary"
+
+    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
+        size = -(-self.n_features // 2)
+        directions = []
+        for _ in range(-(-size // d)):
+            rotation, triangle = np.linalg.qr(generator.standard_normal((d, d)))
+            # Without these signs the rotation would not be uniform.
+            directions.append(rotation * np.sign(np.diagonal(triangle)))
+        frequencies = np.concatenate(directions, axis=1)[:, :size]
+        lengths = np.linalg.norm(self.kernel.sample_frequencies(generator, size, d), axis=1)
+        return [frequencies * lengths, generator.uniform(0, 2 * np.pi, 1)]
+
+    def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
+        k = self.n_features
+        phase = X @ weights[0]
+        features = xp.empty((X.shape[0], k), dtype=X.dtype, device=X.device)
+        features[:, 1::2] = xp.sin(phase[:, : k // 2])
+        if k % 2:
+            phase[:, -1] += weights[1]
+        features[:, ::2] = xp.cos(phase)
+        features *= (2 / k) ** 0.5
+        return features
+
+
+class MaclaurinFeatures(DrawnFeatures):
+    r"""$\phi_j(x) = \sqrt{S/k} \prod_{i \le D_j} (s_{ji} \cdot x)/\sqrt d$ for $K = \sum_k a_k (x \cdot x'/d)^k$.
+
+    The degree $D_j$ is k with probability $a_k/S$, S the sum of the $a_k$, and the s are fair random signs. It is
+    unbiased for inputs of any length; its variance grows fast with the degree.
+
+    Source: Kar and Karnick, Random feature maps for dot product kernels, 2012.
+    """
+
+    def __init__(
+        self, n_features: int, random_state: Any, kernel: "Kernel", coefficients: Any, scale: bool = True
+    ) -> None:
+        super().__init__(n_features, random_state, kernel)
+        self._coefficients, self._scale = np.asarray(coefficients, dtype=float), scale
+
+    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
+        total = self._coefficients.sum()
+        # Sorted, the columns that have an i-th factor are the last ones; which column has which degree does not matter.
+        degrees = np.sort(
+            generator.choice(len(self._coefficients), self.n_features, p=self._coefficients / total)
+        )
+        order = generator.permutation(self.n_features)
+        weights = [np.sqrt([total / self.n_features]), degrees.astype(float), order.astype(float)]
+        for power in range(1, int(degrees[-1]) + 1):
+            columns = int((degrees >= power).sum())
+            weights.append(generator.choice([-1.0, 1.0], (d, columns)) / (np.sqrt(d) if self._scale else 1.0))
+        return weights
+
+    def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
+        features = xp.ones((X.shape[0], self.n_features), dtype=X.dtype, device=X.device)
+        for signs in weights[3:]:
+            features[:, self.n_features - signs.shape[1] :] *= X @ signs
+        features *= weights[0]
+        return xp.take(features, xp.astype(weights[2], xp.int64), axis=1)
+
+
 class RectifiedPowerFeatures(DrawnFeatures):
     r"""$\phi_j(x) = \max(0, w_j \cdot x)^p / \sqrt{k}$, $w_j \sim N(0, I/d)$; p = 0: 1[w·x > 0]."""
 
-    def __init__(self, n_features: int, random_state: Any, order: int) -> None:
-        super().__init__(n_features, random_state)
+    def __init__(self, n_features: int, random_state: Any, kernel: "Kernel", order: int) -> None:
+        super().__init__(n_features, random_state, kernel)
         self.order = order
 
     def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
@@ -133,39 +216,3 @@ class RectifiedPowerFeatures(DrawnFeatures):
             features *= z
         features *= self.n_features**-0.5
         return features
-
-
-class NetworkFeatures(DrawnFeatures):
-    r"""$\phi_j(x) = (\sigma_w' \max(0, z_j) + \sigma_b' \epsilon_j) / \sqrt{k}$ of a random net.
-
-    z are the pre-activations of the last hidden layer, of k units; the hidden layers below have max(k, 1024).
-    The sign $\epsilon_j = \pm 1$ of each feature is fair, independent of all else: it brings the readout's
-    bias variance into the mean of $\phi(x) \cdot \phi(x')$, and the columns remain alike. With one hidden
-    layer the estimate is unbiased; with more, the finite width of the layers below leaves a bias of order
-    1/width.
-    """
-
-    def __init__(self, n_features: int, random_state: Any, kernel: "NNGP") -> None:
-        super().__init__(n_features, random_state)
-        self.kernel = kernel
-
-    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
-        kernel, k = self.kernel, self.n_features
-        widths = [d, *[max(k, _NARROWEST_LOWER_LAYER)] * (kernel.depth - 1), k]
-        weights = []
-        for fan_in, fan_out in pairwise(widths):
-            weights.append(generator.standard_normal((fan_out, fan_in)).T * (kernel.w_std / np.sqrt(fan_in)))
-            weights.append(generator.standard_normal(fan_out) * kernel.b_std)
-        weights.append(generator.choice([-1.0, 1.0], k) * kernel.readout_b_std)
-        return weights
-
-    def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
-        h = X
-        for w, b in zip(weights[0:-1:2], weights[1:-1:2], strict=True):
-            h = h @ w
-            h += b
-            h *= xp.astype(h > 0, h.dtype)
-        h *= self.kernel.readout_w_std
-        h += weights[-1]
-        h *= self.n_features**-0.5
-        return h

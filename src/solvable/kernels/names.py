@@ -14,7 +14,7 @@ from solvable.kernels.networks import NNGP, NTK
 from solvable.kernels.stationary import Gaussian, Laplace, Matern, RationalQuadratic
 
 # All variances 2, the readout's too, as in the experiments on kernel regression.
-_NETWORKS: dict[str, type[NNGP] | type[NTK]] = {"relu nngp": NNGP, "relu ntk": NTK}
+_NETWORKS: dict[str, type[NNGP] | type[NTK]] = {"nngp": NNGP, "ntk": NTK}
 _DEPTH = 3
 
 _MAKERS: dict[str, Callable[[], Kernel]] = {
@@ -25,12 +25,12 @@ _MAKERS: dict[str, Callable[[], Kernel]] = {
     "rational quadratic": RationalQuadratic,
     "linear": Linear,
     "arc-cosine": ArcCosine,
-    "relu nngp": lambda: NNGP(_DEPTH, readout_w_std=2**0.5),
-    "relu ntk": lambda: NTK(_DEPTH, readout_w_std=2**0.5),
+    "relu nngp": lambda: _network("relu", "nngp", _DEPTH),
+    "relu ntk": lambda: _network("relu", "ntk", _DEPTH),
 }
 
 KERNEL_NAMES: tuple[str, ...] = tuple(_MAKERS)
-"""The names that `as_kernel` knows; "relu nngp" and "relu ntk" also take a depth, as in "relu ntk 5"."""
+"""The names that `as_kernel` knows; "relu" may be another activation, and a depth may follow: "erf ntk 5"."""
 
 
 def as_kernel(spec: Any) -> Kernel:
@@ -40,7 +40,8 @@ def as_kernel(spec: Any) -> Kernel:
         spec: a `Kernel`; one of `KERNEL_NAMES` (case, spaces, `-` and `_` do not matter); a kernel of
             `sklearn.gaussian_process.kernels`; or a function (X, Z) -> K. "relu ntk" and "relu nngp" are
             networks of three hidden layers and weight variance 2 throughout, the readout included; "relu ntk
-            5" or "relu-ntk-depth-5" sets the number of hidden layers.
+            5" or "relu-ntk-depth-5" sets the number of hidden layers, "tanh ntk" another activation (one of
+            `ACTIVATION_NAMES`).
 
     Raises:
         InputError: when it is none of these.
@@ -72,8 +73,12 @@ def _by_name(name: str) -> Kernel:
     known = {option.replace("-", " "): option for option in KERNEL_NAMES}
     if words in known:
         return _MAKERS[known[words]]()
-    deep = re.fullmatch(r"(relu nngp|relu ntk)(?: depth)? (\d+)", words)
-    if deep is not None:
-        return _NETWORKS[deep[1]](int(deep[2]), readout_w_std=2**0.5)
+    network = re.fullmatch(r"(.+) (nngp|ntk)(?:(?: depth)? (\d+))?", words)
+    if network is not None:
+        return _network(network[1], network[2], int(network[3] or _DEPTH))
     choice("kernel", name, KERNEL_NAMES)
     raise AssertionError("unreachable: a known name was handled above")
+
+
+def _network(activation: str, kind: str, depth: int) -> Kernel:
+    return _NETWORKS[kind](depth, activation, readout_w_std=2**0.5)

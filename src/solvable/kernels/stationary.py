@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from solvable.errors import InputError
 from solvable.kernels import tiles
-from solvable.kernels.base import TiledKernel
+from solvable.kernels.angular import AngularKernel
 from solvable.kernels.distances import SquaredDistances
-from solvable.kernels.features import FeatureMap, FourierFeatures
+from solvable.kernels.features import FeatureMap, FourierFeatures, OrthogonalFeatures
 from solvable.kernels.inputs import Array, Namespace, points, positive, to_float64
 
 _MEDIAN_POINTS = 2000
@@ -60,7 +60,7 @@ def median_distance(X: Array) -> float:
     return float(np.median(np.sqrt(distances, out=distances), overwrite_input=True))
 
 
-class Stationary(TiledKernel):
+class Stationary(AngularKernel):
     """A kernel of the distance, in units of a length scale; K(x, x) = 1."""
 
     # Each kernel declares this field itself, so that a parameter of its own may come first.
@@ -80,7 +80,7 @@ class Stationary(TiledKernel):
             return self
         return replace(self, length_scale=median_distance(X))  # pyright: ignore[reportArgumentType]
 
-    def __call__(self, X: Array, Z: Array | None = None) -> Array:
+    def __call__(self, X: Array, Z: Array | None = None, out: Array | None = None) -> Array:
         if not self.resolved:
             if Z is not None and Z is not X:
                 raise InputError(
@@ -88,23 +88,42 @@ class Stationary(TiledKernel):
                     "ambiguous; expected a kernel with a length_scale; call "
                     "`kernel = kernel.for_data(X_train)` first or pass length_scale"
                 )
-            return self.for_data(X)(X)
-        return super().__call__(X, Z)
+            return self.for_data(X)(X, out=out)
+        return super().__call__(X, Z, out)
 
-    def features(self, n_features: int, random_state: Any = None) -> FeatureMap:
-        r"""Return random Fourier features $\phi_j(x) = \sqrt{2/k} \cos(w_j \cdot x + b_j)$.
+    def features(
+        self, n_features: int, random_state: Any = None, orthogonal: bool | None = None
+    ) -> FeatureMap:
+        self._check_resolved()
+        if orthogonal is None:
+            orthogonal = isinstance(self, Gaussian)
+        kind = OrthogonalFeatures if orthogonal else FourierFeatures
+        return kind(n_features, random_state, self)
 
-        `FourierFeatures` says how they are drawn.
+    def curve(self, cosine: Array) -> Array:
+        """Return the kernel of two inputs of norm 1 at the `cosine` between them, in [-1, 1].
 
-        Raises:
-            InputError: when `length_scale` is not set.
+        Args:
+            cosine: of any shape.
+
+        Returns:
+            The kernel, of the same shape.
+
+        >>> Gaussian(1.0).curve([1.0, 0.5]).round(4)
+        array([1.    , 0.6065])
         """
+        return super().curve(cosine)
+
+    def _of_cosine(self, xp: Namespace, cosine: Array) -> Array:
+        self._check_resolved()
+        return self._of_squared(xp, 2 - 2 * cosine)
+
+    def _check_resolved(self) -> None:
         if self.length_scale is None:
             raise InputError(
                 f"the length_scale of {self} is not set; expected a kernel with a length_scale; "
                 "call `kernel = kernel.for_data(X_train)` first or pass length_scale"
             )
-        return FourierFeatures(n_features, random_state, self)
 
     @property
     def _length(self) -> float:

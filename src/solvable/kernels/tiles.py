@@ -2,46 +2,66 @@
 
 A tile fits the processor's cache, so a chain of elementwise operations on it costs little more than one, and
 the peak memory is the result plus a few tiles. A symmetric matrix computes only the tiles on and below its
-diagonal.
+diagonal. Large matrices are shared out among threads by bands of rows (NumPy lets go of the interpreter while it
+computes); who computes a band does not change a bit of it.
 """
 
+import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING
 
 from array_api_compat import is_torch_array
 
+from solvable.errors import InputError
 from solvable.kernels.inputs import Array, Namespace
 
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
 TileFunction = Callable[[slice, slice], Array]
-"""Computes K[rows, columns] for two slices."""
+"""Computes K[rows, columns] for two slices; called from several threads at once."""
 
 # 128 x 128 doubles are 128 kB: a handful of them fit a core's second-level cache.
 _CPU_TILE = 128
 # An accelerator wants few, large launches; 4096 x 4096 floats are 64 MB.
 _ACCELERATOR_TILE = 4096
+# Numbers in the matrix product of a band (4 MB in float64).
+_BAND = 2**19
+# Entries from which on threads pay for their start.
+_WORTH_THREADS = 500_000
 
 
-def rectangular(xp: Namespace, tile: TileFunction, X: Array, Z: Array) -> Array:
-    """Return the (n, m) matrix whose tiles `tile(rows, columns)` computes."""
+def rectangular(xp: Namespace, tile: TileFunction, X: Array, Z: Array, out: Array | None = None) -> Array:
+    """Return the (n, m) matrix whose tiles `tile(rows, columns)` computes, in `out` where it is given."""
     n, m = X.shape[0], Z.shape[0]
-    K = xp.empty((n, m), dtype=X.dtype, device=X.device)
-    size = _tile_size(X)
-    for rows in slices(n, size):
-        for columns in slices(m, size):
-            K[rows, columns] = tile(rows, columns)
+    K = result(xp, X, (n, m), out)
+
+    def fill(rows: slice, columns: slice) -> None:
+        K[rows, columns] = tile(rows, columns)
+
+    _each(fill, X, m, lambda rows: slices(m, tile_size(X)))
     return K
 
 
-def symmetric(xp: Namespace, tile: TileFunction, diagonal: Array, X: Array) -> Array:
+def symmetric(
+    xp: Namespace, tile: TileFunction, diagonal: Array, X: Array, out: Array | None = None
+) -> Array:
     """Return the (n, n) matrix from its tiles on and below the diagonal, and its exact `diagonal` (n,)."""
     n = X.shape[0]
-    K = xp.empty((n, n), dtype=X.dtype, device=X.device)
-    size = _tile_size(X)
-    for rows in slices(n, size):
-        for columns in slices(rows.start, size):
-            block = tile(rows, columns)
+    K = result(xp, X, (n, n), out)
+
+    def fill(rows: slice, columns: slice) -> None:
+        block = tile(rows, columns)
+        if columns.start == rows.start:
+            K[rows, rows] = _mirrored(xp, block, diagonal[rows])
+        else:
             K[rows, columns] = block
             K[columns, rows] = block.T
-        K[rows, rows] = _mirrored(xp, tile(rows, rows), diagonal[rows])
+
+    _each(fill, X, n, lambda rows: slices(rows.stop, tile_size(X)))
     return K
 
 
@@ -51,9 +71,112 @@ def slices(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-def _tile_size(X: Array) -> int:
-    on_cpu = not is_torch_array(X) or X.device.type == "cpu"
-    return _CPU_TILE if on_cpu else _ACCELERATOR_TILE
+def threads() -> int:
+    """Return how many threads may compute: those that linear algebra may use now, at most one for each core.
+
+    Whoever keeps linear algebra to one thread (`OPENBLAS_NUM_THREADS`, joblib's workers, `threadpool_limits`) runs
+    other work beside this one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = [library.num_threads for library in _linear_algebra().lib_controllers]
+    return max(1, min(cores, *allowed)) if allowed else cores
+
+
+@cache
+def _linear_algebra() -> "ThreadpoolController":
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+class _OneThreadEach:
+    """Within it, linear algebra takes one thread in each thread that calls it.
+
+    Its own threads wait for each other at every product; threads that go through tiles on their own do not. The limit
+    is the process's, so that the last to leave restores what the first one found.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._limits = threading.Lock(), 0, None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limits = _linear_algebra().limit(limits=1)
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._limits is not None:
+                self._limits.restore_original_limits()
+
+
+_one_thread_each = _OneThreadEach()
+
+
+def tile_size(X: Array) -> int:
+    """Return the rows and columns of a tile of points `X`."""
+    return _CPU_TILE if on_cpu(X) else _ACCELERATOR_TILE
+
+
+def on_cpu(X: Array) -> bool:
+    """Return whether these points are in the processor's own memory."""
+    return not is_torch_array(X) or X.device.type == "cpu"
+
+
+def bands(n: int, n_columns: int) -> Iterator[slice]:
+    """Yield slices that cover range(n), some tiles high: those for which one matrix product is computed at once.
+
+    Many small products are slow; a band holds some 2^19 numbers, or is one tile high.
+    """
+    yield from slices(n, max(1, _BAND // (n_columns * _CPU_TILE)) * _CPU_TILE)
+
+
+def _each(
+    fill: Callable[[slice, slice], None],
+    X: Array,
+    n_columns: int,
+    columns_of: Callable[[slice], Iterator[slice]],
+) -> None:
+    """Fill all tiles, a band at a time, by threads where that pays; torch brings threads of its own."""
+    n, size = X.shape[0], tile_size(X)
+
+    def fill_band(some: slice) -> None:
+        for rows in slices(some.stop - some.start, size):
+            here = slice(some.start + rows.start, some.start + rows.stop)
+            for columns in columns_of(here):
+                fill(here, columns)
+
+    n_threads = 1 if is_torch_array(X) or n * n_columns < _WORTH_THREADS else threads()
+    if n_threads == 1:
+        fill_band(slice(0, n))
+        return
+    with _one_thread_each, ThreadPoolExecutor(n_threads) as pool:
+        # The last rows of a symmetric matrix are the longest: none of them is left for the end.
+        for done in [pool.submit(fill_band, some) for some in list(bands(n, n_columns))[::-1]]:
+            done.result()
+
+
+def result(xp: Namespace, X: Array, shape: tuple[int, int], out: Array | None) -> Array:
+    """Return where a kernel matrix of points `X` is written: `out`, checked, or a new array.
+
+    Raises:
+        InputError: when `out` is no array of that shape, dtype, library and device.
+    """
+    if out is None:
+        return xp.empty(shape, dtype=X.dtype, device=X.device)
+    got = (
+        (tuple(out.shape), out.dtype)
+        if hasattr(out, "shape") and hasattr(out, "dtype")
+        else type(out).__name__
+    )
+    if is_torch_array(out) != is_torch_array(X) or got != (shape, X.dtype) or out.device != X.device:
+        raise InputError(
+            f"out is {got}; expected an array of shape {shape} and dtype {X.dtype} of the same library as X; "
+            f"make it with np.empty({shape}) or np.memmap"
+        )
+    return out
 
 
 def _mirrored(xp: Namespace, block: Array, diagonal: Array) -> Array:

@@ -206,7 +206,7 @@ def trial_errors(
     if most:
         assert kernel is not None
         features = np.asarray(
-            kernel.features(most, random_state=[*seed, 1])(X[np.concatenate([train, test])])
+            kernel.features(most, random_state=[*seed, 1], orthogonal=False)(X[np.concatenate([train, test])])
         )
     for j, k in enumerate(n_features):
         if np.isinf(k):

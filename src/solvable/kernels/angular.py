@@ -1,0 +1,93 @@
+r"""Kernels that depend on the angle alone for inputs of one norm: as a curve of the cosine, and its power series."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, exp, log, log2
+
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
+from numpy.typing import NDArray
+
+from solvable.errors import InputError, grid
+from solvable.kernels.base import TiledKernel
+from solvable.kernels.inputs import Array, Namespace, to_float64, whole
+
+# Aliases of the series are damped by this factor: 37 = -log of the rounding of doubles.
+_DAMPING = 40.0
+
+
+@dataclass(frozen=True)
+class AngularKernel(TiledKernel):
+    """A kernel that is a function of the cosine for inputs of one norm."""
+
+    def curve(self, cosine: Array) -> Array:
+        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1].
+
+        Args:
+            cosine: of any shape.
+
+        Returns:
+            The kernel, of the same shape.
+        """
+        xp, cosine = cosines(cosine)
+        flat = xp.reshape(cosine * 1.0, (-1,))
+        return xp.reshape(self._of_cosine(xp, flat), cosine.shape)
+
+    def power_series(self, degree: int) -> NDArray[np.float64]:
+        r"""Return $a_0 \dots a_{\text{degree}}$ of $K(c) = \sum_k a_k c^k$, c the cosine of inputs of norm $\sqrt d$.
+
+        They are the Fourier coefficients of K on a circle of radius r < 1 in the complex plane, divided by $r^k$; r
+        and the number of points follow from the degree, so that each is right to about 1e-14 of K(1). By Schoenberg's
+        theorem the kernel is positive semidefinite on spheres of every dimension exactly if none is negative.
+
+        Args:
+            degree: the last power, at least 0; 10^5 takes some seconds.
+
+        Returns:
+            Coefficients, (degree + 1,).
+        """
+        return power_series(lambda c: self._of_cosine(np, c), degree)
+
+    @abstractmethod
+    def _of_cosine(self, xp: Namespace, cosine: Array) -> Array:
+        """Return the kernel at cosines (m,), real or (NumPy) complex of magnitude below 1; it may overwrite them."""
+
+
+def power_series(
+    function: Callable[[NDArray[np.complex128]], NDArray[np.complex128]], degree: int
+) -> NDArray[np.float64]:
+    r"""Return $a_0 \dots a_{\text{degree}}$ of a function that is analytic inside the unit circle.
+
+    Args:
+        function: takes complex numbers (m,) of magnitude below 1 and returns its values (m,).
+        degree: the last power.
+    """
+    degree = whole("degree", degree, at_least=0)
+    # On a circle of radius r rounding is divided by r^k, and aliases are damped by r^points: a radius near 1 keeps the
+    # first small, enough points the second.
+    radius = exp(-1 / max(degree, 10))
+    n_points = 2 ** ceil(log2(max(64, _DAMPING / -log(radius), 4 * degree)))
+    # Real on the real axis, so that the lower half circle holds the complex conjugates.
+    circle = radius * np.exp(2j * np.pi * np.arange(n_points // 2 + 1) / n_points)
+    values = np.asarray(function(circle))
+    coefficients = np.fft.irfft(values.conj(), n_points)[: degree + 1]
+    return coefficients / radius ** np.arange(degree + 1)
+
+
+def cosines(cosine: Array) -> tuple[Namespace, Array]:
+    """Return the namespace of `cosine` and it as floats, when all lie in [-1, 1].
+
+    Raises:
+        InputError: when a value is not a number or lies outside [-1, 1].
+    """
+    if not is_torch_array(cosine):
+        shape = np.shape(cosine)
+        cosine = grid("cosine", cosine, at_least=-1).reshape(shape)
+    xp = array_namespace(cosine)
+    if not bool(xp.all(abs(cosine) <= 1)):
+        raise InputError(
+            f"a cosine has magnitude {np.max(np.abs(to_float64(cosine))):g}; expected values in [-1, 1]; "
+            "divide inner products by both norms"
+        )
+    return xp, cosine

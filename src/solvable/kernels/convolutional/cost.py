@@ -1,0 +1,74 @@
+"""What a kernel matrix of images will cost, before it is computed."""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from solvable.kernels.convolutional.layers import Stack
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a kernel matrix costs.
+
+    Args:
+        flops: floating-point operations; a transcendental function counts as ten.
+        memory: bytes at the peak, the result included, the images not.
+        seconds: estimated time on this machine's processor at the threads that are allowed now.
+    """
+
+    flops: float
+    memory: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.flops:.2g} operations, {_bytes(self.memory)}, about {_time(self.seconds)}"
+
+
+def seconds_per_number(stack: Stack, dtype: Any) -> list[float]:
+    """Return the time that each layer takes for a pair of pixels on one thread, from a probe of some milliseconds."""
+    per_number, known = [], {}
+    for layer in stack.layers:
+        key = layer.activation
+        if key not in known:
+            known[key] = _probe(stack, layer.activation, dtype)
+        per_number.append(known[key])
+    return per_number
+
+
+def _probe(stack: Stack, activation: Any, dtype: Any) -> float:
+    side = 64
+    variances = np.linspace(0.5, 1.5, side).astype(dtype)
+    c = (0.9 * np.sqrt(variances[:, None] * variances)).astype(dtype)
+    prepared = activation.prepare(np, variances)
+    best = np.inf
+    for _ in range(3):
+        start = perf_counter()
+        activation.pair(
+            np,
+            tuple(p[:, None] for p in prepared),
+            tuple(p[None] for p in prepared),
+            c.copy(),
+            stack.derivative,
+        )
+        best = min(best, perf_counter() - start)
+    # Convolution and bookkeeping take about 2q adds and ten other passes beside it.
+    passes = 10 + 2 * stack.filter_size * (2 if stack.derivative else 1)
+    return best / c.size + passes * 0.6e-9
+
+
+def _bytes(n: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.3g} {unit}"
+        n /= 1000
+    return f"{n:.3g} TB"
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds:.2g} seconds"

@@ -1,0 +1,381 @@
+r"""The recursion of rectifiers, by distances: full precision for identical and nearly identical patches.
+
+For a pair of pre-activations of variances $a, b$, covariance c and angle $\theta$, with $s = \sqrt{ab}$, the textbook
+passes c on and takes the arccos of c/s, which for close patches has lost the angle's digits: the NTK is then wrong
+by 1e-8. Here the excess $E = 2(s - c) = 4 s \sin^2(\theta/2)$ and the squared distance $D = a + b - 2c
+= E + (\sqrt a - \sqrt b)^2$ take its place.
+
+- Activation with slopes $\alpha, \beta$: $E \to (\beta-\alpha)^2 s (1 - \kappa) + \alpha\beta E$,
+  $1 - \kappa = 2\sin^2(\theta/2) - (\sin\theta - \theta\cos\theta)/\pi$; a and b are multiplied by
+  $(\alpha^2+\beta^2)/2$.
+- Convolution: D is linear, $D \to \frac{\sigma_w^2}{q^2} \sum_\delta D[p+\delta, p'+\delta]$, and biases cancel in it.
+  Where zero padding shows one of the two pixels only, D is that one's variance.
+- Patches that are parallel and of different norms have a D of almost $R^2 = (\sqrt a - \sqrt b)^2$, so that
+  $E = D - R^2$ cancels. Those few are computed once more: with u, v the norms of the patches' pixels,
+  $E = \sum_\delta E_\delta + S \sum_\delta (u_\delta/\sqrt a - v_\delta/\sqrt b)^2$, $S = \sqrt{ab}$, the bias being
+  one more pixel; for the first layer the pixels themselves stand for u and v.
+- Opposite patches, which only the input has, are told from nearly opposite ones by the same means.
+- Average pooling: D becomes its mean over the windows less half the mean distances within either window (the distance
+  of the means). That does cancel for nearly identical images: their angle is then right to 1e-8 only.
+
+Source: F5 of Arora et al., On exact computation with an infinitely wide neural net, arXiv:1904.11955; the form is ours.
+"""
+
+from dataclasses import dataclass, replace
+from math import pi
+from typing import cast
+
+import numpy as np
+from array_api_compat import is_torch_array
+
+from solvable.kernels.convolutional.boxes import (
+    add_one_sided,
+    add_shifted,
+    offsets,
+    pooled,
+    shifted_sum,
+    summed_shape,
+)
+from solvable.kernels.convolutional.layers import Layer, Pairing, Stack, equal_positions
+from solvable.kernels.convolutional.workspace import Workspace
+from solvable.kernels.duals.closed_forms import ABReLU
+from solvable.kernels.inputs import Array, Namespace
+
+# How many numbers the gathered pixels of one round of recomputed pairs may hold.
+_GATHERED = 2**17
+
+
+@dataclass(frozen=True)
+class Norms:
+    r"""What the recursion needs of each image's pixels, layer by layer.
+
+    Args:
+        pixels: the input times $\sqrt{g/C}$, g the first layer's gain, (W, H, I, C).
+        before: $\sqrt a$ of each layer's pre-activations, (W, H, I).
+        after: the root mean squares of its output, times $\sqrt g$ of the next layer, unpooled.
+        pooled: the same after pooling; `after` itself without.
+        within: half the mean squared distances within each pooling window, in the units of `pooled`; else None.
+    """
+
+    pixels: Array
+    before: tuple[Array, ...] = ()
+    after: tuple[Array, ...] = ()
+    pooled: tuple[Array, ...] = ()
+    within: tuple[Array | None, ...] = ()
+
+
+def norms(xp: Namespace, stack: Stack, images: Array) -> Norms:
+    """Return the `Norms` of images (I, H, W, C)."""
+    x = xp.asarray(xp.permute_dims(images, (2, 1, 0, 3)), copy=True)
+    x *= (stack.layers[0].gain / x.shape[3]) ** 0.5
+    found = Norms(x)
+    square = xp.linalg.vecdot(x, x)
+    # Pooling mixes pixels of one image, so their distances have to be known as well.
+    itself = DistanceTile(
+        xp, replace(stack, derivative=False), Pairing("all", each_itself=True), Workspace(xp, x)
+    )
+    for index, layer in enumerate(stack.layers):
+        activation = cast(ABReLU, layer.activation)
+        a = stack.box(xp, square)
+        a += layer.bias
+        found = replace(found, before=(*found.before, xp.sqrt(a)))
+        square = a * (activation.second_moment * layer.next_gain)
+        found = replace(found, after=(*found.after, xp.sqrt(square)))
+        within = None
+        if index <= stack.last_pool:
+            itself.convolve(index, found, found)
+            itself.activate(index, found, found)
+        if layer.pool > 1:
+            D = pooled(itself.squared_distances(found.after[-1], found.after[-1]), (0, 1, 2, 3), layer.pool)
+            at = Pairing("all", each_itself=True).itself(xp, D.shape, D.device)
+            assert at is not None
+            within = 0.5 * D[at]
+            square = xp.clip(pooled(square, (0, 1), layer.pool) - within, 0.0, None)
+        found = replace(
+            found,
+            within=(*found.within, within),
+            pooled=(*found.pooled, found.after[-1] if within is None else xp.sqrt(square)),
+        )
+        if within is not None:
+            itself.pool(index, found, found)
+    return found
+
+
+class DistanceTile:
+    """The state of the recursion on one tile: the excess E and, where asked for, the NTK T, (W, W', H, H', I, J)."""
+
+    def __init__(self, xp: Namespace, stack: Stack, pairing: Pairing, space: Workspace) -> None:
+        self.xp, self.stack, self.pairing, self.space = xp, stack, pairing, space
+        self.E: Array = None
+        self.T: Array | None = None
+        self._opposite: list[tuple[tuple[Array, ...], Array]] = []
+
+    def run(self, x: Norms, z: Norms) -> tuple[Array, Array | None]:
+        """Return the sums over pairs of pixels of the last kernel and of the NTK, (I, J) each."""
+        xp, stack = self.xp, self.stack
+        for index, layer in enumerate(stack.layers):
+            self.convolve(index, x, z)
+            self.activate(index, x, z)
+            if layer.pool > 1:
+                self.pool(index, x, z)
+                if index == stack.last_pool and not stack.global_average:
+                    self.E = equal_positions(xp, self.E)
+                    self.T = None if self.T is None else equal_positions(xp, self.T)
+                    self.pairing = replace(self.pairing, positions="equal")
+        product = self.space.take(self.E.shape)
+        xp.multiply(self.pairing.x(x.pooled[-1]), self.pairing.z(xp, z.pooled[-1]), out=product)
+        self.E *= 0.5
+        product -= self.E
+        over = (0, 1, 2, 3)
+        K = xp.sum(product, axis=over)
+        T = None if self.T is None else xp.sum(self.T, axis=over)
+        self.space.give(product, self.E, *(() if self.T is None else (self.T,)))
+        return K, T
+
+    def squared_distances(self, u: Array, v: Array) -> Array:
+        r"""Return $D = E + (u - v)^2$ for the norms of the two sides' pixels."""
+        D = self.space.take(self.E.shape)
+        self.xp.subtract(self.pairing.x(u), self.pairing.z(self.xp, v), out=D)
+        D *= D
+        D += self.E
+        return D
+
+    def convolve(self, index: int, x: Norms, z: Norms) -> None:
+        """Take E and T through a convolution, to its pre-activations."""
+        xp, layer, pairing, space = self.xp, self.stack.layers[index], self.pairing, self.space
+        if index == 0:
+            u, v = (xp.sqrt(xp.linalg.vecdot(side.pixels, side.pixels)) for side in (x, z))
+            D = _pixel_distances(xp, pairing, space, x.pixels, z.pixels)
+        else:
+            u, v = x.pooled[index - 1], z.pooled[index - 1]
+            D = self.squared_distances(u, v)
+        D = self._box(D, u * u, v * v)
+        U, V = pairing.x(x.before[index]), pairing.z(xp, z.before[index])
+        if self.stack.derivative:
+            self._add_own(layer, D, U, V)
+        R2 = space.take(D.shape)
+        xp.subtract(U, V, out=R2)
+        R2 *= R2
+        D -= R2
+        tolerance = float(xp.finfo(D.dtype).eps) ** 0.375
+        R2 *= tolerance
+        lost = R2 > D
+        if index == 0:
+            # Nearly opposite patches, too, and only here: no later layer has any but of linear activations.
+            xp.multiply(U * (4 - tolerance), V, out=R2)
+            lost |= R2 < D
+        space.give(R2)
+        if bool(xp.any(lost)):
+            inner = None if index == 0 else self.E
+            self._opposite = _recompute(xp, self.stack, pairing, D, lost, inner, index, x, z)
+        if self.E is not None:
+            space.give(self.E)
+        self.E = D
+
+    def activate(self, index: int, x: Norms, z: Norms) -> None:
+        """Take E and T through an activation."""
+        xp, layer, space = self.xp, self.stack.layers[index], self.space
+        activation = cast(ABReLU, layer.activation)
+        product, square = (
+            activation.negative * activation.positive,
+            (activation.positive - activation.negative) ** 2,
+        )
+        linear = None if product == 0 else self.E * (product * layer.next_gain)
+        norms = x.before[index], z.before[index]
+        halves = [0.5 / xp.where(n > 0, n, xp.full_like(n, 0.5)) for n in norms]
+        q = self.E
+        q *= self.pairing.x(halves[0])
+        q *= self.pairing.z(xp, halves[1])
+        _clip_to_one(q)
+        dead = [n == 0 for n in norms]
+        if any(bool(xp.any(d)) for d in dead):
+            # A patch without variance has no angle; as for every activation here it counts as a right one.
+            q[xp.broadcast_to(self.pairing.x(dead[0]) | self.pairing.z(xp, dead[1]), q.shape)] = 0.5
+        half, rest, cosine = (space.take(q.shape) for _ in range(3))
+        xp.sqrt(q, out=half)
+        xp.asin(half, out=half)  # theta / 2
+        xp.multiply(q, -1.0, out=rest)
+        rest += 1.0
+        xp.subtract(rest, q, out=cosine)
+        for at, value in self._opposite:
+            # q, next to 1, has lost what its distance from 1 still tells.
+            rest[at] = value
+            half[at] = pi / 2 - xp.asin(xp.sqrt(value))
+        self._opposite = []
+        rest *= q
+        xp.sqrt(rest, out=rest)  # sin(theta) / 2
+        cosine *= half
+        rest -= cosine  # (sin theta - theta cos theta) / 2, whose rounding is harmless beside q
+        rest *= 1 / pi
+        q -= rest  # (1 - kappa) / 2
+        root = (2 * square * layer.next_gain) ** 0.5
+        q *= self.pairing.x(norms[0] * root)
+        q *= self.pairing.z(xp, norms[1] * root)
+        if linear is not None:
+            q += linear
+        if self.T is not None:
+            half *= -square * layer.next_gain / pi
+            half += (square / 2 + product) * layer.next_gain
+            self.T *= half
+        space.give(half, rest, cosine)
+
+    def pool(self, index: int, x: Norms, z: Norms) -> None:
+        """Take E and T through the average pooling after a layer."""
+        xp, layer, pairing = self.xp, self.stack.layers[index], self.pairing
+        axes = (0, 1, 2, 3)
+        D = pooled(self.squared_distances(x.after[index], z.after[index]), axes, layer.pool)
+        within = pairing.x(x.within[index]) + pairing.z(xp, z.within[index])
+        D -= within
+        # Rounding cannot tell these windows from identical ones.
+        within *= 16 * float(xp.finfo(D.dtype).eps)
+        D[within > D] = 0.0
+        at = pairing.itself(xp, D.shape, D.device)
+        if at is not None:
+            D[at] = 0.0
+        R = pairing.x(x.pooled[index]) - pairing.z(xp, z.pooled[index])
+        self.E = xp.clip(D - R * R, 0.0, None)
+        if self.T is not None:
+            self.T = pooled(self.T, axes, layer.pool)
+
+    def _box(self, D: Array, a: Array, b: Array) -> Array:
+        xp, q, padding, pairing = self.xp, self.stack.filter_size, self.stack.padding, self.pairing
+        for stage, axes in enumerate((pairing.columns, pairing.rows)):
+            total = self.space.take(summed_shape(D.shape, axes, q, padding))
+            add_shifted(total, D, axes, q, padding, fresh=True)
+            self.space.give(D)
+            D = total
+            if padding != "SAME" or pairing.positions == "equal":
+                continue
+            if len(axes) == 2:
+                add_one_sided(D, pairing.x(a), pairing.z(xp, b), axes, q)
+            elif pairing.displacement:
+                D += pairing.x(_without_partner(xp, a, pairing.x_rows(a.shape[1]), q))
+                D += pairing.z(xp, _without_partner(xp, b, pairing.z_rows(b.shape[1]), q))
+            a, b = (shifted_sum(xp, n, (stage,), q, padding) for n in (a, b))
+        return D
+
+    def _add_own(self, layer: Layer, D: Array, U: Array, V: Array) -> None:
+        q, padding, space = self.stack.filter_size, self.stack.padding, self.space
+        own = space.take(D.shape)
+        self.xp.multiply(D, -layer.own_scale / 2, out=own)
+        own += U * U * (layer.own_scale / 2) + layer.own_shift
+        own += V * V * (layer.own_scale / 2)
+        if self.T is not None:
+            columns, rows = self.pairing.columns, self.pairing.rows
+            T = space.take(summed_shape(self.T.shape, columns, q, padding))
+            add_shifted(T, self.T, columns, q, padding, fresh=True)
+            add_shifted(own, T, rows, q, padding)
+            space.give(T, self.T)
+        self.T = own
+
+
+def _pixel_distances(xp: Namespace, pairing: Pairing, space: Workspace, x: Array, z: Array) -> Array:
+    shape = tuple(
+        max(pair) for pair in zip(pairing.x(x[..., 0]).shape, pairing.z(xp, z[..., 0]).shape, strict=True)
+    )
+    D, difference = space.take(shape), space.take(shape)
+    for channel in range(x.shape[3]):
+        target = D if channel == 0 else difference
+        xp.subtract(pairing.x(x[..., channel]), pairing.z(xp, z[..., channel]), out=target)
+        target *= target
+        if channel:
+            D += difference
+    space.give(difference)
+    return D
+
+
+def _clip_to_one(q: Array) -> None:
+    if is_torch_array(q):
+        q.clamp_(0.0, 1.0)
+    else:
+        np.clip(q, 0.0, 1.0, out=q)
+
+
+def _without_partner(xp: Namespace, numbers: Array, rows: slice, filter_size: int) -> Array:
+    """Return, where rows have a partner, the box sum along the rows over those inside the image that have none."""
+    numbers = xp.asarray(numbers, copy=True)
+    numbers[:, rows] = 0.0
+    return shifted_sum(xp, numbers, (1,), filter_size, "SAME")
+
+
+def _recompute(
+    xp: Namespace,
+    stack: Stack,
+    pairing: Pairing,
+    E: Array,
+    lost: Array,
+    inner: Array | None,
+    index: int,
+    x: Norms,
+    z: Norms,
+) -> list[tuple[tuple[Array, ...], Array]]:
+    """Set E where it is `lost` from the pixels of the two patches; `inner` holds their own E, before the box sum.
+
+    Returns:
+        Where patches are nearly opposite, and there 1 - E/4s.
+    """
+    layer = stack.layers[index]
+    u, v = (
+        (x.pixels, z.pixels)
+        if index == 0
+        else (x.pooled[index - 1][..., None], z.pooled[index - 1][..., None])
+    )
+    shape = [u.shape[:2], v.shape[:2]]
+    indices, found = xp.nonzero(lost), []
+    round_size = max(1, _GATHERED // u.shape[3])
+    for start in range(0, indices[0].shape[0], round_size):
+        at = tuple(i[start : start + round_size] for i in indices)
+        w, h = at[0], at[2] + pairing.x_rows(x.before[index].shape[1]).start
+        w2 = w if pairing.positions == "equal" else at[1]
+        if pairing.positions == "all":
+            h2 = at[3]
+        else:
+            h2 = at[2] + pairing.z_rows(z.before[index].shape[1]).start
+            if pairing.circular:
+                h2 = (h2 + pairing.displacement) % shape[1][1]
+        i, j = at[4], at[4] if pairing.each_itself else at[5]
+        U, V = x.before[index][w, h, i], z.before[index][w2, h2, j]
+        U, V = (xp.where(n > 0, n, xp.ones_like(n)) for n in (U, V))
+        root = layer.bias**0.5
+        near, far = (root / U - root / V) ** 2, (root / U + root / V) ** 2
+        rest = xp.zeros_like(near)
+        steps = range(stack.filter_size) if stack.padding == "VALID" else offsets(stack.filter_size)
+        for dw in steps:
+            for dh in steps:
+                p, inside_x = _moved(xp, stack.padding, (w + dw, h + dh), shape[0])
+                p2, inside_z = _moved(xp, stack.padding, (w2 + dw, h2 + dh), shape[1])
+                one = u[(*p, i)] * (inside_x / U)[:, None]
+                other = v[(*p2, j)] * (inside_z / V)[:, None]
+                near += xp.sum((one - other) ** 2, axis=1)
+                far += xp.sum((one + other) ** 2, axis=1)
+                if inner is not None:
+                    both = inside_x * inside_z
+                    row = (
+                        p[1]
+                        if pairing.positions == "all" or pairing.circular
+                        else p[1] - pairing.x_rows(shape[0][1]).start
+                    )
+                    # A pixel whose partner is outside has no place in a displaced tile.
+                    row = xp.where(both > 0, row, xp.zeros_like(row))
+                    w_inner = xp.zeros_like(p[0]) if pairing.positions == "equal" else p2[0]
+                    h_inner = p2[1] if pairing.positions == "all" else xp.zeros_like(p[1])
+                    rest += both * inner[(p[0], w_inner, row, h_inner, *at[4:])]
+        S = x.before[index][w, h, i] * z.before[index][w2, h2, j]
+        value = S * near + rest
+        if index == 0:
+            opposite = far < near
+            value = xp.where(opposite, S * (4 - far), value)
+            found.append((tuple(k[opposite] for k in at), far[opposite] / 4))
+        E[at] = value
+    return found
+
+
+def _moved(
+    xp: Namespace, padding: str, position: tuple[Array, Array], shape: tuple[int, int]
+) -> tuple[tuple[Array, Array], Array]:
+    """Return a position inside the image, and 1.0 where it was inside, 0.0 where padding stands."""
+    w, h = position
+    if padding == "CIRCULAR":
+        return (w % shape[0], h % shape[1]), 1.0
+    inside = (w >= 0) & (w < shape[0]) & (h >= 0) & (h < shape[1])
+    return (xp.clip(w, 0, shape[0] - 1), xp.clip(h, 0, shape[1] - 1)), inside * 1.0

@@ -1,0 +1,296 @@
+r"""Infinitely wide convolutional networks: the NNGP kernel (readout trains) and the NTK (all trains)."""
+
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Any, Literal
+
+from solvable.errors import InputError, choice
+from solvable.kernels import tiles
+from solvable.kernels.base import Kernel
+from solvable.kernels.convolutional import matrix, schedule
+from solvable.kernels.convolutional.cost import Cost
+from solvable.kernels.convolutional.images import image_pair, images
+from solvable.kernels.convolutional.layers import Layer, Stack
+from solvable.kernels.duals import Activation
+from solvable.kernels.inputs import Array, Namespace, positive, whole
+from solvable.kernels.networks.architecture import (
+    bias_std,
+    checked_activations,
+    checked_stds,
+    checked_widths,
+    per_layer,
+)
+from solvable.machine import need_memory
+
+
+@dataclass(frozen=True)
+class ConvKernel(Kernel):
+    """A kernel of an infinitely wide network of `depth` convolutions, see `ConvNTK` for its arguments."""
+
+    depth: int
+    activation: Any = field(default="relu", compare=False)
+    w_std: float | tuple[float, ...] = 2**0.5
+    b_std: float | tuple[float | None, ...] | None = 0.0
+    readout_w_std: float = 1.0
+    readout_b_std: float | None = 0.0
+    _: KW_ONLY
+    filter_size: int = 3
+    padding: Literal["SAME", "VALID", "CIRCULAR"] = "SAME"
+    readout: Literal["flatten", "global_average"] = "flatten"
+    pool_after: tuple[int, ...] = ()
+    pool_size: int = 2
+    _activations: tuple[Activation, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        depth = whole("depth", self.depth, at_least=1)
+        given, activations = checked_activations(self.activation, depth)
+        put(self, "depth", depth)
+        put(self, "activation", given)
+        put(self, "_activations", activations)
+        put(self, "w_std", checked_stds("w_std", self.w_std, depth))
+        put(self, "b_std", checked_stds("b_std", self.b_std, depth))
+        put(self, "readout_w_std", positive("readout_w_std", self.readout_w_std))
+        put(self, "readout_b_std", bias_std("readout_b_std", self.readout_b_std))
+        put(self, "filter_size", whole("filter_size", self.filter_size, at_least=1))
+        put(self, "padding", choice("padding", str(self.padding).upper(), ("SAME", "VALID", "CIRCULAR")))
+        put(self, "readout", choice("readout", self.readout, ("flatten", "global_average")))
+        put(self, "pool_size", whole("pool_size", self.pool_size, at_least=1))
+        given = (
+            self.pool_after
+            if isinstance(self.pool_after, (tuple, list, set, frozenset))
+            else (self.pool_after,)
+        )
+        layers = tuple(sorted({whole("pool_after", layer, at_least=1) for layer in given}))
+        if layers and layers[-1] > self.depth:
+            raise InputError(
+                f"pool_after names layer {layers[-1]} of a network of depth {self.depth}; expected layers 1 to "
+                f"{self.depth}; leave it out or make the network deeper"
+            )
+        put(self, "pool_after", layers)
+
+    def __call__(
+        self, X: Array, Z: Array | None = None, out: Array | None = None, progress: bool | None = None
+    ) -> Array:
+        """Return the kernel matrix of images `X` and `Z`, or of `X` and itself when `Z` is left out.
+
+        Args:
+            X: images, (n, height, width, channels), NumPy or torch.
+            Z: images of the same shape, (m, height, width, channels).
+            out: where to put the result, (n, m) of the dtype of the images; a memory map, say.
+            progress: whether a progress bar is shown on standard error; None: when it takes more than about
+                2 seconds and standard error is a terminal.
+
+        Returns:
+            (n, m), of float64 or of the float32 of the images; a tensor on their device for tensors.
+
+        Raises:
+            InputError: when an array is not (images, height, width, channels), is not finite, the two do not match,
+                the images are smaller than the filters, or more memory is needed than is free.
+        """
+        xp, X, Z = _checked(X, Z)
+        stack = self._stack(X)
+        seconds_matter = progress is None and schedule.on_a_terminal()
+        cost = matrix.cost(xp, stack, X, Z, allocate=out is None, probe=bool(progress) or seconds_matter)
+        name = type(self).__name__
+        n, m = X.shape[0], X.shape[0] if Z is None else Z.shape[0]
+        need_memory(
+            cost.memory, f"{name} of {n} x {m} images", "take fewer images, or pass out= a memory map"
+        )
+        K = tiles.result(xp, X, (n, m), out)
+        shown = schedule.wants_bar(progress, cost.seconds)
+        for rows, columns, sums in matrix.tiles(xp, stack, X, Z, f"{name}: {cost}", shown):
+            tile = self._readout(stack, X, sums)
+            K[rows, columns] = tile
+            if Z is None and rows != columns:
+                K[columns, rows] = xp.permute_dims(tile, (1, 0))
+        return K
+
+    def diag(self, X: Array) -> Array:
+        """Return $K(x_i, x_i)$, (n,), in O(n) tiles.
+
+        Args:
+            X: images, (n, height, width, channels).
+        """
+        xp, X = images("X", X)
+        stack = self._stack(X)
+        K = xp.empty((X.shape[0],), dtype=X.dtype, device=X.device)
+        for rows, sums in matrix.diagonal(xp, stack, X):
+            K[rows] = self._readout(stack, X, sums)[:, 0]
+        return K
+
+    def cost(self, X: Array, Z: Array | None = None) -> Cost:
+        """Return what the kernel matrix of these images would cost: operations, bytes, estimated seconds.
+
+        >>> import numpy as np
+        >>> cost = ConvNTK(3, readout="global_average").cost(np.ones((1000, 32, 32, 3)))
+        >>> print(f"{cost.flops:.0e}")
+        1e+14
+        """
+        xp, X, Z = _checked(X, Z)
+        return matrix.cost(xp, self._stack(X), X, Z, allocate=True, probe=True)
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The activation of each layer."""
+        return self._activations
+
+    def _own(self, fan_in: float, w_std: float, b_std: float | None) -> tuple[float, float]:
+        """Return scale and shift of the kernel that training a layer adds to the NTK ."""
+        return 1.0, 0.0
+
+    @property
+    def _derivative(self) -> bool:
+        return False
+
+    def _stack(self, X: Array) -> Stack:
+        """Return the layers for images of this shape."""
+        q2 = self.filter_size**2
+        w_stds, b_stds = (per_layer("", value, self.depth) for value in (self.w_std, self.b_std))
+        gains = [w**2 / q2 for w in w_stds]
+        layers = []
+        for i in range(self.depth):
+            scale, shift = self._own(
+                q2 * (X.shape[3] if i == 0 else self._width(i - 1)), w_stds[i], b_stds[i]
+            )
+            layers.append(
+                Layer(
+                    activation=self.activations[i],
+                    gain=gains[i],
+                    bias=(b_stds[i] or 0.0) ** 2,
+                    own_scale=scale,
+                    own_shift=shift,
+                    next_gain=gains[i + 1] if i + 1 < self.depth else 1.0,
+                    pool=self.pool_size if i + 1 in self.pool_after else 1,
+                )
+            )
+        stack = Stack(
+            tuple(layers), self.filter_size, self.padding, self.readout == "global_average", self._derivative
+        )
+        for name, axis in (("height", 1), ("width", 2)):
+            size = X.shape[axis]
+            for i, (convolved, after) in enumerate(stack.sizes(size), start=1):
+                if convolved < 1:
+                    raise InputError(
+                        f"images have {name} {X.shape[axis]}, of which {size} pixels are left before layer {i}, whose "
+                        f"filter needs {self.filter_size}; expected larger images; use padding='SAME' or fewer layers"
+                    )
+                if after < 1:
+                    raise InputError(
+                        f"images have {name} {X.shape[axis]}, of which {convolved} pixels are left after layer {i}, "
+                        f"fewer than its pooling window of {self.pool_size}; use larger images or pool less often"
+                    )
+                size = after
+        return stack
+
+    def _width(self, layer: int) -> float:
+        return 1.0
+
+    def _readout(self, stack: Stack, X: Array, sums: Array) -> Array:
+        """Return the kernel from the sums over positions, (2, I, J) of the NNGP kernel and of the NTK, or (1, I, J)."""
+        P = stack.sizes(X.shape[1])[-1][1] * stack.sizes(X.shape[2])[-1][1]
+        means = sums / (P * P if stack.global_average else P)
+        bias = (self.readout_b_std or 0.0) ** 2
+        K = means[0] * self.readout_w_std**2 + bias
+        if not self._derivative:
+            return K
+        fan_in = self._width(self.depth - 1) * (1 if stack.global_average else P)
+        scale, shift = self._own(fan_in, self.readout_w_std, self.readout_b_std)
+        return means[1] * self.readout_w_std**2 + K * scale + shift
+
+
+@dataclass(frozen=True)
+class ConvNNGP(ConvKernel):
+    r"""The kernel of an infinitely wide convolutional network of which only the readout is trained.
+
+    $K^0[p, p'] = x_p \cdot x'_{p'} / C$; each of `depth` layers takes
+    $K \to \frac{\sigma_w^2}{q^2} \sum_\delta K[p+\delta, p'+\delta] + \sigma_b^2$ and then $K \to E[\phi(u)\phi(v)]$
+    with (u, v) Gaussian of the covariance K; the readout is $\sigma_w^2$ times the mean of K over p = p' (flatten)
+    or over all pairs of pixels (global average), $+\, \sigma_b^2$. Arguments as in `ConvNTK`.
+
+    Source: Novak et al., Bayesian deep convolutional networks with many channels are Gaussian processes, 2019.
+
+    >>> import numpy as np
+    >>> images = np.ones((2, 4, 4, 1)) * np.array([1.0, 2.0])[:, None, None, None]
+    >>> ConvNNGP(2, padding="CIRCULAR")(images)
+    array([[1., 2.],
+           [2., 4.]])
+    """
+
+
+@dataclass(frozen=True)
+class ConvNTK(ConvKernel):
+    r"""The neural tangent kernel of an infinitely wide convolutional network, all of which is trained.
+
+    With K the kernels of `ConvNNGP` before each activation, $\Theta^0 = 0$ and $E'$ short for $E[\phi'(u)\phi'(v)]$:
+    a convolution takes $\Theta \to \frac{\sigma_w^2}{q^2} \sum_\delta \Theta[p+\delta, p'+\delta] + K$, an activation
+    $\Theta \to \Theta E'$, average pooling its mean over the windows of both positions, and the readout
+    $\Theta \to \sigma_w^2\, \text{mean}\, \Theta + K$.
+
+    In the standard parametrization (torch's layers with weights $N(0, \sigma_w^2/\text{fan in})$ and raw gradients) a
+    layer's own term is $\text{fan in} \cdot \text{mean}_\delta E[\phi\phi][p+\delta, p'+\delta] + 1$ instead of K, the
+    1 if it has a bias; the fan in is $q^2$ times the channels below, in the readout the width (global average) or the
+    width times the positions (flatten).
+
+    Cost: time $O(n m P L)$ for flatten, P pixels and L layers, and $O(n m P^2 L)$ for a global average or where layers
+    pool (up to the last that does); memory that of the result and some tiles.
+
+    Rectifiers ("relu", "leaky relu", "abs", `ABReLU`) keep full precision for identical and nearly identical patches.
+    Average pooling loses some: nearly identical images are then right to 1e-8 of the angle between their patches.
+
+    Args:
+        depth: number of convolutions, each followed by the activation; a readout follows them.
+        activation: a name, a function or an `Activation`; one, or one a layer.
+        w_std: $\sigma_w > 0$ of the convolutions, one or one a layer.
+        b_std: $\sigma_b \ge 0$ of the convolutions, one or one a layer; None: without bias, which only the standard
+            parametrization tells from 0.
+        readout_w_std: $\sigma_w > 0$ of the readout. neural-tangents' examples use the value of the hidden layers.
+        readout_b_std: $\sigma_b \ge 0$ of the readout, or None.
+        filter_size: q, the side of the filters.
+        padding: "SAME" (zeros; the divisor stays $q^2$), "VALID" (the image shrinks by q - 1) or "CIRCULAR".
+        readout: "flatten" (a weight for each position) or "global_average".
+        pool_after: the layers, counted from 1, after whose activation an average pooling follows.
+        pool_size: the side of its windows and their distance; rows and columns that fill none are dropped.
+        parametrization: "ntk" or "standard".
+        widths: channels of the convolutions, one or one a layer; needed in the standard parametrization only.
+
+    Raises:
+        InputError: for numbers outside their range, or an activation whose NTK does not exist.
+
+    Source: Arora et al., On exact computation with an infinitely wide neural net, arXiv:1904.11955, and Novak et al.,
+    Neural tangents, arXiv:1912.02803.
+
+    >>> import numpy as np
+    >>> images = np.ones((2, 4, 4, 1)) * np.array([1.0, 2.0])[:, None, None, None]
+    >>> ConvNTK(2, padding="CIRCULAR", readout="global_average")(images).round(4)
+    array([[ 3.,  6.],
+           [ 6., 12.]])
+    """
+
+    _: KW_ONLY
+    parametrization: Literal["ntk", "standard"] = "ntk"
+    widths: int | tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for activation in self.activations:
+            activation.check_derivative()
+        object.__setattr__(self, "widths", checked_widths(self.parametrization, self.widths, self.depth))
+
+    @property
+    def _derivative(self) -> bool:
+        return True
+
+    def _width(self, layer: int) -> float:
+        return float(self.widths[layer]) if isinstance(self.widths, tuple) else 1.0
+
+    def _own(self, fan_in: float, w_std: float, b_std: float | None) -> tuple[float, float]:
+        if self.parametrization == "ntk":
+            return 1.0, 0.0
+        scale = fan_in / w_std**2
+        return scale, (0.0 if b_std is None else 1.0 - scale * b_std**2)
+
+
+def _checked(X: Array, Z: Array | None) -> tuple[Namespace, Array, Array | None]:
+    if Z is None or Z is X:
+        return *images("X", X), None
+    return image_pair(X, Z)

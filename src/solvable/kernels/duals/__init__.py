@@ -1,0 +1,25 @@
+r"""Activations and their duals: $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$ of two correlated Gaussians."""
+
+from solvable.kernels.duals.base import Activation, PointNumbers
+from solvable.kernels.duals.closed_forms import GELU, ABReLU, Erf, Exponential, GaussianBump, Sine
+from solvable.kernels.duals.hermite import hermite_coefficients
+from solvable.kernels.duals.hermite_series import HermiteSeries
+from solvable.kernels.duals.mehler import AnyActivation, TruncationWarning
+from solvable.kernels.duals.names import ACTIVATION_NAMES, as_activation
+
+__all__ = [
+    "ACTIVATION_NAMES",
+    "GELU",
+    "ABReLU",
+    "Activation",
+    "AnyActivation",
+    "Erf",
+    "Exponential",
+    "GaussianBump",
+    "HermiteSeries",
+    "PointNumbers",
+    "Sine",
+    "TruncationWarning",
+    "as_activation",
+    "hermite_coefficients",
+]

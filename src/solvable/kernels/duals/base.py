@@ -1,0 +1,132 @@
+r"""What every activation is: a function $\phi$, and the two Gaussian means that a wide layer of it needs."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from solvable.errors import InputError
+from solvable.kernels.inputs import Array, Namespace, to_float64
+
+PointNumbers = tuple[Array, ...]
+"""What a pair of points needs to know of each; every array starts with the axes of the variances."""
+
+
+class Activation(ABC):
+    r"""A function $\phi$, and its dual: what a wide layer of it does to a kernel.
+
+    For $(u, v)$ Gaussian of covariance $\begin{pmatrix} a & c \\ c & b \end{pmatrix}$ the dual is the pair
+    $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$; by Price's theorem the second is the derivative of the first
+    by c. Activations are values: two of the same numbers are equal and hash alike.
+
+    A subclass says the dual in two steps, since in a kernel matrix n points meet $n^2$ times: `prepare` computes
+    what only depends on one point, `pair` the rest. Both work on NumPy and torch, and `pair` also on complex NumPy
+    covariances of magnitude at most $\sqrt{ab}$ (power series of kernels are computed on a circle in the complex
+    plane).
+
+    Source: Daniely, Frostig and Singer, Toward deeper understanding of neural networks, 2016.
+    """
+
+    @abstractmethod
+    def __call__(self, z: Array) -> Array:
+        r"""Return $\phi(z)$, elementwise, for a NumPy array or a torch tensor."""
+
+    def derivative(self, z: Array) -> Array:
+        r"""Return $\phi'(z)$, elementwise; by default to about 1e-10, by central differences."""
+        h = 1e-5 if "64" in str(z.dtype) else 1e-2
+        return (self(z + h) - self(z - h)) * (0.5 / h)
+
+    def prepare(self, xp: Namespace, variances: Array) -> PointNumbers:
+        """Return what `pair` needs of points of these variances, of any shape; by default the variances."""
+        return (variances,)
+
+    @abstractmethod
+    def pair(
+        self, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
+    ) -> tuple[Array, Array | None]:
+        r"""Return $E[\phi\phi]$ and, if asked for, $E[\phi'\phi']$ (else None), both of the shape of `c`.
+
+        Args:
+            xp: the namespace of the arrays.
+            x: numbers of one side, from `prepare`, already shaped so that their leading axes broadcast against c.
+            z: numbers of the other side.
+            c: covariances; rounding may have left them beyond $\pm\sqrt{ab}$. Overwritten or not, as is fastest.
+            derivative: whether $E[\phi'\phi']$ is wanted.
+        """
+
+    @abstractmethod
+    def moments(self, xp: Namespace, variances: Array, derivative: bool) -> tuple[Array, Array | None]:
+        r"""Return $E[\phi(u)^2]$ and, if asked for, $E[\phi'(u)^2]$, for variances of any shape.
+
+        Raises:
+            InputError: when one of them is infinite or not a number.
+        """
+
+    def check_derivative(self) -> None:  # noqa: B027  # nothing to raise for functions without jumps
+        r"""Raise when $E[\phi'^2]$ does not exist, so that a network of this activation has no NTK.
+
+        Raises:
+            InputError: for functions with jumps.
+        """
+
+    def dual(self, a: Array, b: Array, c: Array) -> tuple[Array, Array]:
+        r"""Return $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$ for Gaussians of variances a, b and covariance c.
+
+        Args:
+            a: variances of u, $\ge 0$; the three broadcast.
+            b: variances of v, $\ge 0$.
+            c: covariances, $|c| \le \sqrt{ab}$ (to rounding).
+
+        Returns:
+            Two float64 arrays of the common shape.
+
+        Raises:
+            InputError: for numbers that are no covariance matrix, or when $\phi'$ has no second moment.
+        """
+        self.check_derivative()
+        a, b, c = np.broadcast_arrays(*(to_float64(value) for value in (a, b, c)))
+        legal = (a >= 0) & (b >= 0) & (np.abs(c) <= np.sqrt(np.abs(a * b)) * (1 + 1e-12) + 1e-300)
+        if not legal.all():
+            i = np.unravel_index(int(np.argmin(legal)), legal.shape)
+            raise InputError(
+                f"a = {a[i]:g}, b = {b[i]:g}, c = {c[i]:g} is no covariance; expected a, b >= 0 and |c| <= sqrt(a b); "
+                "check the order of the three arguments"
+            )
+        x, z = self.prepare(np, a.copy()), self.prepare(np, b.copy())
+        value, slope = self.pair(np, x, z, c.copy(), derivative=True)
+        assert slope is not None
+        return value, slope
+
+    def hermite_coefficients(self, degree: int, variance: float = 1.0) -> Array:
+        r"""Return $\alpha_k = E[\phi(\sqrt a\, z) h_k(z)]$ for k = 0 … `degree`, $h_k = He_k/\sqrt{k!}$.
+
+        With them $E[\phi(u)\phi(v)] = \sum_k \alpha_k(a) \alpha_k(b) \rho^k$ (Mehler).
+
+        Args:
+            degree: the last k.
+            variance: a > 0.
+        """
+        from solvable.kernels.duals.hermite import hermite_coefficients
+
+        return hermite_coefficients(self, degree, variance)
+
+
+def clipped(xp: Namespace, rho: Array) -> Array:
+    """Return correlations pushed back into [-1, 1], from which rounding may have led them; complex ones as given."""
+    return rho if xp.isdtype(rho.dtype, "complex floating") else xp.clip(rho, -1.0, 1.0)
+
+
+def library_of(z: Array) -> Namespace:
+    """Return the namespace of an array on which an activation is called; numbers and lists become NumPy's."""
+    return array_namespace(z)
+
+
+def check_moment(name: str, moment: Array, variances: Array) -> None:
+    """Raise when a second moment overflows or is not a number."""
+    moment, variances = to_float64(moment), to_float64(variances)
+    bad = ~np.isfinite(moment)
+    if bad.any():
+        raise InputError(
+            f"the second moment of {name} at pre-activation variance {variances[bad].flat[0]:.4g} is "
+            f"{moment[bad].flat[0]}; expected a finite one; use smaller inputs or weights, or another activation"
+        )

@@ -1,0 +1,283 @@
+r"""Hermite series of a split function at given variances: the grid, the degree, the coefficients, what is cut off.
+
+The smooth part's coefficients are sums over an even grid (the trapezoidal rule), whose error falls exponentially on
+analytic functions and, unlike that of Gauss-Hermite, does so fast even when $\phi$ has poles near the real axis, as
+tanh has at large variances.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, factorial, log2, pi, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvable.kernels.duals.hermite import hermite_functions, shifted_power_coefficients
+from solvable.kernels.duals.kinks import POWERS, Split, range_of
+from solvable.kernels.duals.shifted_relu import RectifiedMoments
+from solvable.kernels.inputs import Array, Namespace
+
+MOST_TERMS = 1000
+"""The largest number of Hermite coefficients of a smooth part."""
+_FEWEST_NODES, _MOST_NODES = 129, 4097
+_CHUNK = 2**20
+_NOISE = 1e-15
+# Differences of whole and sum below this are rounding.
+_LACK = 1e-11
+_ROUNDING = 4e-16
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How coefficients are computed between two variances.
+
+    Args:
+        edge: the grid covers |z| up to this.
+        nodes: its number of nodes.
+        terms: how many coefficients are needed.
+        value_error: the largest error of $E[\\phi\\phi]$ that this leaves, of $E[\\phi^2]$.
+        derivative_error: the same of $E[\\phi'\\phi']$.
+    """
+
+    edge: float
+    nodes: int
+    terms: int
+    value_error: float
+    derivative_error: float
+
+
+class Expansion:
+    """The Hermite series of the smooth part and of the kinks of a function.
+
+    Args:
+        split: the function, split.
+        tolerance: the relative error that `Plan.terms` is chosen for.
+    """
+
+    def __init__(self, split: Split, tolerance: float) -> None:
+        self.split, self.tolerance = split, tolerance
+        self.kinked = bool(split.kinks)
+        self._plans: dict[tuple[float, float], Plan] = {}
+
+    def plan(self, low: float, high: float) -> Plan:
+        """Return the plan for variances between two, judged at both and at some between."""
+        if (low, high) not in self._plans:
+            if len(self._plans) > 256:
+                self._plans.clear()
+            self._plans[low, high] = self._new_plan(low, high)
+        return self._plans[low, high]
+
+    def _new_plan(self, low: float, high: float) -> Plan:
+        probes = (
+            np.array([high]) if low == high else np.geomspace(low, high, min(2 + ceil(log2(high / low)), 9))
+        )
+        edge = max(range_of(self.split.smooth, float(root)) for root in np.sqrt(probes))
+        nodes = _FEWEST_NODES
+        coarse = self._sums(probes, edge, nodes, MOST_TERMS)
+        accuracy = max(1e-4 * self.tolerance, 1e-12)
+        while True:
+            fine = self._sums(probes, edge, _finer(nodes), MOST_TERMS)
+            terms, errors, (value, slope) = self._terms(probes, fine)
+            # An error of a coefficient counts by the size of the smooth part, which may exceed that of the whole.
+            size = value / np.sqrt(np.maximum(fine[1], value))
+            if not self.split.jumps:
+                slope_size = slope * np.sqrt(probes) / np.sqrt(np.maximum(fine[2], slope) * terms)
+                size = np.minimum(size, np.where(slope > 1e-20 * value, slope_size, size))
+            size, dust = size[:, None], 10 * _NOISE * np.sqrt(fine[1])[:, None]
+            settled = np.abs(fine[0] - coarse[0])[:, :terms] <= np.maximum(accuracy * size, dust)
+            slopes = np.full(len(probes), True)
+            if not self.split.jumps:
+                slopes = np.abs(fine[2] - coarse[2]) <= 0.1 * self.tolerance * slope
+            if (settled.all() and slopes.all()) or _finer(nodes) >= _MOST_NODES:
+                break
+            nodes, coarse = _finer(nodes), fine
+        if not (settled.all() and slopes.all()):
+            # What the finest grid does not resolve, e.g. kinks left in, counts as error.
+            nodes = _finer(nodes)
+            unresolved = np.max(np.abs(fine[0] - coarse[0])[:, :terms] / size)
+            errors = (max(errors[0], 2 * float(unresolved)), max(errors[1], 2 * terms * float(unresolved)))
+        return Plan(edge, nodes, terms, *errors)
+
+    def _terms(
+        self, probes: Floats, sums: tuple[Floats, Floats, Floats]
+    ) -> tuple[int, tuple[float, float], tuple[Floats, Floats]]:
+        """Return how many terms the tolerance needs, the errors that remain, and what these are relative to."""
+        alpha, smooth_value, smooth_slope = sums
+        beta = self.kinks(probes, MOST_TERMS) if self.kinked else None
+        value, slope = smooth_value, smooth_slope
+        if beta is not None:
+            value, slope = self._with_kinks(probes, alpha, beta, value, slope)
+        value, slope = np.maximum(value, 1e-280), np.maximum(slope, 1e-280)
+        k = np.arange(MOST_TERMS)
+        errors, ones = [], np.ones(MOST_TERMS)
+        for weight, whole, size in ((ones, smooth_value, value), (k / probes[:, None], smooth_slope, slope)):
+            terms = weight * alpha**2
+            # What the series lacks in all, by Parseval: a fast oscillation lives beyond the last term.
+            lack = whole - np.sum(terms, axis=1)
+            dust = _LACK * whole
+            if weight is not ones:
+                # At small variances slopes are small differences of the values.
+                dust = dust + 1e-13 * np.sqrt(smooth_value * whole / probes)
+            tail = _tails(terms, np.where(lack > dust, lack, np.minimum(_beyond(terms), dust)))
+            if beta is not None:
+                terms = weight * beta**2
+                tail = tail + 2 * np.sqrt(tail * _tails(terms, _beyond(terms)))
+            # Where the parts are far larger than the whole, their rounding is what counts.
+            errors.append(np.max((tail + _ROUNDING * whole[:, None]) / size[:, None], axis=0))
+        value_error, slope_error = errors
+        if self.split.jumps:
+            slope_error = np.zeros_like(slope_error)
+        good = np.nonzero((value_error <= self.tolerance) & (slope_error <= self.tolerance))[0]
+        terms = max(int(good[0]), 2) if len(good) else MOST_TERMS
+        infinite = float("inf") if self.split.jumps else float(slope_error[terms])
+        return terms, (float(value_error[terms]), infinite), (value, slope)
+
+    def smooth(self, variances: Floats, plan: Plan, terms: int) -> Floats:
+        r"""Return $E[S(\sqrt a z) h_k(z)]$, (n, terms), at the variances (n,)."""
+        return self._sums(variances, plan.edge, _nodes_for(plan, terms), terms, moments=False)[0]
+
+    def kinks(self, variances: Floats, terms: int) -> Floats:
+        """Return the same of what was split off, in closed form."""
+        root = np.sqrt(variances)
+        beta = np.zeros((len(variances), terms))
+        for kink in self.split.kinks:
+            for p, jump in enumerate(kink.jumps):
+                if jump:
+                    scale = (jump / factorial(p)) * root**p
+                    beta += scale[:, None] * shifted_power_coefficients(kink.position / root, p, terms - 1)
+        return beta
+
+    def moments(self, variances: Floats, plan: Plan, derivative: bool) -> tuple[Floats, Floats]:
+        r"""Return $E[\phi^2]$ and, if asked for, $E[\phi'^2]$ (else zeros), at the variances (n,)."""
+        if not self.kinked:
+            return self._sums(variances, plan.edge, plan.nodes, 0, slopes=derivative)[1:]
+        value, slope = np.empty_like(variances), np.empty_like(variances)
+        # The products with the kinks need some more terms than the tolerance asks for, to settle well below it.
+        terms = min(2 * plan.terms + 64, MOST_TERMS)
+        for start in range(0, len(variances), 1024):
+            part = slice(start, start + 1024)
+            a = variances[part]
+            alpha, squares, slopes = self._sums(
+                a, plan.edge, _nodes_for(plan, terms), terms, slopes=derivative
+            )
+            value[part], slope[part] = self._with_kinks(a, alpha, self.kinks(a, terms), squares, slopes)
+        return value, slope
+
+    def _with_kinks(
+        self, variances: Floats, alpha: Floats, beta: Floats, value: Floats, slope: Floats
+    ) -> tuple[Floats, Floats]:
+        derivative = not self.split.jumps
+        exact, exact_slope = kink_pairs(
+            np, self.split, variances, variances, np.ones_like(variances), derivative
+        )
+        value = value + 2 * np.sum(alpha * beta, axis=1) + exact
+        if exact_slope is not None:
+            k = np.arange(alpha.shape[1])
+            slope = slope + 2 * np.sum(k * alpha * beta, axis=1) / variances + exact_slope
+        return value, slope
+
+    def _sums(
+        self,
+        variances: Floats,
+        edge: float,
+        nodes: int,
+        terms: int,
+        moments: bool = True,
+        slopes: bool = True,
+    ) -> tuple[Floats, Floats, Floats]:
+        r"""Return the smooth part's coefficients (n, terms), $E[S^2]$ and $E[S'^2]$."""
+        z, step, root_w, psi = _grid(edge, nodes)
+        n = len(variances)
+        alpha, value, slope = np.zeros((n, terms)), np.zeros(n), np.zeros(n)
+        size = max(1, _CHUNK // nodes)
+        for start in range(0, n, size):
+            part = slice(start, start + size)
+            root = np.sqrt(variances[part])[:, None]
+            f = self.split.smooth(root * z) * root_w
+            if terms:
+                alpha[part] = f @ psi[:terms].T
+                alpha[part] *= step
+            squares = step * np.einsum("ij,ij->i", f, f)
+            value[part] = squares
+            if terms:
+                # Rounding leaves dust where parity asks for zeros, and zeros are skipped in the sums over k.
+                alpha[part][np.abs(alpha[part]) < _NOISE * np.sqrt(squares)[:, None]] = 0
+            if moments and slopes:
+                slope[part] = step * np.sum(_slopes(f, z, step) ** 2, axis=1) / variances[part]
+        return alpha, value, slope
+
+
+def kink_pairs(
+    xp: Namespace, split: Split, a: Array, b: Array, rho: Array, derivative: bool
+) -> tuple[Array, Array | None]:
+    """Return the dual of what was split off, exactly; all arrays broadcast to the shape of rho."""
+    roots = xp.sqrt(a), xp.sqrt(b)
+    value, slope = rho * 0, rho * 0 if derivative else None
+    for left in split.kinks:
+        h = left.position / roots[0] if left.position else 0.0
+        for right in split.kinks:
+            k = right.position / roots[1] if right.position else 0.0
+            moments = RectifiedMoments(xp, h, k, rho)
+            for p, q in np.ndindex(POWERS + 1, POWERS + 1):
+                jumps = left.jumps[p] * right.jumps[q]
+                if jumps == 0:
+                    continue
+                value += moments(p, q) * (
+                    roots[0] ** p * roots[1] ** q * (jumps / (factorial(p) * factorial(q)))
+                )
+                if slope is not None and p and q:
+                    scale = jumps / (factorial(p - 1) * factorial(q - 1))
+                    slope += moments(p - 1, q - 1) * (roots[0] ** (p - 1) * roots[1] ** (q - 1) * scale)
+    return value, slope
+
+
+def _finer(nodes: int) -> int:
+    # On grids that share their nodes a fast oscillation looks alike, hence no doubling.
+    return int(1.4427 * nodes) | 1
+
+
+def _nodes_for(plan: Plan, terms: int) -> int:
+    r"""Return how many nodes resolve more terms than the plan's; the k-th oscillates at frequency $\sqrt k$."""
+    if terms <= plan.terms:
+        return plan.nodes
+    step = 2 * plan.edge / (plan.nodes - 1)
+    more = (sqrt(terms) - sqrt(plan.terms)) * step / (2 * pi)
+    return int(plan.nodes * (1 + more)) | 1
+
+
+@lru_cache(maxsize=3)
+def _grid(edge: float, nodes: int) -> tuple[Any, float, Any, Any]:
+    # The edge is stretched a little so that no round frequency is blind to the grid.
+    z = np.linspace(-1.00271828 * edge, 1.00271828 * edge, nodes)
+    # Exactly symmetric nodes keep the parity of the function exact.
+    z = 0.5 * (z - z[::-1])
+    psi = hermite_functions(z, MOST_TERMS - 1)
+    for array in (z, psi):
+        array.flags.writeable = False
+    # A difference of two nodes has lost digits.
+    return z, 2 * 1.00271828 * edge / (nodes - 1), psi[0], psi
+
+
+def _slopes(f: Floats, z: Floats, step: float) -> Floats:
+    r"""Return $\sqrt w\, dS/dz$ from $f = \sqrt w\, S$: $f'$ by Fourier transform, as f vanishes at both ends."""
+    n = f.shape[1]
+    frequency = 2j * pi * np.fft.rfftfreq(n, step)
+    return np.fft.irfft(np.fft.rfft(f, axis=1) * frequency, n, axis=1) + 0.5 * z * f
+
+
+def _tails(terms: Floats, beyond: Floats) -> Floats:
+    """Return the sums of terms (n, K) from k on, (n, K + 1), `beyond` (n,) included."""
+    tails = np.zeros((terms.shape[0], terms.shape[1] + 1))
+    tails[:, :-1] = np.cumsum(terms[:, ::-1], axis=1)[:, ::-1]
+    return tails + beyond[:, None]
+
+
+def _beyond(terms: Floats) -> Floats:
+    """Return what terms (n, K) that fall as a power of k sum to beyond K: they go on as the last two octaves do."""
+    K = terms.shape[1]
+    before, last = np.sum(terms[:, K // 4 : K // 2], axis=1), np.sum(terms[:, K // 2 :], axis=1)
+    ratio = np.minimum(last / np.maximum(before, 1e-300), 0.95)
+    return last * ratio / (1 - ratio)

@@ -1,0 +1,124 @@
+r"""Sums $\sum_k A_{ik} B_{jk} \rho_{ij}^k$ over tiles, by Horner's rule in place."""
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import is_torch_array
+
+from solvable.kernels.inputs import Array, Namespace, to_float64
+
+# Terms this small against the largest are left out; odd and even functions halve the work.
+_NEGLIGIBLE = 1e-20
+
+
+def mehler_sums(
+    xp: Namespace, factors: list[tuple[Array, Array]], rho: Array, derivative: bool
+) -> tuple[Array, Array | None]:
+    r"""Return $\sum_k c_k \rho^k$ and, if asked for, $\sum_k k\, c_k \rho^{k-1}$ with $c_k = \sum_m A^m_k B^m_k$.
+
+    Args:
+        xp: the namespace of the arrays.
+        factors: pairs A, B with k along their last axes, whose other axes broadcast against rho.
+        rho: correlations, real or complex, of the full shape, at least one axis.
+        derivative: whether the second is wanted.
+
+    >>> ones = np.ones((1, 4))
+    >>> mehler_sums(np, [(ones, ones)], np.array([0.5]), True)
+    (array([1.875]), array([2.75]))
+    """
+    if all(_constant(A) and _constant(B) for A, B in factors):
+        numbers = sum(_row(A) * _row(B) for A, B in factors)
+        active = _active(np.abs(numbers))
+        return _horner(active, _Numbers(numbers), rho, derivative)
+    sizes = sum(_largest(xp, A) * _largest(xp, B) for A, B in factors)
+    return _horner(_active(sizes), _Products(xp, factors, rho), rho, derivative)
+
+
+class _Numbers:
+    """Coefficients that all entries share."""
+
+    def __init__(self, numbers: Any) -> None:
+        self.numbers = [float(number) for number in numbers]
+
+    def start(self, k: int) -> Any:
+        return self.numbers[k]
+
+    def __call__(self, k: int) -> Any:
+        return self.numbers[k]
+
+
+class _Products:
+    """Coefficients that are outer products; each call may overwrite what the last one returned."""
+
+    def __init__(self, xp: Namespace, factors: list[tuple[Array, Array]], rho: Array) -> None:
+        # With k first, a term's column of numbers is contiguous, which the loop over the tile needs.
+        self.factors = [tuple(_k_first(xp, side) for side in pair) for pair in factors]
+        real = not is_torch_array(rho) and rho.dtype.kind == "f"
+        self.buffers = [np.empty(rho.shape) for _ in range(2)] if real else None
+
+    def start(self, k: int) -> Any:
+        return self(k)
+
+    def __call__(self, k: int) -> Any:
+        if self.buffers is None:
+            return sum(A[k] * B[k] for A, B in self.factors)
+        total, other = self.buffers
+        for m, (A, B) in enumerate(self.factors):
+            np.multiply(A[k], B[k], out=other if m else total)
+            if m:
+                total += other
+        return total
+
+
+def _horner(active: list[int], term: Any, rho: Array, derivative: bool) -> tuple[Array, Array | None]:
+    value = rho * 0
+    slope = rho * 0 if derivative else None
+    powers: dict[int, Array] = {1: rho}
+    above = None
+    for k in reversed(active):
+        coefficient = term(k)
+        if above is not None:
+            power = _power(powers, above - k)
+            value *= power
+            if slope is not None and k:
+                slope *= power
+        value += coefficient
+        if slope is not None and k:
+            coefficient *= k
+            slope += coefficient
+        above = k
+    if active and active[0] > 0:
+        value *= _power(powers, active[0])
+    positive = [k for k in active if k]
+    if slope is not None and positive and positive[0] > 1:
+        slope *= _power(powers, positive[0] - 1)
+    return value, slope
+
+
+def _power(powers: dict[int, Array], exponent: int) -> Array:
+    if exponent not in powers:
+        powers[exponent] = _power(powers, exponent // 2) * _power(powers, exponent - exponent // 2)
+    return powers[exponent]
+
+
+def _active(sizes: Any) -> list[int]:
+    largest = float(np.max(sizes, initial=0.0))
+    return [int(k) for k in np.nonzero(sizes > _NEGLIGIBLE * largest)[0]]
+
+
+def _constant(A: Array) -> bool:
+    strides = A.stride() if is_torch_array(A) else A.strides
+    return all(size == 1 or stride == 0 for size, stride in zip(A.shape[:-1], strides[:-1], strict=True))
+
+
+def _row(A: Array) -> Any:
+    return to_float64(A[(0,) * (A.ndim - 1)])
+
+
+def _largest(xp: Namespace, A: Array) -> Any:
+    return to_float64(xp.max(abs(A), axis=tuple(range(A.ndim - 1))))
+
+
+def _k_first(xp: Namespace, A: Array) -> Array:
+    moved = xp.moveaxis(A, -1, 0)
+    return moved.contiguous() if is_torch_array(A) else np.ascontiguousarray(moved)

@@ -1,0 +1,13 @@
+"""Kernels of a given network of finite width: any `torch.nn.Module`, with the weights that it has now."""
+
+from solvable.errors import missing_extra
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError:
+    raise missing_extra("torch", "nets", "the kernel of a torch module") from None
+
+from solvable.kernels.empirical.kernel import empirical_ntk
+from solvable.kernels.empirical.nngp import empirical_nngp
+
+__all__ = ["empirical_nngp", "empirical_ntk"]

@@ -1,0 +1,120 @@
+"""The neural tangent kernel of a given module, from one forward and a few backward passes where layers allow."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from solvable.errors import InputError, choice
+from solvable.kernels.empirical.blocks import accumulate
+from solvable.kernels.empirical.checks import check_inputs, check_module, check_pair, check_trainable
+from solvable.kernels.empirical.contraction import Jacobians, groups
+from solvable.kernels.empirical.network import Network
+from solvable.kernels.empirical.pieces import Outputs
+from solvable.kernels.empirical.structured import Factored, UsedElsewhereError, check_alone, known_layers
+from solvable.kernels.inputs import positive, whole
+
+
+def empirical_ntk(
+    module: nn.Module,
+    X: Any,
+    Z: Any = None,
+    outputs: Outputs = "trace",
+    *,
+    batch: int | None = None,
+    memory: float = 2.0**30,
+) -> Any:
+    r"""Return $\Theta_{ab}(x, z) = \sum_\theta \partial f_a(x)/\partial\theta \; \partial f_b(z)/\partial\theta$.
+
+    The sum is over all trainable parameters, in the parametrization that the module has; outputs of any shape
+    are flattened to k. For layers that are linear in their weights, $z = W h + b$,
+
+    $$\Theta_{ab}(x, x') = \sum_\ell (h_\ell \cdot h'_\ell + 1)\, (g_{\ell a} \cdot g'_{\ell b}),
+    \qquad g_{\ell a} = \partial f_a / \partial z_\ell,$$
+
+    which takes one forward and k backward passes and no Jacobian: Linear (with sequence axes too), Conv1d to
+    Conv3d, Embedding and the scales of LayerNorm, RMSNorm, GroupNorm and BatchNorm in evaluation mode. All other
+    parameters, and weights that are shared or used outside their layer, go by their Jacobian, a few at a time.
+    The factored part is compared with exact gradients of two samples on every call.
+
+    Args:
+        module: any `torch.nn.Module` that is a function of each sample alone: in evaluation mode where it has
+            Dropout or BatchNorm. It is left as it is.
+        X: the module's inputs, (n, ...): a torch tensor of the module's dtype and device, or numbers that NumPy
+            can read, which are converted.
+        Z: further inputs, (m, ...); `X` again when left out.
+        outputs: "trace": the *mean* over outputs of $\Theta_{aa}$, (n, m), as neural-tangents has it; other
+            recipes sum: that is k times as much. "diagonal": $\Theta_{aa}$ of each output, (n, m, k).
+            "full": (n, m, k, k).
+        batch: the most samples that go through the module at a time; by default as many as `memory` allows.
+        memory: bytes that the computation should keep within, the result and the module apart.
+
+    Returns:
+        NumPy for NumPy and torch for torch (X's kind counts), without gradient; without `Z` exactly symmetric:
+        $\Theta_{ab}(x, z) = \Theta_{ba}(z, x)$ to the last digit.
+
+    Raises:
+        InputError: when the module has nothing to train, is random or mixes samples, or does not return one
+            real tensor (samples, ...); when the inputs are empty, complex or not finite, or do not fit it.
+
+    Source: Jacot et al. 2018, arXiv:1806.07572; the factored form is the "structured derivatives" of
+    Novak et al. 2022, arXiv:2206.08720.
+
+    >>> import torch
+    >>> net = torch.nn.Linear(2, 3).double()
+    >>> empirical_ntk(net, [[1.0, 2.0], [3.0, -1.0]])  # x·z + 1, whatever the weights
+    array([[ 6.,  2.],
+           [ 2., 11.]])
+    >>> empirical_ntk(net, torch.ones(4, 2).double(), torch.ones(1, 2).double(), outputs="full").shape
+    torch.Size([4, 1, 3, 3])
+    """
+    choice("outputs", outputs, ("trace", "diagonal", "full"))
+    batch = None if batch is None else whole("batch", batch, at_least=1)
+    memory = positive("memory", memory)
+    module = check_module(module)
+    check_trainable(module)
+    with torch.inference_mode(False), torch.enable_grad():
+        X, is_tensor = check_inputs("X", X, module)
+        if Z is not None:
+            Z, _ = check_inputs("Z", Z, module)
+            check_pair(X, Z)
+        theta = _kernel(Network(module), X, Z, outputs, batch, memory)
+    if not bool(torch.isfinite(theta).all()):
+        raise InputError(
+            "the kernel is not finite; expected finite gradients; look for NaN or huge numbers in the parameters, "
+            "or a point where the module has no derivative"
+        )
+    return theta if is_tensor else theta.cpu().numpy()
+
+
+def _kernel(
+    network: Network, X: Tensor, Z: Tensor | None, outputs: Outputs, batch: int | None, memory: float
+) -> Tensor:
+    # Two samples try everything out, of X and Z if there are both; two, since a batch of one hides what mixes
+    # the samples of a batch.
+    two = torch.cat([X[:1], X[-1:] if Z is None else Z[-1:]])
+    output = network.first(two)
+    check_alone(network.first(two[:1])[0], output[0], output)
+    n_outputs = output.shape[1]
+    shape = (len(X), len(X if Z is None else Z)) + {"trace": 0, "diagonal": 1, "full": 2}[outputs] * (
+        n_outputs,
+    )
+    theta = torch.zeros(shape, dtype=output.dtype, device=output.device)
+
+    left: set[str] = set()
+    while layers := known_layers(network, left):
+        try:
+            factored = Factored(network, layers)
+            needed = factored.bytes_needed(two, n_outputs, output.dtype)
+            accumulate(theta, factored, X, Z, outputs, n_outputs, needed, memory, batch)
+            break
+        except UsedElsewhereError as error:
+            left.update(error.names)
+            theta.zero_()
+    covered = {name for layer in layers for name in layer.parameters.values()}
+    names = [name for name in network.trainable if name not in covered]
+    rows = len(X) + (0 if Z is None else len(Z))
+    for group in groups(network, names, rows, n_outputs, memory):
+        source = Jacobians(network, group)
+        accumulate(theta, source, X, Z, outputs, n_outputs, source.bytes_needed(), memory, batch)
+    return theta.div_(n_outputs) if outputs == "trace" else theta

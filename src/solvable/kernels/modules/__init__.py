@@ -1,0 +1,5 @@
+"""Infinite-width kernels read off torch modules."""
+
+from solvable.kernels.modules.from_module import from_module
+
+__all__ = ["from_module"]

@@ -1,0 +1,80 @@
+"""The infinite-width kernel of a torch module: its layers are read off, its initialisation from its weights."""
+
+import sys
+from typing import Any
+
+from solvable.errors import InputError, choice
+from solvable.kernels.convolutional import ConvNNGP, ConvNTK
+from solvable.kernels.duals import ABReLU, Activation
+from solvable.kernels.modules.convolutions import from_convolutions
+from solvable.kernels.modules.layers import elementwise, layers_of, unknown, variances_of
+from solvable.kernels.networks import NNGP, NTK
+
+_KINDS = ("ntk", "nngp")
+
+
+def from_module(module: Any, kind: str = "ntk") -> NTK | NNGP | ConvNTK | ConvNNGP:
+    r"""Return the kernel of the infinitely wide network that a `torch.nn.Sequential` is a narrow copy of.
+
+    It is the standard parametrization's, with the module's own widths, so that it is what `empirical_ntk(module, X)`
+    fluctuates about just after initialisation. Variances are read from the weights: $\sigma_w^2$ is fan in times their
+    mean square, $\sigma_b^2$ the mean square of the biases, known to a relative $\sqrt{2/\text{number}}$ (12 % for a
+    layer of 128 biases). Torch's own initialisation has $\sigma_w^2 = 1/3$, $\sigma_b^2 = 1/(3\,\text{fan in})$.
+
+    Args:
+        module: a `torch.nn.Sequential` (also nested) of `Linear` layers and elementwise activations, the last layer a
+            `Linear`; `Identity`, `Dropout` and `Flatten` are passed over. With `Conv2d` layers (stride 1) there may
+            be `AvgPool2d` after activations and `AdaptiveAvgPool2d(1)` before the readout; images then go into the
+            kernel as (n, height, width, channels), not channels first as into the module.
+        kind: "ntk" or "nngp".
+
+    Raises:
+        InputError: naming the first layer that it does not know.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 1000), torch.nn.Tanh(), torch.nn.Linear(1000, 1))
+    >>> kernel = from_module(net)
+    >>> kernel.depth, kernel.widths, round(kernel.w_std[0] ** 2, 1)
+    (1, (1000,), 0.3)
+    """
+    choice("kind", kind, _KINDS)
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(module, torch.nn.Module):
+        raise InputError(
+            f"module is a {type(module).__name__}; expected a torch.nn.Sequential; "
+            "for a kernel by its numbers use NTK(...)"
+        )
+    layers = list(layers_of(torch, module))
+    if any(isinstance(layer, torch.nn.Conv2d) for _, layer in layers):
+        return from_convolutions(torch, layers, kind)
+    linears, activations = _read(torch, layers)
+    if len(linears) < 2:
+        raise InputError(
+            f"the module has {len(linears)} Linear layers; expected two or more, with an activation between; "
+            "the kernel of one alone is kernels.Linear"
+        )
+    numbers = variances_of(linears, [layer.in_features for layer in linears])
+    if kind == "nngp":
+        return NNGP(len(activations), activations, **numbers)
+    widths = tuple(layer.out_features for layer in linears[:-1])
+    return NTK(len(activations), activations, **numbers, parametrization="standard", widths=widths)
+
+
+def _read(torch: Any, layers: list[tuple[str, Any]]) -> tuple[list[Any], tuple[Activation, ...]]:
+    """Return the linear layers and the activations between them."""
+    linears: list[Any] = []
+    activations: list[Activation] = []
+    for name, layer in layers:
+        if isinstance(layer, torch.nn.Linear):
+            if len(linears) > len(activations):
+                activations.append(ABReLU(1.0, 1.0))
+            linears.append(layer)
+            continue
+        if len(activations) >= len(linears):
+            raise unknown(name, layer, "an activation follows a Linear layer")
+        activations.append(elementwise(name, layer))
+    if len(linears) != len(activations) + 1:
+        raise InputError(
+            "the module's last layer is an activation; expected a Linear layer, the readout; leave the activation out"
+        )
+    return linears, tuple(activations)

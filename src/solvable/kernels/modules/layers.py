@@ -1,0 +1,54 @@
+"""What layers of a torch module say about an infinitely wide one: names, activations, variances of their weights."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from solvable.errors import InputError
+from solvable.kernels.duals import Activation, as_activation
+
+_IGNORED = ("Identity", "Dropout", "Dropout2d", "Flatten")
+
+
+def layers_of(torch: Any, module: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the layers of nested `Sequential`s in order, with their names, without those that do nothing."""
+    if isinstance(module, torch.nn.Sequential):
+        for child_name, child in module.named_children():
+            yield from layers_of(torch, child, f"{name}.{child_name}" if name else child_name)
+    elif type(module).__name__ not in _IGNORED:
+        yield name, module
+
+
+def elementwise(name: str, layer: Any) -> Activation:
+    """Return the activation that a layer is.
+
+    Raises:
+        InputError: when it is none.
+    """
+    if next(layer.parameters(), None) is not None or next(layer.children(), None) is not None:
+        raise unknown(name, layer, "layers are Linear, Conv2d or elementwise activations without parameters")
+    return as_activation(layer)
+
+
+def variances_of(layers: Sequence[Any], fan_ins: Sequence[int]) -> dict[str, Any]:
+    """Return `w_std`, `b_std` and the readout's, as the weights of layers, the readout last, have them."""
+    w_stds = tuple(_root_mean_square(layer.weight) * n**0.5 for layer, n in zip(layers, fan_ins, strict=True))
+    b_stds = tuple(None if layer.bias is None else _root_mean_square(layer.bias) for layer in layers)
+    return {
+        "w_std": w_stds[:-1],
+        "b_std": b_stds[:-1],
+        "readout_w_std": w_stds[-1],
+        "readout_b_std": b_stds[-1],
+    }
+
+
+def unknown(name: str, layer: Any, expected: str) -> InputError:
+    """Return the error for a layer that the kernels do not know."""
+    where = f"layer {name!r}" if name else "the module"
+    return InputError(
+        f"{where} is {type(layer).__name__}, whose infinite-width kernel is not known here; expected a Sequential in "
+        f"which {expected}; empirical_ntk(module, X) takes any module"
+    )
+
+
+def _root_mean_square(parameter: Any) -> float:
+    return float(parameter.detach().double().square().mean().sqrt())

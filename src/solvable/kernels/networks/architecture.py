@@ -1,0 +1,96 @@
+r"""A fully-connected network as the recursions see it: affine maps with activations between them.
+
+An affine map l has two kinds of numbers. Its variances take the second moments of one layer to the next,
+$K = \sigma_w^2 M + \sigma_b^2$ with M the mean product over its inputs ($x \cdot x'/d$ of the first map,
+$E[\phi\phi]$ of the others). Its rates are what its own parameters add to the tangent kernel, $r_w M + r_b$: in the
+NTK parametrization the same numbers, in the standard one $r_w$ = fan in, $r_b = 1$ where there is a bias.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from solvable.errors import InputError, choice
+from solvable.kernels.duals import Activation, as_activation
+from solvable.kernels.inputs import non_negative, positive, whole
+
+PARAMETRIZATIONS = ("ntk", "standard")
+
+
+@dataclass(frozen=True)
+class Affine:
+    r"""An affine map: $K = \sigma_w^2 M + \sigma_b^2$, and $r_w M + r_b$ in the tangent kernel."""
+
+    w_variance: float
+    b_variance: float
+    w_rate: float
+    b_rate: float
+
+
+def affine_maps(
+    w_stds: Sequence[float],
+    b_stds: Sequence[float | None],
+    parametrization: str,
+    fan_ins: Sequence[int],
+) -> list[Affine]:
+    """Return the affine maps of a network, the readout last.
+
+    Args:
+        w_stds: of each map.
+        b_stds: of each map; None: no bias.
+        parametrization: "ntk" or "standard".
+        fan_ins: number of inputs of each map; the NTK parametrization does not look at them.
+    """
+    maps = []
+    for w_std, b_std, fan_in in zip(w_stds, b_stds, fan_ins, strict=True):
+        w, b = w_std**2, 0.0 if b_std is None else b_std**2
+        if parametrization == "ntk":
+            maps.append(Affine(w, b, w, b))
+        else:
+            maps.append(Affine(w, b, float(fan_in), 0.0 if b_std is None else 1.0))
+    return maps
+
+
+def per_layer(name: str, value: Any, depth: int) -> tuple[Any, ...]:
+    """Return one value for each of `depth` layers from one for all or a sequence of them."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return (value,) * depth
+    if len(value) != depth:
+        raise InputError(
+            f"{name} has {len(value)} values; expected one, or one for each of the {depth} hidden layers; "
+            f"give as many or change depth"
+        )
+    return tuple(value)
+
+
+def checked_stds(name: str, value: Any, depth: int) -> Any:
+    """Return the standard deviations of the weights or biases of `depth` layers: a number, or a tuple of them."""
+    single = isinstance(value, str) or not isinstance(value, Sequence)
+    check = positive if "w_std" in name else bias_std
+    checked = tuple(check(name, one) for one in per_layer(name, value, depth))
+    return checked[0] if single else checked
+
+
+def bias_std(name: str, value: Any) -> float | None:
+    """Return a bias's standard deviation, at least 0; None is no bias at all."""
+    return None if value is None else non_negative(name, value)
+
+
+def checked_activations(value: Any, depth: int) -> tuple[Any, tuple[Activation, ...]]:
+    """Return what the user gave, hashable, and the activation of each of `depth` layers."""
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    activations = tuple(as_activation(one) for one in per_layer("activation", value, depth))
+    return (tuple(value) if several else value), activations
+
+
+def checked_widths(parametrization: str, widths: Any, depth: int) -> tuple[int, ...] | None:
+    """Return the widths of the hidden layers, which the standard parametrization needs; the other ignores them."""
+    choice("parametrization", parametrization, PARAMETRIZATIONS)
+    if widths is None and parametrization == "ntk":
+        return None
+    if widths is None:
+        raise InputError(
+            "widths is None; expected the width of each hidden layer, since in the standard parametrization the "
+            "kernel grows with them; give widths=512, or a list of one for each layer"
+        )
+    return tuple(whole("widths", one, at_least=1) for one in per_layer("widths", widths, depth))
