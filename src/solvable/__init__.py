@@ -1,7 +1,8 @@
 """Solvable theories of learning, next to the real thing.
 
 Every wing of the library is a submodule that loads when it is first used, so `import solvable` is cheap:
-`solvable.kernels`, `solvable.spectra`, `solvable.datasets`, `solvable.regression`, `solvable.lab`.
+`solvable.kernels`, `solvable.spectra`, `solvable.datasets`, `solvable.networks`, `solvable.lab`, and the wings
+`solvable.regression` and `solvable.activations`.
 """
 
 from importlib import import_module
@@ -9,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("datasets", "kernels", "lab", "regression", "spectra")
+_SUBMODULES = ("activations", "datasets", "kernels", "lab", "networks", "regression", "spectra")
 
 __all__ = ["__version__", *_SUBMODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 

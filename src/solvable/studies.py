@@ -9,7 +9,12 @@ from solvable.errors import choice
 if TYPE_CHECKING:
     from solvable.lab import Study
 
-STUDIES: Mapping[str, str] = {"regression": "solvable.regression.study:study"}
+STUDIES: Mapping[str, str] = {
+    "regression": "solvable.regression.study:study",
+    "activations": "solvable.activations.study:study",
+    "parity": "solvable.activations.parity:study",
+    "kernel-convergence": "solvable.activations.kernel_convergence:study",
+}
 
 
 def load_study(name: str, studies: Mapping[str, str] = STUDIES) -> "Study":

@@ -15,7 +15,14 @@ ACTIVATIONS = {"relu": ABReLU(), "erf": Erf()}
 
 
 def name(case):
-    words = [case["kernel"], case["activation"], case["depth"], case["padding"], case["readout"], case["b_std"]]
+    words = [
+        case["kernel"],
+        case["activation"],
+        case["depth"],
+        case["padding"],
+        case["readout"],
+        case["b_std"],
+    ]
     return "-".join(map(str, [*words, case["filter_size"], case["pool_after"]]))
 
 

@@ -15,8 +15,8 @@ from math import ceil
 from solvable.kernels import tiles
 from solvable.kernels.inputs import Array, Namespace
 
-# How many numbers the gathered points of one round of close pairs may hold (1 MB in float64).
-_GATHERED = 2**17
+# How many numbers the gathered points of one round of close pairs may hold (0.5 MB in float64).
+_GATHERED = 2**16
 
 
 class Products:
@@ -99,11 +99,19 @@ class Angles:
 
     They are kept as $q = \sin^2(\theta/2) = |\hat x - \hat z|^2 / 4$, which resolves small angles where the
     cosine $1 - 2q$ rounds to 1. Where a point is the origin, q is some number in [0, 1].
+
+    Args:
+        xp: the namespace of the points.
+        X: points, (n, d).
+        Z: points, (m, d).
+        constant: one more coordinate that all points have, as a bias is.
     """
 
-    def __init__(self, xp: Namespace, X: Array, Z: Array) -> None:
+    def __init__(self, xp: Namespace, X: Array, Z: Array, constant: float = 0.0) -> None:
         self.xp = xp
-        self.X, self.Z = X, Z
+        self.X = _with_constant(xp, X, constant)
+        self.Z = self.X if Z is X else _with_constant(xp, Z, constant)
+        X, Z = self.X, self.Z
         self.x_norm = xp.sqrt(sum_of_squares(xp, X))
         self.z_norm = self.x_norm if Z is X else xp.sqrt(sum_of_squares(xp, Z))
         self._x_safe = _not_zero(xp, self.x_norm)
@@ -157,6 +165,10 @@ def replace_pairs(
     for start in range(0, i.shape[0], per_round):
         some = slice(start, start + per_round)
         tile[i[some], j[some]] = compute(i[some], j[some])
+
+
+def _with_constant(xp: Namespace, X: Array, constant: float) -> Array:
+    return xp.concat([X, xp.full_like(X[:, :1], constant)], axis=1) if constant else X
 
 
 def _minus(X: Array, centre: Array, overwrite: bool) -> Array:

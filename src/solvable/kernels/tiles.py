@@ -31,7 +31,7 @@ _ACCELERATOR_TILE = 4096
 # Numbers in the matrix product of a band (4 MB in float64).
 _BAND = 2**19
 # Entries from which on threads pay for their start.
-_WORTH_THREADS = 500_000
+_WORTH_THREADS = 100_000
 
 
 def rectangular(xp: Namespace, tile: TileFunction, X: Array, Z: Array, out: Array | None = None) -> Array:
@@ -128,9 +128,10 @@ def on_cpu(X: Array) -> bool:
 def bands(n: int, n_columns: int) -> Iterator[slice]:
     """Yield slices that cover range(n), some tiles high: those for which one matrix product is computed at once.
 
-    Many small products are slow; a band holds some 2^19 numbers, or is one tile high.
+    Many small products are slow, and threads need some bands each; a band holds some 2^19 numbers, or is one tile high.
     """
-    yield from slices(n, max(1, _BAND // (n_columns * _CPU_TILE)) * _CPU_TILE)
+    height = min(_BAND // (n_columns * _CPU_TILE), n // (8 * _CPU_TILE))
+    yield from slices(n, max(1, height) * _CPU_TILE)
 
 
 def _each(

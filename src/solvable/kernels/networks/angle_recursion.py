@@ -69,10 +69,13 @@ class AngleRecursion:
         means = [1 / d, *(activation.second_moment for activation in activations)]
         self.gains = [one.w_variance * mean for one, mean in zip(maps, means, strict=True)]
         self.biased = [one.b_variance > 0 for one in maps[:-1]]
+        # The bias of the first map is a coordinate more.
+        self.constant = (maps[0].b_variance / self.gains[0]) ** 0.5
+        self.biased[0] = False
 
     def tile_function(self, xp: Namespace, X: Array, Z: Array) -> Callable[[slice, slice], Array]:
         """Return the function that computes a tile of the kernel matrix."""
-        angles = Angles(xp, X, Z)
+        angles = Angles(xp, X, Z, self.constant)
         x_lengths = self._lengths(xp, angles.x_norm)
         z_lengths = x_lengths if Z is X else self._lengths(xp, angles.z_norm)
 
@@ -87,17 +90,22 @@ class AngleRecursion:
 
     def diagonal(self, xp: Namespace, X: Array) -> Array:
         """Return K(x_i, x_i), (n,)."""
-        norm = xp.sqrt(sum_of_squares(xp, X))
-        return self.at_angles(xp, norm * 0, norm)
+        squared_norm = sum_of_squares(xp, X)
+        return self.at_angles(xp, squared_norm * 0, squared_norm)
 
-    def at_angles(self, xp: Namespace, q: Array, norm: Array) -> Array:
-        r"""Return the kernel of pairs of inputs of the same `norm` at $q = \sin^2(\theta/2)$; overwrites q."""
-        return self._pairs(xp, q, q * 0, [(one, one) for one in self._lengths(xp, norm)])
+    def at_angles(self, xp: Namespace, q: Array, squared_norm: Array) -> Array:
+        r"""Return the kernel of pairs of inputs of the same norm at $q = \sin^2(\theta/2)$; overwrites q."""
+        square = squared_norm
+        if self.constant:
+            square = squared_norm + self.constant**2
+            q *= squared_norm
+            q /= square
+        return self._pairs(xp, q, q * 0, [(one, one) for one in self._lengths(xp, xp.sqrt(square))])
 
     def _lengths(self, xp: Namespace, norm: Array) -> list[Lengths]:
         lengths, u = [], norm
-        for one, gain in zip(self.maps[:-1], self.gains[:-1], strict=True):
-            shift = one.b_variance / gain
+        for one, gain, biased in zip(self.maps[:-1], self.gains[:-1], self.biased, strict=True):
+            shift = one.b_variance / gain if biased else 0.0
             v = xp.sqrt(u * u + shift) if shift > 0 else u
             lengths.append(Lengths(v, u / v, shift / (u + v)) if shift > 0 else Lengths(u, u, u))
             u = v * gain**0.5

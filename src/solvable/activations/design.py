@@ -1,0 +1,146 @@
+r"""From a kernel to an activation: the theorem turned into a function that one can train with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from solvable.activations.designed import DesignedActivation
+from solvable.activations.fitting import (
+    Parameters,
+    fit_formula,
+    non_negative_series,
+    rectifier_starts,
+    relu_cos_starts,
+)
+from solvable.activations.formula import Formula
+from solvable.activations.signs import chosen_signs
+from solvable.activations.target import Target, as_target
+from solvable.activations.theory import KINDS, Floats, check_realisable, trained_factors
+from solvable.errors import InputError, choice
+from solvable.kernels.inputs import non_negative, whole
+
+FAMILIES = ("hermite", "relu+cos", "shifted relus")
+"""What the activation is made of."""
+
+_HIGHEST_DEGREE = 100
+_DEFAULT_SIGNS = "alternate pairs"
+# Of the NTK of four ReLU layers a ReLU and a cosine then miss 1 % of K(1), and fluctuate half as much as the fit
+# without a penalty, which misses 0.2 %.
+_PENALTY = 0.03
+_NEGLIGIBLE = 1e-9
+
+
+def design(
+    kernel: Any,
+    kind: str = "ntk",
+    degree: int = 5,
+    family: str = "hermite",
+    signs: str | Sequence[int] = _DEFAULT_SIGNS,
+    project: bool = False,
+    rectifiers: int = 3,
+    penalty: float = _PENALTY,
+) -> DesignedActivation:
+    r"""Return an activation with which a network of ONE hidden layer has the given kernel.
+
+    If $K(c) = \sum_k a_k c^k$ with $a_k \ge 0$, $\phi = \sum_k \pm\sqrt{a_k/(1+k)}\, h_k$ has K as its NTK and
+    $\sum_k \pm\sqrt{a_k}\, h_k$ as its NNGP kernel; no other kernels of the angle are positive semidefinite in every
+    dimension. The convention: hidden weights and readout weights of variance 1, no biases, inputs of norm $\sqrt d$.
+
+    Families:
+
+    - "hermite": a polynomial. Exact for kernels that are polynomials of at most the given degree; else the
+      $a_k$ are those of the nearest one (non-negative least squares at 100 angles, c = 1 counted twelve times, as in
+      the paper). Kernels of ReLU networks have infinite slopes at c = 1, where a polynomial is worst. Beyond a degree
+      of about 6 polynomials fluctuate too much at usable widths.
+    - "relu+cos": $a \max(z-b, 0) + cz + d + e\cos(fz + g)$, by least squares; the choice for kernels of ReLU networks.
+    - "shifted relus": a sum of some shifted ReLUs, a slope and a constant, by least squares.
+
+    Args:
+        kernel: a kernel of the angle, such as `NTK(4)` or `Gaussian(1.0)`; a name such as "relu ntk 4" (all of its
+            layers have weight variance 2, the readout too); a function K(c) of the cosine; or power coefficients
+            $a_0, a_1, \dots$
+        kind: "ntk" (all parameters are trained), "nngp" (the readout) or "first layer".
+        degree: of the Hermite series, at least 0; in the other families only the length of `.coefficients`.
+        family: "hermite", "relu+cos" or "shifted relus".
+        signs: of the Hermite coefficients, which the kernel does not see: "alternate pairs" (+ + - - + + ...),
+            "positive", "minimise variance" (a search for the least fluctuation at finite width), or 1 and -1 for each.
+        project: take the nearest kernel that an activation has, where the given one has none.
+        rectifiers: how many ReLUs the third family has, 1, 2 or 3.
+        penalty: weight p of $E[\phi^4]$ in the fits of the last two families, whose objective is
+            $\sum_\theta (K - K^*)^2 + (p\,E[\phi^4]/K^*(1))^2$.
+
+    Raises:
+        InputError: for a kernel that no activation has, naming the first negative coefficient; that is not a function
+            of the angle, not finite, complex or not analytic; and for arguments out of range.
+
+    Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022 (arXiv:2106.03186).
+
+    >>> phi = design([0.0, 1.0, 0.0, 0.0, 1.0])  # K = c + c^4
+    >>> phi.coefficients.round(3)
+    array([0.   , 0.707, 0.   , 0.   , 0.447, 0.   ])
+    >>> phi.kernel.curve([1.0, 0.5]).round(4)
+    array([2.    , 0.5625])
+    >>> design(lambda c: (3 * c**2 - 1) / 2)
+    Traceback (most recent call last):
+    solvable.errors.InputError: the kernel K(c) has the power series coefficient a_0 = -0.5; expected none below 0, ...
+    """
+    choice("kind", kind, KINDS)
+    choice("family", family, FAMILIES)
+    degree = whole("degree", degree, at_least=0)
+    if degree > _HIGHEST_DEGREE:
+        raise InputError(
+            f"degree is {degree}; expected at most {_HIGHEST_DEGREE}, since such polynomials are too large to train "
+            "with; use family='relu+cos'"
+        )
+    if family != "hermite" and not (isinstance(signs, str) and signs == _DEFAULT_SIGNS):
+        raise InputError(f"signs is {signs!r}; the family {family!r} has none to choose; leave signs out")
+    target = as_target(kernel)
+    if not project:
+        # What rounding or the series' own error leaves of a zero is no negative coefficient.
+        tolerance = np.maximum(target.error, 1e-12 * target.size)
+        check_realisable(np.where(np.abs(target.series) > tolerance, target.series, 0.0), kind)
+    if target.scale <= 0:
+        raise InputError(
+            f"{target.name} is {target.scale:.4g} at c = 1; expected a number above 0, the kernel of an input with "
+            "itself; change the sign"
+        )
+    formula = (
+        Formula(tuple(_hermite(target, kind, degree, signs).tolist()))
+        if family == "hermite"
+        else _fitted(target, kind, family, rectifiers, penalty)
+    )
+    return DesignedActivation(formula, kind, family, degree, target.name, tuple(target.values.tolist()))
+
+
+def _hermite(target: Target, kind: str, degree: int, signs: str | Sequence[int]) -> Floats:
+    series = np.zeros(degree + 1)
+    exact = target.series[: degree + 1]
+    if target.degree <= degree and not (exact < -target.error[: degree + 1] - 1e-12 * target.scale).any():
+        series[: len(exact)] = np.where(np.abs(exact) > target.error[: degree + 1], exact, 0.0)
+        if kind == "first layer" and series[0] > 0:
+            series = non_negative_series(target, kind, degree)
+    else:
+        series = non_negative_series(target, kind, degree)
+    series = np.maximum(series, 0.0)
+    if not series.any():
+        raise InputError(
+            f"{target.name} is nearest to the kernel 0; expected one that an activation has a share of; "
+            "raise degree or choose another kernel"
+        )
+    # Dust of the projection would only add terms to the formula.
+    series[series < _NEGLIGIBLE * target.scale] = 0.0
+    factors = trained_factors(kind, degree)
+    sizes = np.sqrt(series / np.where(factors > 0, factors, 1.0))
+    # Adding 0 turns the -0.0 of an absent coefficient into 0.0.
+    return chosen_signs(signs, sizes, kind) * sizes + 0.0
+
+
+def _fitted(target: Target, kind: str, family: str, rectifiers: int, penalty: float) -> Formula:
+    penalty = non_negative("penalty", penalty)
+    if family == "relu+cos":
+        return fit_formula(target, kind, Parameters(1, True), relu_cos_starts(target.scale), penalty)
+    n = whole("rectifiers", rectifiers, at_least=1)
+    if n > 3:
+        raise InputError(f"rectifiers is {n}; expected 1, 2 or 3, since more only fit noise; use 3")
+    return fit_formula(target, kind, Parameters(n, False), rectifier_starts(target.scale, n), penalty)

@@ -1,0 +1,212 @@
+r"""A designed activation: a function that knows which kernel it was made for and how close it comes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solvable.activations import finite_width
+from solvable.activations.formula import Formula
+from solvable.activations.target import COSINES
+from solvable.errors import InputError
+from solvable.kernels.angular import cosines
+from solvable.kernels.duals import Activation, PointNumbers
+from solvable.kernels.duals.hermite import normal_density, panel_rule
+from solvable.kernels.duals.hermite_series import HermiteSeries
+from solvable.kernels.duals.mehler import AnyActivation
+from solvable.kernels.inputs import Array, Namespace
+from solvable.kernels.networks import NNGP, NTK
+
+if TYPE_CHECKING:
+    from solvable.activations.modules import ActivationModule
+
+Floats = NDArray[np.float64]
+
+_NEAR_END = 5
+"""Angles next to c = 1, of 100, that `kernel_rms_error` leaves out."""
+_TOLERANCE = 1e-8
+_EXACT = 1e-12
+
+
+@dataclass(frozen=True, repr=False)
+class DesignedActivation(Activation):
+    r"""An activation $\phi$ with which one hidden layer has a given kernel; from `design`.
+
+    The kernel is that of weights of variance 1 and no biases, in the hidden layer and in the readout, and of inputs of
+    norm $\sqrt d$. It is a value, an `Activation` of `solvable.kernels` (so that `NTK(1, phi, w_std=1)` is the kernel,
+    at inputs of every norm), and a function of NumPy arrays and torch tensors.
+
+    Attributes:
+        formula: $\phi$, written out.
+        kind: "ntk", "nngp" or "first layer".
+        family: "hermite", "relu+cos" or "shifted relus".
+        degree: of `coefficients`.
+        target_name: the kernel that was asked for, in words.
+        target: it at 100 angles, equally spaced from 0 to π.
+    """
+
+    formula: Formula
+    kind: str
+    family: str
+    degree: int
+    target_name: str
+    target: tuple[float, ...]
+
+    def __call__(self, z: Array) -> Array:
+        r"""Return $\phi(z)$, elementwise, for a NumPy array or a torch tensor (with gradient)."""
+        return self.formula(z)
+
+    def derivative(self, z: Array) -> Array:
+        return self.formula.derivative(z)
+
+    def prepare(self, xp: Namespace, variances: Array) -> PointNumbers:
+        return self._dual.prepare(xp, variances)
+
+    def pair(
+        self, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
+    ) -> tuple[Array, Array | None]:
+        return self._dual.pair(xp, x, z, c, derivative)
+
+    def moments(self, xp: Namespace, variances: Array, derivative: bool) -> tuple[Array, Array | None]:
+        return self._dual.moments(xp, variances, derivative)
+
+    @cached_property
+    def _dual(self) -> Activation:
+        formula = self.formula
+        if not formula.rectifiers and formula.cosine is None:
+            return HermiteSeries(formula.hermite)
+        return AnyActivation(formula, formula.kinks, _TOLERANCE)
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        r"""Where $\phi'$ jumps."""
+        return self.formula.kinks
+
+    @property
+    def coefficients(self) -> Floats:
+        r"""The Hermite coefficients $b_k = E[\phi(z) h_k(z)]$, k = 0 … degree, signed."""
+        return self.formula.coefficients(self.degree)
+
+    def curve(self, cosine: ArrayLike) -> Floats:
+        r"""Return the kernel that one hidden layer of it has, at cosines in [-1, 1] of any shape."""
+        _, c = cosines(np.asarray(cosine, dtype=np.float64))
+        return self.formula.kernel(c.ravel(), self.kind).reshape(c.shape)
+
+    @property
+    def kernel(self) -> NTK | NNGP:
+        """The kernel as one of points: `kernel(X, Z)`.
+
+        Raises:
+            InputError: where only the first layer is trained, of which there is only the `curve`.
+        """
+        if self.kind == "first layer":
+            raise InputError(
+                "kind is 'first layer'; expected 'ntk' or 'nngp' for a kernel of points; use .curve(cosine) on the "
+                "cosines"
+            )
+        return (NTK if self.kind == "ntk" else NNGP)(1, self, w_std=1.0)
+
+    @property
+    def errors(self) -> Floats:
+        """The kernel minus the one that was asked for, at 100 angles, equally spaced from 0 to π."""
+        return self.formula.kernel(COSINES, self.kind) - np.array(self.target)
+
+    @property
+    def kernel_error(self) -> float:
+        """The largest error over the angles, relative to the K(1) that was asked for."""
+        return float(np.max(np.abs(self.errors))) / self.target[0]
+
+    @property
+    def kernel_rms_error(self) -> float:
+        """The root-mean-square error over the angles without the last 9 degrees before c = 1, relative to K(1)."""
+        return float(np.sqrt(np.mean(self.errors[_NEAR_END:] ** 2))) / self.target[0]
+
+    @property
+    def closeness(self) -> str:
+        """The two errors in words."""
+        worst, rms = self.kernel_error, self.kernel_rms_error
+        if worst < _EXACT:
+            return "exact, K(1) included"
+        return f"off by {100 * rms:.2g} % rms away from c = 1, at worst by {100 * worst:.2g} % of K(1)"
+
+    @property
+    def fourth_moment(self) -> float:
+        r"""$E[\phi(z)^4]$, z standard normal; the smaller, the calmer a finite network."""
+        # High powers have their weight far out.
+        z, w = panel_rule(12.0 + 2 * len(self.formula.hermite) ** 0.5, 128, np.array(self.kinks))
+        return float(np.sum(self(z) ** 4 * w * normal_density(z)))
+
+    def finite_width_std(self, cosine: ArrayLike, width: int) -> Floats:
+        r"""Return the standard deviation of the kernel of a network of `width` neurons; its mean is `curve`.
+
+        Args:
+            cosine: in [-1, 1], of any shape.
+            width: number of neurons.
+        """
+        return finite_width.finite_width_std(self, cosine, width, self.kind)
+
+    def required_width(self, relative_std: float, cosine: float = 0.5) -> int:
+        r"""Return the width at which the kernel fluctuates by a fraction of itself.
+
+        Args:
+            relative_std: the fraction, as 0.1 for 10 %.
+            cosine: where, in [-1, 1].
+        """
+        return finite_width.required_width(self, relative_std, cosine, self.kind)
+
+    def module(self) -> "ActivationModule":
+        """Return it as a `torch.nn.Module`."""
+        from solvable.activations.modules import ActivationModule
+
+        return ActivationModule(self)
+
+    def source(self, library: str = "numpy", name: str = "activation") -> str:
+        """Return Python code of a plain function that computes it, with all digits.
+
+        Args:
+            library: "numpy" or "torch".
+            name: of the function.
+        """
+        return self.formula.source(
+            library, whole_name(name), f"A network of one hidden layer of it has the {self._title}."
+        )
+
+    @property
+    def _title(self) -> str:
+        return (
+            f"{_KERNELS[self.kind]} of {self.target_name}".replace("\n", " ")
+            .replace("\\", "/")
+            .replace('"', "'")
+        )
+
+    def __repr__(self) -> str:
+        return f"<DesignedActivation {self.family}, {self.kind}: {self.formula}>"
+
+    def __str__(self) -> str:
+        deviation = self.finite_width_std([0.5, 0.9], 1)
+        means = self.curve([0.5, 0.9])
+        lines = [
+            f"phi(z) = {self.formula}",
+            f"One hidden layer of it (weights of variance 1, no biases) has, for inputs of norm sqrt(d), as its "
+            f"{_KERNELS[self.kind]}: {self.target_name},",
+            f"{self.closeness}, which is {self.target[0]:.4g}.",
+            f"With N neurons its standard deviation is {deviation[0]:.3g}/sqrt(N) at c = 0.5 (kernel "
+            f"{means[0]:.3g}) and "
+            f"{deviation[1]:.3g}/sqrt(N) at c = 0.9 (kernel {means[1]:.3g}).",
+        ]
+        return "\n".join(lines)
+
+
+_KERNELS = {"ntk": "NTK", "nngp": "NNGP kernel", "first layer": "NTK of the first layer alone"}
+
+
+def whole_name(name: str) -> str:
+    """Return the name of a function when it is one."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise InputError(f"name is {name!r}; expected a name for a function; give one such as 'activation'")
+    return name
+
+
+__all__ = ["DesignedActivation"]

@@ -1,0 +1,254 @@
+"""What the studies of this wing share: activations as words, parameters checked, data on the sphere, nets and kernels
+side by side."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from solvable.datasets import Dataset
+from solvable.errors import InputError, grid
+from solvable.kernels import NTK
+from solvable.kernels.duals import Activation, Sine, as_activation
+from solvable.kernels.inputs import non_negative, positive, whole
+
+if TYPE_CHECKING:
+    from solvable.networks import FullyConnected, Training
+
+_NUMBER = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
+_SINUSOID = re.compile(rf"{_NUMBER}?\s*\*?\s*(sin|cos)\s*\(?\s*{_NUMBER}?\s*\*?\s*z?\s*\)?", re.IGNORECASE)
+# Test points beyond these tell little more and cost as much as training.
+_MOST_TEST_POINTS = 2000
+
+
+def activation_of(words: str) -> Activation:
+    r"""Return the activation that a word on the command line means: a name, or a sinusoid with its two numbers.
+
+    >>> activation_of("0.5 sin 6z")
+    Sine(amplitude=0.5, frequency=6.0, phase=0.0)
+    >>> activation_of("relu")
+    ABReLU(negative=0.0, positive=1.0)
+    """
+    found = _SINUSOID.fullmatch(words.strip())
+    if not found:
+        return as_activation(words)
+    amplitude, name, frequency = found.groups()
+    phase = np.pi / 2 if name.lower() == "cos" else 0.0
+    return Sine(float(amplitude or 1.0), float(frequency or 1.0), phase)
+
+
+def checked_numbers(
+    parameters: Any,
+    whole_numbers: Mapping[str, int],
+    positive: Sequence[str] = (),
+    non_negative: Sequence[str] = (),
+) -> None:
+    """Raise for a field of parameters that is out of range.
+
+    Args:
+        parameters: a study's.
+        whole_numbers: fields that are whole numbers (or tuples of them), and the least that each may be; None passes.
+        positive: fields that are above 0.
+        non_negative: fields that are at least 0.
+
+    Raises:
+        InputError: naming the field.
+    """
+    for name, least in whole_numbers.items():
+        value = getattr(parameters, name)
+        if isinstance(value, tuple):
+            grid(name, value, at_least=least)
+        for one in value if isinstance(value, tuple) else () if value is None else (value,):
+            whole(name, one, at_least=least)
+    for names, check in ((positive, _positive), (non_negative, _non_negative)):
+        for name in names:
+            check(name, getattr(parameters, name))
+
+
+# The names that `checked_numbers` gives its arguments hide the functions.
+_positive, _non_negative = positive, non_negative
+
+
+def seed_of(*numbers: int) -> int:
+    """Return one seed that depends on all of the numbers, as a `torch.Generator` takes it."""
+    # How many there are is one of them, since zeros at the end make no difference to a SeedSequence.
+    return int(np.random.SeedSequence((len(numbers), *numbers)).generate_state(1)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    r"""Training and test inputs of norm $\sqrt d$, and their targets.
+
+    Attributes:
+        X: training inputs `(n, d)`.
+        y: targets `(n, c)`: zeros and a one for classes, a number with mean 0 and
+            standard deviation 1 over the training points.
+        X_test: test inputs `(m, d)`.
+        y_test: targets `(m, c)`.
+        notes: what was done to the data.
+    """
+
+    X: Float[NDArray, "n d"]
+    y: Float[NDArray, "n c"]
+    X_test: Float[NDArray, "m d"]
+    y_test: Float[NDArray, "m c"]
+    notes: tuple[str, ...]
+
+
+def split_on_sphere(data: Dataset, n_train: int | None, random_state: int) -> Split:
+    r"""Return half of the data to train on and half to test on, all of norm $\sqrt d$.
+
+    Columns get the mean 0 and the standard deviation 1 of the training half, then every row is scaled to norm
+    $\sqrt d$: a kernel designed as a function of the cosine is one on the sphere alone.
+
+    Args:
+        data: classes keep their proportions in both halves.
+        n_train: how many of the training half are trained on; by default all, at most 400.
+        random_state: seed of the split.
+
+    Raises:
+        InputError: where the half is smaller than `n_train`, or a row is the mean itself and has no direction.
+    """
+    from sklearn.model_selection import train_test_split
+
+    notes = []
+    counts = np.unique(data.y.argmax(axis=1), return_counts=True)[1] if data.classes else np.array([2])
+    stratify = (
+        data.y.argmax(axis=1)
+        if data.classes and counts.min() >= 2 and len(counts) <= len(data.X) // 2
+        else None
+    )
+    if data.classes and stratify is None:
+        notes.append("a class has one member, so the two halves are drawn without regard to classes")
+    halves: list[Any] = train_test_split(
+        np.arange(len(data.X)), test_size=0.5, stratify=stratify, random_state=random_state
+    )
+    train, test = halves
+    if n_train is not None and n_train > len(train):
+        raise InputError(
+            f"n_train is {n_train}; {data.name!r} has {len(data.X)} points, half of them for training; "
+            f"expected at most {len(train)}; lower n_train"
+        )
+    train, test = train[: n_train or 400], test[:_MOST_TEST_POINTS]
+    mean, std = data.X[train].mean(axis=0), data.X[train].std(axis=0)
+    kept = std > 1e-12 * np.abs(data.X).max(initial=1.0)
+    if kept.sum() < 2:
+        raise InputError(
+            f"the {len(train)} training points of {data.name!r} differ in {kept.sum()} columns; expected at least two, "
+            "since on the sphere one coordinate is only a sign; give more columns or raise n_train"
+        )
+    X = (data.X[:, kept] - mean[kept]) / std[kept]
+    norms = np.linalg.norm(X, axis=1)
+    if (bad := norms[np.concatenate([train, test])] < 1e-9).any():
+        row = np.concatenate([train, test])[np.argmax(bad)]
+        raise InputError(
+            f"row {data.rows[row]} of {data.name!r} is the mean of the training points and has no direction; expected "
+            "rows that can be scaled to the sphere; leave it out"
+        )
+    X = X * (np.sqrt(X.shape[1]) / np.where(norms > 0, norms, 1.0))[:, None]
+    notes.append(
+        f"{len(train)} points are trained on and {len(test)} tested on; each of the {X.shape[1]} columns that vary has "
+        "mean 0 and standard deviation 1 over the training points, and then each row has norm √d: kernels of the "
+        "angle alone hold there"
+    )
+    # Classes as zeros and ones: what is subtracted from them for regression without an intercept is added again.
+    y = (data.y + data.offset).round() if data.classes else data.y
+    if not data.classes:
+        # A net as wide as ours leaves the regime of its kernel when it has to reach targets in the hundreds.
+        mean, std = y[train].mean(axis=0), y[train].std(axis=0)
+        if not (std > 0).all():
+            raise InputError(
+                f"the target of {data.name!r} is the same at all {len(train)} training points; expected several; "
+                "raise n_train"
+            )
+        y = (y - mean) / std
+        notes.append(
+            "the target has mean 0 and standard deviation 1 over the training points: a loss of 1 is no skill"
+        )
+    return Split(X[train], y[train], X[test], y[test], tuple(notes))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network of finite width, and the kernel that it has at infinite width.
+
+    Attributes:
+        name: as tables and legends call it.
+        activation: of its hidden layers.
+        depth: number of hidden layers.
+        width: of each.
+        w_std: of the hidden layers.
+        b_std: of the hidden layers.
+    """
+
+    name: str
+    activation: Activation
+    depth: int
+    width: int
+    w_std: float
+    b_std: float
+
+    def kernel(self) -> NTK:
+        """Return the tangent kernel at infinite width."""
+        return NTK(self.depth, self.activation, w_std=self.w_std, b_std=self.b_std)
+
+    def n_parameters(self, d: int, n_outputs: int) -> int:
+        """Return how many weights and biases are trained."""
+        fan = [d, *(self.width,) * self.depth, n_outputs]
+        biases = self.width * self.depth if self.b_std else 0
+        return sum(a * b for a, b in pairwise(fan)) + biases
+
+    def net(self, d: int, n_outputs: int, seed: int) -> "FullyConnected":
+        """Return the network, in single precision."""
+        import torch
+
+        from solvable.networks import FullyConnected
+
+        return FullyConnected(
+            d,
+            (self.width,) * self.depth,
+            n_outputs,
+            self.activation,
+            w_std=self.w_std,
+            b_std=self.b_std,
+            random_state=seed,
+            dtype=torch.float32,
+        )
+
+    def train(
+        self, split: Split, rate: float, steps: int, record_at: NDArray[np.int64], seed: int
+    ) -> "Training":
+        """Return what training the network, minus its output at the start, records."""
+        from solvable.networks import centred, train
+
+        net = self.net(split.X.shape[1], split.y.shape[1], seed)
+        return train(
+            centred(net),
+            split.X,
+            split.y,
+            rate,
+            steps,
+            X_test=split.X_test,
+            y_test=split.y_test,
+            record_at=record_at,
+        )
+
+    def measured_curve(self, d: int, cosine: Float[NDArray, "m"], seed: int) -> Float[NDArray, "m"]:
+        r"""Return the kernel of one network of finite width between a random point and others at given cosines.
+
+        Args:
+            d: coordinates of the points, at least 2; they have norm $\sqrt d$.
+            cosine: in [-1, 1].
+            seed: of weights and points.
+        """
+        from solvable.kernels.empirical import empirical_ntk
+
+        axes = np.linalg.qr(np.random.default_rng(seed).normal(size=(d, 2)))[0]
+        X = np.sqrt(d) * axes.T[:1]
+        Z = np.sqrt(d) * (np.outer(cosine, axes[:, 0]) + np.outer(np.sqrt(1 - cosine**2), axes[:, 1]))
+        return np.asarray(empirical_ntk(self.net(d, 1, seed).double(), X, Z))[0]

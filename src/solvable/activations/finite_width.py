@@ -1,0 +1,319 @@
+r"""Networks of one hidden layer and finite width: how far their kernel is from the infinite-width one.
+
+The six means that it takes, $E[g(u)g(v)]$ for g in $\phi^2, \phi\phi', \phi'^2, \phi, \phi'$, are Mehler series of the
+g's Hermite coefficients. Kinks of $\phi$ are jumps of $\phi'$: what jumps in g and its first two derivatives is split
+off as rectified powers, whose products are known in closed form, so that the series of the rest falls fast. Derivatives
+are those of the polynomials through the quadrature's panels, none of which crosses a kink.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import ceil, factorial, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solvable.activations.theory import KINDS, finite_width_scale
+from solvable.errors import InputError, choice
+from solvable.kernels.angular import cosines
+from solvable.kernels.duals import Activation, as_activation
+from solvable.kernels.duals.elementwise import values_of
+from solvable.kernels.duals.hermite import gauss_legendre, normal_density, shifted_power_coefficients
+from solvable.kernels.duals.kinks import find_kinks, range_of
+from solvable.kernels.duals.shifted_relu import RectifiedMoments
+from solvable.kernels.inputs import Array, non_negative, positive, whole
+
+Floats = NDArray[np.float64]
+
+_NODES = 16
+_FEWEST_PANELS, _MOST_PANELS = 64, 2048
+_MOST_TERMS = 4096
+_MOST_KINKS = 8
+_POWERS = 3
+_TAIL = 1e-11
+_NARROW = 1e-3
+
+
+def finite_width_std(
+    activation: Any,
+    cosine: ArrayLike,
+    width: int,
+    kind: str = "ntk",
+    w_std: float = 1.0,
+    b_std: float = 0.0,
+) -> Array:
+    r"""Return the standard deviation $S/\sqrt N$ of the kernel of a network of one hidden layer of N neurons.
+
+    Its mean is the infinite-width kernel, whatever the width; both are exact. The readout has variance 1 and no bias:
+    with $\sigma_2^2$ both are multiplied by it.
+
+    Args:
+        activation: a name, an `Activation`, or a function of arrays.
+        cosine: between inputs of norm $\sqrt d$, of any shape.
+        width: N, the number of neurons, at least 1.
+        kind: "ntk", "nngp" (only the readout is trained) or "first layer".
+        w_std: $\sigma_w > 0$ of the hidden layer.
+        b_std: $\sigma_b \ge 0$ of the hidden layer.
+
+    Returns:
+        The standard deviation, of the shape of `cosine`.
+
+    Raises:
+        InputError: for cosines outside [-1, 1], activations with jumps, or whose fourth moment diverges.
+
+    Source: derived for this library; see `theory.finite_width_scale`.
+
+    >>> finite_width_std("relu", [0.5, 0.9], width=1).round(2)
+    array([1.02, 1.57])
+    """
+    width = whole("width", width, at_least=1)
+    return finite_width_moments(activation, cosine, kind, w_std, b_std)[1] / sqrt(width)
+
+
+def required_width(
+    activation: Any,
+    relative_std: float,
+    cosine: float = 0.5,
+    kind: str = "ntk",
+    w_std: float = 1.0,
+    b_std: float = 0.0,
+) -> int:
+    r"""Return the width $N = (S/(\varepsilon K))^2$ at which the kernel fluctuates by a fraction of itself.
+
+    Args:
+        activation: a name, an `Activation`, or a function of arrays.
+        relative_std: $\varepsilon > 0$, as 0.1 for 10 %.
+        cosine: where, in [-1, 1].
+        kind: "ntk", "nngp" (only the readout is trained) or "first layer".
+        w_std: $\sigma_w > 0$ of the hidden layer.
+        b_std: $\sigma_b \ge 0$ of the hidden layer.
+
+    Raises:
+        InputError: also where the kernel is 0, of which no width is a fraction.
+
+    >>> required_width("relu", 0.1)
+    469
+    """
+    relative_std = positive("relative_std", relative_std)
+    mean, scale = (float(value) for value in finite_width_moments(activation, cosine, kind, w_std, b_std))
+    if abs(mean) <= 1e-12 * max(scale, 1e-300):
+        raise InputError(
+            f"the kernel is 0 at cosine {cosine:g}; expected a cosine at which it is not, since no width makes its "
+            "fluctuation a fraction of 0; give another cosine"
+        )
+    return max(1, ceil((scale / (relative_std * mean)) ** 2))
+
+
+def finite_width_moments(
+    activation: Any, cosine: ArrayLike, kind: str = "ntk", w_std: float = 1.0, b_std: float = 0.0
+) -> tuple[Floats, Floats]:
+    r"""Return mean K and $S = \text{std} \cdot \sqrt N$ of the kernel of N neurons, each of the shape of `cosine`.
+
+    Args:
+        activation: a name, an `Activation`, or a function of arrays.
+        cosine: between inputs of norm $\sqrt d$.
+        kind: "ntk", "nngp" (only the readout is trained) or "first layer".
+        w_std: $\sigma_w > 0$ of the hidden layer.
+        b_std: $\sigma_b \ge 0$ of the hidden layer.
+    """
+    activation = as_activation(activation)
+    choice("kind", kind, KINDS)
+    w, b = positive("w_std", w_std) ** 2, non_negative("b_std", b_std) ** 2
+    _, c = cosines(np.asarray(cosine, dtype=np.float64))
+    rho = ((w * c + b) / (w + b)).ravel()
+    means = _neuron(activation, sqrt(w + b), kind != "nngp")
+    squares, mixed, slopes, values, derivatives = means(rho)
+    a2, ab, b2 = squares, rho * mixed, rho**2 * slopes
+    scale = finite_width_scale(kind, a2, ab, b2, values, rho * derivatives)
+    mean = {"ntk": values + rho * derivatives, "nngp": values, "first layer": rho * derivatives}[kind]
+    return mean.reshape(c.shape), scale.reshape(c.shape)
+
+
+def _neuron(activation: Activation, scale: float, derivative: bool) -> "NeuronMeans":
+    try:
+        hash(activation)
+    except TypeError:
+        return NeuronMeans(activation, scale, derivative)
+    return _known_neuron(activation, scale, derivative)
+
+
+class NeuronMeans:
+    r"""$E[g(u)g(v)]$ of $g = \phi^2, \phi\phi', \phi'^2, \phi, \phi'$ of pre-activations s u, by the correlation.
+
+    Args:
+        activation: $\phi$.
+        scale: s, the standard deviation of a pre-activation; $\phi'$ is the derivative by u.
+        derivative: whether $\phi'$ is wanted; else it is 0.
+
+    Raises:
+        InputError: when a fourth moment diverges, or $\phi$ is too steep to be resolved.
+    """
+
+    def __init__(self, activation: Activation, scale: float, derivative: bool) -> None:
+        if derivative:
+            activation.check_derivative()
+        self._activation, self._scale, self._derivative = activation, scale, derivative
+        kinks = getattr(activation, "kinks", None)
+        positions = [kink.position for kink in find_kinks(activation)] if kinks is None else list(kinks)
+        self._kinks = np.unique([t / scale for t in positions])
+        with np.errstate(over="ignore"):
+            edge = range_of(lambda z: values_of(activation, z) ** 2, scale)
+        self._edge = edge
+        self._kinks = self._kinks[np.abs(self._kinks) < edge]
+        split = self._kinks if len(self._kinks) <= _MOST_KINKS else self._kinks[:0]
+        panels = _FEWEST_PANELS
+        coarse = self._moments(panels)
+        while True:
+            panels *= 2
+            moments = self._moments(panels)
+            if np.allclose(moments, coarse, rtol=1e-7, atol=1e-9 * float(np.max(moments))):
+                break
+            if panels >= _MOST_PANELS:
+                raise InputError(
+                    f"{activation!r} is not resolved by {panels} pieces of its range; expected a piecewise smooth "
+                    "function; "
+                    "use a gentler one"
+                )
+            coarse = moments
+        self._expand(panels, split)
+
+    def __call__(self, rho: Floats) -> Floats:
+        """Return the five means at correlations (m,), (5, m)."""
+        inside = np.clip(rho, -1.0, 1.0)
+        result = np.stack([np.polynomial.polynomial.polyval(inside, series) for series in self._series])
+        jumps = self._jumps
+        for i, t in enumerate(self._split):
+            for j, s in enumerate(self._split[: i + 1]):
+                M = RectifiedMoments(np, float(t), float(s), inside)
+                for p in range(_POWERS):
+                    for q in range(_POWERS):
+                        both = jumps[:, i, p] * jumps[:, j, q] * (2 if j < i else 1)
+                        if both.any():
+                            result += both[:, None] * M(p, q) / (factorial(p) * factorial(q))
+        # At the ends the two are one Gaussian, and a series would converge most slowly.
+        result[:, inside == 1] = self._ends[0][:, None]
+        result[:, inside == -1] = self._ends[1][:, None]
+        return result
+
+    def _panels(self, panels: int) -> tuple[Floats, Floats, Floats]:
+        """Return nodes and weights (with the density), (panels, 16), and the panels' ends."""
+        # Kinks at both signs: u = -v at the correlation -1. Panels must not be narrow, since derivatives divide by
+        # their width: mirrored kinks that almost coincide with another are left out, and the even grid keeps its
+        # distance.
+        mirrored = [-t for t in self._kinks if np.abs(self._kinks + t).min() > _NARROW]
+        inside = np.concatenate([self._kinks, mirrored])
+        grid = np.linspace(-self._edge, self._edge, panels + 1)
+        far = np.abs(grid[:, None] - inside).min(axis=1, initial=np.inf) > 0.2 * (grid[1] - grid[0])
+        ends = np.unique(np.concatenate([grid[far], inside, [-self._edge, self._edge]]))
+        x, w = gauss_legendre(_NODES)
+        half = 0.5 * np.diff(ends)[:, None]
+        z = ends[:-1, None] + half * (1 + x)
+        return z, half * w * normal_density(z), ends
+
+    def _functions(self, z: Floats, ends: Floats) -> Floats:
+        """Return the five functions at the panels' nodes, (5, panels, 16)."""
+        phi = values_of(self._activation, self._scale * z)
+        slope = (phi @ _differentiation().T) / (0.5 * np.diff(ends)[:, None]) if self._derivative else 0 * phi
+        return np.stack([phi * phi, phi * slope, slope * slope, phi, slope])
+
+    def _moments(self, panels: int) -> Floats:
+        z, w, ends = self._panels(panels)
+        return np.einsum("gpn,pn->g", self._functions(z, ends) ** 2, w)
+
+    def _expand(self, panels: int, split: Floats) -> None:
+        z, w, ends = self._panels(panels)
+        g = self._functions(z, ends)
+        self._split = split
+        self._jumps = self._jumps_of(g, ends, split)
+        reflected = g[:, ::-1, ::-1]
+        self._ends = np.einsum("gpn,pn->g", g * g, w), np.einsum("gpn,gpn,pn->g", g, reflected, w)
+        smooth = g.reshape(5, -1).copy()
+        z, w = z.ravel(), w.ravel()
+        for i, t in enumerate(split):
+            past = np.maximum(z - t, 0.0)
+            for p in range(_POWERS):
+                smooth -= self._jumps[:, i, p, None] * (past**p if p else z > t) / factorial(p)
+        alpha = _hermite_coefficients(smooth, z, w, self._ends[0])
+        degree = alpha.shape[1] - 1
+        kinked = np.zeros_like(alpha)
+        for i, t in enumerate(split):
+            for p in range(_POWERS):
+                coefficients = shifted_power_coefficients(np.array(t), p, degree) / factorial(p)
+                kinked += self._jumps[:, i, p, None] * coefficients
+        self._series = alpha * (alpha + 2 * kinked)
+
+    def _jumps_of(self, g: Floats, ends: Floats, split: Floats) -> Floats:
+        """Return the jumps of the functions and their first two derivatives at the kinks, (5, kinks, 3)."""
+        jumps = np.zeros((5, len(split), _POWERS))
+        left, right = _one_sided()
+        half = 0.5 * np.diff(ends)
+        for i, t in enumerate(split):
+            after = int(np.argmin(np.abs(ends - t)))
+            if 0 < after < len(half) and min(half[after - 1], half[after]) > 0.4 * _NARROW:
+                for p in range(_POWERS):
+                    jumps[:, i, p] = (
+                        g[:, after] @ left[p] / half[after] ** p
+                        - g[:, after - 1] @ right[p] / half[after - 1] ** p
+                    )
+        return jumps
+
+
+_known_neuron: Callable[[Activation, float, bool], NeuronMeans] = lru_cache(maxsize=64)(NeuronMeans)
+
+
+def _hermite_coefficients(functions: Floats, z: Floats, w: Floats, sizes: Floats) -> Floats:
+    """Return the Hermite coefficients of functions (5, nodes), as many as it takes, (5, terms).
+
+    What is left out is judged against the second moments `sizes` (5,) of the functions with their kinks.
+    """
+    # Only two of the Hermite functions are kept: there may be thousands.
+    root = np.sqrt(w)
+    f = functions * root
+    total = np.sum(f * f, axis=1)
+    before, psi = np.zeros_like(root), root.copy()
+    alpha, squares = [], np.zeros(len(f))
+    for k in range(_MOST_TERMS):
+        alpha.append(f @ psi)
+        squares = squares + alpha[-1] ** 2
+        if k >= 16 and k % 16 == 0 and np.all(total - squares <= _TAIL * sizes):
+            break
+        before, psi = psi, (z * psi - sqrt(k) * before) / sqrt(k + 1)
+    lost = float(np.max((total - squares) / np.where(sizes > 0, sizes, 1.0)))
+    if lost > 1e-5:
+        raise InputError(
+            f"the activation is too steep for a Hermite series: {_MOST_TERMS} terms leave {lost:.1g} of a fourth "
+            "moment out; "
+            "expected a gentler one; lower its frequency or the variance of its inputs"
+        )
+    return np.stack(alpha, axis=1)
+
+
+@lru_cache(maxsize=1)
+def _differentiation() -> Floats:
+    """Return the matrix that differentiates the polynomial through values at the Gauss-Legendre nodes."""
+    x, _ = gauss_legendre(_NODES)
+    vandermonde = np.polynomial.legendre.legvander(x, _NODES - 1)
+    return _derivative_rows(x, 1) @ np.linalg.inv(vandermonde)
+
+
+@lru_cache(maxsize=1)
+def _one_sided() -> tuple[Floats, Floats]:
+    """Return rows that take values at the nodes to derivatives 0, 1, 2 at a panel's left and at its right end."""
+    x, _ = gauss_legendre(_NODES)
+    inverse = np.linalg.inv(np.polynomial.legendre.legvander(x, _NODES - 1))
+    ends = [
+        np.concatenate([_derivative_rows(np.array([end]), p) for p in range(_POWERS)]) @ inverse
+        for end in (-1.0, 1.0)
+    ]
+    return ends[0], ends[1]
+
+
+def _derivative_rows(x: Floats, order: int) -> Floats:
+    """Return the derivatives of the Legendre polynomials at x, (points, nodes)."""
+    identity = np.eye(_NODES)
+    rows = [
+        np.polynomial.legendre.legval(x, np.polynomial.legendre.legder(one, order) if order else one)
+        for one in identity
+    ]
+    return np.stack(rows, axis=1).astype(np.float64)

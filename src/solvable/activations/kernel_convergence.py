@@ -1,0 +1,296 @@
+r"""The study `kernel-convergence`: how far the kernel of a network of N units is from the infinite-width one.
+
+The deviation is $\|\hat\Theta - \Theta\|_F / \|\Theta\|_F$ on points of the sphere, and compared is its square, whose
+mean over networks theory knows without bias:
+
+- One hidden layer: exactly, at every width. The empirical kernel is a mean over N independent neurons, so that
+  $E\|\hat\Theta - \Theta\|_F^2 = \frac1N \sum_{ij} S_{ij}^2$ with $S^2$ a Gaussian mean of the activation
+  (`solvable.activations.finite_width_std`).
+- Deeper: no closed form is known. Only the law is predicted, squares falling as 1/N; its constant is measured on
+  pilot networks of one width, which are not among those that the prediction is compared with.
+
+The interval says where the mean over the trials should lie, from the pilots' spread.
+
+Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022, arXiv:2106.03186, whose nets of
+width 2^14 it is to justify; the exact deviation was derived for this library.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from solvable.activations.experiment import activation_of, checked_numbers, seed_of
+from solvable.activations.finite_width import finite_width_moments
+from solvable.errors import InputError
+from solvable.kernels import NTK
+from solvable.kernels.inputs import to_float64
+from solvable.lab import Comparison, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PILOTS = 100
+_PILOT_WIDTH = 256
+_LARGEST_WEIGHTS = 2.0**28
+"""Numbers in one network: 2 GB in double precision."""
+_AIM = 0.05
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Which networks, on which points."""
+
+    activation: str = "relu"
+    """Activation: a name (relu, tanh, gelu, ...), or a sinusoid such as "0.5 sin 6z"."""
+
+    depth: tuple[int, ...] = (1, 4)
+    """Numbers of hidden layers."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
+    """Widths of the hidden layers."""
+
+    n_points: int = 20
+    """How many points, random on the sphere of radius sqrt(d)."""
+
+    d: int = 10
+    """Coordinates of a point."""
+
+    w_std: float = 2**0.5
+    """Standard deviation of the hidden layers' weights, times 1/sqrt(fan in)."""
+
+    b_std: float = 0.0
+    """Standard deviation of the hidden layers' biases."""
+
+    trials: int = 30
+    """How many networks of each depth and width."""
+
+    random_state: int = 0
+    """Seed of the points and the weights."""
+
+    def __post_init__(self) -> None:
+        least = {"depth": 1, "widths": 1, "n_points": 1, "d": 1, "trials": 1, "random_state": 0}
+        checked_numbers(self, least, positive=("w_std",), non_negative=("b_std",))
+        numbers = max(self.widths) ** 2 * (max(self.depth) - 1) + max(self.widths) * self.d
+        if numbers > _LARGEST_WEIGHTS:
+            raise InputError(
+                f"a network of {max(self.depth)} layers of {max(self.widths)} units has {numbers:.2g} weights; "
+                f"expected at most {_LARGEST_WEIGHTS:.2g}, which is 2 GB; lower the width"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The points `(n, d)` of norm √d, and for each depth the kernel and its matrix at infinite width."""
+
+    X: Float[NDArray, "n d"]
+    kernels: dict[int, NTK]
+    matrices: dict[int, Float[NDArray, "n n"]]
+    notes: tuple[str, ...]
+
+
+def prepare(parameters: Parameters) -> Setting:
+    """Draw the points and compute the kernels' matrices."""
+    X = np.random.default_rng(parameters.random_state).normal(size=(parameters.n_points, parameters.d))
+    X *= np.sqrt(parameters.d) / np.linalg.norm(X, axis=1, keepdims=True)
+    activation = activation_of(parameters.activation)
+    kernels = {
+        int(depth): NTK(int(depth), activation, w_std=parameters.w_std, b_std=parameters.b_std)
+        for depth in np.unique(parameters.depth)
+    }
+    notes = (
+        "the deviation is the Frobenius norm of empirical minus infinite-width tangent kernel over that of the latter, "
+        f"on {parameters.n_points} random points of the sphere in {parameters.d} dimensions; squares are compared, "
+        "since their mean is what theory knows",
+    )
+    return Setting(X, kernels, {depth: to_float64(kernel(X)) for depth, kernel in kernels.items()}, notes)
+
+
+def deviation_squared(setting: Setting, depth: int, width: int, seed: int) -> float:
+    r"""Return $\|\hat\Theta - \Theta\|_F^2 / \|\Theta\|_F^2$ of one network.
+
+    Args:
+        setting: the points and kernels.
+        depth: number of hidden layers.
+        width: of each.
+        seed: of its weights.
+    """
+    from solvable.kernels.empirical import empirical_ntk
+    from solvable.networks import FullyConnected
+
+    kernel, limit = setting.kernels[depth], setting.matrices[depth]
+    net: Any = FullyConnected(
+        setting.X.shape[1],
+        (width,) * depth,
+        activation=kernel.activation,
+        w_std=kernel.w_std,
+        b_std=kernel.b_std,  # pyright: ignore[reportArgumentType]
+        random_state=seed,
+    )
+    return float(np.square(empirical_ntk(net, setting.X) - limit).sum() / np.square(limit).sum())
+
+
+def exact_constant(parameters: Parameters, X: Float[NDArray, "n d"]) -> float:
+    r"""Return $\sum_{ij} S_{ij}^2 / \sum_{ij} \Theta_{ij}^2$: N times the mean square deviation of one hidden layer.
+
+    Args:
+        parameters: activation, w_std and b_std.
+        X: points of norm $\sqrt d$.
+
+    >>> X = np.sqrt(2.0) * np.array([[1.0, 0.0]])  # one point: var(z_+^2 + w^2 1_{z>0}) = 1.5 + 1 + 1.5 - 1
+    >>> round(exact_constant(Parameters(), X), 6)
+    3.0
+    """
+    cosine = np.clip(X @ X.T / X.shape[1], -1.0, 1.0)
+    np.fill_diagonal(cosine, 1.0)
+    mean, scale = finite_width_moments(
+        activation_of(parameters.activation), cosine, "ntk", parameters.w_std, parameters.b_std
+    )
+    return float(np.square(scale).sum() / np.square(mean).sum())
+
+
+def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
+    """Return the mean square deviation by depth and width, exact for one hidden layer, else from pilot networks."""
+    depths, widths = list(setting.kernels), np.unique(parameters.widths)
+    pilot_width = min(_PILOT_WIDTH, int(widths.max()))
+    constants, spreads, notes = [], [], []
+    for depth in depths:
+        pilots = [
+            deviation_squared(setting, depth, pilot_width, seed_of(parameters.random_state, 1, depth, i))
+            for i in range(_PILOTS)
+        ]
+        measured = pilot_width * float(np.mean(pilots))
+        spreads.append(float(np.std(pilots, ddof=1) / np.mean(pilots)))
+        if depth == 1:
+            constants.append(exact_constant(parameters, setting.X))
+            notes.append(
+                f"one hidden layer: predicted exactly, deviation {np.sqrt(constants[-1]):.3g}/√N (root mean square)"
+            )
+        else:
+            constants.append(measured)
+            notes.append(
+                f"{depth} hidden layers: no formula is known; predicted is the law 1/√N, its constant "
+                f"{np.sqrt(measured):.3g} from {_PILOTS} pilot networks of width {pilot_width}"
+            )
+    grid = np.union1d(widths, np.geomspace(widths.min(), widths.max(), 30).round().astype(int))
+    mean = np.array(constants)[:, None] / grid
+    # Of the mean over the trials, and of the pilots where they give the constant.
+    chance = np.array(
+        [
+            s * np.sqrt(1 / parameters.trials + (depth > 1) / _PILOTS)
+            for s, depth in zip(spreads, depths, strict=True)
+        ]
+    )
+    factor = np.exp(1.645 * chance)[:, None]
+    dims = ("depth", "width")
+    return xr.Dataset(
+        {
+            "squared_deviation": (dims, mean),
+            "squared_deviation_low": (dims, mean / factor),
+            "squared_deviation_high": (dims, mean * factor),
+        },
+        {"depth": depths, "width": grid},
+        {"notes": "\n".join(notes), "activation": parameters.activation, "constants": np.sqrt(constants)},
+    )
+
+
+def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
+    """Measure one network of each depth and width."""
+    depths, widths = list(setting.kernels), np.unique(parameters.widths)
+    values = [
+        [
+            deviation_squared(
+                setting, depth, int(n), seed_of(parameters.random_state, 0, depth, index, int(n))
+            )
+            for n in widths
+        ]
+        for depth in depths
+    ]
+    return xr.Dataset({"squared_deviation": (("depth", "width"), values)}, {"depth": depths, "width": widths})
+
+
+def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
+    """Draw the root mean square deviation against width, and the deviation times √N, which should be level."""
+    from solvable.lab.figure import COLORS, MARKERS, key, log_axes, measured_points, prediction_line, subplots
+
+    figure, axes = subplots(1, 2, height=2.9)
+    name = "squared_deviation"
+    squares = measurement[name].mean("trial")
+    n = measurement.sizes["trial"]
+    spread = measurement[name].std("trial", ddof=1) / np.sqrt(n) if n > 1 else squares * np.nan
+    for i, depth in enumerate(prediction.depth.to_numpy()):
+        one = prediction.sel(depth=depth)
+        root, low, high = (100 * one[f"{name}{side}"] ** 0.5 for side in ("", "_low", "_high"))
+        measured = 100 * squares.sel(depth=depth) ** 0.5
+        # The root's error bar is half the square's, relatively.
+        error = measured * spread.sel(depth=depth) / squares.sel(depth=depth) / 2
+        color, label = COLORS[i % len(COLORS)], f"{depth} hidden layer{'s' if depth > 1 else ''}"
+        for ax, of_width in ((axes[0], None), (axes[1], 0.01)):
+            line, dots = ((1.0 if of_width is None else of_width * a.width**0.5) for a in (one, measured))
+            prediction_line(ax, one.width, root * line, low * line, high * line, color=color)
+            measured_points(
+                ax,
+                measured.width,
+                measured * dots,
+                error * dots,
+                color=color,
+                fmt=MARKERS[i % len(MARKERS)],
+                label=label,
+            )
+    axes[0].set(xlabel="width N (units a layer)", ylabel="rms deviation from the kernel (%)")
+    axes[1].set(xlabel="width N (units a layer)", ylabel="rms deviation · √N")
+    log_axes(axes[0])
+    log_axes(axes[1], "x")
+    axes[1].set_ylim(0, None)
+    for ax in axes:
+        ax.set_xticks(measurement.width.to_numpy())
+    key(axes[0])
+    return figure
+
+
+def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Say how far off the widest nets are, how the deviation falls, and which width brings it to 5 %."""
+    squares = measurement.squared_deviation.mean("trial")
+    widths, said = squares.width.to_numpy(), []
+    for depth, constant in zip(
+        prediction.depth.to_numpy(), np.atleast_1d(prediction.attrs["constants"]), strict=True
+    ):
+        root = np.sqrt(squares.sel(depth=depth).to_numpy())
+        layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
+        text = (
+            f"With {layers} of {prediction.attrs['activation']} the kernel at width {widths[-1]} is off by "
+        )
+        text += f"{100 * root[-1]:.2g} %"
+        if len(widths) > 1:
+            slope = np.polyfit(np.log(widths), np.log(root), 1)[0]
+            text += f", falling as N^{slope:.2f}"
+        needed = (float(constant) / _AIM) ** 2
+        said.append(f"{text}; {100 * _AIM:.0f} % takes about {float(f'{needed:.2g}'):.0f} units a layer.")
+    agreement = comparison.summary["squared_deviation"]
+    exact = " (exact for one hidden layer, from pilot networks for more)" if len(said) > 1 else ""
+    said.append(
+        f"Mean squares are predicted{exact} within {100 * agreement.median_error:.0f} % (median; largest "
+        f"{100 * agreement.max_error:.0f} %, {100 * (agreement.coverage or 0):.0f} % inside the intervals)."
+    )
+    return " ".join(said)
+
+
+study = Study(
+    name="kernel-convergence",
+    title="How wide is wide: the kernel of a finite network, and how fast it becomes the infinite-width one",
+    paper=(
+        "J. B. Simon, S. Anand, M. R. DeWeese, Reverse engineering the neural tangent kernel, ICML 2022, "
+        "arXiv:2106.03186"
+    ),
+    question="How wide must my network be before the infinite-width kernel describes it?",
+    Parameters=Parameters,
+    compared=("squared_deviation",),
+    prepare=prepare,
+    predict=predict,
+    trial=trial,
+    plot=plot,
+    conclude=conclude,
+)

@@ -1,0 +1,370 @@
+r"""The study `parity`: a small network learns the parity of bits, and its infinite-width kernel does not.
+
+A network of one hidden layer with activation $\frac12 \sin 6z$ was proposed as a solution of parity that its kernel
+explains. The kernel does not: kernel regression with it knows the test points whose antipode was in the training set
+and gets nearly all others wrong. On the hypercube the eigenvalues of every dot-product kernel obey
+$\lambda_k \ge \lambda_{k+2}$, so that parity is never learned before simpler functions. The network succeeds because
+it is *not* wide: its features move, and test error grows with width towards the kernel's.
+
+Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022, arXiv:2106.03186; the comparison
+over widths is ours.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from solvable.activations.experiment import activation_of, checked_numbers, seed_of
+from solvable.errors import InputError
+from solvable.kernels import NTK, Kernel
+from solvable.kernels.duals import Activation
+from solvable.kernels.inputs import to_float64
+from solvable.lab import Comparison, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Half of all inputs are trained on: one kernel matrix of 4096 points takes a minute to decompose.
+_MOST_BITS = 13
+# Eigenvalues below this fraction of the largest are zeros with rounding on them.
+_CUTOFF = 1e-10
+# Splits over which the kernel's error is averaged: it hardly varies.
+_MOST_SPLITS = 3
+# A net with fewer wrong answers has learned parity.
+_LEARNED = 0.1
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Which network learns the parity of how many bits."""
+
+    n_bits: int = 11
+    """Number of bits; inputs are all points of {-1, 1}^n_bits, half of them trained on, half tested on."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
+    """Widths of the hidden layers to train."""
+
+    activation: str = "0.5 sin 6z"
+    """Activation: a name (relu, tanh, gelu, ...), or a sinusoid such as "0.5 sin 6z" or "cos 3z"."""
+
+    depth: int = 1
+    """Number of hidden layers."""
+
+    w_std: float = 1.0
+    """Standard deviation of the hidden layers' weights, times 1/sqrt(fan in); 1.414 suits relu."""
+
+    b_std: float = 0.0
+    """Standard deviation of the hidden layers' biases."""
+
+    rate: float = 0.1
+    """Learning rate of full-batch gradient descent on the mean squared error."""
+
+    steps: int = 3000
+    """At most so many steps."""
+
+    stop_at: float = 1e-3
+    """Training ends where the training error is this small."""
+
+    trials: int = 3
+    """How many random splits and initial weights."""
+
+    random_state: int = 0
+    """Seed of the splits and the weights."""
+
+    def __post_init__(self) -> None:
+        least = {"n_bits": 2, "depth": 1, "steps": 1, "trials": 1, "random_state": 0, "widths": 1}
+        checked_numbers(self, least, positive=("w_std", "rate"), non_negative=("b_std", "stop_at"))
+        if self.n_bits > _MOST_BITS:
+            raise InputError(
+                f"n_bits is {self.n_bits}; expected at most {_MOST_BITS}, since the kernel matrix has half of all "
+                f"2^n_bits inputs; give fewer bits"
+            )
+        symmetry = 0 if self.b_std else symmetry_of(activation_of(self.activation))
+        parity = 1 if self.n_bits % 2 == 0 else -1
+        if symmetry == -parity:
+            words = {1: "even", -1: "odd"}
+            raise InputError(
+                f"a network of {self.activation!r} without biases is an {words[symmetry]} function and the parity of "
+                f"{self.n_bits} bits an {words[parity]} one, which it cannot be; expected the same; change n_bits by "
+                "one, or give b_std above 0"
+            )
+
+
+def symmetry_of(activation: Activation) -> int:
+    r"""Return 1 where $\phi(-z) = \phi(z)$, -1 where $\phi(-z) = -\phi(z)$, else 0.
+
+    >>> [symmetry_of(activation_of(name)) for name in ("cos", "0.5 sin 6z", "relu")]
+    [1, -1, 0]
+    """
+    z = np.linspace(0.05, 3.0, 40)
+    there, back = to_float64(activation(z)), to_float64(activation(-z))
+    near = 1e-9 * float(np.abs(there).max())
+    return next((sign for sign in (1, -1) if np.abs(there - sign * back).max() <= near), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """All inputs `(2^n_bits, n_bits)` and their parities, and the network's infinite-width kernel."""
+
+    X: Float[NDArray, "n d"]
+    y: Float[NDArray, "n"]
+    kernel: NTK
+    notes: tuple[str, ...]
+
+
+def prepare(parameters: Parameters) -> Setting:
+    """Lay out the hypercube; an activation of which no kernel is known is refused here."""
+    n = parameters.n_bits
+    X = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+    kernel = NTK(
+        parameters.depth,
+        activation_of(parameters.activation),
+        w_std=parameters.w_std,
+        b_std=parameters.b_std,
+    )
+    notes = (
+        f"{2 ** (n - 1)} of the {2**n} points of {{-1, 1}}^{n}, drawn at random, are trained on and the others tested "
+        "on; the target is the product of the coordinates, 1 or -1, so that always answering 0 has error 1",
+        "the predictions are kernel regression at infinite width and infinite time, the same at every width; the "
+        "nets are the finite ones, minus their output at the start, trained by full-batch gradient descent",
+    )
+    return Setting(X, X.prod(axis=1), kernel, notes)
+
+
+def split(parameters: Parameters, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the training and the test points of one trial."""
+    n = 2**parameters.n_bits
+    order = np.random.default_rng([parameters.random_state, index]).permutation(n)
+    return order[: n // 2], order[n // 2 :]
+
+
+def kernel_regression(
+    kernel: Kernel,
+    X: Float[NDArray, "n d"],
+    y: Float[NDArray, "n"],
+    X_test: Float[NDArray, "m d"],
+) -> tuple[Float[NDArray, "m"], int]:
+    r"""Return the least-norm $f(x) = k(x) K^+ y$ at `X_test`, and how many directions of K are null.
+
+    $K^+$ is the pseudo-inverse, eigenvalues below 1e-10 of the largest counting as 0: under an odd activation a point
+    and its antipode have opposite rows in K, so that the matrix is singular wherever both are trained on.
+
+    Args:
+        kernel: of the points.
+        X: training inputs.
+        y: their targets.
+        X_test: where the regression is wanted.
+    """
+    values, vectors = np.linalg.eigh(to_float64(kernel(X)))
+    kept = values > _CUTOFF * values[-1]
+    dual = vectors[:, kept] @ (vectors[:, kept].T @ y / values[kept])
+    return to_float64(kernel(X_test, X)) @ dual, int((~kept).sum())
+
+
+def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
+    """Return the errors of kernel regression, constant over width; with them those of a deep ReLU kernel."""
+    X, y = setting.X, setting.y
+    deep = NTK(4, "relu", b_std=0.1)
+    own, reference, null, undecided = [], [], 0, 0.0
+    for index in range(min(parameters.trials, _MOST_SPLITS)):
+        train, test = split(parameters, index)
+        f, null = kernel_regression(setting.kernel, X[train], y[train], X[test])
+        own.append(errors_of(f, y[test]))
+        undecided = float((np.abs(f) <= 1e-6).mean())
+        if index == 0:
+            reference = errors_of(kernel_regression(deep, X[train], y[train], X[test])[0], y[test])
+    mse, wrong = np.mean(own, axis=0)
+    widths = np.unique(parameters.widths)
+    notes = []
+    if null:
+        notes.append(
+            f"the kernel's matrix is singular ({null} of {len(X) // 2} directions of the last split are null: points "
+            "whose antipode is trained on too); its pseudo-inverse is taken, eigenvalues below 1e-10 of the largest "
+            "counting as 0"
+        )
+    if undecided:
+        notes.append(
+            f"on {100 * undecided:.0f} % of the test points the kernel says less than 1e-6, which is undecided and "
+            "counts as wrong"
+        )
+    notes.append(
+        f"for comparison, kernel regression with the NTK of a ReLU network of four hidden layers: test error "
+        f"{reference[0]:.3g}, {100 * reference[1]:.0f} % wrong"
+    )
+    shape = np.ones(len(widths))
+    return xr.Dataset(
+        {
+            "test_mse": ("width", mse * shape),
+            "error_rate": ("width", wrong * shape),
+            "accuracy": ("width", (1 - wrong) * shape),
+        },
+        {"width": widths},
+        {
+            "notes": "\n".join(notes),
+            "activation": parameters.activation,
+            "n_bits": parameters.n_bits,
+            "depth": parameters.depth,
+            "relu_mse": float(reference[0]),
+            "relu_error_rate": float(reference[1]),
+        },
+    )
+
+
+def errors_of(f: Float[NDArray, "m"], y: Float[NDArray, "m"]) -> tuple[float, float]:
+    """Return the mean squared error, and the share of points whose sign is wrong or undecided (|f| ≤ 1e-6)."""
+    return float(np.square(f - y).mean()), float(1 - (f * y > 1e-6).mean())
+
+
+def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
+    """Train a net of every width on one split."""
+    import torch
+
+    from solvable.networks import FullyConnected, centred, train
+
+    chosen, unseen = split(parameters, index)
+    widths = np.unique(parameters.widths)
+    names = ("test_mse", "error_rate", "train_mse", "movement", "steps_taken")
+    rows = []
+    for width in widths:
+        net = FullyConnected(
+            parameters.n_bits,
+            (int(width),) * parameters.depth,
+            activation=activation_of(parameters.activation),
+            w_std=parameters.w_std,
+            b_std=parameters.b_std,
+            random_state=seed_of(parameters.random_state, index, int(width)),
+            dtype=torch.float32,
+        )
+        done = train(
+            centred(net),
+            setting.X[chosen],
+            setting.y[chosen],
+            parameters.rate,
+            parameters.steps,
+            X_test=setting.X[unseen],
+            y_test=setting.y[unseen],
+            record_at=[parameters.steps],
+            stop_at=parameters.stop_at,
+        )
+        last = [done.test_loss, done.test_error_rate, done.train_loss, done.movement]
+        values = [np.nan] * 4 if done.diverged else [float(record[-1]) for record in last]
+        rows.append([*values, done.steps[-1]])
+    columns = np.array(rows, dtype=float).T
+    measured = xr.Dataset(
+        {name: ("width", column) for name, column in zip(names, columns, strict=True)}, {"width": widths}
+    )
+    # Relative errors of a rate that is 0 say nothing; those of what is right do.
+    return measured.assign(accuracy=1 - measured.error_rate)
+
+
+def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
+    """Draw error, wrong answers and the movement of the first layer against width, with the kernel's as lines."""
+    from solvable.lab.figure import COLORS, MARKERS, curves, log_axes, measured_points, subplots
+
+    figure, axes = subplots(1, 3, height=2.7)
+    percent = measurement.assign(error_rate=100 * measurement.error_rate)
+    levels = {
+        "test_mse": prediction.attrs["relu_mse"],
+        "error_rate": 100 * prediction.attrs["relu_error_rate"],
+    }
+    sides = (prediction.assign(error_rate=100 * prediction.error_rate), percent)
+    for ax, name in zip(axes, levels, strict=False):
+        predicted, measured = sides
+        curves(ax, predicted, measured, name, x="width")
+        ax.axhline(levels[name], color=COLORS[2], linestyle="--", linewidth=0.9)
+        ax.set_xlabel("width (units a layer)")
+    axes[0].set(ylabel="test error (mean square)")
+    axes[1].set(ylabel="wrong answers (% of test points)", ylim=(-4, 104))
+    axes[0].axhline(1.0, color="0.6", linestyle=":", linewidth=0.9)
+
+    trials = 100 * measurement.movement
+    spread = (
+        trials.std("trial", ddof=1) / np.sqrt(trials.count("trial")) if trials.sizes["trial"] > 1 else None
+    )
+    measured_points(axes[2], trials.width, trials.mean("trial"), spread, color=COLORS[0], fmt=MARKERS[0])
+    axes[2].set(xlabel="width (units a layer)", ylabel="first layer moved (% of its norm)")
+    axes[2].set_ylim(0, None)
+    log_axes(axes[0], "y")
+    widths = measurement.width.to_numpy()
+    for ax in axes:
+        # Where training diverged there is nothing that would set the limits.
+        ax.set_xlim(widths[0] / 1.25, widths[-1] * 1.25)
+        log_axes(ax, "x")
+        ax.set_xticks(widths)
+
+    ax = axes[0]
+    ax.plot([], [], "o", color=COLORS[0], label="net, measured")
+    ax.plot([], [], color=COLORS[0], label="its kernel, predicted")
+    ax.plot([], [], "--", color=COLORS[2], linewidth=0.9, label="kernel of a deep ReLU net")
+    ax.plot([], [], ":", color="0.6", label="always answering 0")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Say which widths learn, what the kernel would have said, and whether features moved."""
+    facts = prediction.attrs
+    mse, wrong, moved = (measurement[name].mean("trial") for name in ("test_mse", "error_rate", "movement"))
+    kernel = float(prediction.test_mse[0]), 100 * float(prediction.error_rate[0])
+    layers = "one hidden layer" if facts["depth"] == 1 else f"{facts['depth']} hidden layers"
+    about = f"of {layers} of {facts['activation']} on the parity of {facts['n_bits']} bits"
+    finite = np.flatnonzero(np.isfinite(mse))
+    if not len(finite):
+        return f"Training of nets {about} diverged at every width: lower the rate."
+    narrow, wide = int(finite[0]), int(finite[-1])
+    best = int(finite[np.argmin(mse.to_numpy()[finite])])
+    width = mse.width.to_numpy()
+    said = [
+        f"Trained on half of all inputs, the net {about} has test error {float(mse[best]):.3g} and "
+        f"{100 * float(wrong[best]):.1f} % wrong answers at width {width[best]}; regression with its infinite-width "
+        f"kernel has {kernel[0]:.3g} and {kernel[1]:.0f} % (that of a deep ReLU net {facts['relu_mse']:.3g} and "
+        f"{100 * facts['relu_error_rate']:.0f} %)."
+    ]
+    learned, by_kernel = float(wrong[best]) < _LEARNED, kernel[1] < 100 * _LEARNED
+    if learned and not by_kernel:
+        said.append("So the net learns parity and its kernel does not explain it.")
+    elif by_kernel:
+        said.append(
+            "So the kernel learns parity" + (", and so does the net." if learned else " better than the net.")
+        )
+    else:
+        said.append("Neither learns parity.")
+    if wide > narrow and learned:
+        trend = "grows" if mse[wide] > mse[narrow] else "falls"
+        said.append(
+            f"From width {width[narrow]} to {width[wide]} its error {trend} from {float(mse[narrow]):.3g} to "
+            f"{float(mse[wide]):.3g} while the first layer moves by {100 * float(moved[narrow]):.0f} % to "
+            f"{100 * float(moved[wide]):.0f} % of its norm"
+            + (
+                ": it wins by moving its features, and the wider it is the more it is its kernel."
+                if trend == "grows" and moved[wide] < moved[narrow]
+                else "."
+            )
+        )
+    if len(finite) < len(mse):
+        said.append(
+            f"Training diverged at {len(mse) - len(finite)} of {len(mse)} widths; lower the rate there."
+        )
+    return " ".join(said)
+
+
+study = Study(
+    name="parity",
+    title="Parity: a small net learns it, and its infinite-width kernel does not",
+    paper=(
+        "J. B. Simon, S. Anand, M. R. DeWeese, Reverse engineering the neural tangent kernel, ICML 2022, "
+        "arXiv:2106.03186"
+    ),
+    question="My network learns a task: is it enough to know its kernel, or does it need features that move?",
+    Parameters=Parameters,
+    compared=("test_mse", "accuracy"),
+    prepare=prepare,
+    predict=predict,
+    trial=trial,
+    plot=plot,
+    conclude=conclude,
+)

@@ -1,0 +1,339 @@
+r"""The study `activations`: one hidden layer, designed to have the kernel of a deep ReLU net, trained beside it.
+
+Three networks: the deep ReLU net, the shallow one whose activation is designed so that its tangent kernel is the deep
+one's, and a shallow ReLU net for contrast. Predicted is what their kernels say of training, before any net is made:
+
+$$ f_t(x) = K(x, X)\, K^{-1} \left[1 - (1 - 2\eta K/n)^t\right] y, $$
+
+measured are nets of finite width, minus their output at the start, under full-batch gradient descent.
+
+Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022, arXiv:2106.03186.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from solvable import datasets
+from solvable.activations.design import design
+from solvable.activations.experiment import Model, Split, checked_numbers, seed_of, split_on_sphere
+from solvable.activations.training import training_curve
+from solvable.kernels.duals import ABReLU
+from solvable.kernels.inputs import to_float64
+from solvable.lab import Comparison, Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# The author's settings: hidden layers of variance 2 and 0.01, readout of variance 1 and no bias.
+_W_STD, _B_STD = 2**0.5, 0.1
+# Rows that are read from a user's file at most.
+_MOST_ROWS = 6000
+_COSINES = np.linspace(-1.0, 1.0, 21)
+_Z = np.linspace(-3.0, 3.0, 301)
+DEEP, DESIGNED, SHALLOW = "deep ReLU", "designed", "shallow ReLU"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Which net is mimicked, on which data."""
+
+    data: str = "digits"
+    """Data set: digits, wine, breast-cancer, diabetes, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet."""
+
+    target: str | None = None
+    """Column of the file to predict; by default one named target, label or y, else the last."""
+
+    task: Literal["auto", "classes", "number"] = "auto"
+    """What integers to predict in a file mean; auto: classes when they are few."""
+
+    missing: Literal["drop", "mean"] | None = None
+    """Rows of the file with missing values: drop them, or fill in the column's mean; by default an error."""
+
+    drop: tuple[str, ...] = ()
+    """Columns of the file to leave out."""
+
+    n_train: int | None = None
+    """Training points; by default half of the data, at most 400."""
+
+    depth: int = 4
+    """Hidden layers of the ReLU net whose kernel the shallow net is designed to have."""
+
+    family: Literal["relu+cos", "shifted relus", "hermite"] = "relu+cos"
+    """What the designed activation is made of."""
+
+    width: int = 4096
+    """Units of the two nets of one hidden layer."""
+
+    deep_width: int = 512
+    """Units of each hidden layer of the deep net."""
+
+    rate: float = 0.1
+    """Learning rate of full-batch gradient descent on the squared error, summed over outputs."""
+
+    steps: int = 600
+    """Steps of gradient descent."""
+
+    trials: int = 2
+    """How many random initial weights; the split into training and test points is the same."""
+
+    random_state: int = 0
+    """Seed of the split and the weights."""
+
+    def __post_init__(self) -> None:
+        least = {
+            "n_train": 2,
+            "depth": 1,
+            "width": 1,
+            "deep_width": 1,
+            "steps": 1,
+            "trials": 1,
+            "random_state": 0,
+        }
+        checked_numbers(self, least, positive=("rate",))
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """The data on the sphere, and the three networks."""
+
+    split: Split
+    models: tuple[Model, ...]
+    is_classes: bool
+    notes: tuple[str, ...]
+    fingerprint: str
+
+
+def prepare(parameters: Parameters) -> Setting:
+    """Load and split the data, and design the activation."""
+    data = datasets.load(
+        parameters.data,
+        parameters.target,
+        parameters.task,
+        parameters.missing,
+        parameters.drop,
+        rows=None if parameters.data in datasets.NAMES else _MOST_ROWS,
+        random_state=parameters.random_state,
+    )
+    split = split_on_sphere(data, parameters.n_train, parameters.random_state)
+    deep = Model(DEEP, ABReLU(), parameters.depth, parameters.deep_width, _W_STD, _B_STD)
+    activation = design(deep.kernel(), family=parameters.family)
+    designed = Model(DESIGNED, activation, 1, parameters.width, 1.0, 0.0)
+    shallow = Model(SHALLOW, ABReLU(), 1, parameters.width, _W_STD, _B_STD)
+    d, k = split.X.shape[1], split.y.shape[1]
+    sizes = [f"{model.n_parameters(d, k):,} parameters ({model.name})" for model in (deep, designed, shallow)]
+    notes = (
+        *data.notes,
+        *split.notes,
+        f"the designed activation is {activation.formula}; its kernel is off the target by "
+        f"{100 * activation.kernel_error:.2g} % of K(1) at worst",
+        f"the nets have {', '.join(sizes)}",
+    )
+    return Setting(split, (deep, designed, shallow), bool(data.classes), notes, data.fingerprint)
+
+
+def recorded_steps(steps: int) -> NDArray[np.int64]:
+    """Return the steps at which nets are measured: 1, 2, 5, 10, 20, 50, ... and the last.
+
+    >>> recorded_steps(60)
+    array([ 1,  2,  5, 10, 20, 50, 60])
+    """
+    grid = [first * 10**power for power in range(9) for first in (1, 2, 5)]
+    return np.array([*[step for step in grid if step < steps], steps], dtype=np.int64)
+
+
+def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
+    """Return the kernels over the cosine, and what they say of training."""
+    split, models = setting.split, setting.models
+    steps = np.union1d(
+        recorded_steps(parameters.steps), np.geomspace(1, parameters.steps, 60).round().astype(np.int64)
+    )
+    cosine = np.sort(np.concatenate([_COSINES, np.linspace(-0.995, 0.995, 200)]))
+    curves, records = [], []
+    for model in models:
+        kernel = model.kernel()
+        curves.append(to_float64(kernel.curve(cosine)))
+        records.append(
+            training_curve(
+                kernel, split.X, split.y, split.X_test, split.y_test, parameters.rate, steps.tolist()
+            )
+        )
+    names = {"train_loss": "train_loss", "test_loss": "test_loss"}
+    if setting.is_classes:
+        names["error_rate"] = "test_error_rate"
+    dims = ("model", "step")
+    return xr.Dataset(
+        {name: (dims, [record[own].to_numpy() for record in records]) for name, own in names.items()}
+        | {
+            "kernel_curve": (("model", "cosine"), curves),
+            "activation": (("model", "z"), [to_float64(model.activation(_Z)) for model in models]),
+        },
+        {"model": [model.name for model in models], "step": steps, "cosine": cosine, "z": _Z},
+        {
+            "data": parameters.data,
+            "depth": parameters.depth,
+            "width": parameters.width,
+            "deep_width": parameters.deep_width,
+            "n_train": len(split.X),
+        },
+    )
+
+
+def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
+    """Train the three nets from one set of initial weights, and measure the kernel of each before."""
+    split, models = setting.split, setting.models
+    steps = recorded_steps(parameters.steps)
+    records, curves = [], []
+    for i, model in enumerate(models):
+        seed = seed_of(parameters.random_state, 1 + index, i)
+        curves.append(model.measured_curve(split.X.shape[1], _COSINES, seed))
+        records.append(model.train(split, parameters.rate, parameters.steps, steps, seed))
+    names = {"train_loss": "train_loss", "test_loss": "test_loss", "movement": "movement"}
+    if setting.is_classes:
+        names["error_rate"] = "test_error_rate"
+    dims = ("model", "step")
+    return xr.Dataset(
+        {name: (dims, [record.at(steps, own) for record in records]) for name, own in names.items()}
+        | {"kernel_curve": (("model", "cosine"), curves)},
+        {"model": [model.name for model in models], "step": steps, "cosine": _COSINES},
+    )
+
+
+def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
+    """Draw activations, kernels and how far features move above; losses and errors over training below."""
+    from solvable.lab.figure import COLORS, MARKERS, curves, log_axes, measured_points, subplots
+
+    figure, axes = subplots(2, 3, height=5.0)
+    (shape, kernel, moved), below = axes
+    names = list(prediction.model.to_numpy())
+    for i, name in enumerate(names):
+        if name != SHALLOW:
+            shape.plot(prediction.z, prediction.activation.sel(model=name), color=COLORS[i])
+    shape.set(xlabel="pre-activation z", ylabel="activation φ(z)")
+
+    curves(kernel, prediction, measurement, "kernel_curve", x="cosine", hue="model")
+    kernel.set(xlabel="cosine between two inputs", ylabel="tangent kernel")
+    _broad(kernel, prediction.kernel_curve, "cosine")
+
+    percent = 100 * measurement.movement
+    for i, name in enumerate(names):
+        one = percent.sel(model=name)
+        measured_points(moved, one.step, one.mean("trial"), _error(one), color=COLORS[i], fmt=MARKERS[i])
+    moved.set(xlabel="step", ylabel="first layer moved (% of its norm)")
+    # Where training diverged there is nothing that would set the limits.
+    moved.set_xlim(0.8, 1.25 * int(percent.step[-1]))
+    log_axes(moved, "xy" if bool((percent > 0).any()) else "x")
+
+    panels = {
+        "train_loss": "training loss (sum over outputs)",
+        "test_loss": "test loss (sum over outputs)",
+        "error_rate": "test errors (%)",
+    }
+    sides = [
+        side.assign(error_rate=100 * side.error_rate) if "error_rate" in side else side
+        for side in (prediction, measurement)
+    ]
+    for ax, (name, label) in zip(below, panels.items(), strict=True):
+        if name not in measurement:
+            ax.set_axis_off()
+            continue
+        curves(ax, sides[0], sides[1], name, x="step", hue="model")
+        _broad(ax, sides[0][name], "step")
+        ax.set(xlabel="step", ylabel=label)
+        if name == "error_rate":
+            ax.set_ylim(0, None)
+        log_axes(ax, "x" if name == "error_rate" else "xy")
+    _legend(figure, kernel)
+    return figure
+
+
+def _broad(ax: "Axes", predicted: xr.DataArray, x: str) -> None:
+    """Lay a broad line under the deep kernel's, which the designed one's would hide."""
+    from solvable.lab.figure import COLORS
+
+    one = predicted.sel(model=DEEP)
+    ax.plot(one[x], one, color=COLORS[0], linewidth=4, alpha=0.25, zorder=1, label="_under")
+
+
+def _error(trials: xr.DataArray) -> Any:
+    n = trials.sizes["trial"]
+    return trials.std("trial", ddof=1) / n**0.5 if n > 1 else None
+
+
+def _legend(figure: "Figure", ax: "Axes") -> None:
+    from matplotlib.lines import Line2D
+
+    handles, labels = ax.get_legend_handles_labels()
+    handles += [
+        Line2D([], [], color="0.4"),
+        Line2D([], [], color="0.4", marker="o", linestyle=""),
+        Line2D([], [], color="0.75", linewidth=4),
+    ]
+    labels += ["kernel, predicted", "net, measured", "deep kernel, under the others"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=6, columnspacing=1.2)
+
+
+def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Say whether the designed shallow net trains and tests like the deep one, and unlike a shallow ReLU net."""
+    facts, mean = prediction.attrs, measurement.mean("trial").isel(step=-1)
+    step = int(mean.step)
+    train = {str(name): float(mean.train_loss.sel(model=name)) for name in mean.model.to_numpy()}
+    test = {name: float(mean.test_loss.sel(model=name)) for name in train}
+    deep = prediction.sel(model=DEEP, step=step)
+    if not all(np.isfinite(list(train.values()))):
+        lost = [name for name, value in train.items() if not np.isfinite(value)]
+        return f"Training diverged ({', '.join(lost)}): lower the rate."
+    near = abs(train[DESIGNED] - float(deep.train_loss))
+    far = abs(train[DESIGNED] - train[SHALLOW])
+    said = [
+        f"After {step} steps on {facts['n_train']} points of {facts['data']} the designed net of one hidden layer "
+        f"({facts['width']} units) is at training loss {train[DESIGNED]:.3g} and test loss {test[DESIGNED]:.3g}; the "
+        f"kernel of {facts['depth']} ReLU layers that it mimics says {float(deep.train_loss):.3g} and "
+        f"{float(deep.test_loss):.3g}, the deep net itself ({facts['deep_width']} units a layer) {train[DEEP]:.3g} and "
+        f"{test[DEEP]:.3g}, a shallow ReLU net {train[SHALLOW]:.3g} and {test[SHALLOW]:.3g}."
+    ]
+    if far >= near:
+        ratio = far / near if near > 0 else np.inf
+        said.append(
+            f"In training it is {float(f'{min(ratio, 999):.2g}'):g} times closer to the deep kernel than to the "
+            "shallow ReLU net: the activation, not the depth, makes the learning curve."
+        )
+    else:
+        said.append(
+            "In training it is closer to the shallow ReLU net than to the deep kernel: at this width the design does "
+            "not carry over."
+        )
+    off = {
+        name: abs(float(prediction.test_loss.sel(model=name, step=step)) / test[name] - 1) for name in test
+    }
+    said.append(
+        "Kernels predict the final test loss of the nets within "
+        + ", ".join(f"{100 * value:.1f} % ({name})" for name, value in off.items())
+        + "."
+    )
+    if "error_rate" in mean:
+        rates = ", ".join(f"{100 * float(mean.error_rate.sel(model=name)):.1f} % ({name})" for name in test)
+        said.append(f"Test errors: {rates}.")
+    return " ".join(said)
+
+
+study = Study(
+    name="activations",
+    title="A shallow net that learns like a deep one: its activation is designed for the deep net's kernel",
+    paper=(
+        "J. B. Simon, S. Anand, M. R. DeWeese, Reverse engineering the neural tangent kernel, ICML 2022, "
+        "arXiv:2106.03186"
+    ),
+    question="Can a net of one hidden layer with a designed activation replace my deep net?",
+    Parameters=Parameters,
+    compared=("train_loss", "test_loss", "error_rate", "kernel_curve"),
+    prepare=prepare,
+    predict=predict,
+    trial=trial,
+    plot=plot,
+    conclude=conclude,
+)

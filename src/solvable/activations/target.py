@@ -1,0 +1,256 @@
+r"""The kernel that is asked for: whatever the user gives, as a function of the cosine and as a power series."""
+
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import Chebyshev, Polynomial
+from numpy.typing import NDArray
+
+from solvable.activations.theory import series_curve
+from solvable.errors import InputError, finite, numbers
+from solvable.kernels.angular import AngularKernel, power_series
+from solvable.kernels.base import Kernel
+from solvable.kernels.inputs import to_float64
+from solvable.kernels.names import as_kernel
+
+Floats = NDArray[np.float64]
+
+ANGLES = np.linspace(0.0, np.pi, 100)
+"""Where kernels are compared: 100 angles, both ends among them."""
+COSINES = np.cos(ANGLES)
+
+_CHECKED = 64
+"""Coefficients up to this power are looked at."""
+_CHECKED_REAL = 10
+"""The same where the function takes real numbers only: the next ones have hardly a digit left."""
+_ROUNDING = 1e-11
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kernel of the angle, known in the three ways that a design needs.
+
+    Args:
+        name: how it is called in sentences.
+        values: the kernel at `COSINES`.
+        series: $a_0, a_1, \\dots$
+        error: what a coefficient may be off, one each.
+        ends: whether the series is known to end with `series`.
+    """
+
+    name: str
+    values: Floats
+    series: Floats
+    error: Floats
+    ends: bool
+
+    @property
+    def scale(self) -> float:
+        """K(1)."""
+        return float(self.values[0])
+
+    @property
+    def size(self) -> float:
+        """The largest |K|, which is K(1) where K is a kernel."""
+        return _size(self.values)
+
+    @property
+    def degree(self) -> float:
+        """The last power of which the kernel has something; infinite where the series goes on."""
+        present = np.flatnonzero(np.abs(self.series) > np.maximum(self.error, 0))
+        last = float(present[-1]) if len(present) else 0.0
+        if self.ends:
+            return last
+        # What ends within what was looked at must also add up to the kernel, ends included.
+        total = np.polynomial.polynomial.polyval(COSINES, self.series[: int(last) + 1])
+        return last if np.max(np.abs(total - self.values)) <= 1e-9 * self.size else np.inf
+
+
+def as_target(kernel: Any) -> Target:
+    """Return the target that the user means.
+
+    Args:
+        kernel: a kernel of the angle, its name, a function of the cosine, or power coefficients.
+
+    Raises:
+        InputError: when it is no function of the angle, not finite, complex, or not analytic.
+    """
+    if isinstance(kernel, str):
+        kernel = as_kernel(kernel)
+    if isinstance(kernel, AngularKernel):
+        name = _short(kernel)
+        values = _checked(name, to_float64(kernel.curve(COSINES)))
+        series = kernel.power_series(_CHECKED)
+        return Target(name, values, series, np.full(len(series), _ROUNDING * _size(values)), False)
+    scikit = sys.modules.get("sklearn.gaussian_process.kernels")
+    if isinstance(kernel, Kernel) or (scikit is not None and isinstance(kernel, scikit.Kernel)):
+        raise InputError(
+            f"{kernel!r} is not known to be a function of the angle; expected a kernel that is, such as Gaussian or "
+            "NTK, "
+            "a function of the cosine, or power coefficients; give K(c) as lambda c: ..."
+        )
+    if callable(kernel) and not isinstance(kernel, type):
+        return _of_function(kernel)
+    if isinstance(kernel, Sequence | np.ndarray) or hasattr(kernel, "__array__"):
+        return _of_series(kernel)
+    raise InputError(
+        f"{kernel!r} is not a kernel of the angle; expected a kernel such as NTK(4), its name, a function of the "
+        "cosine, "
+        "or its power coefficients a_0, a_1, ...; give one of these"
+        + (", e.g. with () after the class" if callable(kernel) else "")
+    )
+
+
+def _short(kernel: Kernel) -> str:
+    """Return the call that makes the kernel, without what it takes by default."""
+    shown = []
+    for one in fields(kernel):
+        value = getattr(kernel, one.name)
+        if one.repr and (one.default is MISSING or value != one.default):
+            shown.append(f"{one.name}={value:.4g}" if isinstance(value, float) else f"{one.name}={value!r}")
+    return f"{type(kernel).__name__}({', '.join(shown)})"
+
+
+def _of_series(values: Any) -> Target:
+    if np.iscomplexobj(values):
+        raise InputError("the power coefficients are complex; expected real ones; take the real part")
+    series = numbers("power coefficients", values)
+    if series.ndim != 1:
+        raise InputError(
+            f"the power coefficients have shape {series.shape}; expected a flat list a_0, a_1, ...; give one number "
+            "each"
+        )
+    finite("power coefficients", series, mend="give finite coefficients")
+    words = ", ".join(f"{a:.4g}" for a in series[:6]) + (", …" if len(series) > 6 else "")
+    name = f"the series {words}"
+    curve = _checked(name, series_curve(series, COSINES))
+    return Target(name, curve, series, np.zeros(len(series)), True)
+
+
+def _of_function(function: Callable[[Any], Any]) -> Target:
+    name = getattr(function, "__name__", None) or repr(function)
+    name = "the function" if name == "<lambda>" else str(name)
+    values = _checked(name, _real_values(name, function, COSINES))
+    scale = _size(values)
+    series = _complex_series(function, scale)
+    if series is not None:
+        return Target(name, values, series, np.full(len(series), _ROUNDING * scale), False)
+    series, error = _real_series(name, function, scale)
+    return Target(name, values, series, error, False)
+
+
+def _real_values(name: str, function: Callable[[Any], Any], cosine: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        try:
+            values = function(cosine.copy())
+        except Exception as array_error:
+            # A function of one number, such as math.exp, is taken number by number.
+            try:
+                values = np.array([function(float(c)) for c in cosine])
+            except Exception:
+                reason = (str(array_error).splitlines() or [""])[0]
+                raise InputError(
+                    f"{name} fails on an array of cosines ({type(array_error).__name__}: {reason}); expected a "
+                    "function "
+                    "K(c) of arrays of cosines in [-1, 1]; a kernel K(x, x') of points has to be written as one of "
+                    "the cosine"
+                ) from array_error
+    try:
+        array = to_float64(values)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{name} returned {_described(values)}; expected real numbers, one for each cosine; take the real part"
+        ) from None
+    if array.shape != cosine.shape:
+        # A constant is a kernel too.
+        if array.size == 1:
+            return np.full(cosine.shape, float(array.ravel()[0]))
+        raise InputError(
+            f"{name} returned shape {array.shape} for {len(cosine)} cosines; expected one number for each; "
+            "let it work elementwise"
+        )
+    return array
+
+
+def _size(values: Floats) -> float:
+    return float(np.max(np.abs(values)))
+
+
+def _described(values: Any) -> str:
+    return (
+        f"{np.asarray(values).dtype} numbers"
+        if isinstance(values, np.ndarray)
+        else f"a {type(values).__name__}"
+    )
+
+
+def _checked(name: str, values: Floats) -> Floats:
+    """Return the curve when it is finite."""
+    if not np.isfinite(values[0]):
+        raise InputError(
+            f"{name} is {values[0]} at c = 1; expected a finite number there, the kernel of an input with itself; "
+            "keep the singularity outside [-1, 1], e.g. 1/(1.1 - c)"
+        )
+    bad = ~np.isfinite(values)
+    if bad.any():
+        c = COSINES[bad][0]
+        raise InputError(
+            f"{name} is {values[bad][0]} at c = {c:.4g}; expected finite numbers at all cosines in [-1, 1]; "
+            "choose another kernel"
+        )
+    return values
+
+
+def _complex_series(function: Callable[[Any], Any], scale: float) -> Floats | None:
+    """Return the power series from the circle in the complex plane, or None where the function is not for it."""
+
+    def values(c: Any) -> Any:
+        result = np.asarray(function(c))
+        if result.shape == () and c.shape:
+            result = np.full(c.shape, result)
+        if result.shape != c.shape or result.dtype.kind not in "fc" or not np.isfinite(result).all():
+            raise ArithmeticError
+        return result
+
+    probe = np.linspace(-0.9, 0.9, 41)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # Casts that drop the imaginary part only warn.
+        warnings.simplefilter("error")
+        try:
+            real = values(probe.copy())
+            if np.max(np.abs(values(probe.astype(complex)) - real)) > 1e-9 * scale:
+                return None
+            series = power_series(values, 400)
+        except Exception:
+            return None
+    # |c|, clipped or real parts take complex numbers too, and are no power series of them.
+    if np.max(np.abs(np.polynomial.polynomial.polyval(probe, series) - real)) > 1e-9 * scale:
+        return None
+    return series[: _CHECKED + 1]
+
+
+def _real_series(name: str, function: Callable[[Any], Any], scale: float) -> tuple[Floats, Floats]:
+    """Return the first coefficients and their errors from real cosines: a polynomial through [-1/2, 1/2]."""
+    found = []
+    for half, degree in ((0.5, 30), (0.55, 36)):
+        points = half * np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
+        chebyshev = Chebyshev.fit(points, _real_values(name, function, points), degree, domain=[-half, half])
+        if np.max(np.abs(chebyshev.coef[-4:])) > 1e-7 * scale:
+            raise InputError(
+                f"{name} is not analytic around c = 0; expected a kernel with a power series, since by Schoenberg's "
+                "theorem only these are positive semidefinite in every dimension; |c| and clipped functions are not"
+            )
+        # Coefficients that are noise would be blown up by the powers of 1/half.
+        noise = max(float(np.max(np.abs(chebyshev.coef[-4:]))), 1e-16 * scale)
+        coefficients = np.where(np.abs(chebyshev.coef) > 2 * noise, chebyshev.coef, 0.0)
+        series = Chebyshev(coefficients, domain=[-half, half]).convert(
+            kind=Polynomial, domain=[-1, 1], window=[-1, 1]
+        )
+        found.append(np.pad(series.coef, (0, degree + 1 - len(series.coef)))[: _CHECKED_REAL + 1])
+    # One disagreement may be small by chance; those of higher powers are larger.
+    error = np.maximum.accumulate(np.maximum(np.abs(found[0] - found[1]), _ROUNDING * scale))
+    return found[0], 10 * error

@@ -1,0 +1,180 @@
+"""The commands `solvable activations ...`. What is heavy is imported inside: `solvable --help` answers at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from solvable.errors import InputError
+from solvable.terminal import OUTPUT, Output, example
+
+if TYPE_CHECKING:
+    from solvable.activations import DesignedActivation
+
+_FIGURES = (".svg", ".png", ".pdf")
+_COSINES = (0.5, 0.9)
+
+
+def activations_app() -> App:
+    """Return the command `activations` with its sub-commands."""
+    app = App(
+        name="activations",
+        help="Activations designed for a kernel: one hidden layer that behaves like a deep network.",
+    )
+    app.command(
+        design, help_epilogue=example('solvable activations design "relu ntk depth 4" --family relu+cos')
+    )
+    return app
+
+
+def design(
+    kernel: str,
+    /,
+    *,
+    family: Literal["hermite", "relu+cos", "shifted-relus"] = "hermite",
+    kind: Literal["ntk", "nngp", "first-layer"] = "ntk",
+    degree: int = 5,
+    signs: str = "alternate pairs",
+    project: bool = False,
+    width: int = 4096,
+    code: Annotated[Path | None, Parameter(name="--output")] = None,
+    library: Literal["numpy", "torch"] = "numpy",
+    source: bool = False,
+    figure: Path | None = None,
+    output: Output = OUTPUT,
+) -> None:
+    """Design an activation with which a network of ONE hidden layer has a given kernel.
+
+    Args:
+        kernel: "relu ntk 4", "relu nngp 2" (all layers with weight variance 2, the readout too), gaussian:1, laplace:1,
+            matern32:1, matern52:1 (the number is the length on the unit sphere), or power coefficients a_0,a_1,... as
+            in 0,1,0,0,1.
+        family: hermite (a polynomial), relu+cos or shifted-relus (both for kernels of ReLU networks).
+        kind: What is trained: ntk (everything), nngp (the readout), first-layer.
+        degree: Of the polynomial.
+        signs: Of its coefficients: "alternate pairs", positive, "minimise variance", or a string such as ++--++.
+        project: Take the nearest kernel that an activation has, where the given one has none.
+        width: Number of neurons of the network whose error bars are printed and drawn.
+        code: Where to write the activation as Python code: FILE.py.
+        library: What that code works on.
+        source: Print the code.
+        figure: Where to draw kernel and activation: FILE.svg, FILE.png or FILE.pdf.
+        output: How the result is printed.
+    """
+    from solvable.activations.design import design as designed_for
+    from solvable.kernels.inputs import whole
+
+    _check_path("output", code, (".py",))
+    _check_path("figure", figure, _FIGURES)
+    width = whole("width", width, at_least=1)
+    phi = designed_for(
+        _kernel(kernel), kind.replace("-", " "), degree, family.replace("-", " "), _signs(signs), project
+    )
+    written = []
+    if code is not None:
+        code.write_text(phi.source(library), encoding="utf-8")
+        written.append(str(code))
+    if figure is not None:
+        from solvable.activations.drawing import draw
+        from solvable.lab.figure import save
+
+        save(draw(phi, width), figure)
+        written.append(str(figure))
+    facts = _facts(phi, width, library if source else None) | {"written": written}
+    output.show(facts, [repr(b) for b in phi.coefficients.tolist()], lambda: _print(phi, facts, width))
+
+
+def _facts(phi: "DesignedActivation", width: int, library: str | None) -> dict[str, Any]:
+    means, stds = phi.curve(_COSINES), phi.finite_width_std(_COSINES, width)
+    formula = phi.formula
+    return {
+        "kernel": phi.target_name,
+        "kind": phi.kind,
+        "family": phi.family,
+        "formula": str(formula),
+        "coefficients": phi.coefficients.tolist(),
+        "rectifiers": [list(pair) for pair in formula.rectifiers],
+        "cosine": None if formula.cosine is None else list(formula.cosine),
+        "kernel_error": phi.kernel_error,
+        "kernel_rms_error": phi.kernel_rms_error,
+        "kernel_at_1": float(phi.curve(1.0)),
+        "asked_at_1": phi.target[0],
+        "fourth_moment": phi.fourth_moment,
+        "width": width,
+        "finite_width": [
+            {
+                "cosine": c,
+                "kernel": k,
+                "std": s,
+                "required_width": None if abs(k) < 1e-12 else phi.required_width(0.1, c),
+            }
+            for c, k, s in zip(_COSINES, means.tolist(), stds.tolist(), strict=True)
+        ],
+        "source": None if library is None else phi.source(library),
+    }
+
+
+def _print(phi: "DesignedActivation", facts: dict[str, Any], width: int) -> None:
+    print(f"phi(z) = {phi.formula}\n")
+    print(
+        f"Hermite coefficients b_0 … b_{phi.degree}: {', '.join(f'{b:.4f}' for b in phi.coefficients + 0.0)}"
+    )
+    print(f"{phi.kind} asked for: {phi.target_name}")
+    print(f"{phi.closeness}; K(1) = {facts['kernel_at_1']:.4g}, asked for {facts['asked_at_1']:.4g}")
+    for row in facts["finite_width"]:
+        c, needed = row["cosine"], row["required_width"]
+        words = "where the kernel is 0" if needed is None else f"10 % takes {needed} neurons"
+        print(f"at c = {c}: K = {row['kernel']:.4g} ± {row['std']:.3g} with {width} neurons; {words}")
+    if facts["source"] is not None:
+        print(f"\n{facts['source']}", end="")
+    if facts["written"]:
+        print(f"\nwritten: {', '.join(facts['written'])}")
+
+
+def _kernel(text: str) -> Any:
+    """Return what `design` takes from the words of the command line."""
+    from solvable.kernels import as_kernel
+    from solvable.kernels.inputs import positive
+
+    if text.strip()[:1] in "0123456789.+-":
+        return [_number(text, word) for word in text.split(",")]
+    name, colon, length = text.partition(":")
+    kernel = as_kernel(name)
+    if not colon:
+        if getattr(kernel, "length_scale", 0.0) is None:
+            raise InputError(
+                f"kernel {text!r} has no length; expected one on the unit sphere; give e.g. {name}:1"
+            )
+        return kernel
+    if not hasattr(kernel, "length_scale"):
+        raise InputError(f"kernel {name!r} has no length scale; expected its name alone; leave :{length} out")
+    from dataclasses import replace
+
+    scale: Any = {"length_scale": positive("length scale", _number(text, length))}
+    return replace(kernel, **scale)
+
+
+def _number(text: str, word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise InputError(
+            f"kernel is {text!r}, in which {word!r} is no number; expected numbers such as 0,1,0,0.5"
+        ) from None
+
+
+def _signs(text: str) -> str | list[int]:
+    if text and set(text) <= {"+", "-"}:
+        return [1 if sign == "+" else -1 for sign in text]
+    return text.replace("-", " ")
+
+
+def _check_path(option: str, path: Path | None, endings: tuple[str, ...]) -> None:
+    if path is None:
+        return
+    if path.suffix.lower() not in endings:
+        raise InputError(f"--{option} is {str(path)!r}; expected a file that ends in {', '.join(endings)}")
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(
+            f"--{option} is {str(path)!r}; expected a file in a folder that exists; make it first"
+        )

@@ -1,0 +1,14 @@
+"""Small torch networks in the NTK parametrization, and the one training loop that experiments share."""
+
+from solvable.errors import missing_extra
+
+try:
+    import torch as _torch  # noqa: F401
+except ImportError:
+    raise missing_extra("torch", "nets", "training networks") from None
+
+from solvable.networks.centred import Centred, centred
+from solvable.networks.fully_connected import FullyConnected
+from solvable.networks.training import Training, train
+
+__all__ = ["Centred", "FullyConnected", "Training", "centred", "train"]

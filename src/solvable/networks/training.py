@@ -1,0 +1,262 @@
+"""Full-batch gradient descent with a record of what matters: the one training loop that experiments share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from solvable.errors import InputError, grid
+from solvable.kernels.inputs import positive, whole
+from solvable.networks.centred import Centred
+
+Numbers = NDArray[np.float64]
+
+# A loss that has grown so many times over is on its way to infinity.
+_DIVERGED = 1e3
+# Activations of one part of the batch: what a core's cache holds makes a step up to twice as fast.
+_NUMBERS_AT_ONCE = 2**18
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """What `train` recorded.
+
+    Attributes:
+        steps: after how many steps of gradient descent, ascending; the last is where training ended `(records,)`.
+        train_loss: mean over samples of the squared error summed over outputs `(records,)`.
+        test_loss: the same of the test set; NaN without one.
+        train_error_rate: share of samples whose class is wrong (see `train`); NaN where targets are no classes.
+        test_error_rate: the same of the test set.
+        movement: of the first layer's weights, relative: |W - W_0| / |W_0|, Frobenius norms.
+        stopped: why training ended, in words.
+        diverged: whether it ended because the loss grew without bound.
+    """
+
+    steps: NDArray[np.int64]
+    train_loss: Numbers
+    test_loss: Numbers
+    train_error_rate: Numbers
+    test_error_rate: Numbers
+    movement: Numbers
+    stopped: str
+    diverged: bool
+
+    def at(self, steps: Sequence[int] | NDArray[np.int64], name: str) -> Numbers:
+        """Return one of the records at given steps.
+
+        Past the end: the last value where training reached its aim, NaN where it diverged.
+
+        Args:
+            steps: each one recorded, or past the end.
+            name: the record's name, as in `test_loss`.
+        """
+        wanted, values = np.asarray(steps), getattr(self, name)
+        past = wanted > self.steps[-1]
+        index = np.searchsorted(self.steps, np.where(past, self.steps[-1], wanted))
+        if (missing := ~past & (self.steps[index] != wanted)).any():
+            raise InputError(f"step {wanted[missing][0]} was not recorded; name it in record_at")
+        return np.where(past & self.diverged, np.nan, values[index])
+
+
+def train(
+    module: nn.Module,
+    X: Any,
+    y: Any,
+    rate: float,
+    steps: int,
+    *,
+    X_test: Any = None,
+    y_test: Any = None,
+    record_at: Sequence[int] | NDArray[np.int64] | None = None,
+    stop_at: float = 0.0,
+    batch: int | None = None,
+) -> Training:
+    r"""Train a module by full-batch gradient descent, $\theta \leftarrow \theta - \eta\, \nabla_\theta L$.
+
+    $$L = \frac{1}{n} \sum_{i=1}^{n} \sum_{a} (f_a(x_i) - y_{ia})^2,$$
+
+    the mean over samples of the *sum* over outputs, whose gradient has a factor of 2: for a wide network
+    $f \leftarrow f - \frac{2\eta}{n} \Theta (f - y)$, stable while $\eta < n / \lambda_{max}(\Theta)$.
+    (`torch.nn.MSELoss` averages over outputs too; its rate is larger by their number.)
+
+    Where targets have several columns the class is the largest one. One column of exactly two values, of either sign,
+    is two classes, told by the sign; an output below a millionth of the targets is undecided and wrong.
+
+    Args:
+        module: trained in place, on the device and in the dtype that it has; `centred(module)` starts from 0.
+        X: inputs, (n, ...): arrays or tensors.
+        y: targets, (n, outputs) or (n,) for one output.
+        rate: $\eta > 0$.
+        steps: at most so many.
+        X_test: inputs of a test set, with `y_test`.
+        y_test: its targets.
+        record_at: steps to record at, 0 being the start; by default those of a logarithmic grid. The step at which
+            training ends is recorded always.
+        stop_at: train until the training loss is at most this.
+        batch: how many samples go through the module at a time; gradients are summed, so that it changes the speed
+            and not the result. By default as many as keep the widest layer in a core's cache.
+
+    Raises:
+        InputError: for numbers out of range, or arrays that do not fit each other or the module.
+
+    Example: a single linear layer, $\Theta = x \cdot x'$, one step of which solves the problem exactly.
+
+    >>> net = torch.nn.Linear(1, 1, bias=False).double()
+    >>> done = train(net, [[1.0], [-1.0]], [2.0, -2.0], rate=0.5, steps=100, stop_at=1e-20)
+    >>> done.steps.tolist(), done.stopped, round(net.weight.item(), 6)
+    ([0, 1], 'the training loss reached 1e-20 after 1 steps', 2.0)
+    """
+    rate, steps = positive("rate", rate), whole("steps", steps, at_least=1)
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if not parameters:
+        raise InputError(
+            "module has no trainable parameters; expected at least one; call requires_grad_(True) on those that train"
+        )
+    first = next((p for p in parameters if p.ndim > 1), parameters[0])
+    data = _Part.of("X", "y", X, y, first)
+    test = None if X_test is None else _Part.of("X_test", "y_test", X_test, y_test, first)
+    if batch is None:
+        widest = max(max(p.shape) for p in parameters)
+        parts = -(-len(data.X) * widest // _NUMBERS_AT_ONCE)
+        batch = -(-len(data.X) // parts)
+    batch = whole("batch", batch, at_least=1)
+    recorded = _checked_steps(record_at, steps)
+    moving: Any = module.module if isinstance(module, Centred) else module
+    start: Any = module.start if isinstance(module, Centred) else None
+    data, test = data.split(batch, start), None if test is None else test.split(batch, start)
+
+    weights = first.detach().clone()
+    rows: list[tuple[float, ...]] = []
+
+    def record(step: int, output: Tensor, loss: float) -> None:
+        said = (np.nan, np.nan) if test is None else test.judge(test.outputs(moving))
+        movement = float((first.detach() - weights).norm() / weights.norm())
+        rows.append((step, loss, said[0], data.judge(output)[1], said[1], movement))
+
+    stopped, diverged, worst = f"all {steps} steps were taken", False, np.inf
+    for step in range(steps + 1):
+        last = step == steps
+        output, gradients = data.gradients(moving, parameters, none=last)
+        loss = data.loss(output)
+        worst = _DIVERGED * max(loss, data.power) if step == 0 else worst
+        if not loss <= worst:
+            stopped, diverged, last = (
+                f"the training loss diverged, after {step} steps; lower the rate",
+                True,
+                True,
+            )
+        elif loss <= stop_at:
+            stopped, last = f"the training loss reached {stop_at:g} after {step} steps", True
+        if last or step in recorded:
+            record(step, output, loss)
+        if last:
+            break
+        with torch.no_grad():
+            _add(parameters, gradients, -rate)
+    columns = np.array(rows, dtype=np.float64).T
+    return Training(columns[0].astype(np.int64), *columns[1:], stopped=stopped, diverged=diverged)
+
+
+def _add(to: Sequence[Tensor], what: Sequence[Tensor], factor: float) -> None:
+    for one, other in zip(to, what, strict=True):
+        one.add_(other, alpha=factor)
+
+
+def _checked_steps(record_at: Any, steps: int) -> set[int]:
+    if record_at is None:
+        return {0, *np.unique(np.geomspace(1, steps, 40).round().astype(int)).tolist()}
+    wanted = grid("record_at", record_at, at_least=0)
+    if (bad := (wanted != np.floor(wanted)) | (wanted > steps)).any():
+        raise InputError(
+            f"record_at has {wanted[bad][0]:g}; expected whole numbers from 0 to steps = {steps}; change one of the two"
+        )
+    return {int(one) for one in wanted}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Inputs and targets as tensors of the module's kind, cut in pieces that go through it one at a time."""
+
+    X: Tensor
+    y: Tensor
+    pieces: tuple[tuple[Tensor, Tensor], ...] = ()
+
+    @classmethod
+    def of(cls, name_X: str, name_y: str, X: Any, y: Any, like: Tensor) -> "_Part":
+        if y is None:
+            raise InputError(f"{name_X} comes without {name_y}; expected both; give the targets too")
+        try:
+            X, y = (torch.as_tensor(a, dtype=like.dtype, device=like.device).detach() for a in (X, y))
+        except (TypeError, ValueError, RuntimeError):
+            raise InputError(
+                f"{name_X} or {name_y} holds no numbers; expected arrays or tensors of them"
+            ) from None
+        y = y[:, None] if y.ndim == 1 else y
+        if X.ndim < 2 or y.ndim != 2 or len(X) != len(y) or not len(X):
+            raise InputError(
+                f"{name_X} has shape {tuple(X.shape)} and {name_y} {tuple(y.shape)}; expected (n, coordinates) and "
+                "(n, outputs) or (n,), with the same n > 0"
+            )
+        for name, array in ((name_X, X), (name_y, y)):
+            if not bool(torch.isfinite(array).all()):
+                raise InputError(
+                    f"{name} holds NaN or infinity; expected finite numbers; drop or fill these first"
+                )
+        return cls(X, y)
+
+    def split(self, batch: int, start: nn.Module | None) -> "_Part":
+        """Return the part in pieces; with each, what the module says at the start, computed once."""
+        pieces = []
+        with torch.no_grad():
+            for X, y in zip(self.X.split(batch), self.y.split(batch), strict=True):
+                pieces.append((X, torch.zeros_like(y) if start is None else start(X)))
+        return _Part(self.X, self.y, tuple(pieces))
+
+    @property
+    def power(self) -> float:
+        return float(self.y.square().sum() / len(self.y))
+
+    def outputs(self, module: nn.Module) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([self._output(module, X, start) for X, start in self.pieces])
+
+    def _output(self, module: nn.Module, X: Tensor, start: Tensor) -> Tensor:
+        output = module(X)
+        if output.shape != start.shape:
+            raise InputError(
+                f"the module returns shape {tuple(output.shape)} for {len(X)} samples whose targets have shape "
+                f"{tuple(start.shape)}; expected the same; change the readout or the targets"
+            )
+        return output - start
+
+    def gradients(
+        self, module: nn.Module, parameters: list[nn.Parameter], none: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the outputs, and the loss's gradient to each parameter; empty where none is wanted."""
+        if none:
+            return self.outputs(module), []
+        outputs, gradients = [], []
+        targets = self.y.split(len(self.pieces[0][0]))
+        for (X, start), y in zip(self.pieces, targets, strict=True):
+            output = self._output(module, X, start)
+            loss = (output - y).square().sum() / len(self.X)
+            part = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+            outputs.append(output.detach())
+            if gradients:
+                _add(gradients, part, 1.0)
+            else:
+                gradients = list(part)
+        return torch.cat(outputs), gradients
+
+    def loss(self, output: Tensor) -> float:
+        return float((output - self.y).square().sum() / len(self.y))
+
+    def judge(self, output: Tensor) -> tuple[float, float]:
+        """Return loss and error rate; the rate is NaN where the targets are no classes."""
+        from solvable.networks.errors import error_rate
+
+        return self.loss(output), error_rate(output.cpu().double().numpy(), self.y.cpu().double().numpy())
