@@ -25,7 +25,7 @@ def commands() -> list[str]:
             found += [
                 line for line in block.replace("\\\n", " ").splitlines() if line.startswith("solvable ")
             ]
-    return sorted({" ".join(shlex.split(line, comments=True)) for line in found})
+    return sorted({shlex.join(shlex.split(line, comments=True)) for line in found})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -44,7 +44,7 @@ def test_readme_has_blocks() -> None:
 @pytest.mark.parametrize("command", commands())
 def test_commands_are_understood(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOLVABLE_CLUSTER", raising=False)
-    tokens = command.split()[1:]
+    tokens = shlex.split(command)[1:]
     build_app(tokens).parse_args(tokens, exit_on_error=False, print_error=False)  # raises, and runs nothing
 
 

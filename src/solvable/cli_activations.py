@@ -28,7 +28,7 @@ def activations_app() -> App:
 
 
 def design(
-    kernel: str,
+    kernel: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     family: Literal["hermite", "relu+cos", "shifted-relus"] = "hermite",
@@ -67,9 +67,13 @@ def design(
     _check_path("output", code, (".py",))
     _check_path("figure", figure, _FIGURES)
     width = whole("width", width, at_least=1)
-    phi = designed_for(
-        _kernel(kernel), kind.replace("-", " "), degree, family.replace("-", " "), _signs(signs), project
-    )
+    try:
+        phi = designed_for(
+            _kernel(kernel), kind.replace("-", " "), degree, family.replace("-", " "), _signs(signs), project
+        )
+    except InputError as error:
+        # The sentence is the library's; on the command line its remedy has another name.
+        raise InputError(str(error).replace("project=True", "--project")) from None
     written = []
     if code is not None:
         code.write_text(phi.source(library), encoding="utf-8")
@@ -123,7 +127,9 @@ def _print(phi: "DesignedActivation", facts: dict[str, Any], width: int) -> None
     print(f"{phi.closeness}; K(1) = {facts['kernel_at_1']:.4g}, asked for {facts['asked_at_1']:.4g}")
     for row in facts["finite_width"]:
         c, needed = row["cosine"], row["required_width"]
-        words = "where the kernel is 0" if needed is None else f"10 % takes {needed} neurons"
+        words = (
+            "where the kernel is 0" if needed is None else f"10 % takes {needed} neuron{'s' * (needed != 1)}"
+        )
         print(f"at c = {c}: K = {row['kernel']:.4g} ± {row['std']:.3g} with {width} neurons; {words}")
     if facts["source"] is not None:
         print(f"\n{facts['source']}", end="")

@@ -7,6 +7,7 @@ from scipy.integrate import quad
 from solvable.activations import hermite_series, kernel_series
 from solvable.activations.formula import Formula
 from solvable.activations.theory import relu_coefficients, relu_ntk_tail, series_curve
+from solvable.errors import InputError
 from solvable.kernels import NNGP, NTK
 
 C = np.linspace(-1, 1, 21)
@@ -66,6 +67,14 @@ def test_there_and_back(kind) -> None:
             variances = {"readout_w_std": 0.7}
         series = kernel_series(b, kind, **variances)
         np.testing.assert_allclose(hermite_series(series, kind, np.sign(b), **variances), b, atol=1e-7)
+
+
+def test_signs_of_hermite_series() -> None:
+    assert hermite_series([1.0, 2.0], signs=-1).tolist() == [-1.0, -1.0]
+    assert hermite_series([1.0, 2.0], signs=[1, -1]).tolist() == [1.0, -1.0]
+    for signs in (5, 0, [1, 1, 1], [1], [[1, 1]], [1, 2]):
+        with pytest.raises(InputError, match="expected 2 numbers 1 or -1"):
+            hermite_series([1.0, 2.0], signs=signs)
 
 
 def test_a_hidden_bias_shrinks_what_is_reachable() -> None:

@@ -74,12 +74,46 @@ def test_one_output_and_one_step() -> None:
     assert "test_error_rate" not in curve
 
 
+def test_whole_steps_may_be_floats() -> None:
+    X, Y, X_test, Y_test = data()
+    curve = training_curve(NTK(1), X, Y, X_test, Y_test, steps=[1.0, 1e2])  # pyright: ignore[reportArgumentType]
+    assert curve.step.to_numpy().tolist() == [1, 100]
+    assert curve.step.dtype.kind == "i"
+
+
+def test_antipodes_under_an_odd_kernel_are_said_to_be_null() -> None:
+    X, Y, X_test, Y_test = data()
+    X[20:25] = -X[:5]
+    for kernel in (NTK(1, "sin"), NTK(2, "erf"), NTK(1, "tanh"), design([0.0, 1.0, 0.0, 0.5])):
+        curve = training_curve(kernel, X, Y, X_test, Y_test, 0.05, [10**9])
+        assert curve.null_directions == 5
+        assert "5 from antipodes" in curve.notes
+        # Of two antipodes the sum of the targets is what no odd function has.
+        assert curve.least_train_loss == pytest.approx(np.sum((Y[20:25] + Y[:5]) ** 2) / 2 / len(X), rel=1e-6)
+        assert float(curve.train_loss[0]) >= curve.least_train_loss * (1 - 1e-9)
+    even = training_curve(NTK(1, b_std=0.1), X, Y, X_test, Y_test, 0.05, [10])
+    assert (even.null_directions, even.least_train_loss, even.notes) == (0, 0.0, "")
+
+
+def test_other_null_directions() -> None:
+    X, Y, X_test, Y_test = data()
+    X[1], X[2] = 2 * X[0], 0.0
+    curve = training_curve(NTK(1), X, Y, X_test, Y_test, 0.05, [10])
+    assert curve.null_directions == 2
+    assert "1 from points that repeat others up to a factor; 1 from points with K(x, x) = 0)" in curve.notes
+    linear = training_curve(Linear(), X, Y, X_test, Y_test, 0.05, [10**8])
+    assert linear.null_directions == 24
+    assert "22 by rounding" in linear.notes
+    assert linear.least_train_loss == pytest.approx(float(linear.train_loss[0]), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"rate": 100.0}, "n/lambda_max"),
         ({"rate": -1.0}, "rate"),
         ({"steps": [-1]}, "steps"),
+        ({"steps": [2.5]}, "steps is 2.5"),
         ({"steps": []}, "steps is empty"),
         ({"y": np.zeros(3)}, "a row for each input"),
         ({"y": np.full(30, np.nan)}, "NaN"),

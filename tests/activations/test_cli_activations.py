@@ -26,7 +26,7 @@ def command(tmp_path, monkeypatch, capsys):
 def test_in_words(command) -> None:
     out = command("design", "relu ntk depth 4", "--family", "relu+cos", "--width", "1000")
     assert out.startswith("phi(z) = ")
-    for words in ("NTK(depth=4", "K(1) = 10", "with 1000 neurons", "10 % takes", "at c = 0.9"):
+    for words in ("NTK(depth=4", "asked for 10", "with 1000 neurons", "10 % takes", "at c = 0.9"):
         assert words in out
 
 
@@ -95,6 +95,10 @@ def test_bad_input(command, tokens, words) -> None:
 def test_unknown_choices(command) -> None:
     with pytest.raises(CycloptsError, match="shifted-relus"):
         command("design", "relu ntk", "--family", "no such")
+
+
+def test_a_constant_takes_one_neuron(command) -> None:
+    assert "10 % takes 1 neuron\n" in command("design", "1")
 
 
 def test_projection(command) -> None:

@@ -1,5 +1,6 @@
 """Hermite designs: the paper's figure, exact cases, refusals, and what a designed activation can do."""
 
+import math
 import pickle
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_signs() -> None:
 
 
 def test_signs_decide_how_much_a_finite_network_fluctuates() -> None:
-    """The sheet's figures for the series of the ReLU NTK cut off at degree 5."""
+    """Reference figures of a prototype, for the series of the ReLU NTK cut off at degree 5."""
     series = NTK(4, **AUTHOR).power_series(5)
     scale = {signs: design(series, signs=signs).finite_width_std(0.99, 1) for signs in SIGNS}
     moment = {signs: design(series, signs=signs).fourth_moment for signs in SIGNS}
@@ -185,8 +186,6 @@ def test_the_nearest_kernel_that_an_activation_has() -> None:
 
 
 def test_functions_that_take_real_numbers_only() -> None:
-    import math
-
     phi = design(lambda c: math.exp(c) if isinstance(c, float) else math.exp(float(c)), "nngp", degree=8)
     assert phi.kernel_error < 1e-5
     real = design(lambda c: np.exp(np.asarray(c, dtype=float)), "nngp", degree=8)
@@ -195,6 +194,54 @@ def test_functions_that_take_real_numbers_only() -> None:
     np.testing.assert_allclose(phi.coefficients, complex_.coefficients, atol=1e-9)
     with pytest.raises(InputError, match="a_1 = -1"):
         design(lambda c: [math.exp(-one) for one in c])
+
+
+FAR_OUT = [
+    (lambda c: 1 + float(c) - 0.2 * float(c) ** 12, r"a_12 = -0\.2;"),
+    (lambda c: math.exp(c) - 0.3 * c**11, r"a_11 = -0\.3;"),
+    (lambda c: 1 + c - 0.001 * c**70, r"a_70 = -0\.001;"),
+    (lambda c: np.exp(c) - 1e-3 * c**390, r"a_390 = -0\.001;"),
+    # A series that does not end on the real line alone: its distance from all kernels tells.
+    (lambda c: 1 + float(c) - 0.001 * float(c) ** 70, r"beyond a_10.*closer to it than 0\.02 % of K\(1\)"),
+    (lambda c: 1 / (1.1 - float(c)) - 2 * float(c) ** 15, "beyond a_10.*project=True"),
+    (lambda c: np.cos(20 * c), "a_2 = -200"),
+]
+
+
+@pytest.mark.parametrize(("kernel", "words"), FAR_OUT)
+def test_negative_coefficients_far_out(kernel, words) -> None:
+    with pytest.raises(InputError, match=words):
+        design(kernel)
+    if kernel(1.0) > 0:
+        assert design(kernel, project=True).kernel_error > 0
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        lambda c: float(NTK(4).curve(c)),
+        lambda c: float(NTK(1).curve(c)),
+        lambda c: float(Laplace(0.3).curve(c)),
+        lambda c: 1 / (1.001 - float(c)),
+        lambda c: 2 - math.sqrt(1 - c),
+        lambda c: float(c) ** 333 + float(c) ** 50001,
+    ],
+)
+def test_kernels_of_real_numbers_are_not_refused_and_say_what_was_checked(kernel) -> None:
+    phi = design(kernel)
+    assert phi.checked == 10
+    assert "checked to a_10" in str(phi)
+
+
+def test_of_what_ends_all_coefficients_are_known() -> None:
+    for kernel in (lambda c: float(c) ** 3 + 0.5, math.exp, lambda c: float(c) ** 30):
+        assert design(kernel).checked is None
+    assert design(lambda c: float(c) ** 3 + 0.5).kernel_error < 1e-13
+
+
+def test_a_function_that_fails_between_the_angles() -> None:
+    with pytest.raises(InputError, match="finite numbers at all cosines"):
+        design(lambda c: 1 / (1.1 - float(c)) + (np.nan if 0.9999 > c > 0.9998 else 0))
 
 
 def test_series_of_functions_on_the_real_line_tell_their_error() -> None:
@@ -265,3 +312,22 @@ def test_formulas_read_well() -> None:
     assert str(Formula((0.0, -1.5), ((2.0, -0.5),))) == "2 relu(z + 0.5) - 1.5 z"
     assert str(Formula()) == "0"
     assert str(design([0, 0, 0, 1.0])).startswith("phi(z) = -0.5 h3(z)")
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("weight", [5.0, -5.0])
+@pytest.mark.parametrize("shift", [0.4, -0.4])
+@pytest.mark.parametrize(
+    "rest", [(), (1.0, -2.0), (-1.0,), (0.1, 0.2, -0.3, 0.0, 0.5, 0.1, -0.2, 0.3, -0.4, 0.5)]
+)
+def test_the_source_code_of_formulas_of_any_signs(library, weight, shift, rest) -> None:
+    for formula in (
+        Formula(rest, ((weight, shift), (-weight, -shift))),
+        Formula(rest, (), (weight, 2.0, shift)),
+        Formula(rest or (1.0,)),
+    ):
+        scope: dict = {}
+        exec(formula.source(library), scope)
+        z = np.linspace(-3, 3, 61)
+        given = z if library == "numpy" else torch.from_numpy(z)
+        np.testing.assert_allclose(np.asarray(scope["activation"](given)), formula(z), rtol=1e-11, atol=1e-11)

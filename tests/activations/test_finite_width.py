@@ -12,7 +12,7 @@ from solvable.kernels.duals.mehler import AnyActivation
 MIMIC = AnyActivation(AUTHORS_MIMIC)
 SINUSOID = Sine(0.5, 6.0)
 
-# The sheet's figures at c = 0.5 and 0.9.
+# Reference figures of a prototype at c = 0.5 and 0.9.
 KNOWN = {
     "relu": ("relu", [1.02, 1.57], 0.005),
     "tanh": (np.tanh, [0.474, 0.709], 2e-3),
@@ -22,7 +22,7 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_the_sheets_figures(name) -> None:
+def test_reference_figures(name) -> None:
     activation, expected, tolerance = KNOWN[name]
     np.testing.assert_allclose(finite_width_std(activation, [0.5, 0.9], 1), expected, rtol=tolerance)
 
@@ -139,6 +139,36 @@ def test_the_required_width() -> None:
     assert n == int(np.ceil((scale / (0.1 * mean)) ** 2))
 
 
+@pytest.mark.parametrize("constant", [design([1.0]), lambda z: 0 * z + 1, lambda z: 0 * z - 1e-6])
+@pytest.mark.parametrize("kind", ["ntk", "nngp"])
+def test_constants_do_not_fluctuate(constant, kind) -> None:
+    assert finite_width_std(constant, [0.5, 1.0], 10, kind).tolist() == [0.0, 0.0]
+    assert required_width(constant, 0.1, kind=kind) == 1
+
+
+def test_small_and_shifted_functions_keep_their_digits() -> None:
+    for kind in ("ntk", "nngp", "first layer"):
+        mean, scale = finite_width_moments(np.tanh, [0.5, 0.9], kind)
+        small = finite_width_moments(lambda z: 1e-5 * np.tanh(z), [0.5, 0.9], kind)
+        np.testing.assert_allclose(small, np.multiply(1e-10, (mean, scale)), rtol=1e-9)
+    shifted = finite_width_moments(lambda z: 100 + np.tanh(z), [0.5, 0.9], "first layer")
+    np.testing.assert_allclose(shifted, (mean, scale), rtol=1e-8)
+
+
+def test_a_module_whose_parameters_change() -> None:
+    import torch
+
+    module = torch.nn.PReLU(init=0.0, dtype=torch.float64)
+    relu, identity = (finite_width_std(name, 0.5, 1) for name in ("relu", "identity"))
+    for activation in (module, AnyActivation(module)):
+        module.weight.data.fill_(0.0)
+        assert finite_width_std(activation, 0.5, 1) == pytest.approx(relu, rel=1e-6)
+        module.weight.data.fill_(1.0)
+        # What is made once may hold a copy of the parameters; what is given anew may not.
+        if activation is module:
+            assert finite_width_std(activation, 0.5, 1) == pytest.approx(identity, rel=1e-6)
+
+
 def test_shapes() -> None:
     assert finite_width_std("relu", 0.5, 10).shape == ()
     assert finite_width_std("relu", np.zeros((2, 3)), 10).shape == (2, 3)
@@ -157,6 +187,8 @@ def test_shapes() -> None:
         (lambda: finite_width_std(Sine(1.0, 200.0), 0.5, 10), "gentler"),
         (lambda: required_width("relu", 0.0), "relative_std"),
         (lambda: required_width("sin", 0.1, 0.0), "kernel is 0"),
+        (lambda: required_width("relu", 1e-200), "relative_std is 1e-200"),
+        (lambda: required_width("relu", 5e-324), "more than 300 digits"),
     ],
 )
 def test_refusals(call, words) -> None:

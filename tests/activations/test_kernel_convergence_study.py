@@ -61,7 +61,7 @@ def test_unknown_activation_is_a_sentence() -> None:
 
 
 @pytest.mark.slow
-def test_sheet_s_constants(tmp_path: Path) -> None:
+def test_the_constants_of_a_prototype(tmp_path: Path) -> None:
     """One layer of ReLU 2.0/√N, four 4/√N: .60, .27, .105, .088 at 64, 256, 1024, 2048."""
     record = run(study, Parameters(widths=(64, 256, 1024, 2048), trials=20), runs_dir=tmp_path, quiet=True)
     root = record.measurement.squared_deviation.mean("trial") ** 0.5

@@ -30,7 +30,7 @@ def test_net_learns_and_kernel_does_not(tmp_path: Path) -> None:
     assert (record.path / "figure.png").stat().st_size > 10_000
 
 
-def test_kernel_s_error_is_the_sheet_s() -> None:
+def test_the_kernels_error_is_that_of_a_prototype() -> None:
     """Mean square .5173 ± .0065 and 49 % right for ½ sin 6z; .507 for 12z; 2.34 and 21 % for one ReLU layer."""
     parameters = Parameters()
     setting = study.prepare(parameters)
@@ -115,7 +115,7 @@ def test_table_of_width_128(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_error_grows_with_width_towards_the_kernel_s(tmp_path: Path) -> None:
-    """N = 512, 2048: .048, .118 on the sheet's seed; first layer .08, .05."""
+    """N = 512, 2048: .048, .118 on the prototype's seed; first layer .08, .05."""
     record = run(study, Parameters(widths=(512, 2048), trials=1), runs_dir=tmp_path, quiet=True)
     mse, moved = (record.measurement[name].mean("trial").to_numpy() for name in ("test_mse", "movement"))
     assert 0.03 < mse[0] < 0.065

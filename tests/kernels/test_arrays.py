@@ -95,7 +95,8 @@ def test_whole_numbers_and_lists_become_float64(kernel):
         K = kernel(same)
         assert K.dtype == np.float64
         np.testing.assert_array_equal(K, expected)
-    assert kernel(torch.as_tensor(X)).dtype == torch.float64
+    with pytest.raises(InputError, match=r"X is a tensor of int64; expected floating-point .* X\.double\(\)"):
+        kernel(torch.as_tensor(X))
 
 
 @EVERY
@@ -183,3 +184,20 @@ def test_every_kernel_is_a_value():
     assert len(set(NATIVE + BROUGHT)) == len(NATIVE + BROUGHT)
     for kernel in NATIVE:
         assert eval(repr(kernel)) == kernel
+
+
+def test_numbers_that_cannot_be_points():
+    with pytest.raises(InputError, match=r"X is a sparse tensor; expected a dense one; .* X\.to_dense\(\)"):
+        NTK(1)(torch.eye(3).to_sparse())
+    with pytest.raises(InputError, match="X has masked values"):
+        NTK(1)(np.ma.masked_greater(np.eye(3), 0.5))
+    for huge in (np.full((2, 3), 1e200), torch.full((2, 3), 1e25)):
+        with np.errstate(over="ignore"), pytest.raises(InputError, match="the norm of a point overflows"):
+            NTK(1)(huge)
+
+
+def test_what_a_sequence_may_be():
+    assert NTK(2, w_std=np.array([1.0, 2.0])) == NTK(2, w_std=[1.0, 2.0])
+    standard = {"parametrization": "standard"}
+    assert NTK(2, widths=np.array([5, 6]), **standard) == NTK(2, widths=(5, 6), **standard)
+    assert NTK(2, widths=7) == NTK(2)  # the NTK parametrization has a kernel that does not depend on them

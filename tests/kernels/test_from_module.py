@@ -40,6 +40,30 @@ def test_the_finite_kernel_fluctuates_about_it(activation, bias):
     assert np.linalg.norm(off) < 0.06 * np.linalg.norm(limit)
 
 
+def test_one_activation_in_several_places():
+    X = np.random.default_rng(0).standard_normal((6, 10))
+    torch.manual_seed(0)
+    act, linears = nn.ReLU(), [nn.Linear(a, b) for a, b in pairwise((10, 300, 300, 1))]
+    shared = nn.Sequential(linears[0], act, linears[1], act, linears[2])
+    apart = nn.Sequential(linears[0], nn.ReLU(), linears[1], nn.ReLU(), linears[2])
+    assert from_module(shared) == from_module(apart)
+    np.testing.assert_array_equal(from_module(shared)(X), from_module(apart)(X))
+    with pytest.raises(
+        InputError, match="layers '1' and '3' are one Linear; expected layers of weights of their own"
+    ):
+        from_module(nn.Sequential(nn.Linear(4, 4), square := nn.Linear(4, 4), act, square, nn.Linear(4, 1)))
+
+
+def test_a_subclass_with_a_forward_of_its_own():
+    class Residual(nn.Sequential):
+        def forward(self, input):
+            return input + super().forward(input)
+
+    inner = Residual(nn.Linear(4, 4), nn.ReLU())
+    with pytest.raises(InputError, match="layer '1' is Residual, whose infinite-width kernel is not known"):
+        from_module(nn.Sequential(nn.Linear(3, 4), inner, nn.Linear(4, 1)))
+
+
 def test_nested_and_passed_over():
     inner = nn.Sequential(nn.Linear(4, 50), nn.Identity(), nn.Tanh(), nn.Dropout(0.0))
     module = nn.Sequential(nn.Flatten(), inner, nn.Linear(50, 50), nn.Linear(50, 2))
@@ -107,6 +131,8 @@ def test_convolutions_that_are_not_known():
         first = [] if isinstance(layer, nn.Conv2d) else [nn.Conv2d(3, 8, 3), nn.ReLU()]
         with pytest.raises(InputError, match=problem):
             from_module(nn.Sequential(*first, layer, *end))
+    with pytest.raises(InputError, match="Flatten comes before the readout"):
+        from_module(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Linear(6, 2)))
     with pytest.raises(InputError, match="ends without a Linear layer"):
         from_module(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
     with pytest.raises(InputError, match="differ in filter size"):

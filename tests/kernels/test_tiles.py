@@ -56,7 +56,7 @@ def test_out_that_does_not_fit():
             Gaussian(1.0)(X, out=out)
 
 
-def test_rows_cover_the_matrix():
+def test_rows_cover_the_matrix(monkeypatch):
     X, Z = RNG.standard_normal((50, 4)), RNG.standard_normal((30, 4))
     for kernel in (NTK(2), CallableKernel(lambda X, Z: X @ Z.T)):
         for other in (None, Z):
@@ -66,6 +66,10 @@ def test_rows_cover_the_matrix():
             np.testing.assert_allclose(
                 np.concatenate([K for _, K in parts]), expected, rtol=1e-12, atol=1e-13
             )
+    X, batch = RNG.standard_normal((700, 3)), 150
+    kernel, whole = NTK(1, "tanh"), NTK(1, "tanh")(X, X.copy())
+    monkeypatch.setattr(tiles, "threads", lambda: 2)
+    np.testing.assert_array_equal(np.concatenate([K for _, K in kernel.rows(X, batch=batch)]), whole)
     with pytest.raises(InputError, match="batch is 0"):
         next(NTK(2).rows(X, batch=0))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from solvable.errors import InputError
-from solvable.lab.chart import Curve, LogAxis, Mark, chart
+from solvable.lab.chart import Curve, LinearAxis, LogAxis, Mark, chart
 
 X = np.geomspace(10, 1000, 61)
 
@@ -57,6 +57,32 @@ def test_zero_has_its_place_on_a_logarithmic_axis():
 def test_an_axis_that_is_none_is_refused(low, high):
     with pytest.raises(InputError, match="a logarithmic axis runs between two numbers"):
         LogAxis("x", low, high)
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1e-7), (-3.2, 17.0), (5.0, 5.0), (0.0, 0.0), (-1e6, -1.0)])
+def test_a_linear_axis_has_room_and_few_round_ticks(ends):
+    axis = LinearAxis.around("y", *ends)
+    assert axis.low <= ends[0] <= ends[1] <= axis.high
+    assert 2 <= len(axis.ticks) <= 9
+    assert axis.place(axis.low) == 0
+    with pytest.raises(InputError, match="low < high"):
+        LinearAxis("y", 1.0, 1.0)
+
+
+def test_curves_get_their_own_classes():
+    axis = LinearAxis("x", 0.0, 1.0)
+    curves = [
+        Curve([0, 1], [0.5, 0.5], [0.4, 0.4], [0.6, 0.6], classes="one"),
+        Curve([0, 1], [0.1, 0.1], dashed=[True, True], classes="two many"),
+        Curve([0, 1], [0.9, 0.9]),
+    ]
+
+    def named(curves):
+        svg = ET.fromstring(chart("t", axis, axis, curves))
+        return [path.get("class") for path in svg.iter("path") if path.get("class").startswith("curve")]
+
+    assert named(curves) == ["curve one", "curve two many", "curve two many dashed", "curve"]
+    assert named(curves[::-1])[:2] == ["curve first", "curve two many"]
 
 
 def test_a_chart_is_drawn_many_times_faster_than_a_figure():

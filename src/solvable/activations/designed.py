@@ -45,6 +45,8 @@ class DesignedActivation(Activation):
         degree: of `coefficients`.
         target_name: the kernel that was asked for, in words.
         target: it at 100 angles, equally spaced from 0 to π.
+        checked: where the kernel was given as a function of real numbers only, the last power whose coefficient could
+            be looked at; None where nothing is left to doubt.
     """
 
     formula: Formula
@@ -53,6 +55,7 @@ class DesignedActivation(Activation):
     degree: int
     target_name: str
     target: tuple[float, ...]
+    checked: int | None = None
 
     def __call__(self, z: Array) -> Array:
         r"""Return $\phi(z)$, elementwise, for a NumPy array or a torch tensor (with gradient)."""
@@ -61,8 +64,10 @@ class DesignedActivation(Activation):
     def derivative(self, z: Array) -> Array:
         return self.formula.derivative(z)
 
-    def prepare(self, xp: Namespace, variances: Array) -> PointNumbers:
-        return self._dual.prepare(xp, variances)
+    def prepare(
+        self, xp: Namespace, variances: Array, derivative: bool = True, degree: int = 0
+    ) -> PointNumbers:
+        return self._dual.prepare(xp, variances, derivative, degree)
 
     def pair(
         self, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
@@ -196,6 +201,11 @@ class DesignedActivation(Activation):
             f"{means[0]:.3g}) and "
             f"{deviation[1]:.3g}/sqrt(N) at c = 0.9 (kernel {means[1]:.3g}).",
         ]
+        if self.checked is not None:
+            lines.append(
+                f"As a function of real cosines the kernel's power coefficients could be checked to a_{self.checked}; "
+                "beyond, only that a series without negative ones comes close to it."
+            )
         return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ are those of the polynomials through the quadrature's panels, none of which cros
 from collections.abc import Callable
 from functools import lru_cache
 from math import ceil, factorial, sqrt
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ _MOST_KINKS = 8
 _POWERS = 3
 _TAIL = 1e-11
 _NARROW = 1e-3
+# Derivatives of what is constant are rounding over the panels' width; their squares are below this share.
+_DUST = 1e-20
+_WIDEST = 1e150
 
 
 def finite_width_std(
@@ -102,7 +106,13 @@ def required_width(
             f"the kernel is 0 at cosine {cosine:g}; expected a cosine at which it is not, since no width makes its "
             "fluctuation a fraction of 0; give another cosine"
         )
-    return max(1, ceil((scale / (relative_std * mean)) ** 2))
+    ratio = scale / abs(mean) / relative_std
+    if ratio > _WIDEST:
+        raise InputError(
+            f"relative_std is {relative_std:g}; expected more, since the width that it takes has more than 300 digits; "
+            "give a fraction such as 0.1"
+        )
+    return max(1, ceil(ratio**2))
 
 
 def finite_width_moments(
@@ -131,11 +141,15 @@ def finite_width_moments(
 
 
 def _neuron(activation: Activation, scale: float, derivative: bool) -> "NeuronMeans":
-    try:
-        hash(activation)
-    except TypeError:
-        return NeuronMeans(activation, scale, derivative)
-    return _known_neuron(activation, scale, derivative)
+    make = _known_neuron if _never_changes(activation) else NeuronMeans
+    return make(activation, scale, derivative)
+
+
+def _never_changes(activation: Activation) -> bool:
+    """Return whether an activation can be remembered: functions and torch modules of the user's may change."""
+    inner = getattr(activation, "function", activation)
+    owner = inner if isinstance(inner, FunctionType) else type(inner)
+    return isinstance(inner, np.ufunc) or owner.__module__.split(".")[0] == __name__.split(".")[0]
 
 
 class NeuronMeans:
@@ -267,6 +281,9 @@ def _hermite_coefficients(functions: Floats, z: Floats, w: Floats, sizes: Floats
 
     What is left out is judged against the second moments `sizes` (5,) of the functions with their kinks.
     """
+    # Those of the first three are of fourth order in the activation, of the last two of second.
+    largest = np.array([np.max(sizes[:3])] * 3 + [np.max(sizes[3:])] * 2)
+    sizes = np.maximum(sizes, _DUST * largest)
     # Only two of the Hermite functions are kept: there may be thousands.
     root = np.sqrt(w)
     f = functions * root

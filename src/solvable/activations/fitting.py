@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from solvable.activations.formula import Formula
 from solvable.activations.target import COSINES, Target
@@ -27,6 +28,8 @@ AUTHORS_MIMIC = Formula(
 _MIMIC_K1 = 5.07
 # Fits of the same kernel go to this end slowly from elsewhere: a long, flat valley of slow cosines.
 _CLOSE_MIMIC = Formula((-1.35, -2.86), ((6.0, 1.1),), (6.6, 0.5, -1.2))
+# Gentler than both and as close: a kink on the left of the inputs, on a slow cosine.
+_GENTLE_MIMIC = Formula((-19.1, -0.77), ((6.2, -1.2),), (17.6, 0.385, 0.71))
 
 _LOWEST_FREQUENCY, _HIGHEST_FREQUENCY = 0.3, 15.0
 _WIDEST_SHIFT = 4.0
@@ -141,22 +144,16 @@ class KernelOfParameters:
                 M = RectifiedMoments(np, t, s, COSINES)
                 pair = self._value * M(1, 1) + self._slope * COSINES * M(0, 0)
                 # How the probability P(u > t, v > s) falls with t: the density of u at t times P(v > s | u = t).
-                edge_t = normal_density(t) * _tail((s - COSINES * t) / M.spread)
+                edge_t = normal_density(t) * ndtr((COSINES * t - s) / M.spread)
                 by_t = -self._value * M(0, 1) - self._slope * COSINES * edge_t
                 kernel += (1 if i == j else 2) * both * pair
                 jacobian[:, i] += 2 * weights[j] * pair
                 jacobian[:, m + i] += 2 * both * by_t
                 if j < i:
-                    edge_s = normal_density(s) * _tail((t - COSINES * s) / M.spread)
+                    edge_s = normal_density(s) * ndtr((COSINES * s - t) / M.spread)
                     by_s = -self._value * M(1, 0) - self._slope * COSINES * edge_s
                     jacobian[:, j] += 2 * weights[i] * pair
                     jacobian[:, m + j] += 2 * both * by_s
-
-
-def _tail(x: Floats) -> Floats:
-    from scipy.special import ndtr
-
-    return ndtr(-x)
 
 
 def _cosine_slopes(efg: Floats, degree: int) -> Floats:
@@ -227,18 +224,18 @@ def fit_formula(
 
 
 def relu_cos_starts(scale: float) -> list[Formula]:
-    """Return where fits of a ReLU and a cosine start: the paper's activation first, then gentler ones.
+    """Return where fits of a ReLU and a cosine start: the paper's activation, what fits of it found, generic ones.
 
     Args:
         scale: K(1) of the target.
     """
     root = scale**0.5
-    paper, close = (_scaled(one, (scale / _MIMIC_K1) ** 0.5) for one in (AUTHORS_MIMIC, _CLOSE_MIMIC))
-    gentle = [
+    found = [_scaled(one, (scale / _MIMIC_K1) ** 0.5) for one in (AUTHORS_MIMIC, _CLOSE_MIMIC, _GENTLE_MIMIC)]
+    generic = [
         Formula((0.1 * root, 0.2 * root), ((0.5 * root, 0.0),), (0.2 * root, f, g))
         for f, g in ((1.0, 0.8), (2.0, 0.8), (4.0, 0.8))
     ]
-    return [paper, close, *gentle]
+    return [*found, *generic]
 
 
 def rectifier_starts(scale: float, n: int) -> list[Formula]:

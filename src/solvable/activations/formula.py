@@ -36,23 +36,29 @@ class Formula:
     rectifiers: tuple[tuple[float, float], ...] = ()
     cosine: tuple[float, float, float] | None = None
 
+    def __post_init__(self) -> None:
+        # No terms are the constant 0, so that nothing else has to know the difference.
+        object.__setattr__(self, "hermite", self.hermite or (0.0,))
+
     def __call__(self, z: Array) -> Array:
         r"""Return $\phi(z)$ for numbers, a NumPy array or a torch tensor (with gradient)."""
         z = _floating(z)
         xp = array_namespace(z)
-        value = _hermite_sum(xp, z, self.hermite)
+        # The sum is a new array, so that it is added to in place: half of the time is memory.
+        value = _hermite_sum(z, self.hermite)
         for weight, shift in self.rectifiers:
-            value = value + weight * xp.clip(z - shift, 0.0, None)
+            past = z - shift
+            value = _add(value, weight, past.relu() if is_torch_array(past) else np.maximum(past, 0.0))
         if self.cosine is not None:
             e, f, g = self.cosine
-            value = value + e * xp.cos(f * z + g)
+            value = _add(value, e, xp.cos(f * z + g))
         return value
 
     def derivative(self, z: Array) -> Array:
         r"""Return $\phi'(z)$; at a kink that of its left side."""
         z = _floating(z)
         xp = array_namespace(z)
-        value = _hermite_sum(xp, z, tuple(sqrt(k) * b for k, b in enumerate(self.hermite))[1:] or (0.0,))
+        value = _hermite_sum(z, tuple(sqrt(k) * b for k, b in enumerate(self.hermite))[1:] or (0.0,))
         for weight, shift in self.rectifiers:
             value = value + weight * xp.astype(z > shift, z.dtype)
         if self.cosine is not None:
@@ -154,7 +160,10 @@ class Formula:
         body = [f"        {_product(number, what)}" for number, what in terms] or ["        0 * z"]
         if not any(what for _, what in terms) and terms:
             body.append("        + 0 * z")
-        body[0] = body[0].replace("+ ", "", 1).replace("- ", "-", 1) if terms else body[0]
+        if terms:
+            # Only the sign that the first line begins with; those inside it stay.
+            sign, rest = body[0][8:10], body[0][10:]
+            body[0] = " " * 8 + ("-" if sign == "- " else "") + rest
         lines = [header, "", "", f"def {name}(z):", f'    """{about or f"Return {self}."}"""', *setup]
         return "\n".join([*lines, "    return (", *body, "    )", ""])
 
@@ -170,15 +179,29 @@ def _floating(z: Array) -> Array:
     return z if z.dtype.kind == "f" else z.astype(np.float64)
 
 
-def _hermite_sum(xp: Array, z: Array, coefficients: tuple[float, ...]) -> Array:
-    before, h = None, xp.ones_like(z)
-    # A constant is a function of z too, with gradient 0.
-    total = coefficients[0] + 0 * z
-    for k, b in enumerate(coefficients[1:], start=1):
-        following = z * h if before is None else (z * h - sqrt(k - 1) * before) / sqrt(k)
-        before, h = h, following
-        if b:
-            total = total + b * h
+def _hermite_sum(z: Array, coefficients: tuple[float, ...]) -> Array:
+    """Return the Hermite series as a new array."""
+    present = [k for k, b in enumerate(coefficients) if b]
+    last = present[-1] if present else 0
+    if not last:
+        # A constant is a function of z too, with gradient 0.
+        return coefficients[0] + 0 * z
+    before, h = 1.0, z
+    total = coefficients[1] * z if coefficients[1] or coefficients[0] else None
+    if total is not None and coefficients[0]:
+        total += coefficients[0]
+    for k in range(2, last + 1):
+        before, h = h, (z * h - sqrt(k - 1) * before) / sqrt(k)
+        if b := coefficients[k]:
+            total = b * h if total is None else _add(total, b, h)
+    return total
+
+
+def _add(total: Array, factor: float, term: Array) -> Array:
+    """Return `total + factor * term`, in the array of the first."""
+    if is_torch_array(total):
+        return total.add_(term, alpha=factor)
+    total += factor * term
     return total
 
 

@@ -14,7 +14,7 @@ with app.setup:
 
     import marimo as mo
 
-    from solvable.activations import explore
+    from solvable.activations import explore, explore_training
     from solvable.errors import InputError
     from solvable.lab.text import readable
 
@@ -27,32 +27,6 @@ def _():
     up = '<p><a href="../">← all pages</a></p>' if below else ""
     mo.Html(f"""
     <div class="solvable">{up}
-    <style>
-    svg.chart .curve.asked {{ stroke: currentColor; }}
-    svg.chart .curve.other {{ stroke: var(--page-best); }}
-    svg.chart .curve.theory {{ stroke-width: 1.5; }}
-    svg.chart .curve.stem {{ stroke-width: 14; stroke-linejoin: miter; }}
-    svg.chart .curve.stem.many {{ stroke-width: 3; }}
-    svg.chart .curve.zero {{ stroke: var(--page-soft); stroke-width: 1; }}
-    .solvable .legend {{ display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; color: var(--page-soft);
-      font-size: .85rem; padding-left: .2rem; }}
-    .solvable .legend span::before {{ content: ""; display: inline-block; width: 1.5rem; margin-right: .4rem;
-      vertical-align: .25em; border-top: 2px solid var(--page-accent); }}
-    .solvable .legend .asked::before {{ border-top: 2px dashed currentColor; }}
-    .solvable .legend .theory::before {{ border-top: 2px dashed var(--page-accent); }}
-    .solvable .legend .other::before {{ border-color: var(--page-best); }}
-    .solvable .choices {{ display: grid; gap: .9rem 2rem; padding: .9rem 1.1rem; border: 1px solid var(--page-rule);
-      border-radius: 6px; grid-template-columns: repeat(auto-fit, minmax(min(15rem, 100%), 1fr)); }}
-    .solvable .explorer .controls {{ gap: .55rem; }}
-    .solvable h2 {{ font: 600 1.15rem/1.3 system-ui, -apple-system, "Segoe UI", "Helvetica Neue", sans-serif;
-      margin: .2rem 0 .4rem; }}
-    .solvable .formula {{ font-variant-numeric: tabular-nums; padding: .5rem .8rem; margin: .8rem 0;
-      background: var(--page-tint); border-radius: 6px; }}
-    .solvable .code {{ min-width: 0; font-size: .8rem; }}
-    .solvable .code pre {{ overflow-x: auto; white-space: pre; background: var(--page-tint); border-radius: 6px;
-      padding: .7rem .9rem; margin: .3rem 0 0; }}
-    .solvable .row {{ display: flex; flex-wrap: wrap; gap: .8rem 1.5rem; align-items: end; }}
-    </style>
     <h1>Shape a kernel, get the activation that has it</h1>
     <p class="lead">What a wide network learns is decided by its kernel: how alike it holds two inputs, by the angle
     between them. Choose one, a deep network's if you like, or shape your own; here is the activation with which a
@@ -65,7 +39,10 @@ def _():
 @app.cell(hide_code=True)
 def _():
     preset_choice = mo.ui.dropdown(
-        list(explore.PRESETS), value=next(iter(explore.PRESETS)), label="Kernel to start from", full_width=True
+        list(explore.PRESETS),
+        value=next(iter(explore.PRESETS)),
+        label="Kernel to start from",
+        full_width=True,
     )
     kind_choice = mo.ui.dropdown(
         {"everything (its kernel: the NTK)": "ntk", "the readout alone (the NNGP kernel)": "nngp"},
@@ -85,7 +62,11 @@ def _():
         full_width=True,
     )
     signs_choice = mo.ui.dropdown(
-        {"+ + − − + + −": "alternate pairs", "all +": "positive", "the calmest, searched": "minimise variance"},
+        {
+            "+ + − − + + −": "alternate pairs",
+            "all +": "positive",
+            "the calmest, searched": "minimise variance",
+        },
         value="+ + − − + + −",
         label="Signs of a polynomial's terms",
         full_width=True,
@@ -104,14 +85,12 @@ def _(preset_choice):
     sliders = mo.ui.array(
         [
             # A slider moves along the indices of its values, whose steps grow.
-            mo.ui.slider(0, len(steps) - 1, 1, value=steps.index(start), label=f"a{k} · {power}", full_width=True)
-            for k, (steps, start, power) in enumerate(
-                zip(
-                    values,
-                    explore.starting_series(preset_choice.value),
-                    ("1", "c", "c²", "c³", "c⁴", "c⁵", "c⁶"),
-                    strict=True,
-                )
+            mo.ui.slider(0, len(steps) - 1, 1, value=steps.index(start), label=term, full_width=True)
+            for steps, start, term in zip(
+                values,
+                explore.starting_series(preset_choice.value),
+                ("a₀", "a₁ c", "a₂ c²", "a₃ c³", "a₄ c⁴", "a₅ c⁵", "a₆ c⁶"),
+                strict=True,
             )
         ]
     )
@@ -124,7 +103,8 @@ def _():
     width_slider = mo.ui.slider(
         0, len(explore.WIDTHS) - 1, 1, value=explore.WIDTHS.index(1024), label="Neurons N", full_width=True
     )
-    return (width_slider,)
+    library_choice = mo.ui.dropdown(["numpy", "torch"], value="numpy", label="The activation as code, for")
+    return library_choice, width_slider
 
 
 @app.cell(hide_code=True)
@@ -140,17 +120,20 @@ def _(family_choice, kind_choice, preset_choice, project_choice, signs_choice, s
     problem = ""
     try:
         if choice.waits:
-            with mo.status.spinner(title="Fitting an activation …", subtitle="about a second"):
-                explore.shape(choice)
-        else:
-            explore.shape(choice)
+            # It lies above the page: one that pushed the charts down would make them jump.
+            mo.output.replace(
+                mo.Html('<div class="solvable busy" role="status">Fitting an activation …</div>')
+            )
+        explore.shape(choice)
     except InputError as error:
         problem = str(error)
+    # Something empty in its place, since a cell without output has no margin.
+    mo.output.replace(mo.Html("<div></div>"))
     return choice, problem
 
 
 @app.cell(hide_code=True)
-def _(choice, problem, project_choice, sliders, values, width_slider):
+def _(choice, library_choice, problem, project_choice, sliders, values, width_slider):
     width = explore.WIDTHS[width_slider.value]
 
     def control(slider, value: str) -> str:
@@ -182,20 +165,23 @@ def _(choice, problem, project_choice, sliders, values, width_slider):
     else:
         seen = explore.view(choice, width)
         result = f"""
-        {f'<div class="warn">{offer}</div>' if offer else ""}
+        {f'<div id="offer" class="problem">{offer}</div>' if offer else ""}
         {facts_of(seen.facts)}
+        <p class="formula" id="formula">{escape(seen.formula)}</p>
         <div class="charts">
         <div><div id="kernel">{seen.kernel}</div>{legend}
         <span>this net; band: ± 1 std with {width} neurons</span></div></div>
         <div id="activation">{seen.activation}</div>
         <div id="coefficients">{seen.coefficients}</div>
+        <div class="code"><div class="row">{library_choice}</div>
+        <div id="code"><div class="codehilite"><pre>{escape(seen.source[library_choice.value])}</pre></div></div></div>
         </div>
-        <p class="formula" id="formula">{escape(seen.formula)}</p>
         """
     mo.Html(f"""
     <div class="solvable"><div class="explorer">
-    <div class="controls">
-    <p class="soft">K(c) = a0 + a1 c + … + a6 c⁶, c the cosine of the angle. Move one to make the kernel your own.</p>
+    <div class="controls dense">
+    <p class="soft">K(c) = a₀ + a₁ c + … + a₆ c⁶, where c is the cosine of the angle. These start at the series
+    nearest to the kernel; move one, and the series is the kernel.</p>
     {coefficients}{control(width_slider, str(width))}</div>
     <div>{result}</div>
     </div></div>
@@ -205,62 +191,77 @@ def _(choice, problem, project_choice, sliders, values, width_slider):
 
 @app.cell(hide_code=True)
 def _():
-    task_choice = mo.ui.dropdown(explore.TASKS, value=next(iter(explore.TASKS)), label="What to learn")
+    task_choice = mo.ui.dropdown(
+        explore_training.TASKS, value=next(iter(explore_training.TASKS)), label="What to learn"
+    )
     train_button = mo.ui.run_button(label="Train the net")
-    lacking = explore.torch_missing()
+    lacking = explore_training.torch_missing()
     mo.Html(f"""
     <div class="solvable"><h2>Train it</h2>
     <p class="soft">On 400 handwritten digits, beside a ReLU net of the same size, with full-batch gradient descent,
-    {explore.STEPS} steps. Before that, the kernels of both say what will happen. The net has the N of the slider, at
-    most {explore.MOST_TRAINED}.</p>
-    {f'<p id="no-torch" class="warn">{escape(lacking)}</p>' if lacking else
-     f'<div class="row">{task_choice}{train_button}</div>'}
+    {
+        explore_training.STEPS
+    } steps. Before that, the kernels of both say what will happen. The net has the N of the slider, at
+    most {explore_training.MOST_TRAINED}.</p>
+    {
+        f'<p id="no-torch" class="warn">{escape(lacking[:1].upper() + lacking[1:])}</p>'
+        if lacking
+        else f'<div class="row">{task_choice}{train_button}</div>'
+    }
     </div>
     """)
     return task_choice, train_button
 
 
 @app.cell(hide_code=True)
-def _(choice, facts_of, problem, task_choice, train_button, width):
-    outcome = ""
+def _():
+    # What was trained last stays, while the sliders move on.
+    last_trained, set_last_trained = mo.state("")
+    return last_trained, set_last_trained
+
+
+@app.cell(hide_code=True)
+def _(choice, facts_of, problem, set_last_trained, task_choice, train_button, width):
     if train_button.value and problem:
-        outcome = '<p class="warn">There is no net to train: no activation has the kernel above.</p>'
+        set_last_trained('<p class="warn">There is no net to train: no activation has the kernel above.</p>')
     elif train_button.value:
         with mo.status.spinner(title="Training …", subtitle="a few seconds") as training_spinner:
             try:
-                told = explore.trained_view(
-                    explore.train_both(
-                        choice, width, task_choice.value, lambda stage: training_spinner.update(subtitle=stage)
+                told = explore_training.trained_view(
+                    explore_training.train_both(
+                        choice,
+                        width,
+                        task_choice.value,
+                        lambda stage: training_spinner.update(subtitle=stage),
                     )
                 )
-                outcome = f"""
+                set_last_trained(f"""
+                <p class="soft">{escape(told.note)}</p>
+                {f'<p class="warn">{escape(told.warning)}</p>' if told.warning else ""}
                 {facts_of(told.facts)}
                 <div class="charts"><div id="train-loss">{told.train_loss}</div>
                 <div id="test-loss">{told.test_loss}</div></div>
-                <div class="legend"><span>this net</span><span class="theory">what its kernel said</span>
+                <div class="legend"><span>designed net</span><span class="theory">what its kernel said</span>
                 <span class="other">ReLU net</span><span class="theory other">what its kernel said</span></div>
-                <p class="soft">{escape(told.note)}</p>
-                """
+                """)
             except InputError as error:
-                outcome = f'<p class="warn">{escape(str(error))}</p>'
-    mo.Html(f'<div class="solvable" id="trained">{outcome}</div>')
+                set_last_trained(f'<p class="warn">{escape(str(error))}</p>')
+    return
+
+
+@app.cell(hide_code=True)
+def _(last_trained):
+    mo.Html(f'<div class="solvable" id="trained">{last_trained()}</div>')
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    library_choice = mo.ui.dropdown(["numpy", "torch"], value="numpy", label="The activation as code, for")
-    return (library_choice,)
-
-
-@app.cell(hide_code=True)
-def _(choice, library_choice, problem):
-    code = "" if problem else explore.view(choice, 1).source[library_choice.value]
-    mo.Html(f"""
-    <div class="solvable"><h2>Take it along</h2><div class="row">{library_choice}</div>
-    <div id="code" class="code"><div class="codehilite"><pre>{escape(code)}</pre></div></div>
-    <p class="soft">The same in Python: <code>solvable.activations.design(kernel)</code>; on the command line:
-    <code>solvable activations design</code>. Inputs of norm √d, weights of variance 1 in both layers, no biases.</p>
+    mo.Html("""
+    <div class="solvable soft">
+    <p>The kernel is that of inputs of norm √d and weights of variance 1 in both layers, without biases. The same in
+    Python: <code>solvable.activations.design(kernel)</code>; on the command line:
+    <code>solvable activations design "relu ntk 4" --family relu+cos</code>.</p>
     </div>
     """)
     return

@@ -2,15 +2,14 @@ r"""Signs of the Hermite coefficients: the kernel does not see them, its fluctua
 
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 
 from solvable.activations.target import COSINES
-from solvable.activations.theory import finite_width_scale
-from solvable.errors import InputError, choice, numbers
+from solvable.activations.theory import explicit_signs, finite_width_scale
+from solvable.errors import choice
 from solvable.kernels.duals.hermite import hermite_functions
 
 Floats = NDArray[np.float64]
@@ -37,7 +36,7 @@ def chosen_signs(signs: str | Sequence[int], sizes: Floats, kind: str) -> Floats
     [1.0, 1.0, -1.0, -1.0, 1.0, 1.0]
     """
     if not isinstance(signs, str):
-        return _explicit(signs, len(sizes))
+        return explicit_signs(signs, len(sizes), SIGNS)
     pairs = np.where(np.arange(len(sizes)) % 4 < 2, 1.0, -1.0)
     return {
         "alternate pairs": lambda: pairs,
@@ -98,13 +97,3 @@ def mean_square_scales(coefficients: Floats, kind: str) -> Floats:
     c = COSINES
     scales = finite_width_scale(kind, squares, c * mixed, c * c * slopes, values, c * derivatives)
     return np.mean(scales**2, axis=1)
-
-
-def _explicit(signs: Any, n: int) -> Floats:
-    array = numbers("signs", signs)
-    if array.ndim != 1 or len(array) != n or not np.isin(array, (-1, 1)).all():
-        raise InputError(
-            f"signs is {signs!r}; expected {n} numbers 1 or -1, one for each of b_0 … b_{n - 1}, or one of "
-            f"{', '.join(SIGNS)}; give one of these"
-        )
-    return array

@@ -7,9 +7,9 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 
+from solvable.activations.real_series import distance_from_non_negative, ending_series, first_series
 from solvable.activations.theory import series_curve
 from solvable.errors import InputError, finite, numbers
 from solvable.kernels.angular import AngularKernel, power_series
@@ -24,10 +24,13 @@ ANGLES = np.linspace(0.0, np.pi, 100)
 COSINES = np.cos(ANGLES)
 
 _CHECKED = 64
-"""Coefficients up to this power are looked at."""
-_CHECKED_REAL = 10
-"""The same where the function takes real numbers only: the next ones have hardly a digit left."""
+"""Coefficients of the library's own kernels, which are positive semidefinite by construction, up to this power."""
+_CHECKED_FUNCTION = 400
+"""Those of functions of complex numbers."""
+# On the circle that `power_series` takes for these powers rounding grows by e; the rest is for functions that lose
+# digits themselves.
 _ROUNDING = 1e-11
+_ROUNDING_ON_CIRCLE = 1e-13
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Target:
         series: $a_0, a_1, \\dots$
         error: what a coefficient may be off, one each.
         ends: whether the series is known to end with `series`.
+        function: where no coefficients beyond `series` could be looked at, the kernel at any real cosines.
     """
 
     name: str
@@ -47,6 +51,17 @@ class Target:
     series: Floats
     error: Floats
     ends: bool
+    function: Callable[[Floats], Floats] | None = None
+
+    @property
+    def checked(self) -> int | None:
+        """The last power of which the coefficient was looked at, where further ones could not be; else None."""
+        return None if self.function is None else len(self.series) - 1
+
+    @property
+    def distance(self) -> float:
+        """How far from K the nearest series of non-negative coefficients is, relative to K(1); see `real_series`."""
+        return 0.0 if self.function is None else distance_from_non_negative(self.function, self.size)
 
     @property
     def scale(self) -> float:
@@ -136,11 +151,20 @@ def _of_function(function: Callable[[Any], Any]) -> Target:
     name = "the function" if name == "<lambda>" else str(name)
     values = _checked(name, _real_values(name, function, COSINES))
     scale = _size(values)
-    series = _complex_series(function, scale)
-    if series is not None:
-        return Target(name, values, series, np.full(len(series), _ROUNDING * scale), False)
-    series, error = _real_series(name, function, scale)
-    return Target(name, values, series, error, False)
+    if (found := _complex_series(function, scale)) is not None:
+        return Target(name, values, *found, False)
+
+    def real(cosine: Floats) -> Floats:
+        return _all_finite(name, _real_values(name, function, cosine), cosine)
+
+    if (found := ending_series(real, scale)) is not None:
+        return Target(name, values, *found, False)
+    if (found := first_series(real, scale)) is None:
+        raise InputError(
+            f"{name} is not analytic around c = 0; expected a kernel with a power series, since by Schoenberg's "
+            "theorem only these are positive semidefinite in every dimension; |c| and clipped functions are not"
+        )
+    return Target(name, values, *found, False, real)
 
 
 def _real_values(name: str, function: Callable[[Any], Any], cosine: Floats) -> Floats:
@@ -195,9 +219,13 @@ def _checked(name: str, values: Floats) -> Floats:
             f"{name} is {values[0]} at c = 1; expected a finite number there, the kernel of an input with itself; "
             "keep the singularity outside [-1, 1], e.g. 1/(1.1 - c)"
         )
+    return _all_finite(name, values, COSINES)
+
+
+def _all_finite(name: str, values: Floats, cosine: Floats) -> Floats:
     bad = ~np.isfinite(values)
     if bad.any():
-        c = COSINES[bad][0]
+        c = cosine[bad][0]
         raise InputError(
             f"{name} is {values[bad][0]} at c = {c:.4g}; expected finite numbers at all cosines in [-1, 1]; "
             "choose another kernel"
@@ -205,15 +233,18 @@ def _checked(name: str, values: Floats) -> Floats:
     return values
 
 
-def _complex_series(function: Callable[[Any], Any], scale: float) -> Floats | None:
-    """Return the power series from the circle in the complex plane, or None where the function is not for it."""
+def _complex_series(function: Callable[[Any], Any], scale: float) -> tuple[Floats, Floats] | None:
+    """Return the power series from the circle in the complex plane, and its error, or None where it is not for it."""
+    largest = 0.0
 
     def values(c: Any) -> Any:
+        nonlocal largest
         result = np.asarray(function(c))
         if result.shape == () and c.shape:
             result = np.full(c.shape, result)
         if result.shape != c.shape or result.dtype.kind not in "fc" or not np.isfinite(result).all():
             raise ArithmeticError
+        largest = max(largest, float(np.max(np.abs(result))))
         return result
 
     probe = np.linspace(-0.9, 0.9, 41)
@@ -224,33 +255,11 @@ def _complex_series(function: Callable[[Any], Any], scale: float) -> Floats | No
             real = values(probe.copy())
             if np.max(np.abs(values(probe.astype(complex)) - real)) > 1e-9 * scale:
                 return None
-            series = power_series(values, 400)
+            series = power_series(values, _CHECKED_FUNCTION)
         except Exception:
             return None
     # |c|, clipped or real parts take complex numbers too, and are no power series of them.
     if np.max(np.abs(np.polynomial.polynomial.polyval(probe, series) - real)) > 1e-9 * scale:
         return None
-    return series[: _CHECKED + 1]
-
-
-def _real_series(name: str, function: Callable[[Any], Any], scale: float) -> tuple[Floats, Floats]:
-    """Return the first coefficients and their errors from real cosines: a polynomial through [-1/2, 1/2]."""
-    found = []
-    for half, degree in ((0.5, 30), (0.55, 36)):
-        points = half * np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
-        chebyshev = Chebyshev.fit(points, _real_values(name, function, points), degree, domain=[-half, half])
-        if np.max(np.abs(chebyshev.coef[-4:])) > 1e-7 * scale:
-            raise InputError(
-                f"{name} is not analytic around c = 0; expected a kernel with a power series, since by Schoenberg's "
-                "theorem only these are positive semidefinite in every dimension; |c| and clipped functions are not"
-            )
-        # Coefficients that are noise would be blown up by the powers of 1/half.
-        noise = max(float(np.max(np.abs(chebyshev.coef[-4:]))), 1e-16 * scale)
-        coefficients = np.where(np.abs(chebyshev.coef) > 2 * noise, chebyshev.coef, 0.0)
-        series = Chebyshev(coefficients, domain=[-half, half]).convert(
-            kind=Polynomial, domain=[-1, 1], window=[-1, 1]
-        )
-        found.append(np.pad(series.coef, (0, degree + 1 - len(series.coef)))[: _CHECKED_REAL + 1])
-    # One disagreement may be small by chance; those of higher powers are larger.
-    error = np.maximum.accumulate(np.maximum(np.abs(found[0] - found[1]), _ROUNDING * scale))
-    return found[0], 10 * error
+    # Of what is no kernel the values on the circle may be far above the scale, and so may their rounding.
+    return series, np.full(len(series), max(_ROUNDING * scale, _ROUNDING_ON_CIRCLE * largest))

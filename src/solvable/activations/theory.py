@@ -15,18 +15,22 @@ non-negative coefficients $a_k$ in $K = \sum_k a_k c^k$; each of them has its ac
 Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022 (arXiv:2106.03186).
 """
 
+from collections.abc import Sequence
 from math import pi, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, choice, finite, grid
+from solvable.errors import InputError, choice, finite, grid, numbers
 
 Floats = NDArray[np.float64]
 
 KINDS = ("ntk", "nngp", "first layer")
 """Which parameters are trained: all, the readout, the first layer."""
+
+_NO_VARIANCE = 1e-14
 
 
 def trained_factors(kind: str, degree: int) -> Floats:
@@ -89,14 +93,14 @@ def hermite_series(
     Args:
         series: $a_0 \dots a_K$.
         kind: "ntk", "nngp" or "first layer".
-        signs: of the $b_k$, $\pm 1$, one for all or one each.
+        signs: of the $b_k$, $\pm 1$, one for all or one each (0 where $a_k = 0$ too).
         w_std: $\sigma_w > 0$ of the hidden layer.
         b_std: $\sigma_b \ge 0$ of the hidden layer.
         readout_w_std: $\sigma_2 > 0$.
         readout_b_std: $\sigma_{b2} \ge 0$.
 
     Raises:
-        InputError: naming the first coefficient that would have to be negative.
+        InputError: naming the first coefficient that would have to be negative; for signs that are none, or too few.
 
     >>> hermite_series([1.0, 0.5, 0.0, 1.0]).round(3)
     array([1. , 0.5, 0. , 0.5])
@@ -111,7 +115,35 @@ def hermite_series(
     a[np.abs(a) <= 1e-14 * np.max(np.abs(a))] = 0.0
     check_realisable(a, kind)
     factors = trained_factors(kind, len(a) - 1)
-    return np.sqrt(a / np.where(factors > 0, factors, 1.0)) / readout_w_std * np.asarray(signs)
+    sizes = np.sqrt(a / np.where(factors > 0, factors, 1.0)) / readout_w_std
+    return sizes * explicit_signs(signs, len(a), absent=a == 0)
+
+
+def explicit_signs(signs: Any, n: int, names: Sequence[str] = (), absent: ArrayLike = False) -> Floats:
+    """Return n signs, given one each, or one for all where there are no names for patterns of them.
+
+    Args:
+        signs: numbers 1 or -1.
+        n: how many.
+        names: what else could have been given.
+        absent: of which coefficients the sign may be 0 too, as `np.sign` has it.
+
+    Raises:
+        InputError: for other numbers, or another number of them.
+    """
+    array = numbers("signs", signs)
+    for_all = not names and array.ndim == 0
+    if not (for_all or array.shape == (n,)) or not _are_signs(array, absent):
+        other = f"one of {', '.join(names)}" if names else "one for all"
+        raise InputError(
+            f"signs is {signs!r}; expected {n} numbers 1 or -1, one for each of b_0 … b_{n - 1}, or {other}; "
+            "give one of these"
+        )
+    return np.broadcast_to(array, (n,))
+
+
+def _are_signs(array: Floats, absent: ArrayLike) -> bool:
+    return bool((np.isin(array, (-1, 1)) | (np.asarray(absent) & (array == 0))).all())
 
 
 def check_realisable(series: Floats, kind: str, tolerance: float = 0.0) -> None:
@@ -202,8 +234,10 @@ def finite_width_scale(
         ab, b2, b = 0 * ab, 0 * b2, 0 * b
     elif kind == "first layer":
         a2, ab, a = 0 * a2, 0 * ab, 0 * a
-    # Constant activations have no variance; rounding must not make it negative.
-    return np.sqrt(np.maximum(a2 + 2 * ab + 3 * b2 - (a + b) ** 2, 0.0))
+    second = a2 + 2 * ab + 3 * b2
+    variance = second - (a + b) ** 2
+    # Constant activations have no variance; the root of what rounding leaves of it would look like one.
+    return np.sqrt(np.where(variance > _NO_VARIANCE * second, variance, 0.0))
 
 
 def _series(name: str, values: ArrayLike) -> Floats:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+# Inputs of which the kernel sees the same to this are one for it; eigenvalues below this, times n, are rounding.
+_PARALLEL = 1e-13
+_ROUNDING = 2e-16
+
 
 def training_curve(
     kernel: Any,
@@ -39,12 +43,14 @@ def training_curve(
         X_test: test inputs, (m, d).
         y_test: test targets, (m,) or (m, outputs).
         rate: $\eta > 0$; below $n/\lambda_{\max}(K)$, where training is stable.
-        steps: t, one or several whole numbers of at least 0.
+        steps: t, one or several whole numbers of at least 0 (10.0 is one).
 
     Returns:
         a dataset with the dim `step` and `train_loss`, `test_loss`; where targets are one-hot rows of two or more
-        classes also `train_error_rate`, `test_error_rate`; the attributes `rate` and `largest_rate`
-        ($n/\lambda_{\max}$).
+        classes also `train_error_rate`, `test_error_rate`; the attributes `rate`, `largest_rate`
+        ($n/\lambda_{\max}$), `null_directions` (how many of the n no training moves), `least_train_loss` (what they
+        hold of the targets, below which the training loss never falls) and `notes`, a sentence about why: for odd
+        kernels $f(-x) = -f(x)$, so that of the targets at two antipodes only the difference is learned.
 
     Raises:
         InputError: for shapes that do not match, and for rates at which training diverges.
@@ -69,12 +75,13 @@ def training_curve(
             "same columns"
         )
     rate = positive("rate", rate)
-    t = np.array([whole("steps", step, at_least=0) for step in np.atleast_1d(np.asarray(steps)).tolist()])
+    t = np.array([_step(step) for step in np.atleast_1d(np.asarray(steps)).tolist()])
     if not len(t):
         raise InputError("steps is empty; expected one or more whole numbers; give e.g. steps=[10, 100]")
 
     kernel = kernel.for_data(X_train)
-    values, vectors = np.linalg.eigh(kernel(X_train))
+    K = kernel(X_train)
+    values, vectors = np.linalg.eigh(K)
     # Rounding makes eigenvalues of a singular kernel negative, which would grow in training.
     values = np.maximum(values, 0.0)
     n, largest = len(X_train), float(values[-1])
@@ -85,6 +92,8 @@ def training_curve(
             "lower rate"
         )
     targets, cross = vectors.T @ Y, kernel(X_new, X_train) @ vectors
+    facts = _null_directions(K, values, targets)
+    values[: facts["null_directions"]] = 0.0
     shrink = 2 * rate * values / n
     measured: dict[str, list[float]] = {"train_loss": [], "test_loss": []}
     one_hot = _one_hot(Y) and _one_hot(Y_new)
@@ -104,8 +113,50 @@ def training_curve(
     return xr.Dataset(
         {name: ("step", series) for name, series in measured.items()},
         {"step": t},
-        {"rate": rate, "largest_rate": largest_rate},
+        {"rate": rate, "largest_rate": largest_rate} | facts,
     )
+
+
+def _step(value: Any) -> int:
+    return whole("steps", int(value) if isinstance(value, float) and value.is_integer() else value, at_least=0)
+
+
+def _null_directions(K: Floats, values: Floats, targets: Floats) -> dict[str, Any]:
+    """Return how many directions of the kernel matrix are null, what they hold of the targets, and why in words.
+
+    Args:
+        K: the kernel of the training inputs, (n, n).
+        values: its eigenvalues, ascending.
+        targets: in the directions, (n, outputs).
+    """
+    n = len(K)
+    root = np.sqrt(np.diag(K))
+    nowhere = root == 0
+    cosine = K / np.outer(*[np.where(nowhere, np.inf, root)] * 2)
+    # Of points that are one for the kernel, up to a factor, the first stands for all.
+    one = np.abs(cosine) > 1 - _PARALLEL
+    first = np.where(nowhere, np.arange(n), one.argmax(axis=1))
+    sign = np.sign(cosine[np.arange(n), first])
+    again = ~nowhere & (first < np.arange(n))
+    opposite, equal = int((again & (sign < 0)).sum()), int((again & (sign > 0)).sum())
+    zero = int(nowhere.sum())
+    explained = opposite + equal + zero
+    null = max(explained, int((values <= _ROUNDING * n * values[-1]).sum()))
+    reasons = {
+        "from antipodes of other training points, since this odd kernel has f(-x) = -f(x)": opposite,
+        "from points that repeat others up to a factor": equal,
+        "from points with K(x, x) = 0": zero,
+        "by rounding": null - explained,
+    }
+    least = float(np.sum(targets[:null] ** 2)) / n
+    said = "; ".join(f"{count} {words}" for words, count in reasons.items() if count)
+    notes = (
+        f"The kernel matrix is singular: {null} of {n} directions are null ({said}); training never moves them, and "
+        f"its loss stays above {least:.3g}."
+        if null
+        else ""
+    )
+    return {"null_directions": null, "least_train_loss": least, "notes": notes}
 
 
 def _remaining(shrink: Floats, step: int, rate_per_sample: float) -> tuple[Floats, Floats]:

@@ -31,20 +31,24 @@ class Wing:
 def wings(studies: Mapping[str, str]) -> list[Wing]:
     """Return the wings that have a `page.py` beside their study.
 
+    A page stands for its folder: where that has several studies, the first one names it.
+
     Args:
         studies: name -> `module:attribute` of the studies.
 
-    >>> from solvable.studies import STUDIES
-    >>> [(wing.name, wing.page.name) for wing in wings(STUDIES)]
-    [('regression', 'page.py')]
+    >>> places = {"regression": "regression.study", "activations": "activations.study", "parity": "activations.parity"}
+    >>> found = wings({name: f"solvable.{place}:study" for name, place in places.items()})
+    >>> [(wing.name, wing.page.name) for wing in found]
+    [('regression', 'page.py'), ('activations', 'page.py')]
     """
-    found = []
+    found: list[Wing] = []
     for name, place in studies.items():
         spec = find_spec(place.split(":")[0])
         if (
             spec is None
             or spec.origin is None
             or not (page := Path(spec.origin).with_name("page.py")).is_file()
+            or any(wing.page == page for wing in found)
         ):
             continue
         study = load_study(name, studies)

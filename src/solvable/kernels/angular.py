@@ -14,7 +14,7 @@ from solvable.kernels.base import TiledKernel
 from solvable.kernels.inputs import Array, Namespace, to_float64, whole
 
 # Aliases of the series are damped by this factor: 37 = -log of the rounding of doubles.
-_DAMPING = 40.0
+DAMPING = 40.0
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,21 @@ class AngularKernel(TiledKernel):
         r"""Return $a_0 \dots a_{\text{degree}}$ of $K(c) = \sum_k a_k c^k$, c the cosine of inputs of norm $\sqrt d$.
 
         They are the Fourier coefficients of K on a circle of radius r < 1 in the complex plane, divided by $r^k$; r
-        and the number of points follow from the degree, so that each is right to about 1e-14 of K(1). By Schoenberg's
-        theorem the kernel is positive semidefinite on spheres of every dimension exactly if none is negative.
+        and the number of points follow from the degree, so that each is right to about 1e-14 of K(1) where the kernel
+        is a closed form. Where an activation is any function, its Hermite coefficients come from quadrature, and
+        each coefficient is right to about 1e-4 of the activation's tolerance (1e-10 of K(1) by default), per layer.
+        By Schoenberg's theorem the kernel is positive semidefinite on spheres of every dimension exactly if none is
+        negative.
 
         Args:
-            degree: the last power, at least 0; 10^5 takes some seconds.
+            degree: the last power, at least 0; 10^5 takes some seconds. For functions with kinks and without a
+                closed form the time grows as the square of the degree, and 10^4 is the most for deep networks.
 
         Returns:
             Coefficients, (degree + 1,).
+
+        Raises:
+            InputError: when the degree is beyond what an activation's coefficients can be had to.
         """
         return power_series(lambda c: self._of_cosine(np, c), degree)
 
@@ -66,13 +73,26 @@ def power_series(
     degree = whole("degree", degree, at_least=0)
     # On a circle of radius r rounding is divided by r^k, and aliases are damped by r^points: a radius near 1 keeps the
     # first small, enough points the second.
-    radius = exp(-1 / max(degree, 10))
-    n_points = 2 ** ceil(log2(max(64, _DAMPING / -log(radius), 4 * degree)))
+    radius = _radius(degree)
+    n_points = 2 ** ceil(log2(max(64, DAMPING / -log(radius), 4 * degree)))
     # Real on the real axis, so that the lower half circle holds the complex conjugates.
     circle = radius * np.exp(2j * np.pi * np.arange(n_points // 2 + 1) / n_points)
     values = np.asarray(function(circle))
     coefficients = np.fft.irfft(values.conj(), n_points)[: degree + 1]
     return coefficients / radius ** np.arange(degree + 1)
+
+
+def _radius(degree: int) -> float:
+    return exp(-1 / max(degree, 10))
+
+
+def degree_on_circle(cosine: NDArray[np.complex128]) -> int:
+    """Return the degree of the power series for which `power_series` chose the circle of these cosines.
+
+    Of an activation that is a series itself as many terms are needed, or more: see its users.
+    """
+    radius = float(np.max(np.abs(cosine), initial=0.0))
+    return round(-1 / log(radius)) if 0 < radius < 1 else 0
 
 
 def cosines(cosine: Array) -> tuple[Namespace, Array]:

@@ -120,6 +120,14 @@ class TiledKernel(Kernel):
         xp, X, Z = point_pair(X, Z)
         return tiles.rectangular(xp, self._tile_function(xp, X, Z), X, Z, out)
 
+    def rows(self, X: Array, Z: Array | None = None, batch: int = 1024) -> Iterator[tuple[slice, Array]]:
+        batch = whole("batch", batch, at_least=1)
+        # Another array object, since of a symmetric matrix only one half may be asked for.
+        xp, X, Z = point_pair(X, X[:] if Z is None else Z)
+        tile = self._tile_function(xp, X, Z)
+        for some in tiles.slices(X.shape[0], batch):
+            yield some, tiles.rectangular(xp, tile, X, Z, some=some)
+
     def diag(self, X: Array) -> Array:
         return self._diagonal(*points("X", X))
 

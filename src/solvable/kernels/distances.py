@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from math import ceil
 
+from solvable.errors import InputError
 from solvable.kernels import tiles
 from solvable.kernels.inputs import Array, Namespace
 
@@ -109,15 +110,19 @@ class Angles:
 
     def __init__(self, xp: Namespace, X: Array, Z: Array, constant: float = 0.0) -> None:
         self.xp = xp
-        self.X = _with_constant(xp, X, constant)
-        self.Z = self.X if Z is X else _with_constant(xp, Z, constant)
-        X, Z = self.X, self.Z
-        self.x_norm = xp.sqrt(sum_of_squares(xp, X))
-        self.z_norm = self.x_norm if Z is X else xp.sqrt(sum_of_squares(xp, Z))
+        self.X, self.Z, self.constant = X, Z, constant
+        self.x_norm = xp.sqrt(sum_of_squares(xp, X) + constant**2)
+        self.z_norm = self.x_norm if Z is X else xp.sqrt(sum_of_squares(xp, Z) + constant**2)
+        for norm in (self.x_norm, self.z_norm):
+            if not bool(xp.all(xp.isfinite(norm))):
+                raise InputError(
+                    "the norm of a point overflows: its coordinates are too large to square; expected smaller ones; "
+                    "scale the inputs"
+                )
         self._x_safe = _not_zero(xp, self.x_norm)
         self._z_safe = self._x_safe if Z is X else _not_zero(xp, self.z_norm)
-        x_unit = X / self._x_safe[:, None]
-        z_unit = x_unit if Z is X else Z / self._z_safe[:, None]
+        x_unit = _unit_vectors(xp, X, self._x_safe, constant)
+        z_unit = x_unit if Z is X else _unit_vectors(xp, Z, self._z_safe, constant)
         self._unit = SquaredDistances(xp, x_unit, z_unit, scale=0.25, overwrite=True)
 
     def __call__(
@@ -137,9 +142,10 @@ class Angles:
             x_length, z_length = xp.take(x_norm, i), xp.take(z_norm, j)
             z = xp.take(Z, j, axis=0)
             product = x_length * z_length
+            shorter = norm_difference(i, j) / xp.sqrt(product)
             w = xp.sqrt(z_length / x_length)[:, None] * (xp.take(X, i, axis=0) - z)
-            w -= (norm_difference(i, j) / xp.sqrt(product))[:, None] * z
-            return sum_of_squares(xp, w) / (4 * product)
+            w -= shorter[:, None] * z
+            return (sum_of_squares(xp, w) + (shorter * self.constant) ** 2) / (4 * product)
 
         q, close = unit.expanded(rows, columns)
         replace_pairs(q, close, from_difference, X.shape[1])
@@ -167,8 +173,16 @@ def replace_pairs(
         tile[i[some], j[some]] = compute(i[some], j[some])
 
 
-def _with_constant(xp: Namespace, X: Array, constant: float) -> Array:
-    return xp.concat([X, xp.full_like(X[:, :1], constant)], axis=1) if constant else X
+def _unit_vectors(xp: Namespace, X: Array, norm: Array, constant: float) -> Array:
+    """Return the points and their constant coordinate, where there is one, divided by their norms."""
+    if not constant:
+        return X / norm[:, None]
+    n, d = X.shape
+    unit = xp.empty((n, d + 1), dtype=X.dtype, device=X.device)
+    unit[:, :d] = X
+    unit[:, d] = constant
+    unit /= norm[:, None]
+    return unit
 
 
 def _minus(X: Array, centre: Array, overwrite: bool) -> Array:

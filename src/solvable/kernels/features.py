@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 
 from solvable.errors import InputError
@@ -52,8 +53,9 @@ class FeatureMap(ABC):
         >>> print(f"{errors[0]:.2f} {errors[1]:.3f}")
         0.06 0.005
         """
-        xp, _ = points("X", X)
-        estimate = self(X) @ (self(X) if Z is None else self(Z)).T
+        features = self(X)
+        xp = array_namespace(features)
+        estimate = features @ (features if Z is None else self(Z)).T
         off = estimate - self.kernel(X, Z)
         return float(xp.sqrt(xp.mean(off * off)) / xp.mean(self.kernel.diag(X)))
 
@@ -80,29 +82,36 @@ class DrawnFeatures(FeatureMap):
                 "numpy.random.Generator; give one of these"
             ) from None
         self._weights: list[NDArray[np.float64]] | None = None
-        self._n_coordinates = 0
+        self._shape: tuple[int, ...] = ()
 
     def __call__(self, X: Array) -> Array:
-        xp, X = points("X", X)
-        d = X.shape[1]
+        xp, X = self._checked(X)
+        shape = tuple(X.shape[1:])
         if self._weights is None:
-            self._weights = self._draw(self._generator, d)
-            self._n_coordinates = d
-        if d != self._n_coordinates:
+            self._weights = self._draw(self._generator, *shape)
+            self._shape = shape
+        if shape != self._shape:
             raise InputError(
-                f"X has {d} coordinates and the weights of these features were drawn for "
-                f"{self._n_coordinates}; expected the same number; make a new map with kernel.features(...)"
+                f"X has {_described(shape)} and the weights of these features were drawn for "
+                f"{_described(self._shape)}; expected the same; make a new map with kernel.features(...)"
             )
         weights = [xp.asarray(w, dtype=X.dtype, device=X.device) for w in self._weights]
         return self._transform(xp, X, weights)
 
+    def _checked(self, X: Array) -> tuple[Namespace, Array]:
+        return points("X", X)
+
     @abstractmethod
-    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
-        """Return the weights for points of d coordinates."""
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        """Return the weights for points of this shape: (d,), or (height, width, channels)."""
 
     @abstractmethod
     def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
         """Return the features of checked points."""
+
+
+def _described(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} coordinates" if len(shape) == 1 else f"images of {' x '.join(map(str, shape))}"
 
 
 class FourierFeatures(DrawnFeatures):
@@ -116,7 +125,8 @@ class FourierFeatures(DrawnFeatures):
 
     kernel: "Stationary"
 
-    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        (d,) = shape
         frequencies = self.kernel.sample_frequencies(generator, self.n_features, d)
         return [frequencies.T, generator.uniform(0, 2 * np.pi, self.n_features)]
 
@@ -140,7 +150,8 @@ class OrthogonalFeatures(DrawnFeatures):
 
     kernel: "Stationary"
 
-    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        (d,) = shape
         size = -(-self.n_features // 2)
         directions = []
         for _ in range(-(-size // d)):
@@ -178,7 +189,8 @@ class MaclaurinFeatures(DrawnFeatures):
         super().__init__(n_features, random_state, kernel)
         self._coefficients, self._scale = np.asarray(coefficients, dtype=float), scale
 
-    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        (d,) = shape
         total = self._coefficients.sum()
         # Sorted, the columns that have an i-th factor are the last ones; which column has which degree does not matter.
         degrees = np.sort(
@@ -206,7 +218,8 @@ class RectifiedPowerFeatures(DrawnFeatures):
         super().__init__(n_features, random_state, kernel)
         self.order = order
 
-    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        (d,) = shape
         return [generator.standard_normal((self.n_features, d)).T / np.sqrt(d)]
 
     def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:

@@ -19,7 +19,7 @@ def points(name: str, X: Array) -> tuple[Namespace, Array]:
     """Return the Array API namespace of `X` and `X` as floating-point points of shape (n, d).
 
     Whatever NumPy can read becomes a float64 array. A torch tensor stays where it is and keeps its floating
-    dtype (integers become float64); it is detached, since the kernels work in place and carry no gradient.
+    dtype; it is detached, since the kernels work in place and carry no gradient.
 
     Raises:
         InputError: when `X` holds no real numbers, is not (n, d), is empty, or holds NaN or infinity.
@@ -27,11 +27,19 @@ def points(name: str, X: Array) -> tuple[Namespace, Array]:
     if is_torch_array(X):
         xp = array_namespace(X)
         X = X.detach()
+        if str(X.layout) != "torch.strided":
+            raise InputError(
+                f"{name} is a sparse tensor; expected a dense one; convert it with {name}.to_dense() first"
+            )
         if xp.isdtype(X.dtype, "complex floating"):
             raise _not_real(name, X)
         if not xp.isdtype(X.dtype, "real floating"):
-            X = xp.astype(X, xp.float64)
+            raise whole_tensor(name, X)
     else:
+        if np.ma.is_masked(X):
+            raise InputError(
+                f"{name} has masked values; expected numbers everywhere; drop these rows or fill them in first"
+            )
         try:
             X = to_float64(X)
         except (TypeError, ValueError):
@@ -127,6 +135,14 @@ def whole(name: str, value: int, *, at_least: int) -> int:
             f"{name} is {value!r}; expected a whole number of at least {at_least}; give such a number"
         )
     return int(value)
+
+
+def whole_tensor(name: str, X: Array) -> InputError:
+    """Return the error for a tensor of integers, which torch does not convert: the precision meant is not known."""
+    return InputError(
+        f"{name} is a tensor of {str(X.dtype).removeprefix('torch.')}; expected floating-point numbers; "
+        f"convert it with {name}.float() or {name}.double() first"
+    )
 
 
 def _not_real(name: str, X: Array) -> InputError:

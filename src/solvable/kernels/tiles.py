@@ -34,15 +34,23 @@ _BAND = 2**19
 _WORTH_THREADS = 100_000
 
 
-def rectangular(xp: Namespace, tile: TileFunction, X: Array, Z: Array, out: Array | None = None) -> Array:
-    """Return the (n, m) matrix whose tiles `tile(rows, columns)` computes, in `out` where it is given."""
-    n, m = X.shape[0], Z.shape[0]
-    K = result(xp, X, (n, m), out)
+def rectangular(
+    xp: Namespace,
+    tile: TileFunction,
+    X: Array,
+    Z: Array,
+    out: Array | None = None,
+    some: slice | None = None,
+) -> Array:
+    """Return the (n, m) matrix whose tiles `tile(rows, columns)` computes, in `out` where it is given; or some rows."""
+    m = Z.shape[0]
+    some = some or slice(0, X.shape[0])
+    K = result(xp, X, (some.stop - some.start, m), out)
 
     def fill(rows: slice, columns: slice) -> None:
-        K[rows, columns] = tile(rows, columns)
+        K[rows.start - some.start : rows.stop - some.start, columns] = tile(rows, columns)
 
-    _each(fill, X, m, lambda rows: slices(m, tile_size(X)))
+    _each(fill, X, m, lambda rows: slices(m, tile_size(X)), some)
     return K
 
 
@@ -61,7 +69,7 @@ def symmetric(
             K[rows, columns] = block
             K[columns, rows] = block.T
 
-    _each(fill, X, n, lambda rows: slices(rows.stop, tile_size(X)))
+    _each(fill, X, n, lambda rows: slices(rows.stop, tile_size(X)), slice(0, n))
     return K
 
 
@@ -139,23 +147,31 @@ def _each(
     X: Array,
     n_columns: int,
     columns_of: Callable[[slice], Iterator[slice]],
+    some: slice,
 ) -> None:
-    """Fill all tiles, a band at a time, by threads where that pays; torch brings threads of its own."""
-    n, size = X.shape[0], tile_size(X)
+    """Fill all tiles of some rows, a band at a time, by threads where that pays; torch brings threads of its own."""
+    size = tile_size(X)
 
-    def fill_band(some: slice) -> None:
-        for rows in slices(some.stop - some.start, size):
-            here = slice(some.start + rows.start, some.start + rows.stop)
-            for columns in columns_of(here):
-                fill(here, columns)
+    def fill_rows(part: slice) -> None:
+        # Tiles and bands lie where they would for all rows, whichever are asked for.
+        for rows in slices(part.stop, size):
+            if rows.stop > part.start:
+                here = slice(max(rows.start, part.start), rows.stop)
+                for columns in columns_of(here):
+                    fill(here, columns)
 
-    n_threads = 1 if is_torch_array(X) or n * n_columns < _WORTH_THREADS else threads()
+    n_threads = 1 if is_torch_array(X) or (some.stop - some.start) * n_columns < _WORTH_THREADS else threads()
     if n_threads == 1:
-        fill_band(slice(0, n))
+        fill_rows(some)
         return
+    parts = [
+        slice(max(band.start, some.start), min(band.stop, some.stop))
+        for band in bands(X.shape[0], n_columns)
+        if band.start < some.stop and band.stop > some.start
+    ]
     with _one_thread_each, ThreadPoolExecutor(n_threads) as pool:
         # The last rows of a symmetric matrix are the longest: none of them is left for the end.
-        for done in [pool.submit(fill_band, some) for some in list(bands(n, n_columns))[::-1]]:
+        for done in [pool.submit(fill_rows, part) for part in parts[::-1]]:
             done.result()
 
 

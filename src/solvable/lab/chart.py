@@ -1,13 +1,14 @@
 """Charts for interactive pages: arrays in, a short SVG text out, within a millisecond or two.
 
 A matplotlib figure takes 400 ms to draw, too long for a slider. These charts know only what the pages need: logarithmic
-axes, lines with bands, marks. They take their colours from the page (classes below `svg.chart`, see `page.css`), so
-that a dark page has light lines.
+and linear axes, lines with bands, marks. They take their colours from the page (classes below `svg.chart`, see
+`page.css`), so that a dark page has light lines.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,24 @@ WIDTH, HEIGHT = 440, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 18, 26, 48
 # Where 0 stands on an axis that has it, and where the numbers begin.
 _ZERO, _FIRST = 0.03, 0.12
+
+
+class Axis(Protocol):
+    """What `chart` asks of an axis: `LogAxis` and `LinearAxis` answer."""
+
+    @property
+    def label(self) -> str:
+        """What is shown, with its unit."""
+        ...
+
+    @property
+    def ticks(self) -> list[float]:
+        """Values that are labelled."""
+        ...
+
+    def place(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return where values lie, 0 at the axis' begin and 1 at its end; what lies off it stays near it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,6 +84,60 @@ class LogAxis:
         return [0.0, *inside] if self.zero else inside
 
 
+@dataclass(frozen=True)
+class LinearAxis:
+    """One linear axis.
+
+    Attributes:
+        label: what is shown, with its unit.
+        low: its smallest value.
+        high: its largest value.
+        step: between two values that are labelled, > 0.
+
+    >>> axis = LinearAxis("K", 0.0, 3.0)
+    >>> axis.place([0, 1.5]), axis.ticks
+    (array([0. , 0.5]), [0.0, 1.0, 2.0, 3.0])
+    """
+
+    label: str
+    low: float
+    high: float
+    step: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not -np.inf < self.low < self.high < np.inf or not self.step > 0:
+            raise InputError(
+                f"a linear axis runs between two numbers, low < high; got {self.low:g} and {self.high:g}"
+            )
+
+    @classmethod
+    def around(cls, label: str, low: float, high: float) -> "LinearAxis":
+        """Return an axis that has room for two values, its ends and steps numbers that people choose.
+
+        >>> axis = LinearAxis.around("K", 0.0, 5.83)
+        >>> axis.low, axis.high, axis.step
+        (0.0, 6.0, 1.0)
+        """
+        span = max(high - low, 1e-9 * max(abs(high), abs(low)), 1e-12)
+        rough = span / 6
+        power = 10.0 ** np.floor(np.log10(rough))
+        step = float(next(power * m for m in (1, 2, 5, 10) if power * m >= 0.999 * rough))
+        ends = np.floor(low / step + 1e-6) * step, np.ceil(high / step - 1e-6) * step
+        return cls(label, float(ends[0]), max(float(ends[1]), float(ends[0]) + step), step)
+
+    def place(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return where values lie, 0 at the axis' begin and 1 at its end; what lies off it stays near it."""
+        place = (np.asarray(values, dtype=np.float64) - self.low) / (self.high - self.low)
+        return np.clip(place, -2.0, 3.0)
+
+    @property
+    def ticks(self) -> list[float]:
+        """Multiples of the step."""
+        first, last = np.ceil(self.low / self.step - 1e-6), np.floor(self.high / self.step + 1e-6)
+        # Adding 0 turns -0.0 into 0.0, and rounding 0.30000000000000004 into 0.3.
+        return [float(f"{k * self.step:.10g}") + 0.0 for k in np.arange(first, last + 1)]
+
+
 @dataclass(frozen=True, eq=False)
 class Curve:
     """A line with its band.
@@ -74,6 +147,7 @@ class Curve:
         y: values; infinite ones leave the chart, NaN leaves a gap.
         low, high: ends of the band, or None.
         dashed: where the line is dashed, or None.
+        classes: that give it its colour, such as `asked`; without any, the chart's first curve is `first`.
     """
 
     x: ArrayLike
@@ -81,6 +155,7 @@ class Curve:
     low: ArrayLike | None = None
     high: ArrayLike | None = None
     dashed: ArrayLike | None = None
+    classes: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,14 +174,14 @@ class Mark:
     text: str = ""
 
 
-def chart(title: str, x: LogAxis, y: LogAxis, curves: Sequence[Curve], marks: Sequence[Mark] = ()) -> str:
+def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve], marks: Sequence[Mark] = ()) -> str:
     """Return an SVG with one chart; it fills the width that it is given.
 
     Args:
         title: written above it, and what a screen reader says.
         x: the horizontal axis.
         y: the vertical axis.
-        curves: drawn in this order, the first with class `curve first`.
+        curves: drawn in this order.
         marks: drawn above the curves.
 
     >>> axis = LogAxis("n", 1, 100)
@@ -134,7 +209,7 @@ def chart(title: str, x: LogAxis, y: LogAxis, curves: Sequence[Curve], marks: Se
         )
 
     for i, curve in enumerate(curves):
-        name = "curve first" if i == 0 else "curve"
+        name = f"curve {curve.classes or ('first' if i == 0 else '')}".rstrip()
         along, up = px(curve.x), py(curve.y)
         if curve.low is not None and curve.high is not None:
             inside.append(f'<path class="band" d="{_band(along, py(curve.low), py(curve.high))}"/>')

@@ -280,7 +280,7 @@ def test_fast_growth_that_converges():
     ("function", "says"),
     [
         (lambda z: 1.0, "returned a float"),
-        (lambda z: z[:1], r"returned shape \(1, 3\) for an input of shape \(2, 3\)"),
+        (lambda z: z[:1], r"returned shape \(1,\) for an input of shape \(100,\)"),
         (lambda z: z * 1j, "returned complex128 numbers"),
         (lambda z: max(z, 0), "fails on arrays"),
         (

@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
 from solvable.kernels.duals.shifted_relu import RectifiedMoments, orthant, shifted_relu_dual
@@ -30,8 +31,6 @@ def test_orthant_against_scipy_and_at_the_ends():
     for h, k, r in [(0.3, -0.7, 0.4), (1.0, 2.0, -0.8), (-1.0, 0.2, 0.95)]:
         truth = multivariate_normal([0, 0], [[1, r], [r, 1]]).cdf([-h, -k])
         assert orthant(np, np.array(h), np.array(k), np.array([r]))[0] == pytest.approx(truth, abs=1e-7)
-    from scipy.special import ndtr
-
     h, k = np.array([-1.0, 0.5, 2.0]), np.array([0.3, -0.5, 2.0])
     np.testing.assert_allclose(orthant(np, h, k, np.ones(3)), ndtr(-np.maximum(h, k)), atol=1e-15)
     np.testing.assert_allclose(orthant(np, h, k, -np.ones(3)), np.maximum(ndtr(-k) - ndtr(h), 0), atol=1e-15)
@@ -58,6 +57,23 @@ def test_shifted_relus_against_quadrature():
         value, slope = shifted_relu_dual(np, *(np.array([v]) for v in (a, b, r * np.sqrt(a * b))), t, s)
         assert value[0] == pytest.approx(float(truth) * np.sqrt(a * b), abs=1e-13)
         assert slope[0] == pytest.approx(float(exact_orthant(h, k, r)), abs=1e-14)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_shifted_relus_next_to_an_end(sign):
+    h, gap = 0.8, np.array([0, 2.0**-53, 2.0**-50, 2.0**-40, 2.0**-27])
+    moments = RectifiedMoments(np, h, sign * h, sign * (1 - gap))
+    # At the end itself (U - h)^p (V - h)^q of one variable; of opposite ones nothing.
+    whole = RectifiedMoments(np, h, sign * h, sign * np.ones(1))
+    spread = np.sqrt(gap * (2 - gap))
+    given = -h * np.sqrt(gap / (2 - gap))
+    phi = np.exp(-given * given / 2) / np.sqrt(2 * np.pi)
+    mean = -gap * h * ndtr(given) + spread * phi
+    expected = mean if sign > 0 else mean + gap * h
+    np.testing.assert_allclose(moments._conditional("v", 1), expected, rtol=1e-9, atol=1e-29)
+    # The product falls by (1 - |r|) P(U > h), to first order; that of opposite ones stays 0.
+    fall = moments(1, 1) - whole(1, 1)
+    np.testing.assert_allclose(fall, -gap * ndtr(-h) if sign > 0 else 0 * gap, atol=1e-3 * gap.max() + 3e-16)
 
 
 def test_moments_of_higher_powers():

@@ -46,7 +46,9 @@ def variances(xp: Namespace, stack: Stack, images: Array) -> Variances:
         found = replace(found, variances=(*found.variances, a), moments=(*found.moments, moments))
         square = moments[0] * layer.next_gain
         if index <= stack.last_pool:
-            found = replace(found, prepared=(*found.prepared, layer.activation.prepare(xp, a)))
+            found = replace(
+                found, prepared=(*found.prepared, layer.activation.prepare(xp, a, stack.derivative))
+            )
             itself.layer(index, found, found)
         if layer.pool > 1:
             at = pairing.itself(xp, itself.c.shape, a.device)
@@ -58,7 +60,8 @@ def variances(xp: Namespace, stack: Stack, images: Array) -> Variances:
 def prepare(xp: Namespace, stack: Stack, numbers: Variances) -> Variances:
     """Return the numbers with what each activation wants to know of every pixel, which may be much."""
     prepared = tuple(
-        layer.activation.prepare(xp, a) for layer, a in zip(stack.layers, numbers.variances, strict=True)
+        layer.activation.prepare(xp, a, stack.derivative)
+        for layer, a in zip(stack.layers, numbers.variances, strict=True)
     )
     return replace(numbers, prepared=prepared)
 

@@ -5,7 +5,7 @@ from typing import Any
 from array_api_compat import array_namespace, is_torch_array
 
 from solvable.errors import InputError, finite
-from solvable.kernels.inputs import Array, Namespace, to_float64
+from solvable.kernels.inputs import Array, Namespace, to_float64, whole_tensor
 
 
 def images(name: str, X: Any) -> tuple[Namespace, Array]:
@@ -23,6 +23,8 @@ def images(name: str, X: Any) -> tuple[Namespace, Array]:
         xp = array_namespace(X)
         if xp.isdtype(X.dtype, "complex floating"):
             raise _not_real(name, X)
+        if not xp.isdtype(X.dtype, "real floating"):
+            raise whole_tensor(name, X)
         if X.dtype not in (xp.float32, xp.float64):
             X = xp.astype(X, xp.float64)
     else:
@@ -43,7 +45,7 @@ def images(name: str, X: Any) -> tuple[Namespace, Array]:
         raise InputError(
             f"{name} has shape {shape}; {expected}, none of them 0; check the selection that made it"
         )
-    if shape[1] in (1, 3) and shape[2] == shape[3] > 4:
+    if shape[1] in (1, 3) and shape[2] == shape[3] >= 8:
         raise InputError(
             f"{name} has shape {shape}, which looks like (images, channels, height, width); {expected}; "
             "move the channels: np.moveaxis(X, 1, -1) or, in torch, X.permute(0, 2, 3, 1)"

@@ -7,12 +7,17 @@ from solvable.errors import InputError, choice
 from solvable.kernels import tiles
 from solvable.kernels.base import Kernel
 from solvable.kernels.convolutional import matrix, schedule
+from solvable.kernels.convolutional.boxes import output_size
 from solvable.kernels.convolutional.cost import Cost
+from solvable.kernels.convolutional.features import ConvFeatures
 from solvable.kernels.convolutional.images import image_pair, images
 from solvable.kernels.convolutional.layers import Layer, Stack
 from solvable.kernels.duals import Activation
+from solvable.kernels.features import FeatureMap
 from solvable.kernels.inputs import Array, Namespace, positive, whole
 from solvable.kernels.networks.architecture import (
+    Affine,
+    affine_maps,
     bias_std,
     checked_activations,
     checked_stds,
@@ -134,37 +139,54 @@ class ConvKernel(Kernel):
         """The activation of each layer."""
         return self._activations
 
-    def _own(self, fan_in: float, w_std: float, b_std: float | None) -> tuple[float, float]:
-        """Return scale and shift of the kernel that training a layer adds to the NTK ."""
-        return 1.0, 0.0
+    def affine_maps(self, height: int, width: int, channels: int) -> list[Affine]:
+        """Return what the convolutions and the readout do to kernels of images of this shape."""
+        q2, (rows, columns) = self.filter_size**2, self.positions(height, width)
+        below = [channels, *self._channels[:-1]]
+        read = self._channels[-1] * (1 if self.readout == "global_average" else rows * columns)
+        return affine_maps(
+            [*per_layer("w_std", self.w_std, self.depth), self.readout_w_std],
+            [*per_layer("b_std", self.b_std, self.depth), self.readout_b_std],
+            self._parametrization,
+            [*(q2 * fan_in for fan_in in below), read],
+        )
+
+    def positions(self, height: int, width: int) -> tuple[int, int]:
+        """Return the rows and columns that the readout sees of images of this size."""
+        sizes = [height, width]
+        for layer in range(1, self.depth + 1):
+            pool = self.pool_size if layer in self.pool_after else 1
+            sizes = [output_size(size, self.filter_size, self.padding) // pool for size in sizes]
+        return sizes[0], sizes[1]
+
+    def _features(self, n_features: int, random_state: Any) -> FeatureMap:
+        return ConvFeatures(n_features, random_state, self)
 
     @property
-    def _derivative(self) -> bool:
+    def tangent(self) -> bool:
+        """Whether it is the NTK."""
         return False
 
     def _stack(self, X: Array) -> Stack:
         """Return the layers for images of this shape."""
         q2 = self.filter_size**2
-        w_stds, b_stds = (per_layer("", value, self.depth) for value in (self.w_std, self.b_std))
-        gains = [w**2 / q2 for w in w_stds]
+        maps = self.affine_maps(*X.shape[1:])
         layers = []
-        for i in range(self.depth):
-            scale, shift = self._own(
-                q2 * (X.shape[3] if i == 0 else self._width(i - 1)), w_stds[i], b_stds[i]
-            )
+        for i, one in enumerate(maps[:-1]):
+            scale = one.w_rate / one.w_variance
             layers.append(
                 Layer(
                     activation=self.activations[i],
-                    gain=gains[i],
-                    bias=(b_stds[i] or 0.0) ** 2,
+                    gain=one.w_variance / q2,
+                    bias=one.b_variance,
                     own_scale=scale,
-                    own_shift=shift,
-                    next_gain=gains[i + 1] if i + 1 < self.depth else 1.0,
+                    own_shift=one.b_rate - scale * one.b_variance,
+                    next_gain=maps[i + 1].w_variance / q2 if i + 1 < self.depth else 1.0,
                     pool=self.pool_size if i + 1 in self.pool_after else 1,
                 )
             )
         stack = Stack(
-            tuple(layers), self.filter_size, self.padding, self.readout == "global_average", self._derivative
+            tuple(layers), self.filter_size, self.padding, self.readout == "global_average", self.tangent
         )
         for name, axis in (("height", 1), ("width", 2)):
             size = X.shape[axis]
@@ -182,20 +204,22 @@ class ConvKernel(Kernel):
                 size = after
         return stack
 
-    def _width(self, layer: int) -> float:
-        return 1.0
-
     def _readout(self, stack: Stack, X: Array, sums: Array) -> Array:
         """Return the kernel from the sums over positions, (2, I, J) of the NNGP kernel and of the NTK, or (1, I, J)."""
-        P = stack.sizes(X.shape[1])[-1][1] * stack.sizes(X.shape[2])[-1][1]
+        rows, columns = self.positions(X.shape[1], X.shape[2])
+        P, last = rows * columns, self.affine_maps(*X.shape[1:])[-1]
         means = sums / (P * P if stack.global_average else P)
-        bias = (self.readout_b_std or 0.0) ** 2
-        K = means[0] * self.readout_w_std**2 + bias
-        if not self._derivative:
-            return K
-        fan_in = self._width(self.depth - 1) * (1 if stack.global_average else P)
-        scale, shift = self._own(fan_in, self.readout_w_std, self.readout_b_std)
-        return means[1] * self.readout_w_std**2 + K * scale + shift
+        if not self.tangent:
+            return means[0] * last.w_variance + last.b_variance
+        return means[1] * last.w_variance + means[0] * last.w_rate + last.b_rate
+
+    @property
+    def _parametrization(self) -> str:
+        return "ntk"
+
+    @property
+    def _channels(self) -> tuple[int, ...]:
+        return (1,) * self.depth
 
 
 @dataclass(frozen=True)
@@ -277,17 +301,16 @@ class ConvNTK(ConvKernel):
         object.__setattr__(self, "widths", checked_widths(self.parametrization, self.widths, self.depth))
 
     @property
-    def _derivative(self) -> bool:
+    def tangent(self) -> bool:
         return True
 
-    def _width(self, layer: int) -> float:
-        return float(self.widths[layer]) if isinstance(self.widths, tuple) else 1.0
+    @property
+    def _parametrization(self) -> str:
+        return self.parametrization
 
-    def _own(self, fan_in: float, w_std: float, b_std: float | None) -> tuple[float, float]:
-        if self.parametrization == "ntk":
-            return 1.0, 0.0
-        scale = fan_in / w_std**2
-        return scale, (0.0 if b_std is None else 1.0 - scale * b_std**2)
+    @property
+    def _channels(self) -> tuple[int, ...]:
+        return self.widths if isinstance(self.widths, tuple) else super()._channels
 
 
 def _checked(X: Array, Z: Array | None) -> tuple[Namespace, Array, Array | None]:

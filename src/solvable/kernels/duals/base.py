@@ -1,6 +1,8 @@
 r"""What every activation is: a function $\phi$, and the two Gaussian means that a wide layer of it needs."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import wraps
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -33,11 +35,23 @@ class Activation(ABC):
 
     def derivative(self, z: Array) -> Array:
         r"""Return $\phi'(z)$, elementwise; by default to about 1e-10, by central differences."""
-        h = 1e-5 if "64" in str(z.dtype) else 1e-2
-        return (self(z + h) - self(z - h)) * (0.5 / h)
+        xp, h = library_of(z), 1e-5
+        # Differences in single precision would cost several per cent.
+        wide = xp.astype(z, xp.float64)
+        slope = (self(wide + h) - self(wide - h)) * (0.5 / h)
+        return xp.astype(slope, z.dtype) if xp.isdtype(z.dtype, "real floating") else slope
 
-    def prepare(self, xp: Namespace, variances: Array) -> PointNumbers:
-        """Return what `pair` needs of points of these variances, of any shape; by default the variances."""
+    def prepare(
+        self, xp: Namespace, variances: Array, derivative: bool = True, degree: int = 0
+    ) -> PointNumbers:
+        r"""Return what `pair` needs of points of these variances; by default the variances.
+
+        Args:
+            xp: the namespace of the array.
+            variances: of any shape.
+            derivative: whether `pair` will be asked for $E[\phi'\phi']$; activations that are series spare work by it.
+            degree: how far $\sum_k \alpha_k^2 \rho^k$ counts, when complex covariances will come; else 0.
+        """
         return (variances,)
 
     @abstractmethod
@@ -109,6 +123,22 @@ class Activation(ABC):
         from solvable.kernels.duals.hermite import hermite_coefficients
 
         return hermite_coefficients(self, degree, variance)
+
+
+def as_tile(pair: Callable[..., tuple[Array, Array | None]]) -> Callable[..., tuple[Array, Array | None]]:
+    """Return a `pair` that takes single numbers too, for one that needs an axis."""
+
+    @wraps(pair)
+    def of_any_shape(
+        self: Activation, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
+    ) -> tuple[Array, Array | None]:
+        if c.ndim:
+            return pair(self, xp, x, z, c, derivative)
+        x, z = tuple(p[None] for p in x), tuple(p[None] for p in z)
+        value, slope = pair(self, xp, x, z, c[None], derivative)
+        return value[0], None if slope is None else slope[0]
+
+    return of_any_shape
 
 
 def clipped(xp: Namespace, rho: Array) -> Array:

@@ -1,7 +1,10 @@
 r"""Activations whose dual is a formula: rectifiers, erf, GELU, sinusoids, Gaussian bump, exponential.
 
 Differences that cancel are written out: $ab - c^2$ vanishes for parallel points, and $(1+a)(1+b) - c^2$ is formed
-as $1 + a + b + (ab - c^2)$.
+as $1 + a + b + (ab - c^2)$. At large variances $ab - c^2$ itself has lost digits where points are nearly parallel: the
+relative error of the slopes of erf and the Gaussian bump, and of the bump's values, is then about $10^{-16}$ times the
+variance (1e-10 at variance $10^6$), and that of sines $10^{-16} \omega^2$ times it. Erf's values and GELU lose
+far less.
 """
 
 from dataclasses import dataclass

@@ -22,6 +22,8 @@ MOST_TERMS = 1000
 """The largest number of Hermite coefficients of a smooth part."""
 _FEWEST_NODES, _MOST_NODES = 129, 4097
 _CHUNK = 2**20
+# Slopes below this share of the values (at the scale of one standard deviation) are those of a constant.
+_FLAT = 1e-20
 _NOISE = 1e-15
 # Differences of whole and sum below this are rounding.
 _LACK = 1e-11
@@ -60,36 +62,41 @@ class Expansion:
     def __init__(self, split: Split, tolerance: float) -> None:
         self.split, self.tolerance = split, tolerance
         self.kinked = bool(split.kinks)
-        self._plans: dict[tuple[float, float], Plan] = {}
+        self._plans: dict[tuple[float, float, bool], Plan] = {}
 
-    def plan(self, low: float, high: float) -> Plan:
-        """Return the plan for variances between two, judged at both and at some between."""
-        if (low, high) not in self._plans:
+    def plan(self, low: float, high: float, derivative: bool = True) -> Plan:
+        """Return the plan for variances between two, judged at both and at some between.
+
+        Without `derivative` slopes are not judged, and their error is 0.
+        """
+        key = low, high, derivative
+        if key not in self._plans:
             if len(self._plans) > 256:
                 self._plans.clear()
-            self._plans[low, high] = self._new_plan(low, high)
-        return self._plans[low, high]
+            self._plans[key] = self._new_plan(low, high, derivative)
+        return self._plans[key]
 
-    def _new_plan(self, low: float, high: float) -> Plan:
+    def _new_plan(self, low: float, high: float, derivative: bool) -> Plan:
+        judged = derivative and not self.split.jumps
         probes = (
             np.array([high]) if low == high else np.geomspace(low, high, min(2 + ceil(log2(high / low)), 9))
         )
         edge = max(range_of(self.split.smooth, float(root)) for root in np.sqrt(probes))
         nodes = _FEWEST_NODES
-        coarse = self._sums(probes, edge, nodes, MOST_TERMS)
+        coarse = self._sums(probes, edge, nodes, MOST_TERMS, slopes=derivative)
         accuracy = max(1e-4 * self.tolerance, 1e-12)
         while True:
-            fine = self._sums(probes, edge, _finer(nodes), MOST_TERMS)
-            terms, errors, (value, slope) = self._terms(probes, fine)
+            fine = self._sums(probes, edge, _finer(nodes), MOST_TERMS, slopes=derivative)
+            terms, errors, (value, slope) = self._terms(probes, fine, derivative)
             # An error of a coefficient counts by the size of the smooth part, which may exceed that of the whole.
             size = value / np.sqrt(np.maximum(fine[1], value))
-            if not self.split.jumps:
+            if judged:
                 slope_size = slope * np.sqrt(probes) / np.sqrt(np.maximum(fine[2], slope) * terms)
-                size = np.minimum(size, np.where(slope > 1e-20 * value, slope_size, size))
+                size = np.minimum(size, np.where(slope * probes > 2 * _FLAT * value, slope_size, size))
             size, dust = size[:, None], 10 * _NOISE * np.sqrt(fine[1])[:, None]
             settled = np.abs(fine[0] - coarse[0])[:, :terms] <= np.maximum(accuracy * size, dust)
             slopes = np.full(len(probes), True)
-            if not self.split.jumps:
+            if judged:
                 slopes = np.abs(fine[2] - coarse[2]) <= 0.1 * self.tolerance * slope
             if (settled.all() and slopes.all()) or _finer(nodes) >= _MOST_NODES:
                 break
@@ -98,11 +105,12 @@ class Expansion:
             # What the finest grid does not resolve, e.g. kinks left in, counts as error.
             nodes = _finer(nodes)
             unresolved = np.max(np.abs(fine[0] - coarse[0])[:, :terms] / size)
-            errors = (max(errors[0], 2 * float(unresolved)), max(errors[1], 2 * terms * float(unresolved)))
+            unresolved_slope = 2 * terms * float(unresolved) if derivative else 0.0
+            errors = (max(errors[0], 2 * float(unresolved)), max(errors[1], unresolved_slope))
         return Plan(edge, nodes, terms, *errors)
 
     def _terms(
-        self, probes: Floats, sums: tuple[Floats, Floats, Floats]
+        self, probes: Floats, sums: tuple[Floats, Floats, Floats], derivative: bool
     ) -> tuple[int, tuple[float, float], tuple[Floats, Floats]]:
         """Return how many terms the tolerance needs, the errors that remain, and what these are relative to."""
         alpha, smooth_value, smooth_slope = sums
@@ -110,7 +118,8 @@ class Expansion:
         value, slope = smooth_value, smooth_slope
         if beta is not None:
             value, slope = self._with_kinks(probes, alpha, beta, value, slope)
-        value, slope = np.maximum(value, 1e-280), np.maximum(slope, 1e-280)
+        value = np.maximum(value, 1e-280)
+        slope = np.maximum(slope, np.maximum(_FLAT * value / probes, 1e-280))
         k = np.arange(MOST_TERMS)
         errors, ones = [], np.ones(MOST_TERMS)
         for weight, whole, size in ((ones, smooth_value, value), (k / probes[:, None], smooth_slope, slope)):
@@ -128,16 +137,48 @@ class Expansion:
             # Where the parts are far larger than the whole, their rounding is what counts.
             errors.append(np.max((tail + _ROUNDING * whole[:, None]) / size[:, None], axis=0))
         value_error, slope_error = errors
-        if self.split.jumps:
+        if self.split.jumps or not derivative:
             slope_error = np.zeros_like(slope_error)
         good = np.nonzero((value_error <= self.tolerance) & (slope_error <= self.tolerance))[0]
         terms = max(int(good[0]), 2) if len(good) else MOST_TERMS
-        infinite = float("inf") if self.split.jumps else float(slope_error[terms])
-        return terms, (float(value_error[terms]), infinite), (value, slope)
+        told = float("inf") if self.split.jumps and derivative else float(slope_error[terms])
+        return terms, (float(value_error[terms]), told), (value, slope)
 
     def smooth(self, variances: Floats, plan: Plan, terms: int) -> Floats:
         r"""Return $E[S(\sqrt a z) h_k(z)]$, (n, terms), at the variances (n,)."""
-        return self._sums(variances, plan.edge, _nodes_for(plan, terms), terms, moments=False)[0]
+        return self._sums(variances, plan.edge, _nodes_for(plan, terms), terms, slopes=False)[0]
+
+    def with_remainders(self, variances: Floats, plan: Plan, terms: int, derivative: bool) -> list[Floats]:
+        r"""Return the coefficients of the smooth part, of the kinks where there are any, and the `remainders`.
+
+        All (n, …), at the variances (n,).
+        """
+        # As many terms and nodes as `moments` takes, so that the two agree to rounding.
+        most = self._moment_terms(plan) if self.kinked else terms
+        most = max(most, terms)
+        parts, step = [], max(1, _CHUNK // most)
+        for start in range(0, len(variances), step):
+            a = variances[start : start + step]
+            alpha, squares, slopes = self._sums(a, plan.edge, _nodes_for(plan, most), most, slopes=derivative)
+            beta = self.kinks(a, most) if self.kinked else None
+            whole = alpha**2 if beta is None else alpha * (alpha + 2 * beta)
+            # What comes after the last term: of the squares by Parseval, of the products by going on for a while.
+            after = [
+                squares
+                - np.sum(alpha[:, :terms] ** 2, axis=1)
+                + np.sum((whole - alpha**2)[:, terms:], axis=1)
+            ]
+            if derivative and not self.split.jumps:
+                k = np.arange(most)
+                own, cross = k * alpha**2, k * (whole - alpha**2)
+                after.append(slopes - (np.sum(own[:, :terms], axis=1) - np.sum(cross[:, terms:], axis=1)) / a)
+            part = [alpha[:, :terms], *([] if beta is None else [beta[:, :terms]])]
+            parts.append([*part, _remainders(alpha[:, :terms], after)])
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def _moment_terms(self, plan: Plan) -> int:
+        # The products with the kinks need some more terms than the tolerance asks for, to settle well below it.
+        return min(2 * plan.terms + 64, MOST_TERMS)
 
     def kinks(self, variances: Floats, terms: int) -> Floats:
         """Return the same of what was split off, in closed form."""
@@ -155,8 +196,7 @@ class Expansion:
         if not self.kinked:
             return self._sums(variances, plan.edge, plan.nodes, 0, slopes=derivative)[1:]
         value, slope = np.empty_like(variances), np.empty_like(variances)
-        # The products with the kinks need some more terms than the tolerance asks for, to settle well below it.
-        terms = min(2 * plan.terms + 64, MOST_TERMS)
+        terms = self._moment_terms(plan)
         for start in range(0, len(variances), 1024):
             part = slice(start, start + 1024)
             a = variances[part]
@@ -185,7 +225,6 @@ class Expansion:
         edge: float,
         nodes: int,
         terms: int,
-        moments: bool = True,
         slopes: bool = True,
     ) -> tuple[Floats, Floats, Floats]:
         r"""Return the smooth part's coefficients (n, terms), $E[S^2]$ and $E[S'^2]$."""
@@ -205,7 +244,7 @@ class Expansion:
             if terms:
                 # Rounding leaves dust where parity asks for zeros, and zeros are skipped in the sums over k.
                 alpha[part][np.abs(alpha[part]) < _NOISE * np.sqrt(squares)[:, None]] = 0
-            if moments and slopes:
+            if slopes:
                 slope[part] = step * np.sum(_slopes(f, z, step) ** 2, axis=1) / variances[part]
         return alpha, value, slope
 
@@ -232,6 +271,21 @@ def kink_pairs(
                     scale = jumps / (factorial(p - 1) * factorial(q - 1))
                     slope += moments(p - 1, q - 1) * (roots[0] ** (p - 1) * roots[1] ** (q - 1) * scale)
     return value, slope
+
+
+def _remainders(alpha: Floats, after: list[Floats]) -> Floats:
+    r"""Return what the series lack at $\rho = 1$ as products of rows: (n, 2 signs × 2 parities) for each of `after`.
+
+    A lack L is split into even and odd as the last two coefficients are, and a row r holds the roots of its positive
+    and of its negative part, so that $r_+ r'_+ - r_- r'_-$ is L for equal points and at most the root of two L else.
+    """
+    last = alpha[:, -2:] ** 2
+    if alpha.shape[1] % 2:
+        last = last[:, ::-1]
+    total = np.sum(last, axis=1, keepdims=True)
+    shares = np.where(total > 0, last / np.where(total > 0, total, 1), 0.5)
+    signed = [np.sqrt(np.maximum(sign * lack[:, None] * shares, 0)) for lack in after for sign in (1, -1)]
+    return np.concatenate(signed, axis=1)
 
 
 def _finer(nodes: int) -> int:

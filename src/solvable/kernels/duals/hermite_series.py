@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, finite, grid
-from solvable.kernels.duals.base import Activation, PointNumbers, check_moment, clipped, library_of
+from solvable.kernels.duals.base import Activation, PointNumbers, as_tile, check_moment, clipped, library_of
 from solvable.kernels.duals.mehler import distinct, positive_variances, spread
 from solvable.kernels.duals.series_sums import mehler_sums
 from solvable.kernels.inputs import Array, Namespace, positive, to_float64
@@ -56,29 +56,23 @@ class HermiteSeries(Activation):
         return np.asarray(self.coefficients, dtype=np.float64)
 
     def __call__(self, z: Array) -> Array:
-        xp = library_of(z)
-        z = z / self.scale
-        # Clenshaw's recursion for sqrt(k+1) h_{k+1} = z h_k - sqrt(k) h_{k-1}.
-        above, further = xp.zeros_like(z), xp.zeros_like(z)
-        for k in range(self.degree, -1, -1):
-            coefficient = float(self._b[k])
-            above, further = (
-                coefficient + (z * above) / sqrt(k + 1) - sqrt((k + 1) / (k + 2)) * further,
-                above,
-            )
-        return above
+        return hermite_sum(self._b, z / self.scale)
 
-    def prepare(self, xp: Namespace, variances: Array) -> PointNumbers:
+    def derivative(self, z: Array) -> Array:
+        r"""Return $\phi'(z)$, exactly: $h_k' = \sqrt k\, h_{k-1}$."""
+        k = np.arange(1, self.degree + 1)
+        return hermite_sum(self._b[1:] * np.sqrt(k) / self.scale, z / self.scale)
+
+    def prepare(
+        self, xp: Namespace, variances: Array, derivative: bool = True, degree: int = 0
+    ) -> PointNumbers:
         unique, inverse = distinct(to_float64(variances))
         return variances, spread(xp, self._alpha(unique), inverse, variances)
 
+    @as_tile
     def pair(
         self, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
     ) -> tuple[Array, Array | None]:
-        if c.ndim == 0:
-            x, z = tuple(p[None] for p in x), tuple(p[None] for p in z)
-            value, slope = self.pair(xp, x, z, c[None], derivative)
-            return value[0], None if slope is None else slope[0]
         scale = xp.sqrt(positive_variances(xp, x[0])) * xp.sqrt(positive_variances(xp, z[0]))
         value, slope = mehler_sums(xp, [(x[1], z[1])], clipped(xp, c / scale), derivative)
         return value, None if slope is None else slope / scale
@@ -118,3 +112,17 @@ class HermiteSeries(Activation):
                     break
                 alpha[:, :n] += factor * b[2 * i :]
             return alpha * gamma**j
+
+
+def hermite_sum(coefficients: NDArray[np.float64], z: Array) -> Array:
+    r"""Return $\sum_k b_k h_k(z)$; 0 without coefficients."""
+    xp = library_of(z)
+    # Clenshaw's recursion for sqrt(k+1) h_{k+1} = z h_k - sqrt(k) h_{k-1}.
+    above, further = xp.zeros_like(z), xp.zeros_like(z)
+    for k in range(len(coefficients) - 1, -1, -1):
+        coefficient = float(coefficients[k])
+        above, further = (
+            coefficient + (z * above) / sqrt(k + 1) - sqrt((k + 1) / (k + 2)) * further,
+            above,
+        )
+    return above

@@ -147,7 +147,7 @@ def range_of(phi: Function, root: float) -> float:
 def _diverges(root: float) -> InputError:
     return InputError(
         f"the second moment of the activation diverges at pre-activation variance {root * root:.4g}; expected a "
-        "one; use smaller inputs or weights, or an activation that grows more slowly"
+        "finite one; use smaller inputs or weights, or an activation that grows more slowly"
     )
 
 

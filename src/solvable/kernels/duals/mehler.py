@@ -1,5 +1,6 @@
 r"""Any function as an activation, by Mehler's formula $E[\phi(u)\phi(v)] = \sum_k \alpha_k(a) \alpha_k(b) \rho^k$."""
 
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,18 +11,24 @@ import numpy as np
 from array_api_compat import is_torch_array
 
 from solvable.errors import InputError
-from solvable.kernels.duals.base import Activation, PointNumbers, check_moment, clipped
+from solvable.kernels.duals.base import Activation, PointNumbers, as_tile, check_moment
 from solvable.kernels.duals.elementwise import apply, check_elementwise, name_of
-from solvable.kernels.duals.expansion import Expansion, Floats, kink_pairs
+from solvable.kernels.duals.expansion import MOST_TERMS, Expansion, Floats, Plan, kink_pairs
 from solvable.kernels.duals.kinks import Kink, Split, find_kinks, kinks_at
-from solvable.kernels.duals.series_sums import mehler_sums
+from solvable.kernels.duals.series_sums import complex_sums, integer_power, mehler_sums
 from solvable.kernels.inputs import Array, Namespace, positive, real, to_float64
 
 _WARNED_ABOVE = 10.0
 """A warning is given when the error exceeds the tolerance by this factor."""
 # A point without variance stands for the limit of a small one: the dual's values are then off by about 1e-12.
 _LEAST_VARIANCE = 1e-12
-_COMPLEX_TERMS = 1000
+MOST_DEGREE = 400_000
+"""The largest degree of Hermite coefficients of a function with kinks."""
+# Of E[phi^2]; what power series of closed forms are right to.
+_TOLD_ABOVE = 1e-14
+# A correlation comes from a covariance and two variances, each rounded some times.
+_ROUNDINGS = 8
+_PACKAGE = __name__.split(".")[0]
 
 
 class TruncationWarning(UserWarning):
@@ -35,11 +42,14 @@ class AnyActivation(Activation):
     With $\alpha_k(a) = E[\phi(\sqrt a z) h_k(z)]$ and $\rho = c/\sqrt{ab}$: $E[\phi(u)\phi(v)] = \sum_k \alpha_k(a)
     \alpha_k(b) \rho^k$ and $E[\phi'(u)\phi'(v)] = (ab)^{-1/2} \sum_k k\, \alpha_k(a) \alpha_k(b) \rho^{k-1}$, without
     $\phi'$. The series ends where what is left out, known from the coefficients' tails, is below the tolerance at the
-    variances at hand. Kinks and jumps are split off first, since series of them converge slowly; products of two are
-    exact (bivariate normal probabilities). Points of variance 0 are taken at variance 1e-12.
+    variances at hand; what it lacks of $E[\phi^2]$ and $E[\phi'^2]$ is added as one last term, so that identical
+    points get these to rounding, in deep networks too. Kinks and jumps are split off first, since series of them
+    converge slowly; products of two are exact (bivariate normal probabilities). Points of variance 0 are taken at
+    variance 1e-12.
 
-    A function with jumps has an NNGP kernel and no NTK. At complex covariances (power series of kernels) kinks
-    are summed to degree 1000: exact inside the unit circle, slowly convergent on it.
+    A function with jumps has an NNGP kernel and no NTK. Power series of kernels take as many Hermite coefficients as
+    count, at most 400000; those of the smooth part end at degree 999, which matters (and is told) only for functions
+    that are not quite smooth.
 
     Args:
         function: $\phi$, elementwise on NumPy arrays or torch tensors.
@@ -112,49 +122,58 @@ class AnyActivation(Activation):
         plan = self._expansion.plan(variance, variance)
         return plan.value_error, plan.derivative_error
 
-    def prepare(self, xp: Namespace, variances: Array) -> PointNumbers:
+    def prepare(
+        self, xp: Namespace, variances: Array, derivative: bool = True, degree: int = 0
+    ) -> PointNumbers:
+        derivative = derivative and not self._expansion.split.jumps
         unique, inverse = distinct(to_float64(variances))
-        plan = self._expansion.plan(float(unique[0]), float(unique[-1]))
-        self._warn(plan.value_error, plan.derivative_error, unique)
-        coefficients = [self._expansion.smooth(unique, plan, plan.terms)]
-        if self._expansion.kinked:
-            coefficients.append(self._expansion.kinks(unique, plan.terms))
+        plan = self._expansion.plan(float(unique[0]), float(unique[-1]), derivative)
+        self._warn(plan.value_error, plan.derivative_error, unique, derivative)
+        if degree:
+            coefficients = [self._series(unique, plan, degree)]
+        else:
+            coefficients = self._expansion.with_remainders(unique, plan, plan.terms, derivative)
         return variances, *(spread(xp, alpha, inverse, variances) for alpha in coefficients)
 
+    @as_tile
     def pair(
         self, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
     ) -> tuple[Array, Array | None]:
-        if c.ndim == 0:
-            x, z = tuple(p[None] for p in x), tuple(p[None] for p in z)
-            value, slope = self.pair(xp, x, z, c[None], derivative)
-            return value[0], None if slope is None else slope[0]
         a, b = positive_variances(xp, x[0]), positive_variances(xp, z[0])
         scale = xp.sqrt(a) * xp.sqrt(b)
-        rho = clipped(xp, c / scale)
-        if self._expansion.kinked and xp.isdtype(rho.dtype, "complex floating"):
-            A, B = (self._all_coefficients(p[0], _COMPLEX_TERMS) for p in (x, z))
-            value, slope = mehler_sums(xp, [(A, B)], rho, derivative)
+        if xp.isdtype(c.dtype, "complex floating"):
+            A, B = (p[1] if len(p) == 2 else self._series_of(p[0]) for p in (x, z))
+            value, slope = complex_sums(A, B, c / scale, derivative)
             return value, None if slope is None else slope / scale
+        rho = snapped(xp, c / scale)
         terms = max(x[1].shape[-1], z[1].shape[-1])
-        x, z = self._extended(xp, x, terms), self._extended(xp, z, terms)
-        if not self._expansion.kinked:
-            value, slope = mehler_sums(xp, [(x[1], z[1])], rho, derivative)
-            if slope is not None:
-                slope /= scale
+        x, z = self._extended(xp, x, terms, derivative), self._extended(xp, z, terms, derivative)
+        kinked = self._expansion.kinked
+        factors = [(x[1], z[1] + z[2]), (x[2], z[1])] if kinked else [(x[1], z[1])]
+        value, slope = mehler_sums(xp, factors, rho, derivative)
+        even = terms + terms % 2
+        power = integer_power(rho, even - 1)
+        if slope is not None and x[-1].shape[-1] == z[-1].shape[-1] == 8:
+            # The remainder of E[phi' phi'] is of the other parity, and already divided by the variances' roots.
+            slope /= scale
+            slope += power * _remainder(xp, x[-1][..., 4:], z[-1][..., 4:], rho)
+        elif slope is not None:
+            slope /= scale
+        power *= rho
+        value += power * _remainder(xp, x[-1][..., :4], z[-1][..., :4], rho)
+        if not kinked:
             return value, slope
-        value, slope = mehler_sums(xp, [(x[1], z[1] + z[2]), (x[2], z[1])], rho, derivative)
         exact, exact_slope = kink_pairs(xp, self._expansion.split, a, b, rho, derivative)
         value += exact
         if slope is not None and exact_slope is not None:
-            slope /= scale
             slope += exact_slope
         return value, slope
 
     def moments(self, xp: Namespace, variances: Array, derivative: bool) -> tuple[Array, Array | None]:
         unique, inverse = distinct(to_float64(variances))
-        plan = self._expansion.plan(float(unique[0]), float(unique[-1]))
         if derivative:
             self.check_derivative()
+        plan = self._expansion.plan(float(unique[0]), float(unique[-1]), derivative)
         results = self._expansion.moments(unique, plan, derivative)
         spread_out = []
         for moment in results[: 2 if derivative else 1]:
@@ -162,36 +181,76 @@ class AnyActivation(Activation):
             spread_out.append(spread(xp, moment[:, None], inverse, variances)[..., 0])
         return spread_out[0], spread_out[1] if derivative else None
 
-    def _extended(self, xp: Namespace, x: PointNumbers, terms: int) -> PointNumbers:
+    def _extended(self, xp: Namespace, x: PointNumbers, terms: int, derivative: bool) -> PointNumbers:
         # Points of other variances may have been given fewer terms. What they lack is small, but the other side's
         # share of the same terms need not be, so that leaving it out could cost the root of the tolerance.
         if x[1].shape[-1] == terms:
             return x
         unique, inverse = distinct(to_float64(x[0]))
-        plan = self._expansion.plan(float(unique[0]), float(unique[-1]))
-        coefficients = [self._expansion.smooth(unique, plan, terms)]
-        if self._expansion.kinked:
-            coefficients.append(self._expansion.kinks(unique, terms))
+        plan = self._expansion.plan(float(unique[0]), float(unique[-1]), derivative)
+        coefficients = self._expansion.with_remainders(unique, plan, terms, derivative)
         return x[0], *(spread(xp, alpha, inverse, x[0]) for alpha in coefficients)
 
-    def _all_coefficients(self, variances: Array, terms: int) -> Floats:
+    def _series_of(self, variances: Array) -> Floats:
         unique, inverse = distinct(to_float64(variances))
-        plan = self._expansion.plan(float(unique[0]), float(unique[-1]))
-        alpha = self._expansion.kinks(unique, terms)
-        smooth = self._expansion.smooth(unique, plan, plan.terms)
-        alpha[:, : plan.terms] += smooth
-        return spread(np, alpha, inverse, to_float64(variances))
+        plan = self._expansion.plan(float(unique[0]), float(unique[-1]), not self._expansion.split.jumps)
+        return spread(np, self._series(unique, plan, MOST_TERMS - 1), inverse, to_float64(variances))
 
-    def _warn(self, value_error: float, derivative_error: float, variances: Floats) -> None:
-        errors = [error for error in (value_error, derivative_error) if np.isfinite(error)]
-        if max(errors) > _WARNED_ABOVE * self.tolerance:
-            warnings.warn(
-                f"the dual of {self!r} is within {value_error:.1g} of E[phi^2] and {derivative_error:.1g} of E[phi'^2] "
-                f"at pre-activation variance {variances[-1]:.3g}, not {self.tolerance:g}: it is too steep for a "
-                "Hermite series; use smaller inputs or weights, name its kinks, or raise the tolerance",
-                TruncationWarning,
-                stacklevel=3,
+    def _series(self, variances: Floats, plan: Plan, degree: int) -> Floats:
+        """Return the coefficients of the whole function up to a degree, of which a power series is made."""
+        kinked = self._expansion.kinked
+        if kinked and degree > MOST_DEGREE:
+            raise InputError(
+                f"the power series takes {degree} Hermite coefficients of {self!r}; expected at most {MOST_DEGREE} "
+                "of a function with kinks; ask for a lower degree, or use an activation with a closed form, such as "
+                "'relu'"
             )
+        smooth = self._expansion.smooth(variances, plan, MOST_TERMS)
+        if degree >= MOST_TERMS:
+            size = np.sqrt(np.sum(smooth**2, axis=1, keepdims=True))
+            left = float(np.max(np.abs(smooth[:, -50:]) / np.maximum(size, 1e-300))) ** 2
+            if left > _TOLD_ABOVE:
+                warn(
+                    f"the power series takes {degree} Hermite coefficients, but those of {self!r} are "
+                    f"known to degree {MOST_TERMS - 1}, where they are still {left:.1g} of E[phi^2]: what lies beyond "
+                    "is wrong by as much; ask for fewer coefficients, or name the function's kinks"
+                )
+        if not kinked:
+            return smooth
+        alpha = self._expansion.kinks(variances, max(degree + 1, MOST_TERMS))
+        alpha[:, :MOST_TERMS] += smooth
+        return alpha
+
+    def _warn(self, value_error: float, slope_error: float, variances: Floats, derivative: bool) -> None:
+        errors = [error for error in (value_error, slope_error) if np.isfinite(error)]
+        if max(errors) > _WARNED_ABOVE * self.tolerance:
+            slopes = f" and {slope_error:.1g} of E[phi'^2]" if derivative else ""
+            warn(
+                f"the dual of {self!r} is within {value_error:.1g} of E[phi^2]{slopes} "
+                f"at pre-activation variance {variances[-1]:.3g}, not {self.tolerance:g}: it is too steep for a "
+                "Hermite series; use smaller inputs or weights, name its kinks, or raise the tolerance"
+            )
+
+
+def warn(message: str) -> None:
+    """Give a `TruncationWarning` at the line of the user's that led here."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == _PACKAGE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, TruncationWarning, stacklevel=level)
+
+
+def _remainder(xp: Namespace, x: Array, z: Array, rho: Array) -> Array:
+    r"""Return the even part and $\rho$ times the odd part of two rows of `Expansion.with_remainders`."""
+    return mehler_sums(xp, [(x[..., :2], z[..., :2]), (x[..., 2:], -z[..., 2:])], rho, False)[0]
+
+
+def snapped(xp: Namespace, rho: Array) -> Array:
+    """Return correlations in [-1, 1], those within rounding of an end at it: slopes feel the root of the distance."""
+    if xp.isdtype(rho.dtype, "complex floating"):
+        return rho
+    nearly = 1 - _ROUNDINGS * float(xp.finfo(rho.dtype).eps)
+    return xp.where(abs(rho) > nearly, xp.sign(rho), rho)
 
 
 def positive_variances(xp: Namespace, variances: Array) -> Array:

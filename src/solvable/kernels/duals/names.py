@@ -61,7 +61,8 @@ def as_activation(spec: Any) -> Activation:
     Args:
         spec: an `Activation`; one of `ACTIVATION_NAMES` (case, spaces, `-` and `_` do not matter; "swish" is silu);
             a torch module or function, which becomes the closed form where there is one; or any elementwise function
-            of NumPy arrays or torch tensors, which becomes an `AnyActivation`.
+            of NumPy arrays or torch tensors, which becomes an `AnyActivation`. A module that has parameters or
+            buffers is copied as it is now, since activations are values: training it later does not change them.
 
     Raises:
         InputError: when it is none of these.
@@ -93,6 +94,7 @@ def as_activation(spec: Any) -> Activation:
         known = torch_modules.known(spec)
         if known is not None:
             return _MAKERS[known]() if isinstance(known, str) else known
+        spec = torch_modules.frozen(spec)
     for function, name in _NUMPY.items():
         if spec is function:
             return _MAKERS[name]()

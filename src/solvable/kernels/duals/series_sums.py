@@ -1,5 +1,6 @@
 r"""Sums $\sum_k A_{ik} B_{jk} \rho_{ij}^k$ over tiles, by Horner's rule in place."""
 
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ from solvable.kernels.inputs import Array, Namespace, to_float64
 
 # Terms this small against the largest are left out; odd and even functions halve the work.
 _NEGLIGIBLE = 1e-20
+# -log of the rounding of doubles, and some.
+_FORGOTTEN = 40.0
+_POINTS = 1024
 
 
 def mehler_sums(
@@ -32,6 +36,51 @@ def mehler_sums(
         return _horner(active, _Numbers(numbers), rho, derivative)
     sizes = sum(_largest(xp, A) * _largest(xp, B) for A, B in factors)
     return _horner(_active(sizes), _Products(xp, factors, rho), rho, derivative)
+
+
+def complex_sums(A: Array, B: Array, rho: Any, derivative: bool) -> tuple[Any, Any]:
+    r"""Return what `mehler_sums` does at complex correlations; long sums that all share are faster and shorter.
+
+    At each $\rho$ they end where $|\rho|^k$ is below rounding, and go by blocks of $\sqrt K$ terms, which are matrix
+    products.
+    """
+    if not (_constant(A) and _constant(B)):
+        return mehler_sums(np, [(A, B)], rho, derivative)
+    numbers = _row(A) * _row(B)
+    active = _active(np.abs(numbers))
+    numbers = numbers[: active[-1] + 1 if active else 1]
+    flat = np.ravel(rho)
+    with np.errstate(divide="ignore"):
+        decay = np.maximum(-np.log(np.abs(flat)), _FORGOTTEN / len(numbers))
+    needed = np.ceil(_FORGOTTEN / decay).astype(int) + 1
+    value = np.empty(flat.shape, complex)
+    slope = np.empty(flat.shape, complex) if derivative else None
+    # Points of like numbers of terms together.
+    order = np.argsort(needed)
+    for start in range(0, len(flat), _POINTS):
+        part = order[start : start + _POINTS]
+        terms = int(needed[part[-1]])
+        value[part] = _blocks(numbers[:terms], flat[part])
+        if slope is not None:
+            slope[part] = _blocks((np.arange(len(numbers)) * numbers)[1:terms], flat[part])
+    shape = np.shape(rho)
+    return value.reshape(shape), None if slope is None else slope.reshape(shape)
+
+
+def _blocks(numbers: Any, rho: Any) -> Any:
+    """Return the power series with these coefficients at complex numbers (n,)."""
+    if len(numbers) == 0:
+        return np.zeros_like(rho)
+    width = ceil(sqrt(len(numbers)))
+    blocks = np.zeros((ceil(len(numbers) / width), width))
+    blocks.flat[: len(numbers)] = numbers
+    powers = np.ones((width + 1, len(rho)), complex)
+    np.cumprod(np.broadcast_to(rho, (width, len(rho))), axis=0, out=powers[1:])
+    sums = blocks @ powers[:-1].view(float)
+    total = np.zeros_like(rho)
+    for block in sums[::-1].view(complex):
+        total = total * powers[-1] + block
+    return total
 
 
 class _Numbers:
@@ -93,6 +142,11 @@ def _horner(active: list[int], term: Any, rho: Array, derivative: bool) -> tuple
     if slope is not None and positive and positive[0] > 1:
         slope *= _power(powers, positive[0] - 1)
     return value, slope
+
+
+def integer_power(rho: Array, exponent: int) -> Array:
+    """Return a new array of powers >= 1, by repeated squaring: `**` takes as long as many products."""
+    return _power({1: rho}, exponent) * 1
 
 
 def _power(powers: dict[int, Array], exponent: int) -> Array:

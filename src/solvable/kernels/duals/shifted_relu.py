@@ -86,8 +86,10 @@ class RectifiedMoments:
         """Return the mean of V's power given U = h (`of` is "v"), or of U's given V = k."""
         if (of, power) not in self._known:
             xp, tau = self.xp, self.spread
-            m = self.r * self.h - self.k if of == "v" else self.r * self.k - self.h
-            m = m + 0 * self.r
+            # r h - k would lose all digits near h = k and r = 1, where its size is that of 1 - r; likewise near -1.
+            given, other = (self.h, self.k) if of == "v" else (self.k, self.h)
+            r = self.r
+            m = xp.where(r < 0, (1 + r) * given - (given + other), (given - other) - (1 - r) * given)
             if power == 0:
                 result = _cdf(m / tau)
             elif power == 1:

@@ -1,5 +1,6 @@
 """Activations of torch modules and functions; imported only by those who hold such an object."""
 
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -91,3 +92,10 @@ def known(spec: Any) -> Activation | str | None:
             "give the activation between the layers"
         )
     return None
+
+
+def frozen(spec: Any) -> Any:
+    """Return a copy of a module that has parameters or buffers, which may change; all else as it is."""
+    if not isinstance(spec, nn.Module) or not spec.state_dict():
+        return spec
+    return deepcopy(spec).requires_grad_(False)

@@ -24,16 +24,23 @@ def from_convolutions(torch: Any, layers: list[tuple[str, Any]], kind: str) -> C
     activations: list[Activation] = []
     pool_after: list[int] = []
     pool_sizes: set[int] = set()
-    global_average, readout = False, None
+    global_average, flat, readout = False, False, None
     for name, layer in layers:
-        if readout is not None or (global_average and not isinstance(layer, nn.Linear)):
+        if readout is not None or (
+            (global_average or flat) and not isinstance(layer, (nn.Linear, nn.Flatten))
+        ):
             raise unknown(name, layer, "one Linear layer follows the convolutions, and nothing follows it")
         if isinstance(layer, nn.Conv2d):
             _check(name, layer)
             if len(convolutions) > len(activations):
                 activations.append(ABReLU(1.0, 1.0))
             convolutions.append(layer)
+        elif isinstance(layer, nn.Flatten):
+            flat = True
         elif isinstance(layer, nn.Linear):
+            if not flat:
+                # Without it torch would apply the layer along the rows of the image.
+                raise unknown(name, layer, "Flatten comes before the readout")
             readout = layer
         elif isinstance(layer, nn.AdaptiveAvgPool2d):
             if layer.output_size not in (1, (1, 1)):
@@ -95,7 +102,7 @@ def _padding(layer: Any, name: str = "") -> str:
     q = layer.kernel_size[0]
     given = layer.padding
     whole = given == "same" or (q % 2 == 1 and given == (q // 2, q // 2))
-    if given in ("valid", (0, 0)) and q > 1:
+    if given in ("valid", (0, 0)):
         return "VALID"
     if whole and layer.padding_mode in ("zeros", "circular"):
         return "CIRCULAR" if layer.padding_mode == "circular" else "SAME"

@@ -19,7 +19,8 @@ def from_module(module: Any, kind: str = "ntk") -> NTK | NNGP | ConvNTK | ConvNN
     It is the standard parametrization's, with the module's own widths, so that it is what `empirical_ntk(module, X)`
     fluctuates about just after initialisation. Variances are read from the weights: $\sigma_w^2$ is fan in times their
     mean square, $\sigma_b^2$ the mean square of the biases, known to a relative $\sqrt{2/\text{number}}$ (12 % for a
-    layer of 128 biases). Torch's own initialisation has $\sigma_w^2 = 1/3$, $\sigma_b^2 = 1/(3\,\text{fan in})$.
+    layer of 128 biases). All weights count as trained. Torch's own initialisation has $\sigma_w^2 = 1/3$,
+    $\sigma_b^2 = 1/(3\,\text{fan in})$.
 
     Args:
         module: a `torch.nn.Sequential` (also nested) of `Linear` layers and elementwise activations, the last layer a
@@ -47,6 +48,7 @@ def from_module(module: Any, kind: str = "ntk") -> NTK | NNGP | ConvNTK | ConvNN
     layers = list(layers_of(torch, module))
     if any(isinstance(layer, torch.nn.Conv2d) for _, layer in layers):
         return from_convolutions(torch, layers, kind)
+    layers = [(name, layer) for name, layer in layers if not isinstance(layer, torch.nn.Flatten)]
     linears, activations = _read(torch, layers)
     if len(linears) < 2:
         raise InputError(

@@ -6,15 +6,35 @@ from typing import Any
 from solvable.errors import InputError
 from solvable.kernels.duals import Activation, as_activation
 
-_IGNORED = ("Identity", "Dropout", "Dropout2d", "Flatten")
-
 
 def layers_of(torch: Any, module: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the layers of nested `Sequential`s in order, with their names, without those that do nothing."""
-    if isinstance(module, torch.nn.Sequential):
-        for child_name, child in module.named_children():
-            yield from layers_of(torch, child, f"{name}.{child_name}" if name else child_name)
-    elif type(module).__name__ not in _IGNORED:
+    """Yield the layers of nested `Sequential`s in order, with their names, without those that do nothing.
+
+    An activation that stands in two places is yielded twice.
+
+    Raises:
+        InputError: when a layer with weights stands in two places, since tied layers have another kernel.
+    """
+    seen: dict[int, str] = {}
+    for where, layer in _in_order(torch, module, name):
+        if any(True for _ in layer.parameters()):
+            if id(layer) in seen:
+                raise InputError(
+                    f"layers {seen[id(layer)]!r} and {where!r} are one {type(layer).__name__}; expected layers of "
+                    "weights of their own; empirical_ntk(module, X) takes tied ones"
+                )
+            seen[id(layer)] = where
+        yield where, layer
+
+
+def _in_order(torch: Any, module: Any, name: str) -> Iterator[tuple[str, Any]]:
+    nn = torch.nn
+    # A subclass may do anything in its forward: a residual connection, say.
+    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+        # named_children() would leave out a module that it has met before.
+        for child_name, child in module._modules.items():
+            yield from _in_order(torch, child, f"{name}.{child_name}" if name else child_name)
+    elif not isinstance(module, (nn.Identity, nn.Dropout, nn.Dropout2d)):
         yield name, module
 
 
@@ -26,7 +46,11 @@ def elementwise(name: str, layer: Any) -> Activation:
     """
     if next(layer.parameters(), None) is not None or next(layer.children(), None) is not None:
         raise unknown(name, layer, "layers are Linear, Conv2d or elementwise activations without parameters")
-    return as_activation(layer)
+    try:
+        return as_activation(layer)
+    except InputError:
+        kind = "has no dual" if "pool" in type(layer).__name__.lower() else "is not elementwise"
+        raise unknown(name, layer, f"all other layers are activations, and this one {kind}") from None
 
 
 def variances_of(layers: Sequence[Any], fan_ins: Sequence[int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-r"""The kernels of an infinitely wide network of rectifiers, at full precision for every angle.
+r"""The kernels of an infinitely wide network of rectifiers, at full precision for small angles.
 
 A rectifier is $\phi(z) = \alpha\min(z,0) + \beta\max(z,0)$; $m = (\alpha^2+\beta^2)/2$, and
 $w = (\beta-\alpha)^2/(\alpha^2+\beta^2)$ is 1 for ReLU. Layer l of variances $a = K^l(x,x)$, $b = K^l(x',x')$ and
@@ -6,6 +6,8 @@ angle $\theta$ between the pre-activations: $K^{l+1} = \sigma_w^2 E[\phi\phi] + 
 $\Theta^{l+1} = r_w E[\phi\phi] + r_b + \sigma_w^2 \Theta^l E[\phi'\phi']$, with
 $E[\phi\phi] = m\sqrt{ab}\,[w\kappa(\theta) + (1-w)\cos\theta]$, $\kappa = [\sin\theta + (\pi-\theta)\cos\theta]/\pi$,
 $E[\phi'\phi'] = m\,[w(\pi-\theta)/\pi + 1 - w]$.
+
+(Within some 1e-8 of opposite inputs the angle is rounded, since q is 1 there.)
 
 The textbook form passes the covariance on and takes arccos of a ratio that rounds to 1 for close points: the
 NTK is then wrong by 1e-8. Here two things are passed on instead, neither of which cancels:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from solvable.errors import InputError, choice
 from solvable.kernels.duals import Activation, as_activation
 from solvable.kernels.inputs import non_negative, positive, whole
@@ -53,7 +55,7 @@ def affine_maps(
 
 def per_layer(name: str, value: Any, depth: int) -> tuple[Any, ...]:
     """Return one value for each of `depth` layers from one for all or a sequence of them."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if not _several(value):
         return (value,) * depth
     if len(value) != depth:
         raise InputError(
@@ -63,9 +65,15 @@ def per_layer(name: str, value: Any, depth: int) -> tuple[Any, ...]:
     return tuple(value)
 
 
+def _several(value: Any) -> bool:
+    return (isinstance(value, Sequence) and not isinstance(value, str)) or (
+        isinstance(value, np.ndarray) and value.ndim == 1
+    )
+
+
 def checked_stds(name: str, value: Any, depth: int) -> Any:
     """Return the standard deviations of the weights or biases of `depth` layers: a number, or a tuple of them."""
-    single = isinstance(value, str) or not isinstance(value, Sequence)
+    single = not _several(value)
     check = positive if "w_std" in name else bias_std
     checked = tuple(check(name, one) for one in per_layer(name, value, depth))
     return checked[0] if single else checked
@@ -78,15 +86,14 @@ def bias_std(name: str, value: Any) -> float | None:
 
 def checked_activations(value: Any, depth: int) -> tuple[Any, tuple[Activation, ...]]:
     """Return what the user gave, hashable, and the activation of each of `depth` layers."""
-    several = isinstance(value, Sequence) and not isinstance(value, str)
     activations = tuple(as_activation(one) for one in per_layer("activation", value, depth))
-    return (tuple(value) if several else value), activations
+    return (tuple(value) if _several(value) else value), activations
 
 
 def checked_widths(parametrization: str, widths: Any, depth: int) -> tuple[int, ...] | None:
     """Return the widths of the hidden layers, which the standard parametrization needs; the other ignores them."""
     choice("parametrization", parametrization, PARAMETRIZATIONS)
-    if widths is None and parametrization == "ntk":
+    if parametrization == "ntk":
         return None
     if widths is None:
         raise InputError(

@@ -7,7 +7,9 @@ activations lose nothing in it; what rectifiers would lose at small angles is wh
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
+from solvable.kernels.angular import DAMPING, degree_on_circle
 from solvable.kernels.distances import Products, sum_of_squares
 from solvable.kernels.duals import Activation, PointNumbers
 from solvable.kernels.inputs import Array, Namespace
@@ -59,14 +61,20 @@ class CovarianceRecursion:
     def at_cosines(self, xp: Namespace, cosine: Array) -> Array:
         r"""Return the kernel of inputs of norm $\sqrt d$ at real or (NumPy) complex cosines, (m,)."""
         one = xp.ones_like(abs(cosine[:1]))
-        layers = [(numbers, numbers) for numbers in self._prepare(xp, one)]
+        degree = degree_on_circle(cosine) if xp.isdtype(cosine.dtype, "complex floating") else 0
+        layers = [(numbers, numbers) for numbers in self._prepare(xp, one, degree)]
         return self._pairs(xp, cosine, layers)
 
-    def _prepare(self, xp: Namespace, mean: Array) -> list[PointNumbers]:
+    def _prepare(self, xp: Namespace, mean: Array, degree: int = 0) -> list[PointNumbers]:
         layers = []
-        for one, activation in zip(self.maps[:-1], self.activations, strict=True):
+        for number, (one, activation) in enumerate(zip(self.maps[:-1], self.activations, strict=True)):
             variances = one.w_variance * mean + one.b_variance
-            layers.append(activation.prepare(xp, variances))
+            if degree and number == 0 and one.b_variance == 0:
+                needed = degree
+            else:
+                # A function of a series with a constant term: each of its coefficients counts, until it is damped.
+                needed = ceil(DAMPING * max(degree, 10)) if degree else 0
+            layers.append(activation.prepare(xp, variances, self.tangent, needed))
             mean, _ = activation.moments(xp, variances, False)
         return layers
 

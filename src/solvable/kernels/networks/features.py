@@ -25,7 +25,8 @@ class RandomNetFeatures(DrawnFeatures):
 
     kernel: "NetworkKernel"
 
-    def _draw(self, generator: np.random.Generator, d: int) -> list[NDArray[np.float64]]:
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        (d,) = shape
         k = self.n_features
         widths = [d, *[max(k, _NARROWEST_LOWER_LAYER)] * (self.kernel.depth - 1), k]
         weights = []
