@@ -79,7 +79,7 @@ def test_bands_are_whole_tiles():
         bands = list(tiles.bands(1000, columns))
         assert [band.start for band in bands] == [0, *(band.stop for band in bands)][:-1]
         assert bands[-1].stop == 1000
-        assert all(band.start % 128 == 0 for band in bands)
+        assert all(band.start % tiles._CPU_TILE == 0 for band in bands)
 
 
 def test_limits_of_linear_algebra_are_restored():

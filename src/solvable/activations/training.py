@@ -118,7 +118,10 @@ def training_curve(
 
 
 def _step(value: Any) -> int:
-    return whole("steps", int(value) if isinstance(value, float) and value.is_integer() else value, at_least=0)
+    step: Any = value
+    if isinstance(value, float) and value.is_integer():
+        step = int(value)
+    return whole("steps", step, at_least=0)
 
 
 def _null_directions(K: Floats, values: Floats, targets: Floats) -> dict[str, Any]:

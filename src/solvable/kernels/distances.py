@@ -36,6 +36,7 @@ class Products:
         if not tiles.on_cpu(self.X):
             return self.X[rows] @ self.Z[columns].T
         kept, start = self._kept, rows.start // self._height * self._height
+        assert rows.stop <= start + self._height, "a tile lies in one band"
         if getattr(kept, "start", None) != start:
             stop = start + self._height
             kept.product = None  # Two bands at once would be one too many.

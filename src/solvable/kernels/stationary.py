@@ -41,11 +41,11 @@ def median_distance(X: Array) -> float:
     X = to_float64(X[:: -(-n // _MEDIAN_POINTS)])
     xp, X = points("X", X)
     n = X.shape[0]
-    tile = SquaredDistances(xp, X, X)
+    tile, size = SquaredDistances(xp, X, X), tiles.tile_size(X)
     distances = np.empty(n * (n - 1) // 2)
     filled = 0
-    for rows in tiles.slices(n, 128):
-        for columns in tiles.slices(rows.stop, 128):
+    for rows in tiles.slices(n, size):
+        for columns in tiles.slices(rows.stop, size):
             block = tile(rows, columns)
             below = block[np.tri(*block.shape, k=rows.start - columns.start - 1, dtype=bool)]
             distances[filled : filled + below.size] = below

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 TileFunction = Callable[[slice, slice], Array]
 """Computes K[rows, columns] for two slices; called from several threads at once."""
 
-# 128 x 128 doubles are 128 kB: a handful of them fit a core's second-level cache.
-_CPU_TILE = 128
+# 192 x 192 doubles are 288 kB: some of them fit a core's second-level cache, and calls into NumPy are few.
+_CPU_TILE = 192
 # An accelerator wants few, large launches; 4096 x 4096 floats are 64 MB.
 _ACCELERATOR_TILE = 4096
 # Numbers in the matrix product of a band (4 MB in float64).

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvable.kernels.duals.hermite import hermite_functions, shifted_power_coefficients
+from solvable.kernels.duals.interpolation import across
 from solvable.kernels.duals.kinks import POWERS, Split, range_of
 from solvable.kernels.duals.shifted_relu import RectifiedMoments
 from solvable.kernels.inputs import Array, Namespace
@@ -227,7 +228,17 @@ class Expansion:
         terms: int,
         slopes: bool = True,
     ) -> tuple[Floats, Floats, Floats]:
-        r"""Return the smooth part's coefficients (n, terms), $E[S^2]$ and $E[S'^2]$."""
+        r"""Return the smooth part's coefficients (n, terms), $E[S^2]$ and $E[S'^2]$, at ascending variances."""
+
+        def direct(some: Floats) -> tuple[Floats, ...]:
+            return self._quadrature(some, edge, nodes, terms, slopes)
+
+        alpha, value, slope = across(direct, variances)
+        return alpha, value, slope
+
+    def _quadrature(
+        self, variances: Floats, edge: float, nodes: int, terms: int, slopes: bool
+    ) -> tuple[Floats, Floats, Floats]:
         z, step, root_w, psi = _grid(edge, nodes)
         n = len(variances)
         alpha, value, slope = np.zeros((n, terms)), np.zeros(n), np.zeros(n)

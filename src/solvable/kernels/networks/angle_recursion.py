@@ -128,7 +128,7 @@ class AngleRecursion:
                 if r2 is not None and any(self.biased[number + 1 :]):
                     r2 *= shrunk
                     r2 *= shrunk
-            if r2 is not None:
+            if r2 is not None and any(self.biased[number + 1 :]):
                 r2 *= self.gains[number]
             cos, sin, theta = _angle(xp, q)
             if self.tangent:
@@ -183,9 +183,7 @@ def _add_bias(q: Array, r2: Array | None, x: Lengths, z: Lengths) -> Array:
     q *= x.ratio
     q *= z.ratio
     q += turned
-    t *= -1
-    t += 1
-    return t
+    return 1 - t
 
 
 def _angle(xp: Namespace, q: Array) -> tuple[Array, Array, Array]:
