@@ -73,6 +73,23 @@ def test_nested_and_passed_over():
     assert kernel.curve(1.0) > 0
 
 
+def test_weights_that_say_nothing():
+    frozen = mlp(nn.ReLU, 3, 4, 1)
+    frozen[0].requires_grad_(False)
+    with pytest.raises(InputError, match=r"weight of Linear.* is frozen; .* take kind='nngp'"):
+        from_module(frozen)
+    assert from_module(frozen, kind="nngp").depth == 1
+    broken = mlp(nn.ReLU, 3, 4, 1)
+    with torch.no_grad():
+        broken[2].bias.fill_(float("nan"))
+    with pytest.raises(InputError, match=r"bias of Linear.* has values that are NaN"):
+        from_module(broken)
+    with pytest.raises(InputError, match="has no shape yet"):
+        from_module(nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.Linear(4, 1)))
+    with pytest.raises(InputError, match=r"is followed by .* expected as many inputs as outputs"):
+        from_module(nn.Sequential(nn.Linear(10, 5), nn.ReLU(), nn.Linear(6, 1)))
+
+
 def test_refusals():
     with pytest.raises(InputError, match="module is a int; expected a torch"):
         from_module(3)  # pyright: ignore[reportArgumentType]

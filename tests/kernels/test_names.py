@@ -155,3 +155,14 @@ def test_positive_semidefinite():
         check_positive_semidefinite([2.0, 1.0, -0.1])
     with pytest.raises(InputError, match="eigenvalue -1"):
         check_positive_semidefinite([-1.0, 1.0])
+
+
+@pytest.mark.parametrize("name", ["relu ntk -3", "relu ntk 4.5", "erf nngp depth x", "relu ntk depth -1"])
+def test_a_depth_that_is_none(name):
+    with pytest.raises(InputError, match=r"the depth in .* is no whole number of at least 1"):
+        as_kernel(name)
+
+
+def test_any_activation_by_name():
+    assert as_kernel("tanh ntk depth 2") == NTK(2, "tanh", readout_w_std=2**0.5)
+    assert as_kernel("erf-nngp-4") == NNGP(4, "erf", readout_w_std=2**0.5)

@@ -73,9 +73,16 @@ def _by_name(name: str) -> Kernel:
     known = {option.replace("-", " "): option for option in KERNEL_NAMES}
     if words in known:
         return _MAKERS[known[words]]()
-    network = re.fullmatch(r"(.+) (nngp|ntk)(?:(?: depth)? (\d+))?", words)
+    network = re.fullmatch(r"(.+) (nngp|ntk)(?:(?: depth)? (\S+))?", words)
     if network is not None:
-        return _network(network[1], network[2], int(network[3] or _DEPTH))
+        depth = network[3] or str(_DEPTH)
+        # A dash binds words; after a space it is a sign.
+        if not depth.isdecimal() or re.search(r"\s-\d", name):
+            raise InputError(
+                f"the depth in {name!r} is no whole number of at least 1; expected a name such as "
+                f"{network[1]} {network[2]} {_DEPTH}; give the number of hidden layers"
+            )
+        return _network(network[1], network[2], int(depth))
     choice("kernel", name, KERNEL_NAMES)
     raise AssertionError("unreachable: a known name was handled above")
 

@@ -183,6 +183,10 @@ def result(xp: Namespace, X: Array, shape: tuple[int, int], out: Array | None) -
     """
     if out is None:
         return xp.empty(shape, dtype=X.dtype, device=X.device)
+    if getattr(getattr(out, "flags", None), "writeable", True) is False:
+        raise InputError(
+            "out is read-only; expected an array that can be written; open a memory map with mode='r+' or 'w+'"
+        )
     got = (
         (tuple(out.shape), out.dtype)
         if hasattr(out, "shape") and hasattr(out, "dtype")

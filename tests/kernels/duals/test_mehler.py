@@ -240,7 +240,9 @@ def test_complex_covariances():
 
 
 def test_too_steep_functions_warn_and_tell():
-    steep = AnyActivation(lambda z: np.tanh(100 * z))
+    with pytest.raises(InputError, match="too steep for a Hermite series"):
+        AnyActivation(lambda z: np.tanh(100 * z)).prepare(np, np.ones(3))
+    steep = AnyActivation(lambda z: np.tanh(20 * z))
     with pytest.warns(TruncationWarning, match="it is too steep for a Hermite series"):
         steep.prepare(np, np.ones(3))
     assert steep.error(1.0)[1] > 1e-2

@@ -154,3 +154,12 @@ def test_derivatives():
     single = z.astype(np.float32)
     np.testing.assert_allclose(slopes.numpy(), 30 * np.cos(30 * single.astype(float)), atol=1e-4)
     assert fast.derivative(single).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("function", "moment"),
+    [(lambda z: np.sqrt(np.abs(z)), r"E\[phi'\^2\]"), (np.cbrt, r"E\[phi'\^2\]"), (np.tan, r"E\[phi\^2\]")],
+)
+def test_moments_that_are_infinite_are_refused(function, moment):
+    with pytest.raises(InputError, match=moment + " of .* is not found: it is infinite"):
+        NTK(1, function)(np.eye(3))

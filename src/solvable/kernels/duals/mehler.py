@@ -19,6 +19,8 @@ from solvable.kernels.duals.series_sums import complex_sums, integer_power, mehl
 from solvable.kernels.inputs import Array, Namespace, positive, real, to_float64
 
 _WARNED_ABOVE = 10.0
+# Relative errors from which on a number says nothing: the moment is infinite, as a rule.
+_HOPELESS = 0.5
 """A warning is given when the error exceeds the tolerance by this factor."""
 # A point without variance stands for the limit of a small one: the dual's values are then off by about 1e-12.
 _LEAST_VARIANCE = 1e-12
@@ -223,10 +225,17 @@ class AnyActivation(Activation):
 
     def _warn(self, value_error: float, slope_error: float, variances: Floats, derivative: bool) -> None:
         errors = [error for error in (value_error, slope_error) if np.isfinite(error)]
+        if max(errors) > _HOPELESS:
+            which = "E[phi'^2]" if value_error <= _HOPELESS else "E[phi^2]"
+            raise InputError(
+                f"{which} of {self!r} at pre-activation variance {variances[-1]:.3g} is not found: it is infinite, or "
+                "the function is too steep for a Hermite series; expected a function whose moments exist; use smaller "
+                "inputs or weights, name its kinks, or take another activation"
+            )
         if max(errors) > _WARNED_ABOVE * self.tolerance:
             slopes = f" and {slope_error:.1g} of E[phi'^2]" if derivative else ""
             warn(
-                f"the dual of {self!r} is within {value_error:.1g} of E[phi^2]{slopes} "
+                f"the dual of {self!r} is within a relative {value_error:.1g} of E[phi^2]{slopes} "
                 f"at pre-activation variance {variances[-1]:.3g}, not {self.tolerance:g}: it is too steep for a "
                 "Hermite series; use smaller inputs or weights, name its kinks, or raise the tolerance"
             )

@@ -77,7 +77,7 @@ def from_convolutions(torch: Any, layers: list[tuple[str, Any]], kind: str) -> C
         )
     fan_ins = [layer.in_channels * filter_size**2 for layer in convolutions] + [readout.in_features]
     numbers: dict[str, Any] = {
-        **variances_of([*convolutions, readout], fan_ins),
+        **variances_of([*convolutions, readout], fan_ins, trained=kind == "ntk"),
         "filter_size": filter_size,
         "padding": padding,
         "readout": "global_average" if global_average else "flatten",

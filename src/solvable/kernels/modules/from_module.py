@@ -1,6 +1,7 @@
 """The infinite-width kernel of a torch module: its layers are read off, its initialisation from its weights."""
 
 import sys
+from itertools import pairwise
 from typing import Any
 
 from solvable.errors import InputError, choice
@@ -19,7 +20,7 @@ def from_module(module: Any, kind: str = "ntk") -> NTK | NNGP | ConvNTK | ConvNN
     It is the standard parametrization's, with the module's own widths, so that it is what `empirical_ntk(module, X)`
     fluctuates about just after initialisation. Variances are read from the weights: $\sigma_w^2$ is fan in times their
     mean square, $\sigma_b^2$ the mean square of the biases, known to a relative $\sqrt{2/\text{number}}$ (12 % for a
-    layer of 128 biases). All weights count as trained. Torch's own initialisation has $\sigma_w^2 = 1/3$,
+    layer of 128 biases). Torch's own initialisation has $\sigma_w^2 = 1/3$,
     $\sigma_b^2 = 1/(3\,\text{fan in})$.
 
     Args:
@@ -55,7 +56,12 @@ def from_module(module: Any, kind: str = "ntk") -> NTK | NNGP | ConvNTK | ConvNN
             f"the module has {len(linears)} Linear layers; expected two or more, with an activation between; "
             "the kernel of one alone is kernels.Linear"
         )
-    numbers = variances_of(linears, [layer.in_features for layer in linears])
+    for below, above in pairwise(linears):
+        if below.out_features != above.in_features:
+            raise InputError(
+                f"{below} is followed by {above}; expected as many inputs as outputs; the module cannot be called"
+            )
+    numbers = variances_of(linears, [layer.in_features for layer in linears], trained=kind == "ntk")
     if kind == "nngp":
         return NNGP(len(activations), activations, **numbers)
     widths = tuple(layer.out_features for layer in linears[:-1])
@@ -75,7 +81,7 @@ def _read(torch: Any, layers: list[tuple[str, Any]]) -> tuple[list[Any], tuple[A
         if len(activations) >= len(linears):
             raise unknown(name, layer, "an activation follows a Linear layer")
         activations.append(elementwise(name, layer))
-    if len(linears) != len(activations) + 1:
+    if linears and len(linears) != len(activations) + 1:
         raise InputError(
             "the module's last layer is an activation; expected a Linear layer, the readout; leave the activation out"
         )

@@ -53,8 +53,31 @@ def elementwise(name: str, layer: Any) -> Activation:
         raise unknown(name, layer, f"all other layers are activations, and this one {kind}") from None
 
 
-def variances_of(layers: Sequence[Any], fan_ins: Sequence[int]) -> dict[str, Any]:
-    """Return `w_std`, `b_std` and the readout's, as the weights of layers, the readout last, have them."""
+def variances_of(layers: Sequence[Any], fan_ins: Sequence[int], trained: bool) -> dict[str, Any]:
+    """Return `w_std`, `b_std` and the readout's, as the weights of layers, the readout last, have them.
+
+    Args:
+        layers: of weights.
+        fan_ins: number of inputs of each.
+        trained: whether all of them must be trainable, as the tangent kernel takes them.
+
+    Raises:
+        InputError: for weights that are frozen, not finite, or not there yet.
+    """
+    for layer in layers:
+        for name, parameter in layer.named_parameters():
+            what = f"{name} of {layer}"
+            if "Uninitialized" in type(parameter).__name__:
+                raise InputError(f"{what} has no shape yet; expected numbers; call the module once")
+            if not bool(parameter.isfinite().all()):
+                raise InputError(
+                    f"{what} has values that are NaN or infinite; expected numbers; initialise it again"
+                )
+            if trained and not parameter.requires_grad:
+                raise InputError(
+                    f"{what} is frozen; expected weights that train, all of which the tangent kernel counts; unfreeze "
+                    "them, take kind='nngp', or empirical_ntk(module, X)"
+                )
     w_stds = tuple(_root_mean_square(layer.weight) * n**0.5 for layer, n in zip(layers, fan_ins, strict=True))
     b_stds = tuple(None if layer.bias is None else _root_mean_square(layer.bias) for layer in layers)
     return {
