@@ -24,27 +24,7 @@ def points(name: str, X: Array) -> tuple[Namespace, Array]:
     Raises:
         InputError: when `X` holds no real numbers, is not (n, d), is empty, or holds NaN or infinity.
     """
-    if is_torch_array(X):
-        xp = array_namespace(X)
-        X = X.detach()
-        if str(X.layout) != "torch.strided":
-            raise InputError(
-                f"{name} is a sparse tensor; expected a dense one; convert it with {name}.to_dense() first"
-            )
-        if xp.isdtype(X.dtype, "complex floating"):
-            raise _not_real(name, X)
-        if not xp.isdtype(X.dtype, "real floating"):
-            raise whole_tensor(name, X)
-    else:
-        if np.ma.is_masked(X):
-            raise InputError(
-                f"{name} has masked values; expected numbers everywhere; drop these rows or fill them in first"
-            )
-        try:
-            X = to_float64(X)
-        except (TypeError, ValueError):
-            raise _not_real(name, X) from None
-        xp = array_namespace(X)
+    xp, X = real_numbers(name, X, "(points, coordinates)")
     if X.ndim != 2:
         mend = (
             "images are flattened first: X.reshape(len(X), -1)"
@@ -62,14 +42,46 @@ def points(name: str, X: Array) -> tuple[Namespace, Array]:
     return xp, X
 
 
-def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
-    """Return the common namespace and the checked `X` (n, d) and `Z` (m, d).
+def real_numbers(name: str, X: Array, axes: str, keep_single: bool = False) -> tuple[Namespace, Array]:
+    """Return the Array API namespace of `X` and `X` as floating-point numbers, of whatever shape.
+
+    Args:
+        name: of the argument.
+        X: what NumPy can read, or a torch tensor of floats.
+        axes: what its axes shall be, in words.
+        keep_single: whether NumPy's float32 stays.
 
     Raises:
-        InputError: as `points` does, or when the two differ in library, dtype, device or coordinates.
+        InputError: when `X` holds no dense real numbers.
     """
-    xp, X = points("X", X)
-    xp_z, Z = points("Z", Z)
+    if is_torch_array(X):
+        xp = array_namespace(X)
+        X = X.detach()
+        if str(X.layout) != "torch.strided":
+            raise InputError(
+                f"{name} is a sparse tensor; expected a dense one; convert it with {name}.to_dense() first"
+            )
+        if xp.isdtype(X.dtype, "complex floating"):
+            raise _not_real(name, X, axes)
+        if not xp.isdtype(X.dtype, "real floating"):
+            raise InputError(
+                f"{name} is a tensor of {str(X.dtype).removeprefix('torch.')}; expected floating-point numbers; "
+                f"convert it with {name}.float() or {name}.double() first"
+            )
+        return xp, X
+    if np.ma.is_masked(X):
+        raise InputError(
+            f"{name} has masked values; expected numbers everywhere; drop these rows or fill them in first"
+        )
+    try:
+        X = X if keep_single and getattr(X, "dtype", None) == "float32" else to_float64(X)
+    except (TypeError, ValueError):
+        raise _not_real(name, X, axes) from None
+    return array_namespace(X), X
+
+
+def check_alike(xp: Namespace, X: Array, xp_z: Namespace, Z: Array) -> None:
+    """Raise when two arrays are not of one library, dtype and device."""
     if xp is not xp_z:
         raise InputError(
             "X and Z are from different array libraries; expected both NumPy or both torch; "
@@ -79,6 +91,17 @@ def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
         raise InputError(f"X has dtype {X.dtype} and Z has {Z.dtype}; expected the same; convert one of them")
     if X.device != Z.device:
         raise InputError(f"X is on {X.device} and Z is on {Z.device}; expected one device; move one of them")
+
+
+def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
+    """Return the common namespace and the checked `X` (n, d) and `Z` (m, d).
+
+    Raises:
+        InputError: as `points` does, or when the two differ in library, dtype, device or coordinates.
+    """
+    xp, X = points("X", X)
+    xp_z, Z = points("Z", Z)
+    check_alike(xp, X, xp_z, Z)
     if X.shape[1] != Z.shape[1]:
         raise InputError(
             f"X has {X.shape[1]} coordinates and Z has {Z.shape[1]}; expected the same number; "
@@ -137,17 +160,9 @@ def whole(name: str, value: int, *, at_least: int) -> int:
     return int(value)
 
 
-def whole_tensor(name: str, X: Array) -> InputError:
-    """Return the error for a tensor of integers, which torch does not convert: the precision meant is not known."""
-    return InputError(
-        f"{name} is a tensor of {str(X.dtype).removeprefix('torch.')}; expected floating-point numbers; "
-        f"convert it with {name}.float() or {name}.double() first"
-    )
-
-
-def _not_real(name: str, X: Array) -> InputError:
+def _not_real(name: str, X: Array, axes: str) -> InputError:
     kind = f"{type(X).__name__}" + (f" of {X.dtype}" if hasattr(X, "dtype") else "")
     return InputError(
         f"{name} is a {kind} that does not hold a dense rectangle of real numbers; "
-        "expected an array of shape (points, coordinates); convert it with np.asarray(..., dtype=float) first"
+        f"expected an array of shape {axes}; convert it with np.asarray(..., dtype=float) first"
     )

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from array_api_compat import array_namespace, is_torch_array
-
 from solvable.errors import InputError, finite
-from solvable.kernels.inputs import Array, Namespace, to_float64, whole_tensor
+from solvable.kernels.inputs import Array, Namespace, check_alike, real_numbers, to_float64
 
 
 def images(name: str, X: Any) -> tuple[Namespace, Array]:
@@ -18,21 +16,9 @@ def images(name: str, X: Any) -> tuple[Namespace, Array]:
         InputError: when `X` holds no real numbers, is not (n, height, width, channels), looks like
             (n, channels, height, width), is empty, or holds NaN or infinity.
     """
-    if is_torch_array(X):
-        X = X.detach()
-        xp = array_namespace(X)
-        if xp.isdtype(X.dtype, "complex floating"):
-            raise _not_real(name, X)
-        if not xp.isdtype(X.dtype, "real floating"):
-            raise whole_tensor(name, X)
-        if X.dtype not in (xp.float32, xp.float64):
-            X = xp.astype(X, xp.float64)
-    else:
-        try:
-            X = X if getattr(X, "dtype", None) == "float32" else to_float64(X)
-        except (TypeError, ValueError):
-            raise _not_real(name, X) from None
-        xp = array_namespace(X)
+    xp, X = real_numbers(name, X, "(images, height, width, channels)", keep_single=True)
+    if X.dtype not in (xp.float32, xp.float64):
+        X = xp.astype(X, xp.float64)
     shape = tuple(X.shape)
     expected = "expected (images, height, width, channels)"
     if X.ndim != 4:
@@ -63,26 +49,10 @@ def image_pair(X: Any, Z: Any) -> tuple[Namespace, Array, Array]:
     """
     xp, X = images("X", X)
     xp_z, Z = images("Z", Z)
-    if xp is not xp_z:
-        raise InputError(
-            "X and Z are from different array libraries; expected both NumPy or both torch; "
-            "convert one, e.g. with torch.as_tensor"
-        )
-    if X.dtype != Z.dtype:
-        raise InputError(f"X has dtype {X.dtype} and Z has {Z.dtype}; expected the same; convert one of them")
-    if X.device != Z.device:
-        raise InputError(f"X is on {X.device} and Z is on {Z.device}; expected one device; move one of them")
+    check_alike(xp, X, xp_z, Z)
     if X.shape[1:] != Z.shape[1:]:
         raise InputError(
             f"X has images of shape {tuple(X.shape[1:])} and Z of {tuple(Z.shape[1:])}; expected the same height, "
             "width and channels; crop, pad or resize one of them"
         )
     return xp, X, Z
-
-
-def _not_real(name: str, X: Any) -> InputError:
-    kind = f"{type(X).__name__}" + (f" of {X.dtype}" if hasattr(X, "dtype") else "")
-    return InputError(
-        f"{name} is a {kind} that does not hold a dense rectangle of real numbers; "
-        "expected an array of shape (images, height, width, channels); convert it with np.asarray(..., dtype=float)"
-    )
