@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 _FIGURES = (".svg", ".png", ".pdf")
 _COSINES = (0.5, 0.9)
+_MOST_SHOWN = 12
+_HUGE, _HIGHEST = 10**9, 100
+# A polynomial that is further off than this share of K(1) may not be the best choice.
+_FAR = 0.05
 
 
 def activations_app() -> App:
@@ -33,7 +37,7 @@ def design(
     *,
     family: Literal["hermite", "relu+cos", "shifted-relus"] = "hermite",
     kind: Literal["ntk", "nngp", "first-layer"] = "ntk",
-    degree: int = 5,
+    degree: int | None = None,
     signs: str = "alternate pairs",
     project: bool = False,
     width: int = 4096,
@@ -46,12 +50,12 @@ def design(
     """Design an activation with which a network of ONE hidden layer has a given kernel.
 
     Args:
-        kernel: "relu ntk 4", "relu nngp 2" (all layers with weight variance 2, the readout too), gaussian:1, laplace:1,
-            matern32:1, matern52:1 (the number is the length on the unit sphere), or power coefficients a_0,a_1,... as
-            in 0,1,0,0,1.
+        kernel: "relu ntk 4", "relu nngp 2" (all layers with weight variance 2, the readout too) and so with the name of
+            any activation ("tanh ntk 3", "erf nngp depth 2"); gaussian:1, laplace:1, matern32:1, matern52:1 (the number
+            is the length on the unit sphere); or power coefficients a_0,a_1,... as in 0,1,0,0,1.
         family: hermite (a polynomial), relu+cos or shifted-relus (both for kernels of ReLU networks).
         kind: What is trained: ntk (everything), nngp (the readout), first-layer.
-        degree: Of the polynomial.
+        degree: Of the polynomial (family hermite). By default that of the power coefficients given, else 5.
         signs: Of its coefficients: "alternate pairs", positive, "minimise variance", or a string such as ++--++.
         project: Take the nearest kernel that an activation has, where the given one has none.
         width: Number of neurons of the network whose error bars are printed and drawn.
@@ -120,21 +124,41 @@ def _facts(phi: "DesignedActivation", width: int, library: str | None) -> dict[s
 
 def _print(phi: "DesignedActivation", facts: dict[str, Any], width: int) -> None:
     print(f"phi(z) = {phi.formula}\n")
-    print(
-        f"Hermite coefficients b_0 … b_{phi.degree}: {', '.join(f'{b:.4f}' for b in phi.coefficients + 0.0)}"
-    )
+    shown = [_coefficient(b) for b in phi.coefficients[:_MOST_SHOWN].tolist()]
+    more = ", …" * (phi.degree >= _MOST_SHOWN)
+    print(f"Hermite coefficients b_0 … b_{phi.degree}: {', '.join(shown)}{more}")
     print(f"{phi.kind} asked for: {phi.target_name}")
     print(f"{phi.closeness}; K(1) = {facts['kernel_at_1']:.4g}, asked for {facts['asked_at_1']:.4g}")
+    if (hint := _hint(phi)) is not None:
+        print(hint)
     for row in facts["finite_width"]:
         c, needed = row["cosine"], row["required_width"]
         words = (
-            "where the kernel is 0" if needed is None else f"10 % takes {needed} neuron{'s' * (needed != 1)}"
+            "where the kernel is 0"
+            if needed is None
+            else f"10 % takes {needed if needed < _HUGE else f'{float(needed):.4g}'} neuron{'s' * (needed != 1)}"
         )
         print(f"at c = {c}: K = {row['kernel']:.4g} ± {row['std']:.3g} with {width} neurons; {words}")
     if facts["source"] is not None:
         print(f"\n{facts['source']}", end="")
     if facts["written"]:
         print(f"\nwritten: {', '.join(facts['written'])}")
+
+
+def _coefficient(b: float) -> str:
+    return "0" if b == 0 else f"{b:.4f}" if 1e-4 <= abs(b) < 1e4 else f"{b:.4g}"
+
+
+def _hint(phi: "DesignedActivation") -> str | None:
+    """Return what may come closer where a polynomial is far off."""
+    if phi.family != "hermite" or phi.kernel_error <= _FAR:
+        return None
+    # Where K falls like the angle itself, as of ReLU networks and Laplace kernels, half as far is half the fall; where
+    # it is smooth, a quarter.
+    at_0, half, whole_ = phi.target[:3]
+    if at_0 - half > 0.4 * (at_0 - whole_) > 0:
+        return "another family may come closer: --family relu+cos or shifted-relus"
+    return f"a polynomial of more terms may come closer: --degree {min(2 * max(phi.degree, 1), _HIGHEST)}"
 
 
 def _kernel(text: str) -> Any:

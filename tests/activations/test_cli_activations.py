@@ -56,8 +56,8 @@ def test_files_and_code(command, tmp_path) -> None:
 
 
 def test_json(command) -> None:
-    facts = json.loads(command("design", "0,1,0,0,1", "--json", "--signs", "++--++"))
-    assert facts["coefficients"] == pytest.approx([0, 0.5**0.5, 0, 0, 0.2**0.5, 0])
+    facts = json.loads(command("design", "0,1,0,0,1", "--json", "--signs", "++--+"))
+    assert facts["coefficients"] == pytest.approx([0, 0.5**0.5, 0, 0, 0.2**0.5])
     assert facts["kernel_error"] < 1e-14
     assert facts["finite_width"][0]["required_width"] > 1
     assert facts["asked_at_1"] == 2
@@ -103,3 +103,22 @@ def test_a_constant_takes_one_neuron(command) -> None:
 
 def test_projection(command) -> None:
     assert "off by" in command("design", "--project", "--", "-0.1,1")
+
+
+def test_explicit_coefficients_are_had_exactly(command) -> None:
+    assert "exact, K(1) included" in command("design", "1,1,1", "--signs", "+++")
+    assert "exact, K(1) included" in command("design", "0,0,0,0,0,0,0,1")
+
+
+def test_a_hint_where_a_polynomial_is_far_off(command) -> None:
+    assert "--family relu+cos or shifted-relus" in command("design", "laplace:1")
+    assert "--degree 10" in command("design", "exp ntk 2")
+    assert "may come closer" not in command("design", "gaussian:1")
+
+
+def test_coefficients_of_any_size(command) -> None:
+    out = command("design", "exp ntk 2")
+    assert "b_0 … b_5: 0, 0, 0, 0, 1.597e+48, 1.533e+48" in out
+    line = command("design", "gaussian:1", "--degree", "20").splitlines()[2]
+    assert "b_20" in line
+    assert line.count(",") == 12

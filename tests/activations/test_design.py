@@ -164,6 +164,8 @@ def test_a_kernel_of_images_is_refused() -> None:
         ({"signs": [1, -1]}, "6 numbers"),
         ({"signs": [1, 1, 1, 1, 1, 2]}, "6 numbers"),
         ({"family": "relu+cos", "signs": "positive"}, "leave signs out"),
+        ({"family": "relu+cos", "rectifiers": 2}, "leave rectifiers out"),
+        ({"penalty": 0.1}, "leave penalty out"),
         ({"family": "shifted relus", "rectifiers": 7}, "rectifiers"),
         ({"family": "shifted relus", "penalty": -1.0}, "penalty"),
     ],
@@ -331,3 +333,30 @@ def test_the_source_code_of_formulas_of_any_signs(library, weight, shift, rest) 
         z = np.linspace(-3, 3, 61)
         given = z if library == "numpy" else torch.from_numpy(z)
         np.testing.assert_allclose(np.asarray(scope["activation"](given)), formula(z), rtol=1e-11, atol=1e-11)
+
+
+def test_all_coefficients_that_are_given_are_had() -> None:
+    series = [0.0] * 8 + [1.0, 0.5]
+    phi = design(series)
+    assert phi.degree == 9
+    assert phi.kernel_error < 1e-12
+    assert design(series, degree=5).kernel_error > 0.1
+    assert design(NTK(2)).degree == 5
+    assert design([1.0, 1.0, 1.0], signs=[1, 1, 1]).coefficients.shape == (3,)
+    with pytest.raises(InputError, match="degree is 149"):
+        design(np.ones(150))
+
+
+@pytest.mark.parametrize("z", [np.array([1j]), "a", [[1.0], [1.0, 2.0]], torch.tensor([1j]), None])
+def test_what_is_no_number_is_a_sentence(z) -> None:
+    phi = design([0.0, 1.0, 1.0])
+    with pytest.raises(InputError, match="expected real numbers"):
+        phi(z)
+
+
+@pytest.mark.parametrize("cosine", ["a", float("nan"), [0.1, 1j], [0.1, np.nan], 2.0, [[0.1], [0.1, 0.2]]])
+def test_what_is_no_cosine_is_a_sentence(cosine) -> None:
+    phi = design([0.0, 1.0, 1.0])
+    for ask in (phi.curve, lambda c: phi.required_width(0.1, c), lambda c: phi.finite_width_std(c, 10)):
+        with pytest.raises(InputError, match="cosine"):
+            ask(cosine)

@@ -201,3 +201,19 @@ def test_jumps_have_an_nngp_kernel_all_the_same() -> None:
     c = np.array([0.5, 0.999])
     mean = 2 / np.pi * np.arcsin(c)
     np.testing.assert_allclose(finite_width_std(np.sign, c, 1, "nngp"), np.sqrt(1 - mean**2), rtol=1e-9)
+
+
+def test_a_function_of_no_module() -> None:
+    names: dict = {}
+    exec("def square(z): return z * z", names)
+    assert names["square"].__module__ is None or names["square"].__module__ == "builtins"
+    assert required_width(names["square"], 0.1) == required_width(lambda z: z * z, 0.1)
+
+
+def test_required_widths_of_an_array() -> None:
+    widths = required_width("relu", 0.1, cosine=[[0.5, 0.9]])
+    assert widths.shape == (1, 2)
+    assert widths.dtype == np.int64
+    assert widths.tolist() == [[required_width("relu", 0.1, c) for c in (0.5, 0.9)]]
+    with pytest.raises(InputError, match="no array of integers"):
+        required_width("relu", 1e-12, cosine=[0.5])

@@ -14,7 +14,7 @@ from solvable.lab import run
 
 
 def test_net_learns_and_kernel_does_not(tmp_path: Path) -> None:
-    parameters = Parameters(n_bits=9, widths=(32, 256), steps=1500, trials=2)
+    parameters = Parameters(n_bits=9, widths=(32, 256), steps=1500, trials=4)
     record = run(study, parameters, runs_dir=tmp_path, quiet=True)
     mse = record.measurement.test_mse.mean("trial")
     kernel = record.prediction.test_mse

@@ -1,5 +1,7 @@
 """A shallow copy of a deep torch network has its infinite-width NTK."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import solvable.activations
 from solvable.activations import ShallowNetwork, shallow_copy_of
 from solvable.errors import InputError
 from solvable.kernels import NTK
+from solvable.kernels.duals import ABReLU
 
 
 def deep(width: int = 256, dtype: torch.dtype = torch.float64) -> nn.Sequential:
@@ -74,3 +77,44 @@ def test_refusals() -> None:
         shallow_copy_of(deep(), width=8)(torch.ones(2, 5, dtype=torch.float64))
     with pytest.raises(AttributeError):
         _ = solvable.activations.no_such_name
+
+
+def test_a_network_of_any_activation() -> None:
+    phi = solvable.activations.design([0.0, 1.0, 1.0])
+    a, b = (ShallowNetwork(3, 8, 2, one, random_state=0) for one in (phi, phi.module()))
+    X = torch.rand(4, 3)
+    assert torch.equal(a(X), b(X))
+    assert ShallowNetwork(3, 8, 2, torch.nn.ReLU())(X).shape == (4, 2)
+    assert ShallowNetwork(3, 8, 2, ABReLU())(X).shape == (4, 2)
+    assert "exact, K(1) included" in repr(a)
+    assert "off by" in repr(shallow_copy_of(deep(), width=8, random_state=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"width": 0}, "width"),
+        ({"n_inputs": 2.5}, "n_inputs"),
+        ({"n_outputs": -1}, "n_outputs"),
+        ({"activation": "relu"}, "expected a torch module"),
+        ({"activation": torch.relu}, "expected a torch module"),
+        ({"random_state": -1}, "random_state"),
+        ({"random_state": 1, "generator": torch.Generator()}, "both given"),
+    ],
+)
+def test_networks_that_are_refused(options, words) -> None:
+    with pytest.raises(InputError, match=words):
+        ShallowNetwork(
+            **{"n_inputs": 3, "width": 8, "n_outputs": 2, "activation": torch.nn.ReLU(), **options}
+        )
+
+
+def test_inputs_that_are_refused() -> None:
+    net: Any = ShallowNetwork(3, 8, 2, torch.nn.ReLU())
+    for X, words in (
+        (np.ones((2, 3)), "torch.as_tensor"),
+        (torch.ones(2, 3, dtype=torch.float64), "torch.float64"),
+        (torch.ones(3), "one input is"),
+    ):
+        with pytest.raises(InputError, match=words):
+            net(X)

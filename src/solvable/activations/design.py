@@ -26,17 +26,18 @@ FAMILIES = ("hermite", "relu+cos", "shifted relus")
 
 _HIGHEST_DEGREE = 100
 _NEGLIGIBLE = 1e-9
+_DEGREE, _RECTIFIERS, _PENALTY = 5, 3, 0.03
 
 
 def design(
     kernel: Any,
     kind: str = "ntk",
-    degree: int = 5,
+    degree: int | None = None,
     family: str = "hermite",
     signs: str | Sequence[int] = "alternate pairs",
     project: bool = False,
-    rectifiers: int = 3,
-    penalty: float = 0.03,
+    rectifiers: int | None = None,
+    penalty: float | None = None,
 ) -> DesignedActivation:
     r"""Return an activation with which a network of ONE hidden layer has the given kernel.
 
@@ -58,13 +59,16 @@ def design(
             layers have weight variance 2, the readout too); a function K(c) of the cosine; or power coefficients
             $a_0, a_1, \dots$
         kind: "ntk" (all parameters are trained), "nngp" (the readout) or "first layer".
-        degree: of the Hermite series, at least 0; in the other families only the length of `.coefficients`.
+        degree: of the Hermite series, at least 0; in the other families only the length of `.coefficients`. By
+            default that of the power coefficients when these are given (at least 5 where one of them is negative and
+            the nearest kernel is taken), so that they are had exactly; else 5. A lower one than theirs takes the
+            nearest polynomial.
         family: "hermite", "relu+cos" or "shifted relus".
         signs: of the Hermite coefficients, which the kernel does not see: "alternate pairs" (+ + - - + + ...),
             "positive", "minimise variance" (a search for the least fluctuation at finite width), or 1 and -1 for each.
         project: take the nearest kernel that an activation has, where the given one has none.
-        rectifiers: how many ReLUs the third family has, 1, 2 or 3.
-        penalty: weight p of $E[\phi^4]$ in the fits of the last two families, whose objective is
+        rectifiers: how many ReLUs the family "shifted relus" has, 1, 2 or 3; by default 3.
+        penalty: weight p, by default 0.03, of $E[\phi^4]$ in the fits of the last two families, whose objective is
             $\sum_\theta (K - K^*)^2 + (p\,E[\phi^4]/K^*(1))^2$; with more of it networks of finite width fluctuate less
             and are, at most kernels, further from the one asked for.
 
@@ -76,7 +80,7 @@ def design(
 
     >>> phi = design([0.0, 1.0, 0.0, 0.0, 1.0])  # K = c + c^4
     >>> phi.coefficients.round(3)
-    array([0.   , 0.707, 0.   , 0.   , 0.447, 0.   ])
+    array([0.   , 0.707, 0.   , 0.   , 0.447])
     >>> phi.kernel.curve([1.0, 0.5]).round(4)
     array([2.    , 0.5625])
     >>> design(lambda c: (3 * c**2 - 1) / 2)
@@ -85,15 +89,17 @@ def design(
     """
     choice("kind", kind, KINDS)
     choice("family", family, FAMILIES)
-    degree = whole("degree", degree, at_least=0)
-    if degree > _HIGHEST_DEGREE:
-        raise InputError(
-            f"degree is {degree}; expected at most {_HIGHEST_DEGREE}, since such polynomials are too large to train "
-            "with; use family='relu+cos'"
-        )
     if family != "hermite" and not (isinstance(signs, str) and signs == "alternate pairs"):
-        raise InputError(f"signs is {signs!r}; the family {family!r} has none to choose; leave signs out")
+        raise _of_no_use("signs", signs, family)
+    if family == "hermite" and penalty is not None:
+        raise _of_no_use("penalty", penalty, family)
+    if family != "shifted relus" and rectifiers is not None:
+        raise _of_no_use("rectifiers", rectifiers, family)
+    # Before the kernel is looked at, which takes a while.
+    degree = None if degree is None else _checked_degree(degree)
     target = as_target(kernel)
+    if degree is None:
+        degree = _checked_degree(_degree_of(target)) if family == "hermite" else _DEGREE
     if not project:
         # What rounding or the series' own error leaves of a zero is no negative coefficient.
         tolerance = np.maximum(target.error, 1e-12 * target.size)
@@ -107,10 +113,39 @@ def design(
     formula = (
         Formula(tuple(_hermite(target, kind, degree, signs).tolist()))
         if family == "hermite"
-        else _fitted(target, kind, family, rectifiers, penalty)
+        else _fitted(
+            target,
+            kind,
+            family,
+            _RECTIFIERS if rectifiers is None else rectifiers,
+            _PENALTY if penalty is None else penalty,
+        )
     )
     values = tuple(target.values.tolist())
     return DesignedActivation(formula, kind, family, degree, target.name, values, target.checked)
+
+
+def _of_no_use(name: str, value: object, family: str) -> InputError:
+    return InputError(f"{name} is {value!r}; the family {family!r} has none to choose; leave {name} out")
+
+
+def _checked_degree(degree: int) -> int:
+    degree = whole("degree", degree, at_least=0)
+    if degree > _HIGHEST_DEGREE:
+        raise InputError(
+            f"degree is {degree}; expected at most {_HIGHEST_DEGREE}, since such polynomials are too large to train "
+            "with; give a lower degree, or use family='relu+cos'"
+        )
+    return degree
+
+
+def _degree_of(target: Target) -> int:
+    """Return the degree that a polynomial has when none is asked for: that of coefficients given, else 5."""
+    if not target.ends:
+        return _DEGREE
+    given = len(target.series) - 1
+    # What is projected is approximated, and takes more terms.
+    return max(given, _DEGREE) if (target.series < 0).any() else given
 
 
 def _check_distance(target: Target) -> None:

@@ -2,7 +2,7 @@ r"""A designed activation: a function that knows which kernel it was made for an
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +11,6 @@ from solvable.activations import finite_width
 from solvable.activations.formula import Formula
 from solvable.activations.target import COSINES
 from solvable.errors import InputError
-from solvable.kernels.angular import cosines
 from solvable.kernels.duals import Activation, PointNumbers
 from solvable.kernels.duals.hermite import normal_density, panel_rule
 from solvable.kernels.duals.hermite_series import HermiteSeries
@@ -96,7 +95,7 @@ class DesignedActivation(Activation):
 
     def curve(self, cosine: ArrayLike) -> Floats:
         r"""Return the kernel that one hidden layer of it has, at cosines in [-1, 1] of any shape."""
-        _, c = cosines(np.asarray(cosine, dtype=np.float64))
+        c = finite_width.checked_cosines(cosine)
         return self.formula.kernel(c.ravel(), self.kind).reshape(c.shape)
 
     @property
@@ -152,12 +151,20 @@ class DesignedActivation(Activation):
         """
         return finite_width.finite_width_std(self, cosine, width, self.kind)
 
-    def required_width(self, relative_std: float, cosine: float = 0.5) -> int:
+    @overload
+    def required_width(self, relative_std: float, cosine: float = 0.5) -> int: ...
+
+    @overload
+    def required_width(self, relative_std: float, cosine: finite_width.Cosines) -> NDArray[np.int64]: ...
+
+    def required_width(
+        self, relative_std: float, cosine: float | finite_width.Cosines = 0.5
+    ) -> int | NDArray[np.int64]:
         r"""Return the width at which the kernel fluctuates by a fraction of itself.
 
         Args:
             relative_std: the fraction, as 0.1 for 10 %.
-            cosine: where, in [-1, 1].
+            cosine: where, in [-1, 1]; an int for one, else integers of its shape are returned.
         """
         return finite_width.required_width(self, relative_std, cosine, self.kind)
 

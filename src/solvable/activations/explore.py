@@ -167,7 +167,8 @@ def _shape(choice: Choice) -> Shape:
         raise InputError("all coefficients are 0, and so is the kernel; expected one above 0; move a slider")
     family = choice.chosen_family
     try:
-        phi = design(choice.kernel, choice.kind, DEGREE, family, choice.signs, choice.project)
+        degree = DEGREE if family == "hermite" else None
+        phi = design(choice.kernel, choice.kind, degree, family, choice.signs, choice.project)
     except InputError as error:
         offer = "the nearest kernel that one has is offered below"
         raise InputError(

@@ -6,11 +6,11 @@ off as rectified powers, whose products are known in closed form, so that the se
 are those of the polynomials through the quadrature's panels, none of which crosses a kink.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import ceil, factorial, sqrt
 from types import FunctionType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,9 +23,10 @@ from solvable.kernels.duals.elementwise import values_of
 from solvable.kernels.duals.hermite import gauss_legendre, normal_density, shifted_power_coefficients
 from solvable.kernels.duals.kinks import find_kinks, range_of
 from solvable.kernels.duals.shifted_relu import RectifiedMoments
-from solvable.kernels.inputs import Array, non_negative, positive, whole
+from solvable.kernels.inputs import Array, non_negative, positive, to_float64, whole
 
 Floats = NDArray[np.float64]
+Cosines = Sequence[float] | NDArray[Any]
 
 _NODES = 16
 _FEWEST_PANELS, _MOST_PANELS = 64, 2048
@@ -75,6 +76,7 @@ def finite_width_std(
     return finite_width_moments(activation, cosine, kind, w_std, b_std)[1] / sqrt(width)
 
 
+@overload
 def required_width(
     activation: Any,
     relative_std: float,
@@ -82,25 +84,67 @@ def required_width(
     kind: str = "ntk",
     w_std: float = 1.0,
     b_std: float = 0.0,
-) -> int:
+) -> int: ...
+
+
+@overload
+def required_width(
+    activation: Any,
+    relative_std: float,
+    cosine: Cosines,
+    kind: str = "ntk",
+    w_std: float = 1.0,
+    b_std: float = 0.0,
+) -> NDArray[np.int64]: ...
+
+
+def required_width(
+    activation: Any,
+    relative_std: float,
+    cosine: float | Cosines = 0.5,
+    kind: str = "ntk",
+    w_std: float = 1.0,
+    b_std: float = 0.0,
+) -> int | NDArray[np.int64]:
     r"""Return the width $N = (S/(\varepsilon K))^2$ at which the kernel fluctuates by a fraction of itself.
 
     Args:
         activation: a name, an `Activation`, or a function of arrays.
         relative_std: $\varepsilon > 0$, as 0.1 for 10 %.
-        cosine: where, in [-1, 1].
+        cosine: where, in [-1, 1], of any shape.
         kind: "ntk", "nngp" (only the readout is trained) or "first layer".
         w_std: $\sigma_w > 0$ of the hidden layer.
         b_std: $\sigma_b \ge 0$ of the hidden layer.
+
+    Returns:
+        The width, an int for one cosine, else integers of the shape of `cosine`.
 
     Raises:
         InputError: also where the kernel is 0, of which no width is a fraction.
 
     >>> required_width("relu", 0.1)
     469
+    >>> required_width("relu", 0.1, [0.5, 0.9])
+    array([469, 349])
     """
     relative_std = positive("relative_std", relative_std)
-    mean, scale = (float(value) for value in finite_width_moments(activation, cosine, kind, w_std, b_std))
+    means, scales = finite_width_moments(activation, cosine, kind, w_std, b_std)
+    c = checked_cosines(cosine)
+    widths = [
+        _width(float(mean), float(scale), relative_std, float(where))
+        for mean, scale, where in zip(means.flat, scales.flat, c.flat, strict=True)
+    ]
+    if not c.ndim:
+        return widths[0]
+    if max(widths) > np.iinfo(np.int64).max:
+        raise InputError(
+            f"relative_std is {relative_std:g}; expected more, since a width that it takes is {max(widths):.2g}, which "
+            "no array of integers holds; give one cosine at a time"
+        )
+    return np.array(widths, dtype=np.int64).reshape(c.shape)
+
+
+def _width(mean: float, scale: float, relative_std: float, cosine: float) -> int:
     if abs(mean) <= 1e-12 * max(scale, 1e-300):
         raise InputError(
             f"the kernel is 0 at cosine {cosine:g}; expected a cosine at which it is not, since no width makes its "
@@ -130,7 +174,7 @@ def finite_width_moments(
     activation = as_activation(activation)
     choice("kind", kind, KINDS)
     w, b = positive("w_std", w_std) ** 2, non_negative("b_std", b_std) ** 2
-    _, c = cosines(np.asarray(cosine, dtype=np.float64))
+    c = checked_cosines(cosine)
     rho = ((w * c + b) / (w + b)).ravel()
     means = _neuron(activation, sqrt(w + b), kind != "nngp")
     squares, mixed, slopes, values, derivatives = means(rho)
@@ -149,7 +193,29 @@ def _never_changes(activation: Activation) -> bool:
     """Return whether an activation can be remembered: functions and torch modules of the user's may change."""
     inner = getattr(activation, "function", activation)
     owner = inner if isinstance(inner, FunctionType) else type(inner)
-    return isinstance(inner, np.ufunc) or owner.__module__.split(".")[0] == __name__.split(".")[0]
+    # What `exec` made belongs to no module.
+    home = str(getattr(owner, "__module__", None) or "")
+    return isinstance(inner, np.ufunc) or home.split(".")[0] == __name__.split(".")[0]
+
+
+def checked_cosines(cosine: ArrayLike) -> Floats:
+    """Return cosines in [-1, 1] as float64 of the same shape.
+
+    Raises:
+        InputError: when they are not real numbers in [-1, 1].
+    """
+    try:
+        values = to_float64(cosine)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"cosine is {cosine!r}; expected real numbers in [-1, 1]; give one such as 0.5, or an array of them"
+        ) from None
+    if np.isnan(values).any():
+        raise InputError(
+            f"cosine is NaN in {int(np.isnan(values).sum())} of {values.size} values; expected numbers in [-1, 1]; "
+            "inputs of norm 0 have no cosine: leave them out"
+        )
+    return cosines(values)[1]
 
 
 class NeuronMeans:

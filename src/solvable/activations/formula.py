@@ -8,7 +8,7 @@ from array_api_compat import array_namespace, is_torch_array
 from numpy.typing import NDArray
 
 from solvable.activations.theory import trained_factors
-from solvable.errors import choice
+from solvable.errors import InputError, choice
 from solvable.kernels.duals.hermite import cosine_coefficients, shifted_relu_coefficients
 from solvable.kernels.duals.shifted_relu import shifted_relu_dual
 from solvable.kernels.inputs import Array
@@ -174,9 +174,25 @@ def _mixed(kind: str, cosine: Floats, value: Floats, slope: Array) -> Floats:
 
 def _floating(z: Array) -> Array:
     if is_torch_array(z):
+        if z.is_complex():
+            raise _not_real(str(z.dtype))
         return z if z.is_floating_point() else z.double()
-    z = np.asarray(z)
-    return z if z.dtype.kind == "f" else z.astype(np.float64)
+    try:
+        array = np.asarray(z)
+        if array.dtype.kind == "O":
+            # NumPy takes None for NaN.
+            return np.array([float(value) for value in array.flat]).reshape(array.shape)
+        if array.dtype.kind in "fbiu":
+            return array if array.dtype.kind == "f" else array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise _not_real(f"a {type(z).__name__} of something else") from None
+    raise _not_real(repr(z) if array.ndim == 0 else f"an array of {array.dtype}")
+
+
+def _not_real(what: str) -> InputError:
+    return InputError(
+        f"z is {what}; expected real numbers; give a number, a NumPy array or a torch tensor of them"
+    )
 
 
 def _hermite_sum(z: Array, coefficients: tuple[float, ...]) -> Array:

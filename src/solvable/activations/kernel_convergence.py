@@ -38,6 +38,7 @@ _PILOT_WIDTH = 256
 _LARGEST_WEIGHTS = 2.0**28
 """Numbers in one network: 2 GB in double precision."""
 _AIM = 0.05
+_FEWEST_TRIALS = 10
 
 
 @dataclass(frozen=True)
@@ -264,9 +265,9 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
             f"With {layers} of {prediction.attrs['activation']} the kernel at width {widths[-1]} is off by "
         )
         text += f"{100 * root[-1]:.2g} %"
-        if len(widths) > 1:
-            slope = np.polyfit(np.log(widths), np.log(root), 1)[0]
-            text += f", falling as N^{slope:.2f}"
+        trials = measurement.squared_deviation.sel(depth=depth).transpose("trial", "width").to_numpy()
+        if (found := exponent(widths, trials)) is not None:
+            text += f", falling as N^({found[0]:.2f} ± {found[1]:.2g})"
         needed = (float(constant) / _AIM) ** 2
         said.append(f"{text}; {100 * _AIM:.0f} % takes about {float(f'{needed:.2g}'):.0f} units a layer.")
     agreement = comparison.summary["squared_deviation"]
@@ -276,6 +277,33 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
         f"{100 * agreement.max_error:.0f} %, {100 * (agreement.coverage or 0):.0f} % inside the intervals)."
     )
     return " ".join(said)
+
+
+def exponent(
+    widths: Float[NDArray, "widths"], squares: Float[NDArray, "trials widths"]
+) -> tuple[float, float] | None:
+    r"""Return the exponent of N with which the root of the mean square goes, and its standard error.
+
+    A straight line of logarithms, each weighted by the spread of its trials; None of one width, or of fewer than 10
+    trials, whose spread is too uncertain to be a weight.
+
+    >>> spread = np.random.default_rng(0).gamma(9.0, 1 / 9, size=(40, 3))
+    >>> slope, error = exponent(np.array([64, 256, 1024]), spread / np.array([64, 256, 1024]))
+    >>> abs(slope + 0.5) < 3 * error < 0.1
+    True
+    """
+    n = len(squares)
+    if len(widths) < 2 or n < _FEWEST_TRIALS:
+        return None
+    mean = squares.mean(axis=0)
+    # The root's logarithm is half the square's, and so is its error.
+    error = squares.std(axis=0, ddof=1) / mean / np.sqrt(n) / 2
+    if not (np.isfinite(error) & (error > 0)).all():
+        return None
+    x, weight = np.log(widths), error**-2.0
+    x = x - np.average(x, weights=weight)
+    size = float(np.sum(weight * x**2))
+    return float(np.sum(weight * x * np.log(mean) / 2)) / size, size**-0.5
 
 
 study = Study(

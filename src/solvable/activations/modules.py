@@ -1,34 +1,38 @@
 r"""Designed activations and networks as torch modules."""
 
-from collections.abc import Callable
 from math import sqrt
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from solvable.activations.designed import DesignedActivation
 from solvable.errors import InputError
-
-if TYPE_CHECKING:
-    from solvable.activations.designed import DesignedActivation
+from solvable.kernels.duals import Activation
+from solvable.kernels.inputs import whole
+from solvable.networks.activation import tensor_function
 
 
 class ActivationModule(nn.Module):
-    """A designed activation as a module without parameters.
+    """An activation, designed or another, as a module without parameters.
 
     Attributes:
-        activation: the `DesignedActivation`.
+        activation: the `DesignedActivation`, or the `Activation` of `solvable.kernels`.
     """
 
-    def __init__(self, activation: "DesignedActivation") -> None:
+    def __init__(self, activation: Activation) -> None:
         super().__init__()
-        self.activation = activation
+        self.activation: Any = activation
+        self._function = tensor_function(activation)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.activation(z)
+        return self._function(z)
 
     def extra_repr(self) -> str:
-        return str(self.activation.formula)
+        phi = self.activation
+        if not isinstance(phi, DesignedActivation):
+            return repr(phi)
+        return f"{phi.formula}; its kernel is {phi.target_name}, {phi.closeness}"
 
 
 class ShallowNetwork(nn.Module):
@@ -45,10 +49,14 @@ class ShallowNetwork(nn.Module):
         n_inputs: d.
         width: N.
         n_outputs: number of outputs.
-        activation: $\phi$, a module.
+        activation: $\phi$, a module, or an activation of which the module is taken, such as `design` returns.
         normalize: whether inputs are scaled to norm $\sqrt d$ first (0 stays 0).
-        generator: of the weights.
+        generator: of the weights; by default torch's own.
         dtype: of the weights.
+        random_state: seed of the weights, in place of a generator.
+
+    Raises:
+        InputError: for sizes that are not whole or below 1, and for what is no activation.
     """
 
     def __init__(
@@ -56,21 +64,43 @@ class ShallowNetwork(nn.Module):
         n_inputs: int,
         width: int,
         n_outputs: int,
-        activation: Callable[[Tensor], Tensor],
+        activation: nn.Module | Activation,
         normalize: bool = False,
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float32,
+        random_state: int | None = None,
     ) -> None:
         super().__init__()
-        self.activation = activation
+        n_inputs = whole("n_inputs", n_inputs, at_least=1)
+        width = whole("width", width, at_least=1)
+        n_outputs = whole("n_outputs", n_outputs, at_least=1)
+        if random_state is not None:
+            if generator is not None:
+                raise InputError("generator and random_state are both given; expected one; leave one out")
+            seed = whole("random_state", random_state, at_least=0)
+            generator = torch.Generator().manual_seed(seed)
+        self.activation: Any = _module_of(activation)
         self.normalize = normalize
         self.hidden = nn.Parameter(torch.randn(width, n_inputs, generator=generator, dtype=dtype))
         self.readout = nn.Parameter(torch.randn(n_outputs, width, generator=generator, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs, (n, outputs), of inputs (n, ...) with d numbers each."""
-        x = x.flatten(1)
         width, d = self.hidden.shape
+        if not isinstance(x, Tensor):
+            raise InputError(
+                f"inputs are a {type(x).__name__}; expected a torch tensor of shape (n, {d}); convert them with "
+                f"torch.as_tensor(x, dtype={self.hidden.dtype})"
+            )
+        if x.ndim < 2:
+            raise InputError(f"inputs have shape {tuple(x.shape)}; expected (n, {d}); one input is x[None]")
+        # Where torch casts by itself the dtypes may differ.
+        if x.dtype != self.hidden.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise InputError(
+                f"inputs are {x.dtype} and the weights {self.hidden.dtype}; expected the same; convert the inputs "
+                f"with x.to({self.hidden.dtype}), or the network with .to({x.dtype})"
+            )
+        x = x.flatten(1)
         if x.shape[1] != d:
             raise InputError(
                 f"inputs have {x.shape[1]} numbers each; expected {d}; give what the network was made for"
@@ -82,3 +112,14 @@ class ShallowNetwork(nn.Module):
     def extra_repr(self) -> str:
         (width, d), outputs = self.hidden.shape, len(self.readout)
         return f"{d} -> {width} -> {outputs}, normalize={self.normalize}"
+
+
+def _module_of(activation: Any) -> nn.Module:
+    if isinstance(activation, nn.Module):
+        return activation
+    if isinstance(activation, Activation):
+        return ActivationModule(activation)
+    raise InputError(
+        f"activation is {activation!r}; expected a torch module or an activation of solvable; give design(...), its "
+        ".module(), or a module such as torch.nn.ReLU()"
+    )

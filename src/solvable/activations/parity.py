@@ -334,14 +334,15 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     else:
         said.append("Neither learns parity.")
     if wide > narrow and learned:
-        trend = "grows" if mse[wide] > mse[narrow] else "falls"
+        by_width = measurement.test_mse.isel
+        trend = trend_of((by_width(width=wide) - by_width(width=narrow)).to_numpy())
         said.append(
-            f"From width {width[narrow]} to {width[wide]} its error {trend} from {float(mse[narrow]):.3g} to "
-            f"{float(mse[wide]):.3g} while the first layer moves by {100 * float(moved[narrow]):.0f} % to "
+            f"From width {width[narrow]} to {width[wide]} its error {trend}, {float(mse[narrow]):.3g} and "
+            f"{float(mse[wide]):.3g}, while the first layer moves by {100 * float(moved[narrow]):.0f} % and "
             f"{100 * float(moved[wide]):.0f} % of its norm"
             + (
                 ": it wins by moving its features, and the wider it is the more it is its kernel."
-                if trend == "grows" and moved[wide] < moved[narrow]
+                if trend == "grows" and moved[wide] < moved[narrow] and mse[wide] <= kernel[0]
                 else "."
             )
         )
@@ -350,6 +351,21 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
             f"Training diverged at {len(mse) - len(finite)} of {len(mse)} widths; lower the rate there."
         )
     return " ".join(said)
+
+
+def trend_of(differences: Float[NDArray, "trials"]) -> str:
+    """Return whether differences, one a trial, are beyond twice the standard error of their mean.
+
+    >>> [trend_of(np.array(d)) for d in ([0.1, 0.12], [-0.1, -0.12], [0.1, -0.05])]
+    ['grows', 'falls', 'does not change beyond the noise of 2 trials']
+    """
+    known = differences[np.isfinite(differences)]
+    if len(known) < 2:
+        return "is, with one trial and so with no measure of the noise"
+    mean, error = float(known.mean()), float(known.std(ddof=1)) / len(known) ** 0.5
+    if abs(mean) <= 2 * error:
+        return f"does not change beyond the noise of {len(known)} trials"
+    return "grows" if mean > 0 else "falls"
 
 
 study = Study(

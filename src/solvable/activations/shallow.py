@@ -21,9 +21,10 @@ def shallow_copy_of(
     r"""Return a network of one hidden layer whose NTK is, up to the fit's error, that of a deep network.
 
     The kernel is that of the same layers, with the variances of the module's weights and biases, in the NTK
-    parametrization. In torch's own (standard) one the kernel also grows with the width, and so do learning rates
-    shrink: rates of the module are not those of the copy. The two kernels agree for inputs of norm $\sqrt d$;
-    elsewhere the deep network's grows with the norm in its own way.
+    parametrization. The variances are read from the weights as they are now: copy before training, since those of a
+    trained network are others than it started from. In torch's own (standard) parametrization the kernel also grows
+    with the width, and so do learning rates shrink: rates of the module are not those of the copy. The two kernels
+    agree for inputs of norm $\sqrt d$; elsewhere the deep network's grows with the norm in its own way.
 
     Args:
         module: a `torch.nn.Sequential` of `Linear` layers and elementwise activations.
@@ -31,7 +32,7 @@ def shallow_copy_of(
         width: number of neurons of the copy.
         random_state: seed of its weights; None: fresh ones.
         normalize: whether the copy scales its inputs to norm $\sqrt d$ itself.
-        options: more arguments of `design`, such as `degree` or `penalty`.
+        options: more arguments of `design`, such as `penalty`, or `degree` of a polynomial.
 
     Returns:
         a `ShallowNetwork` on the dtype and device of the module, its activation at `.activation.activation`.
