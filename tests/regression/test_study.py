@@ -91,7 +91,6 @@ def test_number_as_target_from_a_file(tmp_path: Path) -> None:
         (("--data", "table.csv", "--n-sample", "10"), "at least 20"),
         (("--n-sample", "5"), "n_sample must be at least 20"),
         (("--kernel", "laplac"), "did you mean 'laplace'"),
-        (("--kernel", "relu-ntk", "--n-features", "64"), "no random features"),
         (("--n-train", "32", "64"), "64"),
     ],
 )
