@@ -9,8 +9,9 @@ from sklearn.model_selection import train_test_split
 
 from solvable import datasets
 from solvable.activations.experiment import Model, activation_of, seed_of, split_on_sphere
-from solvable.errors import InputError
+from solvable.errors import InputError, MissingExtraError
 from solvable.kernels.duals import ABReLU, Sine
+from solvable.studies import load_study
 
 
 @pytest.mark.parametrize(
@@ -99,3 +100,11 @@ def test_parameters_are_counted() -> None:
         model = Model("net", ABReLU(), depth, 7, 1.0, b_std)
         net = model.net(5, 2, 0)
         assert model.n_parameters(5, 2) == sum(p.numel() for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", ["activations", "parity", "kernel-convergence"])
+def test_studies_say_that_they_need_torch(name, monkeypatch) -> None:
+    monkeypatch.setattr("solvable.activations.experiment.find_spec", lambda package: None)
+    study = load_study(name)
+    with pytest.raises(MissingExtraError, match="a study that trains networks needs torch"):
+        study.prepare(study.Parameters())

@@ -4,6 +4,7 @@ side by side."""
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from solvable.datasets import Dataset
-from solvable.errors import InputError, grid
+from solvable.errors import InputError, grid, missing_extra
 from solvable.kernels import NTK
 from solvable.kernels.duals import Activation, Sine, as_activation
 from solvable.kernels.inputs import non_negative, positive, whole
@@ -24,6 +25,16 @@ _NUMBER = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
 _SINUSOID = re.compile(rf"{_NUMBER}?\s*\*?\s*(sin|cos)\s*\(?\s*{_NUMBER}?\s*\*?\s*z?\s*\)?", re.IGNORECASE)
 # Test points beyond these tell little more and cost as much as training.
 _MOST_TEST_POINTS = 2000
+
+
+def need_torch() -> None:
+    """Raise where torch is not installed, before anything is computed that only networks could be compared with.
+
+    Raises:
+        MissingExtraError: saying which `pip install` brings it.
+    """
+    if find_spec("torch") is None:
+        raise missing_extra("torch", "nets", "a study that trains networks")
 
 
 def activation_of(words: str) -> Activation:

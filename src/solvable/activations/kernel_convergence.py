@@ -23,7 +23,7 @@ import xarray as xr
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from solvable.activations.experiment import activation_of, checked_numbers, seed_of
+from solvable.activations.experiment import activation_of, checked_numbers, need_torch, seed_of
 from solvable.activations.finite_width import finite_width_moments
 from solvable.errors import InputError
 from solvable.kernels import NTK
@@ -95,6 +95,7 @@ class Setting:
 
 def prepare(parameters: Parameters) -> Setting:
     """Draw the points and compute the kernels' matrices."""
+    need_torch()
     X = np.random.default_rng(parameters.random_state).normal(size=(parameters.n_points, parameters.d))
     X *= np.sqrt(parameters.d) / np.linalg.norm(X, axis=1, keepdims=True)
     activation = activation_of(parameters.activation)

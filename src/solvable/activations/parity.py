@@ -18,7 +18,7 @@ import xarray as xr
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from solvable.activations.experiment import activation_of, checked_numbers, seed_of
+from solvable.activations.experiment import activation_of, checked_numbers, need_torch, seed_of
 from solvable.errors import InputError
 from solvable.kernels import NTK, Kernel
 from solvable.kernels.duals import Activation
@@ -118,6 +118,7 @@ class Setting:
 
 def prepare(parameters: Parameters) -> Setting:
     """Lay out the hypercube; an activation of which no kernel is known is refused here."""
+    need_torch()
     n = parameters.n_bits
     X = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     kernel = NTK(

@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 
 from solvable import datasets
 from solvable.activations.design import design
-from solvable.activations.experiment import Model, Split, checked_numbers, seed_of, split_on_sphere
+from solvable.activations.experiment import (
+    Model,
+    Split,
+    checked_numbers,
+    need_torch,
+    seed_of,
+    split_on_sphere,
+)
 from solvable.activations.training import training_curve
 from solvable.kernels.duals import ABReLU
 from solvable.kernels.inputs import to_float64
@@ -112,6 +119,7 @@ class Setting:
 
 def prepare(parameters: Parameters) -> Setting:
     """Load and split the data, and design the activation."""
+    need_torch()
     data = datasets.load(
         parameters.data,
         parameters.target,
