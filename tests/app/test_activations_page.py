@@ -4,26 +4,13 @@ from statistics import median
 from urllib.parse import urlsplit
 
 import pytest
+from stopwatch import STOPWATCH
 
 from solvable.activations import explore
 
 IMPOSSIBLE = "(3c² − 1)/2, impossible"
 # Polynomials are designed at once; the first kernel's activation has to be fitted.
 POLYNOMIAL = "polynomial, c⁴ + c"
-
-# From the moment a slider's value changes to the moment the new drawing is in the document.
-STOPWATCH = """() => {
-    window.answers = [];
-    let moved = null;
-    document.addEventListener("marimo-value-input", () => { moved = performance.now(); }, true);
-    const drawn = node => (node.nodeType === 1 ? node : node.parentElement)?.closest("svg.chart");
-    new MutationObserver(changes => {
-        if (moved !== null && changes.some(change => drawn(change.target))) {
-            window.answers.push(performance.now() - moved);
-            moved = null;
-        }
-    }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
-}"""
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
-
-# From the moment a slider's value changes to the moment the new drawing is in the document.
-STOPWATCH = """() => {
-    window.answers = [];
-    let moved = null;
-    document.addEventListener("marimo-value-input", () => { moved = performance.now(); }, true);
-    const drawn = node => (node.nodeType === 1 ? node : node.parentElement)?.closest("svg.chart");
-    new MutationObserver(changes => {
-        if (moved !== null && changes.some(change => drawn(change.target))) {
-            window.answers.push(performance.now() - moved);
-            moved = null;
-        }
-    }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
-}"""
+from stopwatch import STOPWATCH
 
 
 @pytest.fixture(scope="module")
