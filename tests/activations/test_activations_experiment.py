@@ -8,9 +8,10 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from solvable import datasets
-from solvable.activations.experiment import Model, activation_of, seed_of, split_on_sphere
+from solvable.activations.experiment import Model, activation_of, split_on_sphere
 from solvable.errors import InputError, MissingExtraError
 from solvable.kernels.duals import ABReLU, Sine
+from solvable.lab.parameters import seed_of
 from solvable.studies import load_study
 
 

@@ -2,7 +2,6 @@
 side by side."""
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
@@ -13,10 +12,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from solvable.datasets import Dataset
-from solvable.errors import InputError, grid, missing_extra
+from solvable.errors import InputError, missing_extra
 from solvable.kernels import NTK
 from solvable.kernels.duals import Activation, Sine, as_activation
-from solvable.kernels.inputs import non_negative, positive, whole
 
 if TYPE_CHECKING:
     from solvable.networks import FullyConnected, Training
@@ -51,44 +49,6 @@ def activation_of(words: str) -> Activation:
     amplitude, name, frequency = found.groups()
     phase = np.pi / 2 if name.lower() == "cos" else 0.0
     return Sine(float(amplitude or 1.0), float(frequency or 1.0), phase)
-
-
-def checked_numbers(
-    parameters: Any,
-    whole_numbers: Mapping[str, int],
-    positive: Sequence[str] = (),
-    non_negative: Sequence[str] = (),
-) -> None:
-    """Raise for a field of parameters that is out of range.
-
-    Args:
-        parameters: a study's.
-        whole_numbers: fields that are whole numbers (or tuples of them), and the least that each may be; None passes.
-        positive: fields that are above 0.
-        non_negative: fields that are at least 0.
-
-    Raises:
-        InputError: naming the field.
-    """
-    for name, least in whole_numbers.items():
-        value = getattr(parameters, name)
-        if isinstance(value, tuple):
-            grid(name, value, at_least=least)
-        for one in value if isinstance(value, tuple) else () if value is None else (value,):
-            whole(name, one, at_least=least)
-    for names, check in ((positive, _positive), (non_negative, _non_negative)):
-        for name in names:
-            check(name, getattr(parameters, name))
-
-
-# The names that `checked_numbers` gives its arguments hide the functions.
-_positive, _non_negative = positive, non_negative
-
-
-def seed_of(*numbers: int) -> int:
-    """Return one seed that depends on all of the numbers, as a `torch.Generator` takes it."""
-    # How many there are is one of them, since zeros at the end make no difference to a SeedSequence.
-    return int(np.random.SeedSequence((len(numbers), *numbers)).generate_state(1)[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,12 +18,13 @@ import xarray as xr
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from solvable.activations.experiment import activation_of, checked_numbers, need_torch, seed_of
+from solvable.activations.experiment import activation_of, need_torch
 from solvable.errors import InputError
 from solvable.kernels import NTK, Kernel
 from solvable.kernels.duals import Activation
 from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
+from solvable.lab.parameters import checked_numbers, seed_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -22,15 +22,14 @@ from solvable.activations.design import design
 from solvable.activations.experiment import (
     Model,
     Split,
-    checked_numbers,
     need_torch,
-    seed_of,
     split_on_sphere,
 )
 from solvable.activations.training import training_curve
 from solvable.kernels.duals import ABReLU
 from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
+from solvable.lab.parameters import checked_numbers, seed_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
+
+from solvable.errors import grid
 
 
 @dataclass(frozen=True)
@@ -96,3 +98,39 @@ def as_json(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def checked_numbers(
+    parameters: Any,
+    whole_numbers: Mapping[str, int],
+    positive: Sequence[str] = (),
+    non_negative: Sequence[str] = (),
+) -> None:
+    """Raise for a field of parameters that is out of range.
+
+    Args:
+        parameters: a study's.
+        whole_numbers: fields that are whole numbers (or tuples of them), and the least that each may be; None passes.
+        positive: fields that are above 0.
+        non_negative: fields that are at least 0.
+
+    Raises:
+        InputError: naming the field.
+    """
+    from solvable.kernels import inputs
+
+    for name, least in whole_numbers.items():
+        value = getattr(parameters, name)
+        if isinstance(value, tuple):
+            grid(name, value, at_least=least)
+        for one in value if isinstance(value, tuple) else () if value is None else (value,):
+            inputs.whole(name, one, at_least=least)
+    for names, check in ((positive, inputs.positive), (non_negative, inputs.non_negative)):
+        for name in names:
+            check(name, getattr(parameters, name))
+
+
+def seed_of(*numbers: int) -> int:
+    """Return one seed that depends on all of the numbers, as a `torch.Generator` takes it."""
+    # How many there are is one of them, since zeros at the end make no difference to a SeedSequence.
+    return int(np.random.SeedSequence((len(numbers), *numbers)).generate_state(1)[0])
