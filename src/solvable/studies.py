@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 STUDIES: Mapping[str, str] = {
     "regression": "solvable.regression.study:study",
+    "overfitting": "solvable.overfitting.study:study",
+    "noise-profiles": "solvable.overfitting.noise_profiles:study",
+    "two-losses": "solvable.overfitting.two_losses:study",
     "activations": "solvable.activations.study:study",
     "parity": "solvable.activations.parity:study",
     "kernel-convergence": "solvable.activations.kernel_convergence:study",

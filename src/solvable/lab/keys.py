@@ -29,12 +29,21 @@ def code_digest(study: Study) -> str:
 
     It is part of every key, so that a number computed by yesterday's code is never taken for today's.
     """
-    import solvable
-
-    package = Path(solvable.__file__).parent
+    package = _package()
     own = inspect.getsourcefile(study.trial)
     outside = own is not None and not Path(own).is_relative_to(package) and Path(own).is_file()
     return _short_hash([_digest(package), Path(own).read_text() if own and outside else ""])
+
+
+def library_digest() -> str:
+    """Return a hash of the source of this library, for keys of what belongs to no study."""
+    return _digest(_package())
+
+
+def _package() -> Path:
+    import solvable
+
+    return Path(solvable.__file__).parent
 
 
 @lru_cache

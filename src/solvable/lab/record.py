@@ -162,7 +162,7 @@ def find_record(reference: str | Path, runs_dir: str | Path = "runs") -> Record:
 def cache_sizes(runs_dir: str | Path = "runs") -> dict[str, tuple[int, int]]:
     """Return how many trials of each study are cached, and how many bytes they take."""
     return {
-        folder.name: (sum(1 for _ in folder.glob("*/trial-*.nc")), size(folder))
+        folder.name: (sum(1 for _ in folder.glob("*/trial-*")), size(folder))
         for folder in sorted((Path(runs_dir) / CACHE).glob("[!.]*"))
     }
 

@@ -1,7 +1,6 @@
 """Run a study's trials in parallel and keep each finished one on disk, so that a killed run can go on."""
 
 import os
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from solvable.lab.files import read_netcdf, remove_leftovers, write_netcdf
+from solvable.lab.progress import progress
 from solvable.lab.study import Study
 
 
@@ -86,8 +86,6 @@ def _measure(
     """Run the missing trials and write each as it finishes, in the order in which they finish."""
     from joblib import Parallel, delayed
     from joblib.parallel import get_active_backend
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from threadpoolctl import threadpool_limits
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -101,16 +99,8 @@ def _measure(
         n_jobs = min(cores, len(missing))
     # Without this, every trial's BLAS would start as many threads as there are cores.
     blas_threads = max(1, cores // n_jobs) if n_jobs and not cluster else None
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=Console(stderr=True),
-        disable=quiet or not sys.stderr.isatty(),
-    )
-    with threadpool_limits(blas_threads, user_api="blas"), progress, ExitStack() as stack:
-        task = progress.add_task("trials", total=len(paths), completed=len(paths) - len(missing))
+    bar = progress("trials", len(paths), done=len(paths) - len(missing), quiet=quiet)
+    with threadpool_limits(blas_threads, user_api="blas"), bar as advance, ExitStack() as stack:
         if cluster:
             from solvable.lab.cluster import trials_on
 
@@ -125,7 +115,7 @@ def _measure(
             finished = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")(jobs_to_do)
         for index, trial in finished:
             write_netcdf(trial, paths[index])
-            progress.advance(task)
+            advance()
 
 
 def _indexed_trial(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from solvable.errors import InputError, grid
+from solvable.errors import InputError, grid, one_number
 from solvable.spectra.compressed import compress
 from solvable.spectra.node_sums import node_sums
 from solvable.spectra.power_law_tail import PowerLawTail
@@ -112,6 +112,47 @@ class Eigensystem:
         object.__setattr__(self, "tail", tail)
         object.__setattr__(self, "source", source)
 
+    @classmethod
+    def from_log_eigenvalues(
+        cls,
+        log_eigenvalues: ArrayLike,
+        target_power: ArrayLike | None = None,
+        noise: float = 0.0,
+        multiplicities: ArrayLike | None = None,
+        *,
+        tail_trace: float = 0.0,
+        source: str = "given",
+    ) -> "Eigensystem":
+        r"""Return the eigensystem of $\ln\lambda_i$, with what is known of the trace beyond them.
+
+        Args:
+            log_eigenvalues: $\ln\lambda$, `(modes,)`, in any order; `-inf` for zero.
+            target_power: $v^2 \ge 0$, `(modes,)`, as above.
+            noise: $\sigma^2 \ge 0$, label noise per sample, summed over outputs.
+            multiplicities: how many modes share each eigenvalue, > 0, `(modes,)`.
+            tail_trace: $R = \sum \lambda \ge 0$ over the modes that are left out, the kernel's smallest; above 0 it
+                becomes an `UnresolvedTail`. A power law's is `scipy.special.zeta(alpha, n_modes + 1)`.
+            source: where it came from, in words.
+
+        Raises:
+            InputError: as above, and for a trace that is negative or not finite.
+
+        Example:
+            >>> task = Eigensystem.from_log_eigenvalues([0.0, -2000.0], tail_trace=0.5)
+            >>> task.rank, task.trace
+            (inf, 1.5)
+        """
+        tail = UnresolvedTail(tail_trace) if one_number("tail_trace", tail_trace, at_least=0.0) else None
+        return cls(
+            None,
+            target_power,
+            noise,
+            multiplicities,
+            log_eigenvalues=log_eigenvalues,
+            tail=tail,
+            source=source,
+        )
+
     def __repr__(self) -> str:
         """Say what it is without printing a million modes."""
         tail = "" if self.tail is None else f" and {self.tail}"
@@ -146,7 +187,7 @@ class Eigensystem:
         if top > -np.inf:
             log_trace = float(top + np.log(self.multiplicities @ np.exp(self.log_eigenvalues - top)))
         if self.tail:
-            return np.inf, float(np.logaddexp(log_trace, np.log(self.tail.trace)))
+            return np.inf, float(np.logaddexp(log_trace, self.tail.log_trace))
         return float(self.multiplicities[self.log_eigenvalues > -np.inf].sum()), log_trace
 
     @cached_property

@@ -53,10 +53,24 @@ class PowerLawTail:
 
     @property
     def trace(self) -> float:
-        r"""$\sum_{i>M} \lambda_i$, by the same midpoint rule."""
-        start, alpha = self._start, self.alpha
-        density = np.exp(self.log_eigenvalue_scale - alpha * np.log(start))
-        return float(density * (start / (alpha - 1) - alpha / (24 * start)))
+        r"""$\sum_{i>M} \lambda_i$, by the same midpoint rule; may underflow, `log_trace` does not."""
+        return float(np.exp(self.log_trace))
+
+    @property
+    def log_trace(self) -> float:
+        r"""$\ln \sum_{i>M} \lambda_i$."""
+        return float(self.log_power_sum(1, np.asarray(float(self.n_before))))
+
+    def log_power_sum(self, power: int, before: Grid) -> Grid:
+        r"""Return $\ln \sum_{i>k} \lambda_i^s$ for $k \ge M$, by the same midpoint rule.
+
+        Args:
+            power: $s$, at least 1.
+            before: $k$, any shape.
+        """
+        start, decay = before + 0.5, power * self.alpha
+        integral = start / (decay - 1) - decay / (24 * start)
+        return power * self.log_eigenvalue_scale - decay * np.log(start) + np.log(integral)
 
     @property
     def target_power(self) -> float:

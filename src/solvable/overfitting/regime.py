@@ -1,0 +1,131 @@
+"""What a verdict on overfitting holds and how it reads; `classify` reaches it."""
+
+from dataclasses import dataclass
+from textwrap import fill
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvable.lab.text import readable, with_error
+from solvable.overfitting.floor import SLOWEST, SLOWEST_STRICT
+from solvable.overfitting.noise_rates import chance_error
+
+Regime = Literal["benign", "tempered", "catastrophic", "undecided"]
+
+_WIDTH = 96
+
+
+@dataclass(frozen=True)
+class Verdict:
+    r"""Which kind of overfitting a procedure shows, and everything that this rests on.
+
+    Attributes:
+        regime: `benign`, `tempered`, `catastrophic` or `undecided`.
+        floor: best $s_\infty$, the sensitivity to noise at $n \to \infty$; NaN when there was too little to fit.
+        floor_interval: its 95 % interval.
+        decay: best exponent $b$ of the approach to the floor; NaN where the curve is flat within its errors.
+        slope: of $\ln s$ against $\ln n$, for the record; NaN unless all $s$ are positive.
+        slope_error: its standard error.
+        reason: one sentence.
+        advice: what to do about it; for `undecided`, which data would decide.
+        assumptions: sentences without which the verdict means nothing.
+        warnings: sentences on what is odd about these data.
+        n_train: sizes judged, ascending.
+        sensitivity: at each.
+        standard_error: at each, as given.
+        noise_level: as given.
+        n_classes: as given; None for regression.
+        n_trials: at each size, if given.
+        strict: whether slower decays were allowed for.
+    """
+
+    regime: Regime
+    floor: float
+    floor_interval: tuple[float, float]
+    decay: float
+    slope: float
+    slope_error: float
+    reason: str
+    advice: str
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    n_train: tuple[float, ...]
+    sensitivity: tuple[float, ...]
+    standard_error: tuple[float, ...]
+    noise_level: float | None
+    n_classes: int | None
+    n_trials: tuple[float, ...] | None
+    strict: bool
+
+    def __str__(self) -> str:
+        """Return it for a terminal, assumptions included."""
+        rows = zip(self.n_train, self.sensitivity, self.standard_error, strict=True)
+        measured = ", ".join(f"{with_error(s, e)} (n = {readable(n)})" for n, s, e in rows)
+        parts = [
+            f"{self.regime.capitalize()}.",
+            _filled(self.reason),
+            _filled(self.advice),
+            _filled(f"Sensitivity to noise: {measured}."),
+        ]
+        for heading, sentences in (("Warnings", self.warnings), ("This assumes", self.assumptions)):
+            if sentences:
+                parts.append("\n".join([heading, *(_filled(one, "  - ", "    ") for one in sentences)]))
+        return "\n\n".join(parts)
+
+
+def _filled(text: str, first: str = "  ", others: str = "  ") -> str:
+    # A number is not parted from its percent sign, nor from the sign before it.
+    bound = text.replace(" %", "\u00a0%").replace(" = ", "\u00a0=\u00a0").replace(" ± ", "\u00a0±\u00a0")
+    lines = fill(bound, _WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
+    return lines.replace("\u00a0", " ")
+
+
+def assumptions(
+    n: NDArray[np.float64],
+    noise_level: float | None,
+    n_classes: int | None,
+    n_trials: NDArray[np.float64] | None,
+    strict: bool,
+    threshold: float,
+) -> tuple[str, ...]:
+    """Return what a verdict takes for granted, in sentences.
+
+    Args:
+        n: sizes, ascending.
+        noise_level: of the training labels.
+        n_classes: None for regression.
+        n_trials: at each size; None when standard errors are taken as exact.
+        strict: whether slower decays are allowed for.
+        threshold: below which a floor counts as none.
+    """
+    if n_classes is None:
+        loss = (
+            "Loss: squared error, without the test labels' own noise. Sensitivity: what the noise adds to it, in "
+            "units of the noise variance; 1 for a nearest neighbour."
+        )
+        channel = "Noise: independent, of mean 0 and the same variance everywhere"
+        channel += f"; level {readable(noise_level)}." if noise_level is not None else "."
+    else:
+        level = float("nan") if noise_level is None else noise_level
+        loss = (
+            "Loss: 0-1 error against clean test labels; in squared error the same model may be of another kind. "
+            "Sensitivity: 0 where noise costs nothing, 1 for a nearest neighbour"
+            + (f", {readable(chance_error(n_classes) / level, 3)} at chance level." if level > 0 else ".")
+        )
+        channel = (
+            f"Noise: each training label is replaced, with probability {readable(level)}, by one of the "
+            f"{n_classes - 1} other classes, each as likely."
+            if n_classes > 2
+            else f"Noise: each training label is flipped with probability {readable(level)}."
+        )
+    slow = f"n^-{SLOWEST_STRICT:g} or 1/ln n" if strict else f"n^-{SLOWEST:g}"
+    sizes = " to ".join(dict.fromkeys(readable(float(one)) for one in (n[0], n[-1])))
+    least = "" if n_trials is None else f"; from {readable(float(n_trials.min()))} trials at least"
+    return (
+        f"It is a statement about n → ∞ of a procedure, from n = {sizes}.",
+        loss,
+        channel,
+        f"The approach to the floor is no slower than {slow}: a slower decay would be taken for a floor.",
+        f"A floor below {threshold:g} counts as none (benign). Errors at different sizes are independent{least}.",
+    )

@@ -1,0 +1,196 @@
+"""One fit of somebody's estimator: cloned, seeded, silent, on one thread; its error on clean test labels."""
+
+import io
+import random
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvable.errors import InputError
+from solvable.overfitting.task import Draw, Task, take
+
+# Whether the training labels are fitted is read off so many of them: predicting all would cost more than fitting.
+_MOST_CHECKED = 2000
+# What speaks to whoever maintains an estimator, not to whoever trains it.
+_NOT_FOR_USERS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
+
+
+class Fit(NamedTuple):
+    """What one fit measured.
+
+    Attributes:
+        test_error: on clean test labels: share of wrong answers, or squared error summed over outputs.
+        train_error: the same on the noisy labels that were trained on, at most 2000 of them.
+        seconds: of fitting.
+        warned: what the estimator warned of, each once, as `ConvergenceWarning: ...`.
+    """
+
+    test_error: float
+    train_error: float
+    seconds: float
+    warned: tuple[str, ...] = ()
+
+
+def fit_and_score(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
+    """Return the errors of a fresh copy of the estimator, trained on the labels of one noise level.
+
+    Args:
+        estimator: with scikit-learn's `fit` and `predict`; it is not changed.
+        task: from `task.prepare`.
+        draw: from `Task.draw`.
+        level: index of the noise level.
+
+    Raises:
+        InputError: when it predicts something else than labels or numbers of their shape.
+    """
+    X, labels = take(task.X, draw.rows), draw.labels[level]
+    net = is_net(estimator)
+    # A class can lose its last label to noise, and some estimators ask for 0, 1, 2, ... without a gap.
+    present = np.unique(labels) if task.classes else None
+    targets = labels if present is None else np.searchsorted(present, labels)
+    with seeded(draw.seed), quietly() as warned:
+        model = fresh(estimator, draw.seed)
+        start = time.perf_counter()
+        model.fit(*((_for_torch(X), _targets_for_torch(model, targets)) if net else (X, targets)))
+        seconds = time.perf_counter() - start
+
+        def error_on(inputs: Any, right: NDArray[Any]) -> float:
+            predicted = answers(model, _for_torch(inputs) if net else inputs, task)
+            if present is not None and len(present) < len(task.classes):
+                # A net of K outputs may name a class that was not there: a wrong answer.
+                predicted = np.append(present, -1)[np.minimum(predicted.astype(np.int64), len(present))]
+            return error(predicted, right)
+
+        some = np.arange(min(len(labels), _MOST_CHECKED))
+        test, train = error_on(task.X_test, task.y_test), error_on(take(X, some), labels[some])
+    return Fit(test, train, seconds, tuple(dict.fromkeys(warned)))
+
+
+def fresh(estimator: Any, seed: int) -> Any:
+    """Return an unfitted copy whose seeds, also those of its parts, are set."""
+    from sklearn.base import clone
+
+    if not hasattr(estimator, "get_params"):
+        return deepcopy(estimator)
+    model: Any = clone(estimator)
+    seeds = {
+        name: seed
+        for name in model.get_params(deep=True)
+        if name == "random_state" or name.endswith("__random_state")
+    }
+    return model.set_params(**seeds) if seeds else model
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators, for estimators that have no seed of their own, and put them back afterwards."""
+    before, plain_before = np.random.get_state(), random.getstate()  # noqa: NPY002
+    torch = sys.modules.get("torch")
+    torch_before = None if torch is None else torch.get_rng_state()
+    np.random.seed(seed % 2**32)  # noqa: NPY002
+    random.seed(seed)
+    if torch is not None:
+        torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002
+        random.setstate(plain_before)
+        if torch is not None:
+            torch.set_rng_state(torch_before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold BLAS, OpenMP, torch and joblib inside estimators to one thread, and put all back afterwards.
+
+    Sums are then added in one order wherever a trial runs, so that the number of processes changes no bit; and ten
+    processes of ten threads each do not fight for ten cores.
+    """
+    from joblib import parallel_config
+    from threadpoolctl import threadpool_limits
+
+    torch = sys.modules.get("torch")
+    threads = None if torch is None else torch.get_num_threads()
+    with threadpool_limits(1), parallel_config(backend="sequential"):
+        if torch is not None:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(threads)
+
+
+@contextmanager
+def quietly() -> Iterator[list[str]]:
+    """Catch what an estimator prints, which hundreds of fits would repeat, and give what it warns of."""
+    warned: list[str] = []
+    with warnings.catch_warnings(record=True) as caught, redirect_stdout(io.StringIO()):
+        warnings.simplefilter("always")
+        try:
+            yield warned
+        finally:
+            warned += [
+                f"{one.category.__name__}: {' '.join(str(one.message).split())}"
+                for one in caught
+                if not issubclass(one.category, _NOT_FOR_USERS)
+            ]
+
+
+def answers(model: Any, X: Any, task: Task) -> NDArray[Any]:
+    """Return what a fitted model predicts, in the shape of the task's labels.
+
+    Raises:
+        InputError: when it predicts something else than labels or numbers of that shape.
+    """
+    predicted = np.asarray(model.predict(X))
+    shape = (X.shape[0] if hasattr(X, "shape") else len(X), *task.y.shape[1:])
+    if predicted.size == np.prod(shape):
+        predicted = predicted.reshape(shape)
+    if predicted.shape != shape or predicted.dtype.kind not in "fiub":
+        raise InputError(
+            f"{type(model).__name__}.predict returned shape {predicted.shape} of {predicted.dtype}; expected {shape}, "
+            "one label or number for each sample"
+        )
+    if not np.isfinite(predicted).all():
+        raise InputError(
+            f"{type(model).__name__} predicts NaN or infinite values; lower its learning rate or scale X"
+        )
+    return predicted
+
+
+def error(predicted: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Return the share of wrong answers, or for numbers the squared error, summed over outputs."""
+    if labels.dtype.kind == "f":
+        return float(np.square(predicted - labels).reshape(len(labels), -1).sum(axis=1).mean())
+    return float(np.mean(predicted != labels))
+
+
+def is_net(estimator: Any) -> bool:
+    """Return whether a skorch net does the work, by itself or at the end of a pipeline."""
+    return any(kind.__module__.split(".")[0] == "skorch" for kind in type(_last_step(estimator)).__mro__)
+
+
+def _last_step(estimator: Any) -> Any:
+    return estimator.steps[-1][1] if getattr(estimator, "steps", None) else estimator
+
+
+def _for_torch(X: Any) -> Any:
+    """Return inputs as a net takes them: its weights are float32."""
+    return X.astype(np.float32) if getattr(X, "dtype", None) == np.float64 else X
+
+
+def _targets_for_torch(net: Any, labels: NDArray[Any]) -> NDArray[Any]:
+    """Return targets as a net takes them: numbers are float32, a column for each output; classes are int64."""
+    if labels.dtype.kind == "f":
+        return labels.astype(np.float32).reshape(len(labels), -1)
+    # A binary classifier has a threshold, one output, and a loss of floats.
+    return labels.astype(np.float32 if hasattr(_last_step(net), "threshold") else np.int64)

@@ -1,0 +1,468 @@
+"""What noise costs linear smoothers: against deletion, refits, other formulas and other code."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.kernel_ridge import KernelRidge
+
+from solvable.errors import InputError
+from solvable.kernels import Gaussian, Laplace, Linear
+from solvable.overfitting.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
+from solvable.overfitting.linear_smoothers import answers, class_columns, linear_smoother_profile
+from solvable.overfitting.noise_profile import noise_profile
+from solvable.overfitting.noise_weights import (
+    HeavyTailWarning,
+    loo_noise_costs,
+    loo_overfitting_coefficient,
+    noise_sensitivity,
+)
+from solvable.overfitting.profile import NoiseProfile
+from solvable.overfitting.spiky import spiky_smooth
+from solvable.overfitting.task import prepare
+
+DIGITS, DIGIT = load_digits(return_X_y=True)
+EVEN = DIGIT % 2
+
+
+def sphere(n: int, dimension: int, seed: int) -> np.ndarray:
+    X = np.random.default_rng(seed).normal(size=(n, dimension + 1))
+    return X / np.linalg.norm(X, axis=1, keepdims=True)
+
+
+def weights_of(kernel: Any, X: np.ndarray, X_test: np.ndarray, ridge: float = 0.0) -> np.ndarray:
+    return np.linalg.solve(kernel(X) + ridge * np.eye(len(X)), kernel(X, X_test)).T
+
+
+class Machine(ClassifierMixin, BaseEstimator):
+    """Kernel regression on one-hot columns, by scikit-learn."""
+
+    def __init__(self, kernel: Any = None, ridge: float = 0.0) -> None:
+        self.kernel = kernel
+        self.ridge = ridge
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> "Machine":
+        self.classes_ = np.unique(y)
+        self.X_ = X
+        columns = (y[:, None] == self.classes_) - 1.0 / len(self.classes_)
+        self.model_ = KernelRidge(kernel="precomputed", alpha=self.ridge).fit(self.kernel(X), columns)
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return self.classes_[self.model_.predict(self.kernel(X, self.X_)).argmax(axis=1)]
+
+
+# The leave-one-out coefficient
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+def test_leaving_each_point_out_by_hand(ridge: float) -> None:
+    gram = Laplace(1.0)(sphere(40, 3, 0))
+    by_hand = []
+    for i in range(len(gram)):
+        rest = np.delete(np.arange(len(gram)), i)
+        weights = np.linalg.solve(gram[np.ix_(rest, rest)] + ridge * np.eye(len(rest)), gram[rest, i])
+        by_hand.append(1.0 + weights @ weights)
+    costs = loo_noise_costs(gram, ridge)
+    np.testing.assert_allclose(costs, by_hand, rtol=1e-12)
+    assert loo_overfitting_coefficient(gram, ridge) == pytest.approx(np.mean(by_hand), rel=1e-12)
+
+
+def test_an_array_of_ridges_is_each_of_them_and_the_unit_does_not_matter() -> None:
+    gram, ridges = Laplace(1.0)(sphere(60, 2, 1)), np.array([[0.0, 0.01], [0.3, 2.0]])
+    together = loo_overfitting_coefficient(gram, ridges)
+    assert together.shape == (2, 2)
+    each = [[loo_overfitting_coefficient(gram, float(ridge)) for ridge in row] for row in ridges]
+    np.testing.assert_allclose(together, each, rtol=1e-11)
+    for unit in (1e-200, 1e200):
+        np.testing.assert_allclose(
+            loo_overfitting_coefficient(unit * gram, unit * 0.3), each[1][0], rtol=1e-11
+        )
+        np.testing.assert_allclose(loo_overfitting_coefficient(unit * gram, unit * ridges), each, rtol=1e-11)
+
+
+def test_it_is_the_cost_at_new_points() -> None:
+    kernel, left_out, fresh = Laplace(1.0), [], []
+    for seed in range(4):
+        X = sphere(400, 5, seed)
+        left_out.append(loo_overfitting_coefficient(kernel(X)))
+        fresh.append(1.0 + noise_sensitivity(kernel(X), kernel(sphere(600, 5, 100 + seed), X)).mean())
+    assert np.mean(left_out) == pytest.approx(np.mean(fresh), rel=0.01)
+    assert np.mean(fresh) == pytest.approx(1.203, rel=0.005)
+
+
+@pytest.mark.parametrize(("n", "n_features"), [(60, 200), (30, 90)])
+def test_isotropic_features(n: int, n_features: int) -> None:
+    costs = []
+    for seed in range(20):
+        X = np.random.default_rng(seed).normal(size=(n + 200, n_features))
+        gram = Linear()(X)
+        costs.append(noise_sensitivity(gram[:n, :n], gram[n:, :n]).mean())
+    assert np.mean(costs) == pytest.approx(n / (n_features - n - 1), rel=0.03)
+    # Points that say nothing about one another are each predicted as zero.
+    assert loo_overfitting_coefficient(3.0 * np.eye(5)) == 1.0
+
+
+def test_a_heavy_tail_is_told() -> None:
+    angle = np.random.default_rng(1).uniform(0, 2 * np.pi, 80)
+    apart = np.abs(angle[:, None] - angle) % (2 * np.pi)
+    # sum_k cos(k t) / k^4: smooth, on a circle, so that the mean does not exist.
+    gram = np.pi**4 / 90 - np.pi**2 * apart**2 / 12 + np.pi * apart**3 / 12 - apart**4 / 48
+    with pytest.warns(HeavyTailWarning, match="report the median of loo_noise_costs"):
+        mean = loo_overfitting_coefficient(gram)
+    assert mean > 3 * np.median(loo_noise_costs(gram))
+    with pytest.warns(HeavyTailWarning):
+        loo_overfitting_coefficient(gram, [0.0, 10.0])
+
+
+def test_a_number_that_round_off_would_make_is_refused() -> None:
+    X = sphere(30, 2, 0)
+    twice = Laplace(1.0)(np.vstack([X, X[:1]]))
+    smooth = Gaussian(1.0)(np.linspace(0, 1, 50)[:, None])
+    for gram in (twice, smooth):
+        for call in (
+            loo_overfitting_coefficient,
+            loo_noise_costs,
+            partial(noise_sensitivity, gram_test=gram),
+        ):
+            with pytest.raises(InputError, match="numerically singular .* would act as a ridge and hide"):
+                call(gram)
+        with pytest.raises(InputError, match="with ridge 0 is numerically singular"):
+            loo_noise_costs(gram, [1.0, 0.0])
+        assert loo_overfitting_coefficient(gram, 0.1) > 1.0
+    with pytest.raises(InputError, match="negative|eigenvalue"):
+        loo_overfitting_coefficient([[1.0, 2.0], [2.0, 1.0]])
+    with pytest.raises(InputError, match="negative|eigenvalue"):
+        loo_overfitting_coefficient([[1.0, 2.0], [2.0, 1.0]], [0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: loo_noise_costs([[1.0]]), "1 point, and leaving it out leaves none"),
+        (lambda: loo_noise_costs(np.ones((2, 3))), "expected a square one"),
+        (lambda: loo_noise_costs([[1.0, np.nan], [0.0, 1.0]]), "NaN or infinite"),
+        (lambda: loo_noise_costs([[1.0, 0.5], [0.1, 1.0]]), "not symmetric"),
+        (lambda: loo_noise_costs(np.eye(3), -1.0), "ridge must be at least 0"),
+        (lambda: loo_noise_costs(np.eye(3), [1.0, np.inf]), "ridge must be finite"),
+        (lambda: noise_sensitivity(np.eye(3), np.ones((3, 2))), r"expected \(m, 3\).*kernel\(X_test, X\)"),
+        (lambda: noise_sensitivity(np.eye(3), [["a"]]), "no real numbers"),
+        (
+            lambda: noise_sensitivity(np.eye(3), np.full((1, 3), np.nan)),
+            "gram_test has 3 values that are NaN",
+        ),
+        (lambda: noise_sensitivity(np.eye(3), np.ones((1, 3)), [0.0, 1.0]), "ridge must be one number"),
+    ],
+)
+def test_what_cannot_be_used(call: Any, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        call()
+
+
+def test_two_points_and_single_precision() -> None:
+    assert loo_noise_costs(np.array([[1.0, 0.5], [0.5, 1.0]])) == pytest.approx([1.25, 1.25])
+    gram = Laplace(1.0)(sphere(50, 4, 0))
+    assert loo_overfitting_coefficient(gram.astype(np.float32)) == pytest.approx(
+        loo_overfitting_coefficient(gram), rel=1e-5
+    )
+
+
+def test_sensitivity_is_the_square_of_the_weights() -> None:
+    kernel, X, X_test = Laplace(1.0), sphere(50, 3, 0), sphere(700, 3, 1)
+    weights = weights_of(kernel, X, X_test, 0.2)
+    found = noise_sensitivity(kernel(X), kernel(X_test, X), 0.2)
+    np.testing.assert_allclose(found, np.square(weights).sum(axis=1), rtol=1e-10)
+
+
+# A profile from weights
+
+
+def test_one_neighbour_passes_on_each_label() -> None:
+    y = np.repeat([-1.0, 1.0], 100)
+    found = linear_smoother_profile(np.eye(200), y, y, [0.1, 0.25, 0.5], n_draws=5)
+    np.testing.assert_allclose(found.test_error, [0.0, 0.1, 0.25, 0.5], atol=1e-12)
+    np.testing.assert_allclose(found.standard_error, 0.0, atol=1e-12)
+    ten = np.repeat(list("abcdefghij"), 20)
+    found = linear_smoother_profile(np.eye(200), ten, ten, [0.3], n_draws=3)
+    np.testing.assert_allclose(found.test_error, [0.0, 0.3], atol=1e-12)
+    with pytest.raises(InputError, match="rest on 1 labels or fewer.*method='draws'"):
+        linear_smoother_profile(np.eye(200), y, y, [0.1], method="gaussian")
+
+
+def test_three_and_four_neighbours() -> None:
+    y = np.repeat([0, 1], 900)
+    three = np.kron(np.eye(600), np.full(3, 1 / 3))
+    found = linear_smoother_profile(three, y, y[::3], [0.2], n_draws=200)
+    assert abs(found.test_error[1].item() - binom.sf(1, 3, 0.2)) < 4 * found.standard_error[1].item()
+    # Two votes against two: the class that sorts first, as in scikit-learn, also where rounding says otherwise.
+    tied = linear_smoother_profile([[0.1, 0.2, 0.3, 0.0]] * 3, [2, 2, 1, 0], [2, 1, 0], [0.1], n_draws=2)
+    assert tied.test_error[0] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("labels", [EVEN, DIGIT], ids=["two classes", "ten classes"])
+def test_draws_are_label_vectors_one_by_one(labels: np.ndarray) -> None:
+    kernel, levels, K = Laplace(30.0), np.array([0.1, 0.3]), len(np.unique(labels))
+    weights = weights_of(kernel, DIGITS[:300], DIGITS[300:600])
+    found = linear_smoother_profile(
+        weights, labels[:300], labels[300:600], levels, n_draws=300, random_state=1
+    )
+    # Independent flips, one at a time, all columns.
+    rng, wrong = np.random.default_rng(0), np.zeros((2, 300))
+    for i, level in enumerate(levels):
+        for j in range(300):
+            shift = np.where(rng.random(300) < level, rng.integers(1, K, 300), 0)
+            one_hot = np.eye(K)[(labels[:300] + shift) % K]
+            wrong[i, j] = ((weights @ one_hot).argmax(axis=1) != labels[300:600]).mean()
+    error = np.hypot(wrong.std(axis=1) / np.sqrt(300), found.standard_error[1:])
+    assert (np.abs(found.test_error[1:] - wrong.mean(axis=1)) < 4 * error).all()
+
+
+def test_the_gaussian_formula_is_as_good_as_the_sheet_says() -> None:
+    levels = [0.1, 0.2, 0.3, 0.4]
+    for kernel, within in ((Laplace(30.0), 0.08), (Gaussian(20.0), 0.08)):
+        weights = weights_of(kernel, DIGITS[:500], DIGITS[500:1300])
+        profile = partial(linear_smoother_profile, weights, EVEN[:500], EVEN[500:1300], levels)
+        drawn, formula = profile(n_draws=400), profile(method="gaussian")
+        np.testing.assert_allclose(formula.test_error, drawn.test_error, rtol=within)
+        assert (formula.standard_error == 0).all()
+
+
+def test_few_draws_at_a_time_are_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = weights_of(Laplace(30.0), DIGITS[:100], DIGITS[100:200])
+    profile = partial(linear_smoother_profile, weights, DIGIT[:100], DIGIT[100:200], n_draws=7)
+    at_once = profile()
+    monkeypatch.setattr("solvable.overfitting.linear_smoothers._AT_ONCE", 1)
+    assert at_once.equals(profile())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"weights": np.ones(3)}, r"weights has shape \(3,\)"),
+        ({"weights": [["a", "b"]]}, "no real numbers"),
+        ({"weights": [[1.0, np.nan, 0.0]] * 2}, "weights has 2 values that are NaN"),
+        ({"y": [0, 1]}, "one label for each column of the weights"),
+        ({"y": [0, 0, 0]}, "one class only"),
+        ({"y": [0.5, 1, 0]}, "0.5, which names no class"),
+        ({"y_test": [0]}, "one label for each row of the weights"),
+        ({"y_test": [0, 7]}, "y_test holds 7, a class that y has not"),
+        ({"noise_levels": [0.6]}, "noise level 0.6 is too high"),
+        ({"n_draws": 1}, "n_draws is 1"),
+        ({"method": "gauss"}, "did you mean 'gaussian'"),
+        ({"method": "gaussian", "channel": [[0, 1], [1, 0]]}, "symmetric channel only"),
+        ({"method": "gaussian", "y": [0, 1, 2]}, "two classes only; got 3"),
+    ],
+)
+def test_a_profile_that_cannot_be(change: dict[str, Any], sentence: str) -> None:
+    given = {"weights": np.ones((2, 3)), "y": [0, 1, 1], "y_test": [0, 1], "noise_levels": [0.1]}
+    with pytest.raises(InputError, match=sentence):
+        linear_smoother_profile(**(given | change))
+
+
+def test_one_column_of_two_classes_is_both() -> None:
+    codes = np.random.default_rng(0).integers(0, 2, (5, 60))
+    weights = np.random.default_rng(1).normal(size=(40, 60))
+    one = answers(weights @ class_columns(codes, 2), 2)
+    both = np.stack([(weights @ np.eye(2)[row]).argmax(axis=1) for row in codes], axis=1)
+    np.testing.assert_array_equal(one, both)
+
+
+# The profile of a kernel
+
+
+@pytest.mark.parametrize("labels", [EVEN, DIGIT], ids=["two classes", "ten classes"])
+@pytest.mark.parametrize(("ridge", "n_draws"), [(0.01, 3), (0.0, 3), (0.0, 60)])
+def test_refits_label_vector_by_label_vector(labels: np.ndarray, ridge: float, n_draws: int) -> None:
+    kernel, settings = Laplace(30.0), {"test_size": 300, "random_state": 3}
+    task = prepare(DIGITS, labels, **settings)
+    levels, K = task.levels([0.1, 0.4]), len(task.classes)
+    draw = task.draw(200, levels, 1)
+    ((level, vectors),) = label_vectors(task, draw, levels, n_draws, at_once=n_draws)
+    assert len(vectors) == 1 + 2 * n_draws
+    inputs = task.X[draw.rows]
+    fit = KernelFit(kernel(inputs), kernel(task.X_test, inputs), ridge, task, draw, levels, n_draws)
+    ours = fit.predictions(class_columns(vectors, K))[0].reshape(300, len(vectors), K - 1)
+    model = KernelRidge(kernel="precomputed", alpha=ridge)
+    errors = np.zeros((2, len(vectors)))
+    for i, codes in enumerate(vectors[:: max(1, n_draws // 3)]):
+        i *= max(1, n_draws // 3)
+        model.fit(kernel(inputs), np.eye(K)[codes] - 1 / K)
+        theirs = model.predict(kernel(task.X_test, inputs))
+        np.testing.assert_allclose(ours[:, i], theirs[:, :-1], atol=1e-8)
+        errors[0, i] = (theirs.argmax(axis=1) != task.y_test).mean()
+        errors[1, i] = (model.predict(kernel(inputs)).argmax(axis=1) != codes).mean()
+    if n_draws == 3:
+        by_level = np.stack([errors[:, level == i].mean(axis=1) for i in range(3)], axis=1)
+        np.testing.assert_allclose(fit.errors(), by_level, atol=1e-12)
+        profile = kernel_noise_profile(
+            kernel, DIGITS, labels, levels, train_sizes=[200], n_trials=2, n_draws=3, ridge=ridge, **settings
+        )
+        np.testing.assert_allclose(profile.data.test_error[1, 0], by_level[0], atol=1e-12)
+        np.testing.assert_allclose(profile.data.train_error[1, 0], by_level[1], atol=1e-12)
+    weights = weights_of(kernel, inputs, task.X_test, ridge)
+    assert fit.cost.mean() == pytest.approx(np.square(weights).sum(axis=1).mean(), rel=0.01)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.5])
+def test_its_first_draw_is_what_noise_profile_measures(ridge: float) -> None:
+    kernel, settings = (
+        Laplace(30.0),
+        {"train_sizes": [50, 150], "n_trials": 3, "random_state": 2, "quiet": True},
+    )
+    ours = kernel_noise_profile(kernel, DIGITS, DIGIT, ridge=ridge, n_draws=1, **settings)
+    theirs = noise_profile(Machine(kernel, ridge), DIGITS, DIGIT, **settings)
+    np.testing.assert_array_equal(ours.data.test_error, theirs.data.test_error)
+    np.testing.assert_array_equal(ours.data.train_error, theirs.data.train_error)
+    assert (ours.interpolates == (ridge == 0)).all() or ridge > 0
+    # More draws: the same expectation, with less scatter.
+    more = kernel_noise_profile(kernel, DIGITS, DIGIT, ridge=ridge, n_draws=30, **settings)
+    off = (more.test_error - theirs.test_error)[:, 1:]
+    scatter = np.hypot(more.test_error_standard_error, theirs.test_error_standard_error)[:, 1:]
+    assert (np.abs(off) < 5 * scatter + 0.01).all()
+
+
+def test_single_precision_tables_and_parts_of_one_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pandas as pd
+
+    profile = partial(
+        kernel_noise_profile, "laplace", y=DIGIT[:400], noise_levels=0.2, n_trials=4, n_draws=2, quiet=True
+    )
+    whole = profile(X=DIGITS[:400])
+    for X in (DIGITS[:400].astype(np.float32), pd.DataFrame(DIGITS[:400])):
+        np.testing.assert_array_equal(profile(X=X).data.test_error, whole.data.test_error)
+    # Too little memory for the matrix of all samples: each subset's own.
+    monkeypatch.setattr("solvable.overfitting.kernel_profile.free_memory", lambda: 10**6)
+    apart = profile(X=DIGITS[:400])
+    np.testing.assert_array_equal(apart.data.test_error, whole.data.test_error)
+    np.testing.assert_allclose(apart.data.noise_cost, whole.data.noise_cost, rtol=1e-9)
+    monkeypatch.setattr("solvable.overfitting.kernel_profile._AT_ONCE", 1)
+    np.testing.assert_array_equal(profile(X=DIGITS[:400]).data.test_error, whole.data.test_error)
+    monkeypatch.setattr("solvable.machine.free_memory", lambda: 10**6)
+    with pytest.raises(InputError, match="lower the largest of train_sizes"):
+        profile(X=DIGITS[:400])
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+def test_a_number_pays_the_square_of_the_weights(ridge: float) -> None:
+    X, y = load_diabetes(return_X_y=True)
+    profile = kernel_noise_profile(
+        "laplace", X, y, train_sizes=[60, 240], n_trials=6, n_draws=60, ridge=ridge, quiet=True
+    )
+    cost = profile.data.noise_cost.mean("trial")
+    off = np.abs(profile.sensitivity - cost) / np.hypot(profile.standard_error, 0.01 * cost)
+    assert (off < 4).all()
+    assert profile.interpolates.all() == (ridge == 0)
+    # One label vector of two outputs, by scikit-learn on centred targets.
+    Y = np.stack([y, X[:, 0] * y], axis=1)
+    task = prepare(X, Y, test_size=100)
+    levels, kernel = task.levels([1.0]), Laplace(0.2)
+    draw = task.draw(100, levels, 0)
+    inputs = task.X[draw.rows]
+    fit = KernelFit(kernel(inputs), kernel(task.X_test, inputs), 0.1, task, draw, levels, 1)
+    for found, labels in zip(np.transpose(fit.errors()), draw.labels, strict=True):
+        mean = labels.mean(axis=0)
+        model = KernelRidge(kernel="precomputed", alpha=0.1).fit(kernel(inputs), labels - mean)
+        test = model.predict(kernel(task.X_test, inputs)) + mean - task.y_test
+        train = model.predict(kernel(inputs)) + mean - labels
+        np.testing.assert_allclose(found, [np.square(e).sum(axis=1).mean() for e in (test, train)], rtol=1e-9)
+
+
+def test_what_it_says_and_keeps(tmp_path: Any) -> None:
+    profile = kernel_noise_profile(
+        "laplace", DIGITS, DIGIT, 0.2, train_sizes=[50, 400], n_trials=2, quiet=True
+    )
+    assert profile.estimator.startswith("kernel regression, Laplace(length_scale=4")
+    assert profile.estimator.endswith("ridge 0")
+    cost = profile.data.noise_cost
+    assert cost.dims == ("trial", "n_train")
+    said = f"{1 + cost.mean('trial')[1].item():.3g} ("
+    assert any(
+        note.startswith("squared loss") and said in note and "at n = 400" in note for note in profile.notes
+    )
+    assert not any("singular" in note or "may not exist" in note for note in profile.notes)
+    profile.save(tmp_path / "profile.nc")
+    np.testing.assert_array_equal(NoiseProfile.load(tmp_path / "profile.nc").data.noise_cost, cost)
+    # A channel of one's own: eights become threes, and nothing else happens.
+    matrix = np.eye(10)
+    matrix[8, [3, 8]] = 1, 0
+    eights = kernel_noise_profile(
+        "laplace", DIGITS, DIGIT, 1.0, train_sizes=[400], n_trials=2, channel=matrix, quiet=True
+    )
+    assert eights.test_error[0, 1] - eights.test_error[0, 0] == pytest.approx((DIGIT == 8).mean(), abs=0.03)
+
+
+def test_matrices_that_are_singular_are_said() -> None:
+    line = np.linspace(0, 1, 150)[:, None]
+    above = (line[:, 0] > 0.5).astype(int)
+    smooth = kernel_noise_profile(Gaussian(0.3), line, above, 0.2, train_sizes=[60], n_trials=2, quiet=True)
+    assert any("numerically singular kernel matrices at n = 60" in note for note in smooth.notes)
+    assert not smooth.interpolates.all()
+    twice = np.repeat(sphere(60, 3, 0), 2, axis=0)
+    doubled = kernel_noise_profile(Laplace(1.0), twice, np.tile([0, 1], 60), 0.2, n_trials=2, quiet=True)
+    assert any("rows of X repeat" in note for note in doubled.notes)
+    assert any("numerically singular" in note for note in doubled.notes)
+    # Two labels of one input: their mean.
+    assert doubled.data.train_error[:, -1, 0].to_numpy() == pytest.approx([0.5, 0.5], abs=0.1)
+
+
+def test_a_heavy_tail_is_noted() -> None:
+    angle = np.random.default_rng(0).uniform(0, 2 * np.pi, 150)
+
+    def smooth(X: np.ndarray, Z: np.ndarray) -> np.ndarray:
+        apart = np.abs(np.arctan2(X[:, 1], X[:, 0])[:, None] - np.arctan2(Z[:, 1], Z[:, 0])) % (2 * np.pi)
+        return np.pi**4 / 90 - np.pi**2 * apart**2 / 12 + np.pi * apart**3 / 12 - apart**4 / 48
+
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    found = kernel_noise_profile(smooth, circle, angle, train_sizes=[60], n_trials=3, quiet=True)
+    assert any("may not exist (more than 3 medians at n = 60)" in note for note in found.notes)
+    assert (found.data.noise_cost > found.data.noise_cost_median).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kernel": "laplce"}, "did you mean 'laplace'"),
+        ({"ridge": -1.0}, "ridge must be at least 0"),
+        ({"n_draws": 0}, "n_draws is 0"),
+        ({"n_trials": 1.5}, "n_trials is 1.5"),
+        ({"X": DIGITS.reshape(-1, 8, 8)}, "images are flattened first"),
+        ({"X": DIGITS.astype(str).astype(object) + "a"}, "not hold a dense rectangle of real numbers"),
+        ({"X": np.where(DIGITS == 3, np.nan, DIGITS)}, "NaN or infinite"),
+        ({"X_test": DIGITS[:5, :3], "y_test": DIGIT[:5]}, "same number"),
+        ({"train_sizes": [5000]}, "5000 was asked for"),
+        ({"kernel": lambda X, Z: np.full((len(X), len(Z)), np.inf)}, "infinite"),
+        ({"task": "number", "channel": np.eye(10)}, "y is a number"),
+    ],
+)
+def test_a_kernel_profile_that_cannot_be(change: dict[str, Any], sentence: str) -> None:
+    given = {"kernel": "laplace", "X": DIGITS, "y": DIGIT, "n_trials": 1, "train_sizes": [50], "quiet": True}
+    with pytest.raises(InputError, match=sentence):
+        kernel_noise_profile(**(given | change))
+
+
+# Spikes
+
+
+def test_spikes_interpolate_at_the_cost_of_a_ridge() -> None:
+    smooth, n = Laplace(1.0), 400
+    X, X_test = sphere(n, 2, 0), sphere(500, 2, 1)
+    spiky = spiky_smooth(smooth, height=1.0, width=1e-3 / np.sqrt(n))
+    cost = noise_sensitivity(spiky(X), spiky(X_test, X))
+    np.testing.assert_allclose(cost, noise_sensitivity(smooth(X), smooth(X_test, X), 1.0), rtol=1e-6)
+    assert 1.0 + cost.mean() == pytest.approx(1.0615, abs=0.004)
+    np.testing.assert_array_equal(spiky.diag(X), np.diagonal(spiky(X)))
+    assert not spiky_smooth("laplace", 1.0, 0.1).resolved
+    y = (X[:, 0] > 0).astype(int)
+    settings: dict[str, Any] = {"train_sizes": [100, 300], "n_trials": 2, "quiet": True}
+    found = kernel_noise_profile(spiky_smooth("laplace", 1.0, 1e-5), X, y, 0.2, **settings)
+    ridge = kernel_noise_profile("laplace", X, y, 0.2, ridge=1.0, **settings)
+    assert found.interpolates.all()
+    assert not ridge.interpolates.any()
+    np.testing.assert_allclose(found.data.noise_cost, ridge.data.noise_cost, rtol=1e-6)
+    np.testing.assert_allclose(found.test_error, ridge.test_error, atol=1e-9)
+    with pytest.raises(InputError, match="height is -1"):
+        spiky_smooth("laplace", -1.0, 0.1)
