@@ -133,7 +133,16 @@ def test_examples_are_code(pages: dict[Path, Page]) -> None:
 def test_public_names_are_documented(site: Path, pages: dict[Path, Page]) -> None:
     import solvable
 
-    for name in ("activations", "datasets", "kernels", "lab", "networks", "regression", "spectra"):
+    for name in (
+        "activations",
+        "datasets",
+        "kernels",
+        "lab",
+        "networks",
+        "overfitting",
+        "regression",
+        "spectra",
+    ):
         module = getattr(solvable, name)
         ids = pages[site / "api" / f"{module.__name__.split('.')[-1]}.html"].ids
         assert [name for name in module.__all__ if f"{module.__name__}.{name}" not in ids] == []

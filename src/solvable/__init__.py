@@ -2,7 +2,7 @@
 
 Every wing of the library is a submodule that loads when it is first used, so `import solvable` is cheap:
 `solvable.kernels`, `solvable.spectra`, `solvable.datasets`, `solvable.networks`, `solvable.lab`, and the wings
-`solvable.regression` and `solvable.activations`.
+`solvable.regression`, `solvable.overfitting` and `solvable.activations`.
 """
 
 from importlib import import_module
@@ -10,7 +10,16 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("activations", "datasets", "kernels", "lab", "networks", "regression", "spectra")
+_SUBMODULES = (
+    "activations",
+    "datasets",
+    "kernels",
+    "lab",
+    "networks",
+    "overfitting",
+    "regression",
+    "spectra",
+)
 
 __all__ = ["__version__", *_SUBMODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 

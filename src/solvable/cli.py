@@ -1,4 +1,4 @@
-"""The command line: `solvable diagnose`, `activations`, `run`, `list`, `show`, `runs`, `app`.
+"""The command line: `solvable diagnose`, `noise-profile`, `activations`, `run`, `list`, `show`, `runs`, `app`.
 
 The options of `solvable run <study>` are the fields of the study's `Parameters`; they are written down there
 only. What is heavy is imported inside the commands, so that `solvable --help` answers at once.
@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from solvable import __version__
 from solvable.cli_activations import activations_app
 from solvable.cli_diagnose import diagnose
+from solvable.cli_noise_profile import noise_profile
 from solvable.errors import InputError
 from solvable.terminal import OUTPUT, Output, plain
 from solvable.terminal import example as example_of
@@ -79,6 +80,7 @@ def build_app(tokens: Sequence[str], studies: Mapping[str, str] | None = None) -
 
     app.command(_run_app(tokens, known))
     app.command(diagnose, help_epilogue=example_of("solvable diagnose FILE.csv --target COLUMN --ridge 1"))
+    app.command(noise_profile, help_epilogue=example_of("solvable noise-profile FILE.csv --target COLUMN"))
     app.command(activations_app())
     app.command(show, help_epilogue=example_of("solvable show latest"))
     app.command(runs)

@@ -9,21 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from solvable.cli_arguments import FIGURES, Numbers, Words, check_path
 from solvable.errors import InputError
 from solvable.terminal import OUTPUT, Output
 
 if TYPE_CHECKING:
     from solvable.regression.diagnose import Diagnosis
-
-_FIGURES = (".svg", ".png", ".pdf")
-
-
-def _words(_: Any, tokens: Any) -> tuple[str, ...]:
-    return tuple(word.strip() for word in tokens[0].value.split(","))
-
-
-def _sizes(_: Any, tokens: Any) -> tuple[float, ...]:
-    return tuple(float(word) for word in tokens[0].value.split(","))
 
 
 def diagnose(
@@ -37,8 +28,8 @@ def diagnose(
     groups: str | None = None,
     features: Path | None = None,
     missing: Literal["drop", "mean"] | None = None,
-    drop: Annotated[tuple[str, ...], Parameter(converter=_words, n_tokens=1, metavar="STR,...")] = (),
-    n_train: Annotated[tuple[float, ...], Parameter(converter=_sizes, n_tokens=1, metavar="INT,...")] = (),
+    drop: Words = (),
+    n_train: Annotated[Numbers, Parameter(metavar="INT,...")] = (),
     want: float | None = None,
     measured: Path | None = None,
     figure: Path | None = None,
@@ -77,7 +68,8 @@ def diagnose(
     from solvable.regression.own_model import read_measured
 
     # What can be refused at once is, before the long work.
-    _check_paths(figure, save)
+    check_path("figure", figure, FIGURES)
+    check_path("save", save, (".nc",))
     one_number("random_state", random_state, at_least=0)
     own = None if measured is None else read_measured(measured)
     if groups is not None and Path(data).suffix.lower() not in FILE_TYPES:
@@ -99,33 +91,6 @@ def diagnose(
         if own is not None:
             found = found.with_measured(*own)
         _show(found, n_train, want, figure, save, output)
-
-
-def _check_paths(figure: Path | None, save: Path | None) -> None:
-    for option, path, endings in (("figure", figure, _FIGURES), ("save", save, (".nc",))):
-        if path is not None and path.suffix.lower() not in endings:
-            raise InputError(
-                f"--{option} is {str(path)!r}; expected a file that ends in {', '.join(endings)}"
-            )
-        if path is not None and not path.parent.is_dir():
-            raise InputError(f"--{option} is {str(path)!r}, but there is no such folder; make it first")
-        if path is not None and (path.is_dir() or not _writable(path)):
-            raise InputError(
-                f"--{option} is {str(path)!r}, which cannot be written; name another file or folder"
-            )
-
-
-def _writable(path: Path) -> bool:
-    """Return whether a file can be written, by trying, and leave nothing behind."""
-    new = not path.exists()
-    try:
-        with path.open("ab"):
-            pass
-        if new:
-            path.unlink()
-    except OSError:
-        return False
-    return True
 
 
 def _with_features(loaded: Any, path: Path) -> Any:

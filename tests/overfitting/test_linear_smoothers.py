@@ -129,14 +129,14 @@ def test_a_number_that_round_off_would_make_is_refused() -> None:
             loo_noise_costs,
             partial(noise_sensitivity, gram_test=gram),
         ):
-            with pytest.raises(InputError, match="numerically singular .* would act as a ridge and hide"):
+            with pytest.raises(InputError, match=r"numerically singular .* would act as a ridge and hide"):
                 call(gram)
         with pytest.raises(InputError, match="with ridge 0 is numerically singular"):
             loo_noise_costs(gram, [1.0, 0.0])
         assert loo_overfitting_coefficient(gram, 0.1) > 1.0
-    with pytest.raises(InputError, match="negative|eigenvalue"):
+    with pytest.raises(InputError, match="has the eigenvalue -1"):
         loo_overfitting_coefficient([[1.0, 2.0], [2.0, 1.0]])
-    with pytest.raises(InputError, match="negative|eigenvalue"):
+    with pytest.raises(InputError, match="has the eigenvalue -1"):
         loo_overfitting_coefficient([[1.0, 2.0], [2.0, 1.0]], [0.0, 1.0])
 
 
@@ -189,7 +189,7 @@ def test_one_neighbour_passes_on_each_label() -> None:
     ten = np.repeat(list("abcdefghij"), 20)
     found = linear_smoother_profile(np.eye(200), ten, ten, [0.3], n_draws=3)
     np.testing.assert_allclose(found.test_error, [0.0, 0.3], atol=1e-12)
-    with pytest.raises(InputError, match="rest on 1 labels or fewer.*method='draws'"):
+    with pytest.raises(InputError, match=r"rest on 1 labels or fewer.*method='draws'"):
         linear_smoother_profile(np.eye(200), y, y, [0.1], method="gaussian")
 
 
@@ -275,7 +275,7 @@ def test_one_column_of_two_classes_is_both() -> None:
 
 
 @pytest.mark.parametrize("labels", [EVEN, DIGIT], ids=["two classes", "ten classes"])
-@pytest.mark.parametrize(("ridge", "n_draws"), [(0.01, 3), (0.0, 3), (0.0, 60)])
+@pytest.mark.parametrize(("ridge", "n_draws"), [(0.01, 3), (0.0, 3), (0.0, 200)])
 def test_refits_label_vector_by_label_vector(labels: np.ndarray, ridge: float, n_draws: int) -> None:
     kernel, settings = Laplace(30.0), {"test_size": 300, "random_state": 3}
     task = prepare(DIGITS, labels, **settings)
@@ -303,26 +303,28 @@ def test_refits_label_vector_by_label_vector(labels: np.ndarray, ridge: float, n
         )
         np.testing.assert_allclose(profile.data.test_error[1, 0], by_level[0], atol=1e-12)
         np.testing.assert_allclose(profile.data.train_error[1, 0], by_level[1], atol=1e-12)
-    weights = weights_of(kernel, inputs, task.X_test, ridge)
-    assert fit.cost.mean() == pytest.approx(np.square(weights).sum(axis=1).mean(), rel=0.01)
+    cost = np.square(weights_of(kernel, inputs, task.X_test, ridge)).sum(axis=1)
+    if n_draws == 3:  # 256 of the 300 test points
+        assert fit.cost.mean() == pytest.approx(cost.mean(), rel=0.03)
+    else:
+        np.testing.assert_allclose(fit.cost, cost, rtol=1e-9)
 
 
-@pytest.mark.parametrize("ridge", [0.0, 0.5])
+@pytest.mark.parametrize("ridge", [0.0, 3.0])
 def test_its_first_draw_is_what_noise_profile_measures(ridge: float) -> None:
     kernel, settings = (
         Laplace(30.0),
-        {"train_sizes": [50, 150], "n_trials": 3, "random_state": 2, "quiet": True},
+        {"train_sizes": [50, 150], "n_trials": 12, "random_state": 2, "quiet": True},
     )
     ours = kernel_noise_profile(kernel, DIGITS, DIGIT, ridge=ridge, n_draws=1, **settings)
     theirs = noise_profile(Machine(kernel, ridge), DIGITS, DIGIT, **settings)
     np.testing.assert_array_equal(ours.data.test_error, theirs.data.test_error)
     np.testing.assert_array_equal(ours.data.train_error, theirs.data.train_error)
-    assert (ours.interpolates == (ridge == 0)).all() or ridge > 0
-    # More draws: the same expectation, with less scatter.
+    assert ours.interpolates.all() == (ridge == 0)
+    # More draws: the same expectation.
     more = kernel_noise_profile(kernel, DIGITS, DIGIT, ridge=ridge, n_draws=30, **settings)
-    off = (more.test_error - theirs.test_error)[:, 1:]
-    scatter = np.hypot(more.test_error_standard_error, theirs.test_error_standard_error)[:, 1:]
-    assert (np.abs(off) < 5 * scatter + 0.01).all()
+    off = (more.data.test_error - theirs.data.test_error)[:, :, 1:]
+    assert (np.abs(off.mean("trial")) < 4.5 * off.std("trial", ddof=1) / np.sqrt(12)).all()
 
 
 def test_single_precision_tables_and_parts_of_one_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,8 +407,8 @@ def test_matrices_that_are_singular_are_said() -> None:
     doubled = kernel_noise_profile(Laplace(1.0), twice, np.tile([0, 1], 60), 0.2, n_trials=2, quiet=True)
     assert any("rows of X repeat" in note for note in doubled.notes)
     assert any("numerically singular" in note for note in doubled.notes)
-    # Two labels of one input: their mean.
-    assert doubled.data.train_error[:, -1, 0].to_numpy() == pytest.approx([0.5, 0.5], abs=0.1)
+    # Two labels of one input: neither is fitted.
+    assert (doubled.data.train_error[:, -1, 0] > 0.2).all()
 
 
 def test_a_heavy_tail_is_noted() -> None:
@@ -461,7 +463,7 @@ def test_spikes_interpolate_at_the_cost_of_a_ridge() -> None:
     found = kernel_noise_profile(spiky_smooth("laplace", 1.0, 1e-5), X, y, 0.2, **settings)
     ridge = kernel_noise_profile("laplace", X, y, 0.2, ridge=1.0, **settings)
     assert found.interpolates.all()
-    assert not ridge.interpolates.any()
+    assert not ridge.interpolates[:, 1].any()
     np.testing.assert_allclose(found.data.noise_cost, ridge.data.noise_cost, rtol=1e-6)
     np.testing.assert_allclose(found.test_error, ridge.test_error, atol=1e-9)
     with pytest.raises(InputError, match="height is -1"):

@@ -2,10 +2,13 @@
 
 import pickle
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier, SGDClassifier
@@ -19,8 +22,10 @@ from solvable.errors import InputError
 from solvable.overfitting.channel import flip_labels
 from solvable.overfitting.noise_profile import noise_profile
 from solvable.overfitting.stopping import EpochByEpoch, NotInterpolatingWarning, TrainedUntil
+from solvable.overfitting.trials import one_thread
 
-N = 200
+N = 100
+LEARNING_RATE = 0.01
 
 
 class Layers(nn.Module):
@@ -39,7 +44,7 @@ def skorch_net(kind: type = NeuralNetClassifier, n_outputs: int = 10, **options)
         Layers,
         module__n_outputs=n_outputs,
         optimizer=torch.optim.Adam,
-        lr=3e-3,
+        lr=LEARNING_RATE,
         batch_size=32,
         iterator_train__shuffle=True,
         **options,
@@ -47,7 +52,13 @@ def skorch_net(kind: type = NeuralNetClassifier, n_outputs: int = 10, **options)
 
 
 def mlp(**options) -> MLPClassifier:
-    return MLPClassifier((64,), learning_rate_init=3e-3, batch_size=32, **options)
+    return MLPClassifier((64,), learning_rate_init=LEARNING_RATE, batch_size=32, **options)
+
+
+@pytest.fixture(autouse=True)
+def _torch_on_one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +82,8 @@ def test_interpolation_fits_every_noisy_label_on_all_of_them(digits, make) -> No
 
 def test_interpolation_ends_at_the_second_pass_in_a_row_without_an_error(digits) -> None:
     X, _, noisy = digits
-    model = TrainedUntil(mlp(random_state=np.random.RandomState(3))).fit(X, noisy)  # noqa: NPY002
-    by_hand, errors = mlp(random_state=np.random.RandomState(3)), []  # noqa: NPY002
+    model = TrainedUntil(mlp(random_state=np.random.RandomState(3))).fit(X, noisy)
+    by_hand, errors = mlp(random_state=np.random.RandomState(3)), []
     for _ in range(model.n_epochs_):
         by_hand.partial_fit(X, noisy, classes=np.unique(noisy))
         errors.append((by_hand.predict(X) != noisy).mean())
@@ -86,7 +97,7 @@ def test_a_number_is_fitted_to_a_share_of_its_variance(digits) -> None:
     X, y, _ = digits
     target = y - 4.5 + np.random.default_rng(0).standard_normal(len(y))
     for net in (
-        MLPRegressor((128,), learning_rate_init=3e-3, batch_size=32),
+        MLPRegressor(hidden_layer_sizes=(128,), learning_rate_init=LEARNING_RATE, batch_size=32),
         skorch_net(NeuralNetRegressor, 1),
     ):
         model = TrainedUntil(net, tolerance=0.01, random_state=0).fit(X, target)
@@ -139,7 +150,7 @@ def test_a_number_of_epochs(digits) -> None:
 
 def test_not_reached_is_said(digits) -> None:
     X, _, noisy = digits
-    with pytest.warns(NotInterpolatingWarning, match=r"did not fit its 400 labels .* within 3 epochs"):
+    with pytest.warns(NotInterpolatingWarning, match=r"did not fit its 200 labels .* within 3 epochs"):
         model = TrainedUntil(mlp(), max_epochs=3, random_state=0).fit(X, noisy)
     assert not model.reached_
     assert model.n_epochs_ == 3
@@ -170,11 +181,30 @@ def test_batches_are_new_in_each_pass(digits, monkeypatch) -> None:
     assert (orders[1] != orders[2]).any()
 
 
+def test_ctrl_c_ends_all_passes(digits, monkeypatch) -> None:
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklearn.neural_network._multilayer_perceptron.shuffle", interrupted)
+    with pytest.warns(UserWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
+        TrainedUntil(mlp(), random_state=0).fit(*digits[::2])
+
+
+@pytest.mark.parametrize("form", [pd.DataFrame, csr_array, np.ndarray.tolist])
+def test_tables_sparse_matrices_and_lists(digits, form) -> None:
+    X, _, noisy = digits
+    for net, stop in ((mlp(), "validation"), (skorch_net(), 3)):
+        if form is csr_array and stop == 3:
+            continue
+        plain, formed = (TrainedUntil(net, stop, random_state=0).fit(one, noisy) for one in (X, form(X)))
+        np.testing.assert_allclose(formed.predict_proba(form(X)), plain.predict_proba(X), atol=1e-6)
+
+
 def test_a_learning_rate_schedule_goes_on_from_pass_to_pass(digits) -> None:
     X, _, noisy = digits
     schedule = LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
     model = TrainedUntil(skorch_net(callbacks=[schedule]), 4, random_state=0).fit(X, noisy)
-    assert model.estimator_.optimizer_.param_groups[0]["lr"] == pytest.approx(3e-3 / 2**4)
+    assert model.estimator_.optimizer_.param_groups[0]["lr"] == pytest.approx(LEARNING_RATE / 2**4)
     assert len(model.estimator_.history) == 4
 
 
@@ -222,7 +252,7 @@ def test_only_the_first_rows_are_asked_until_they_are_fitted() -> None:
 
 def test_through_a_noise_profile(digits) -> None:
     X, y, _ = digits
-    options = {"train_sizes": [100, 200], "n_trials": 2, "test_size": 0.4}
+    options = {"train_sizes": [60, 120], "n_trials": 1, "test_size": 0.4}
     late = noise_profile(TrainedUntil(mlp()), X, y, (0, 0.2), **options)
     early = noise_profile(TrainedUntil(skorch_net(), "validation"), X, y, (0, 0.2), **options)
     assert late.interpolates.all()
@@ -245,7 +275,7 @@ def test_through_a_noise_profile(digits) -> None:
         (TrainedUntil(mlp(), 2.5), "stop is 2.5"),
         (TrainedUntil(mlp(), max_epochs=0), "max_epochs is 0"),
         (TrainedUntil(mlp(), "validation", patience=0), "patience is 0"),
-        (TrainedUntil(mlp(), "validation", validation_size=400), "keeps all of 400 samples aside"),
+        (TrainedUntil(mlp(), "validation", validation_size=200), "keeps all of 200 samples aside"),
         (TrainedUntil(mlp(), "validation", validation_size=0), "validation_size must be above 0"),
     ],
 )
@@ -261,7 +291,7 @@ def test_labels_that_a_net_does_not_take_are_said(digits) -> None:
         TrainedUntil(skorch_net()).fit(X, noisy.astype(str))
     with pytest.raises(InputError, match="NeuralNetClassifier or NeuralNetRegressor"):
         TrainedUntil(skorch_net(NeuralNet, criterion=nn.CrossEntropyLoss)).fit(X, noisy)
-    with pytest.raises(InputError, match="3 rows and y 400 labels"):
+    with pytest.raises(InputError, match="3 rows and y 200 labels"):
         TrainedUntil(mlp()).fit(X[:3], noisy)
 
 

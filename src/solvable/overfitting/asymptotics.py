@@ -340,7 +340,7 @@ def _of_smoothness(smoothness: float, dimension: float, ridge: float) -> Asympto
         "tempered",
         alpha,
         f"E0 -> {alpha:.4g}",
-        "on spheres, for n >= 100: 1.5 % for Laplace kernels in D = 2 to 5 and 3 % in 9; 4 % for Matérn 3/2 in D = 2 to "
+        "on spheres, for n >= 100: 1.5 % for Laplace kernels in D = 2 to 5, 3 % in 9; 4 % for Matérn 3/2 in D = 2 to "
         "5; networks come from further above (a ReLU NTK on S^9 has 1.24 at n = 400, limit 1.11)",
         caveat,
         lambda n: power_law_coefficient(alpha, n),

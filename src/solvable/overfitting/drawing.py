@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _GREY = "0.45"
 # Points of one size are moved apart by so much of ln(n), or their error bars hide each other.
 _APART = 0.03
+# As much of the estimator as fits above an axes.
+_LONGEST = 52
 # Lines that run below a legend would strike it through.
 _LEGEND: dict[str, Any] = {"frameon": True, "facecolor": "white", "edgecolor": "none", "framealpha": 0.85}
 _DASHED: dict[str, Any] = {"color": _GREY, "linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 1}
@@ -69,6 +71,8 @@ def _errors(ax: "Axes", p: "NoiseProfile") -> None:
             _name_at_the_end(ax, float(curve[-1]), shown)
         ax.set_ylim(bottom=0.0)
     ax.set_xticks(levels if len(levels) < 8 else levels[:: len(levels) // 6 + 1])
+    name = p.estimator
+    ax.set_title(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…")
     ax.legend(loc="upper left", **_LEGEND)
 
 

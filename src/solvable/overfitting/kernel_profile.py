@@ -134,7 +134,8 @@ def kernel_noise_profile(
         np.broadcast_to(seconds[:, :, None] / len(levels), test.shape),
         estimator=f"kernel regression, {matrices.kernel}, ridge {delta:g}",
         notes=(
-            f"each trial's errors are means over {draws} draws of the noise, from one fit; its time is shared equally",
+            f"each trial's errors are means over {draws} draw{'s' * (draws > 1)} of the noise, from one factorisation, "
+            "whose time the noise levels share equally",
             *_on_squared_loss(sizes, cost, median),
             *_on_rounding(sizes, singular),
         ),

@@ -217,11 +217,3 @@ def _caches(
     data = data_key(task)
     named = dict(zip(estimators, keys * len(estimators) if same else keys, strict=False))
     return {n: TrialCache(Path(folder), data, str(key)) for n, key in named.items()}, ()
-
-
-# TODO(lead): training_profile imports these names; they are those of `estimators`.
-_described, _kind, _maker, _refuse_threads = described_over_sizes, kind_of, maker, refuse_threads
-
-
-def _warnings_of(rows: Any) -> Any:
-    return warnings_of(fit.warned for row in rows for at_size in row for fit in at_size)

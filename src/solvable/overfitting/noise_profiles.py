@@ -3,7 +3,7 @@ r"""The study `noise-profiles`: what label noise costs a dozen machines trained 
 Every machine is trained on the same subsets with the same nested label flips and tested on clean labels. Compared is
 the normalised sensitivity $s_n(p)$ (see `NoiseProfile`): 0 ignores noise, 1 passes it on in full. Theory knows that of
 k nearest neighbours (the limit of many samples, where neighbours share the class), and that of kernel regression from
-one fit to clean labels, without a flip drawn. For trees, forests and nets there is none here, only the measurement.
+the weights of one fit, made for the purpose. For trees, forests and nets there is none here, only the measurement.
 
 Source: Mallinar, Simon, Abedsoltan, Pandit, Belkin and Nakkiran, 2022, arXiv:2207.06569, figures 3 and 10.
 """
@@ -34,13 +34,15 @@ from solvable.overfitting.profile import NoiseProfile
 from solvable.overfitting.reference import knn_profile
 from solvable.overfitting.regime import Verdict
 from solvable.overfitting.task import Task
-from solvable.overfitting.trials import fit_and_score
+from solvable.overfitting.trials import one_fit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Flips that are drawn for a kernel machine in each trial: they cost a product each, no fit.
 _DRAWS = 20
+# A machine that has hardly learned anything has a sensitivity with error bars beyond the figure.
+_HIGHEST = 1.6
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
                 continue
             assert one.estimator is not None
             for level in range(len(levels)):
-                fit = fit_and_score(one.estimator(n), task, draw, level)
+                fit = one_fit(one.estimator(n), task, draw, level)
                 test[i, s, level], train[i, s, level] = fit.test_error, fit.train_error
     dims = ("model", "n_train", "level")
     facts = NoiseProfile.of(task, setting.sizes, levels, test[:1], train[:1], estimator="").data.attrs
@@ -236,24 +238,28 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         )
         line = prediction.sensitivity.sel(model=name).sel(noise_level=level, method="nearest")
         prediction_line(right, line.n_train, line, color=color, linestyle="--" if again else "-")
+    highest = 115 * max(float(profile.test_error.isel(n_train=-1).max()) for profile in found.values())
     reference = next(iter(found.values())).reference()
     for curve, words in (("sampler", "noise passed on"), ("chance", "chance")):
-        left.plot(reference.noise_level, 100 * reference[curve], color="0.6", linestyle=":", linewidth=1.0)
-        left.annotate(
-            words,
-            (float(reference.noise_level[-1]), 100 * float(reference[curve][-1])),
-            xytext=(-2, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=7,
-            color="0.4",
-        )
+        level, error = reference.noise_level.to_numpy(), 100 * reference[curve].to_numpy()
+        left.plot(level, error, color="0.6", linestyle=":", linewidth=1.0)
+        if error[-1] < highest:
+            left.annotate(
+                words,
+                (level[-1], error[-1]),
+                xytext=(3, -2),
+                textcoords="offset points",
+                fontsize=7,
+                color="0.4",
+                annotation_clip=False,
+            )
     n = int(measurement.n_train[-1])
     left.set(
         xlabel="share of labels corrupted p (%)", ylabel="errors on clean test labels (%)", title=f"n = {n}"
     )
     left.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
-    left.set_ylim(0, None)
+    left.set_ylim(0, highest)
+    right.set_ylim(-0.1, min(right.get_ylim()[1], _HIGHEST))
     level = _judged(next(iter(found.values())))
     right.set(xlabel="training samples n", ylabel="sensitivity s", title=f"p = {100 * level:g} %")
     right.axhline(1.0, color="0.6", linestyle=":", linewidth=1.0)

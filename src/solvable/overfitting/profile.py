@@ -97,7 +97,7 @@ class NoiseProfile:
                 "loss": "0-1" if classes else "squared",
                 "n_classes": task.n_classes or 0,
                 "n_test": task.n_test,
-                "channel": "symmetric" if task.symmetric else "matrix",
+                "channel": "gaussian" if not classes else "symmetric" if task.symmetric else "matrix",
                 "flip_share": task.flip_share,
                 "noise_scale": task.noise_scale,
                 "random_state": task.random_state,

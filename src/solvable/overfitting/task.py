@@ -22,6 +22,8 @@ Kind = Literal["auto", "classes", "number"]
 # Test points beyond these make errors no more certain than the trials are.
 _MOST_TEST = 2000
 _TEST_SHARE = 0.2
+# Floats of fewer rows to each value are numbers, also where they are whole.
+_ROWS_A_CLASS = 5
 # The default training sizes: so many, over this factor.
 _N_SIZES, _SPAN, _SMALLEST = 6, 32, 20
 
@@ -198,6 +200,11 @@ def prepare(
         if len(names) < 2:
             raise InputError(
                 f"y holds one class only, {names[0]!s}, so no label can be confused; expected two or more"
+            )
+        if np.asarray(y).dtype.kind == "f" and len(names) > len(labels) / _ROWS_A_CLASS:
+            raise InputError(
+                f"y holds {len(names)} different numbers in {len(labels)} samples, but the estimator predicts classes; "
+                "give a regressor, or integers or text if they are labels"
             )
         classes = tuple(names.tolist())
         if own_test:

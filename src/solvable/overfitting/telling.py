@@ -42,13 +42,12 @@ def _title(p: NoiseProfile) -> str:
     channel = {
         "symmetric": "a wrong label is any of the other classes, each as likely",
         "matrix": "a wrong label is drawn from the channel matrix given",
+        "gaussian": "Gaussian noise, in units of the target's standard deviation (sd)",
     }[str(p.data.attrs["channel"])]
-    kind = (
-        f"{p.n_classes} classes, 0-1 loss on clean test labels; {channel}"
-        if p.n_classes
-        else "a number, squared error (summed over outputs) on clean test labels; Gaussian noise, in units of the "
-        "target's standard deviation (sd)"
+    target = (
+        f"{p.n_classes} classes, 0-1 loss" if p.n_classes else "a number, squared error (summed over outputs)"
     )
+    kind = f"{target} on clean test labels; {channel}"
     sizes = readable(int(p.n_train[0])) + (f" to {p.n_train[-1]}" if len(p.n_train) > 1 else "")
     extent = f"{sizes} training samples, {p.data.attrs['n_test']} test samples, {p.n_trials} trial"
     extent += "s" * (p.n_trials != 1)
@@ -64,7 +63,7 @@ def _sensitivities(p: NoiseProfile) -> str:
         [str(n), *(with_error(float(v), float(e)) for v, e in zip(s[i], error[i], strict=True))]
         for i, n in enumerate(p.n_train)
     ]
-    scale = "0: it is ignored; 1: it is passed on in full, as by the nearest neighbour"
+    scale = "0: ignores noise, 1: passes it on in full, as 1-NN does"
     return f"Sensitivity to noise ± standard error ({scale})\n{_table(heads, rows)}"
 
 

@@ -48,6 +48,9 @@ def draw_training(profile: "TrainingProfile") -> "Figure":
             ax.tick_params(labelbottom=True)
     for ax in axes[:, 0]:
         ax.set_ylabel("error rate" if data.attrs["n_classes"] else "squared error")
+    # Beyond the last training's end everything is carried forward.
+    ended = 1.5 * data.n_epochs.max().item()
+    axes[0, 0].set_xlim(0.9 * data.epoch[0].item(), min(ended, 1.1 * data.epoch[-1].item()))
     log_axes(axes[0, 0], "x" if data.attrs["n_classes"] else "xy")
     figure.legend(handles=_key(data), loc="outside upper left", ncols=4)
     return figure

@@ -113,9 +113,10 @@ class TrainingProfile:
         return self.data[["test_error", "train_error", "seconds"]]
 
     def _profile(self, data: xr.Dataset, note: str) -> NoiseProfile:
-        attributes = {name: value for name, value in self.data.attrs.items() if name != "until"}
-        notes = f"{attributes['notes']}\n{note}".strip()
-        return NoiseProfile(data.transpose(*_DIMS).assign_attrs(attributes | {"notes": notes}))
+        data = data.transpose(*_DIMS)
+        data.attrs = {name: value for name, value in self.data.attrs.items() if name != "until"}
+        data.attrs["notes"] = f"{data.attrs['notes']}\n{note}".strip()
+        return NoiseProfile(data)
 
 
 def training_profile(
@@ -188,7 +189,7 @@ def training_profile(
         choice("until", until, ("interpolation",))
     refuse_threads(n_jobs)
     make = maker(estimator)
-    first = make(np.shape(X)[0])
+    first = make((*np.shape(X), 1)[0])
     check_trainable(first)
     posed = prepare(
         X,

@@ -39,6 +39,16 @@ class Fit(NamedTuple):
 
 
 def fit_and_score(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
+    """Return what `one_fit` does, with the global generators seeded and the estimator silent.
+
+    Both are the whole process's: for trials in threads use `one_fit` and estimators that have seeds.
+    """
+    with seeded(draw.seed), quietly() as warned:
+        fit = one_fit(estimator, task, draw, level)
+    return fit._replace(warned=tuple(dict.fromkeys(warned)))
+
+
+def one_fit(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
     """Return the errors of a fresh copy of the estimator, trained on the labels of one noise level.
 
     Args:
@@ -55,22 +65,21 @@ def fit_and_score(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
     # A class can lose its last label to noise, and some estimators ask for 0, 1, 2, ... without a gap.
     present = np.unique(labels) if task.classes else None
     targets = labels if present is None else np.searchsorted(present, labels)
-    with seeded(draw.seed), quietly() as warned:
-        model = fresh(estimator, draw.seed)
-        start = time.perf_counter()
-        model.fit(*((_for_torch(X), _targets_for_torch(model, targets)) if net else (X, targets)))
-        seconds = time.perf_counter() - start
+    model = fresh(estimator, draw.seed)
+    start = time.perf_counter()
+    model.fit(*((_for_torch(X), _targets_for_torch(model, targets)) if net else (X, targets)))
+    seconds = time.perf_counter() - start
 
-        def error_on(inputs: Any, right: NDArray[Any]) -> float:
-            predicted = answers(model, _for_torch(inputs) if net else inputs, task)
-            if present is not None and len(present) < len(task.classes):
-                # A net of K outputs may name a class that was not there: a wrong answer.
-                predicted = np.append(present, -1)[np.minimum(predicted.astype(np.int64), len(present))]
-            return error(predicted, right)
+    def error_on(inputs: Any, right: NDArray[Any]) -> float:
+        predicted = answers(model, _for_torch(inputs) if net else inputs, task)
+        if present is not None and len(present) < len(task.classes):
+            # A net of K outputs may name a class that was not there: a wrong answer.
+            predicted = np.append(present, -1)[np.minimum(predicted.astype(np.int64), len(present))]
+        return error(predicted, right)
 
-        some = np.arange(min(len(labels), _MOST_CHECKED))
-        test, train = error_on(task.X_test, task.y_test), error_on(take(X, some), labels[some])
-    return Fit(test, train, seconds, tuple(dict.fromkeys(warned)))
+    some = np.arange(min(len(labels), _MOST_CHECKED))
+    test, train = error_on(task.X_test, task.y_test), error_on(take(X, some), labels[some])
+    return Fit(test, train, seconds)
 
 
 def fresh(estimator: Any, seed: int) -> Any:
