@@ -208,7 +208,7 @@ def test_params_are_read() -> None:
         ("digits --judge-at -1", "judge_at must be above 0"),
         ("digits --train-sizes 5000", "a train size of 5000 was asked for"),
         ("digits --train-sizes 10.5", "whole numbers"),
-        ("digits --trials 0", "n_trials must be a whole number of at least 1; got 0"),
+        ("digits --trials 0", "n_trials is 0; expected a whole number of at least 1"),
         ("digits --trials many", "many"),
         ("digits --test-size 2000", "leaves -203 of 1797 samples"),
         ("digits --n-jobs 0", "n_jobs is 0"),

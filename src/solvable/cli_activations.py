@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from solvable.cli_arguments import FIGURES, check_path
 from solvable.errors import InputError
 from solvable.terminal import OUTPUT, Output, example
 
 if TYPE_CHECKING:
     from solvable.activations import DesignedActivation
 
-_FIGURES = (".svg", ".png", ".pdf")
 _COSINES = (0.5, 0.9)
 _MOST_SHOWN = 12
 _HUGE, _HIGHEST = 10**9, 100
@@ -68,8 +68,8 @@ def design(
     from solvable.activations.design import design as designed_for
     from solvable.kernels.inputs import whole
 
-    _check_path("output", code, (".py",))
-    _check_path("figure", figure, _FIGURES)
+    check_path("output", code, (".py",))
+    check_path("figure", figure, FIGURES)
     width = whole("width", width, at_least=1)
     try:
         phi = designed_for(
@@ -197,14 +197,3 @@ def _signs(text: str) -> str | list[int]:
     if text and set(text) <= {"+", "-"}:
         return [1 if sign == "+" else -1 for sign in text]
     return text.replace("-", " ")
-
-
-def _check_path(option: str, path: Path | None, endings: tuple[str, ...]) -> None:
-    if path is None:
-        return
-    if path.suffix.lower() not in endings:
-        raise InputError(f"--{option} is {str(path)!r}; expected a file that ends in {', '.join(endings)}")
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(
-            f"--{option} is {str(path)!r}; expected a file in a folder that exists; make it first"
-        )

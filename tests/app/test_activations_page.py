@@ -21,8 +21,8 @@ def page(browser, address):
     page.on("request", lambda request: page.requested.append(request.url))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(address)
-    # One folder is one card, though three studies live in it.
-    assert page.locator("a.wing").count() == 2
+    # One folder is one card, though several studies live in it.
+    assert page.locator("a.wing").count() == 3
     page.get_by_role("link", name="A shallow net that learns like a deep one").click()
     page.wait_for_selector("#coefficients svg", timeout=60_000)
     assert page.url == f"{address}activations/"

@@ -15,18 +15,6 @@ from solvable.overfitting.task import Kind
 _LONGEST_NAME, _LONGEST_WARNING, _MOST_WARNINGS = 160, 200, 5
 
 
-def refuse_threads(n_jobs: int | None) -> None:
-    """Raise where the caller's joblib engine is threads: trials seed generators that all threads share."""
-    from joblib.parallel import get_active_backend
-
-    engine, configured = get_active_backend()
-    if type(engine).__name__ == "ThreadingBackend" and (n_jobs or configured or 1) != 1:
-        raise InputError(
-            "joblib is configured for threads, but trials seed the random generators of their process; expected "
-            'processes: parallel_config(backend="loky"), or leave it out and set n_jobs'
-        )
-
-
 def maker(estimator: Any) -> Callable[[int], Any]:
     """Return a function from the number of samples to an estimator, checked.
 

@@ -237,10 +237,9 @@ def theory_view(setting: Setting, n_train: int) -> TheoryView:
     curve, law = cost_curve(setting), setting.law
     at = SIZES.index(min(n_train, curve.n_resolved))
     n, cost = SIZES[at], float(curve.cost[at])
-    curves = [Curve(SIZES, curve.cost)]
+    curves = [Curve(SIZES, curve.cost, classes="realised")]
     if setting.ridge > 0:
         curves.insert(0, Curve(SIZES, cost_curve(replace(setting, ridge=0.0)).cost, classes="other"))
-        curves.reverse()
     limit = law.limit - 1.0
     tempered = law.regime == "tempered"
     if tempered:
@@ -351,5 +350,6 @@ def _theory_warning(law: Asymptotics, asked: int, resolved: int) -> str:
             "resolved."
         )
     if law.caveat:
-        said.append(f"{law.caveat[0].upper()}{law.caveat[1:]}.")
+        caveat = law.caveat.replace("for smoothness inf", "for a Gaussian kernel")
+        said.append(f"{caveat[0].upper()}{caveat[1:]}.")
     return " ".join(said)

@@ -110,8 +110,8 @@ def _labels_advice(k: int, wrong: float, most: float, passed: float) -> str:
             "data change nothing."
         )
     return (
-        f"A vote of {k} passes on {percent(passed)} of the wrong labels, at any number of samples: tempered. Only a k "
-        "that grows with n, if only as ln n, comes down to the best possible: benign."
+        f"A vote of {k} passes on {percent(passed).replace('<', 'less than')} of the wrong labels, at any number of "
+        "samples: tempered. Only a k that grows with n, if only as ln n, comes down to the best possible: benign."
     )
 
 

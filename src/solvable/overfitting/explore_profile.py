@@ -41,9 +41,9 @@ SIZES = (25, 40, 70, 100, 160, 250, 400)
 JUDGED = 0.2
 """The share of wrong labels that facts are told at."""
 
-_POOL, _TEST = 800, 400
+_POOL, _TEST = 500, 400
 # Training sets of each size, as far as the pool has them, and draws of the noise for each.
-_MOST_SETS, _DRAWS = 6, 5
+_MOST_SETS, _DRAWS = 6, 6
 _LEVELS = {2: tuple(0.05 * k for k in range(1, 10)), 10: tuple(0.1 * k for k in range(1, 9))}
 
 
@@ -99,9 +99,9 @@ class Machine:
         return isinstance(as_kernel(self.kernel), Stationary)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _fits(kernel: str, length: float | None) -> dict[int, tuple[_Fit, ...]]:
-    """Return the training sets of each size, 20 MB in all: parts of the pool that do not overlap."""
+    """Return the training sets of each size, 10 MB in all: parts of the pool that do not overlap."""
     data, which = _digits(10), as_kernel(kernel)
     if length is not None and isinstance(which, Stationary):
         which = replace(which, length_scale=length * _median())  # pyright: ignore[reportCallIssue]

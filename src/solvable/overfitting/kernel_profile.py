@@ -16,7 +16,7 @@ from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import points, to_float64, whole
 from solvable.lab.progress import progress
 from solvable.machine import free_memory, need_memory
-from solvable.overfitting.channel import Channel, nested_flips
+from solvable.overfitting.channel import Channel
 from solvable.overfitting.linear_smoothers import answers, class_columns
 from solvable.overfitting.noise_weights import TAIL, Factor
 from solvable.overfitting.profile import NoiseProfile
@@ -29,7 +29,6 @@ _AT_ONCE = 2**22
 # The noise cost is averaged over so many test points at least, or n over so much: solving for these takes
 # less than factorising.
 _COST_POINTS, _COST_SHARE = 256, 8
-_CLASS_LEVELS, _NUMBER_LEVELS = (0.0, 0.1, 0.2, 0.3, 0.4), (0.0, 0.5, 1.0)
 
 
 def kernel_noise_profile(
@@ -107,8 +106,6 @@ def kernel_noise_profile(
         channel=channel,
         random_state=random_state,
     )
-    if noise_levels is None:
-        noise_levels = _CLASS_LEVELS if posed.classes else _NUMBER_LEVELS
     levels, sizes = posed.levels(noise_levels), posed.sizes(train_sizes)
     matrices = _Matrices(which.for_data(posed.X), posed, sizes, trials)
     shape = (trials, len(sizes))
@@ -198,18 +195,14 @@ def label_vectors(
     Yields:
         level numbers `(r,)` and label vectors `(r, n)` or `(r, n, outputs)`.
     """
-    y, noisy, every = task.y[draw.rows], levels[1:], np.arange(len(levels))
+    noisy, every = levels[1:], np.arange(len(levels))
     generator = np.random.default_rng(draw.seed)
-
-    def another() -> NDArray[Any]:
-        if task.matrix is not None:
-            return nested_flips(y, noisy, task.matrix, generator)
-        noise = generator.standard_normal(y.shape) * task.y.std(axis=0)
-        return y + noisy.reshape(-1, *(1,) * y.ndim) * noise
 
     for start in range(0, n_draws, at_once):
         first = [draw.labels] if start == 0 else []
-        more = [another() for _ in range(min(at_once, n_draws - start) - len(first))]
+        more = [
+            task.noisy(draw.rows, noisy, generator) for _ in range(min(at_once, n_draws - start) - len(first))
+        ]
         level = [*([every] if first else []), *[every[1:]] * len(more)]
         yield np.concatenate(level), np.concatenate([*first, *more])
 

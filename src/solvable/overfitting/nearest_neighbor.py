@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, hyp0f1, roots_legendre
 
 from solvable.errors import InputError, finite, numbers, one_number
-from solvable.overfitting.noise_rates import whole
+from solvable.kernels.inputs import whole
 
 # In units of the mean distance; for D >= 3 modes beyond it are reproduced with a correlation below 1e-12.
 _LOST = 250.0

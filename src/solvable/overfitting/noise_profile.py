@@ -6,23 +6,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError
+from solvable.kernels.inputs import whole
 from solvable.overfitting.channel import Channel
 from solvable.overfitting.estimators import (
     described_over_sizes,
     kind_of,
     maker,
     name_of,
-    refuse_threads,
     takes_missing,
     warnings_of,
 )
+from solvable.overfitting.processes import in_processes, naming_failures
 from solvable.overfitting.profile import NoiseProfile
 from solvable.overfitting.task import Kind, Task, prepare
 from solvable.overfitting.trials import Fit, fit_and_score, one_thread
-
-_LEVELS_OF_CLASSES = (0.0, 0.1, 0.2, 0.3, 0.4)
-_LEVELS_OF_NUMBERS = (0.0, 0.5, 1.0)
 
 
 def noise_profile(
@@ -87,7 +84,7 @@ def noise_profile(
         True
     """
     make = maker(estimator)
-    trials = _n_trials(n_trials)
+    trials = whole("n_trials", n_trials, at_least=1)
     # The first estimator says what the labels are; of a function, that for all samples given.
     first = make(np.shape(X)[0] if np.ndim(X) or hasattr(X, "shape") else 1)
     posed = prepare(
@@ -101,10 +98,6 @@ def noise_profile(
         random_state=random_state,
         nan_allowed=takes_missing(first),
     )
-    if noise_levels is None:
-        noise_levels = _LEVELS_OF_CLASSES if posed.classes else _LEVELS_OF_NUMBERS
-        if posed.classes:
-            noise_levels = [p for p in _LEVELS_OF_CLASSES if p <= 1.0 - 1.0 / len(posed.classes)]
     levels, sizes = posed.levels(noise_levels), posed.sizes(train_sizes)
     estimators = {int(n): make(int(n)) for n in sizes}
     caches, cache_note = _caches(cache, estimators, posed)
@@ -141,11 +134,8 @@ def _measure(
     quiet: bool,
 ) -> dict[tuple[int, int], list[Fit]]:
     """Return the fits of each trial at each size, by level; those that are not in the cache are run and kept."""
-    from joblib import Parallel, delayed
-
     from solvable.lab.progress import progress
 
-    refuse_threads(n_jobs)
     found: dict[tuple[int, int], dict[float, Fit]] = {}
     jobs = []
     for trial in range(n_trials):
@@ -154,14 +144,7 @@ def _measure(
             missing = tuple(i for i, level in enumerate(levels) if float(level) not in found[trial, n])
             if missing:
                 jobs.append(_Job(trial, n, missing))
-    # Copy-on-write: some estimators want inputs that they may write to.
-    try:
-        pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", mmap_mode="c")
-        finished: Any = pool(delayed(_run)(estimators[job.n_train], task, levels, job) for job in jobs)
-    except ValueError as problem:
-        raise InputError(
-            f"n_jobs is {n_jobs!r}; expected a number of processes, or -1 for all cores ({problem})"
-        ) from None
+    finished = in_processes(_run, [(estimators[job.n_train], task, levels, job) for job in jobs], n_jobs)
     with progress("trials", len(found), done=len(found) - len(jobs), quiet=quiet) as advance:
         for job, fits in finished:
             at = job.trial, job.n_train
@@ -178,24 +161,9 @@ def _run(estimator: Any, task: Task, levels: NDArray[np.float64], job: _Job) -> 
     fits = []
     with one_thread():
         for i in job.levels:
-            try:
+            with naming_failures(estimator, job.n_train, float(levels[i])):
                 fits.append(fit_and_score(estimator, task, draw, i))
-            except InputError:
-                raise
-            except Exception as problem:
-                lines = str(problem).strip().splitlines()
-                noise = f"at noise level {levels[i]:g}"
-                raise InputError(
-                    f"{name_of(estimator)} failed on {job.n_train} samples {noise}: {type(problem).__name__}: "
-                    f"{lines[0] if lines else 'no message'}"
-                ) from problem
     return job, fits
-
-
-def _n_trials(n_trials: Any) -> int:
-    if isinstance(n_trials, bool) or not isinstance(n_trials, (int, np.integer)) or n_trials < 1:
-        raise InputError(f"n_trials must be a whole number of at least 1; got {n_trials!r}")
-    return int(n_trials)
 
 
 def _caches(

@@ -6,24 +6,11 @@ $p = 1 - 1/K$ the factor is 0 and labels say nothing; above it they point away f
 this wing takes for noise.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, numbers, one_number
-
-
-def whole(name: str, value: Any, *, at_least: int) -> int:
-    """Return `value` as an int when it is one whole number of at least `at_least`.
-
-    Raises:
-        InputError: otherwise.
-    """
-    number = one_number(name, value, at_least=at_least)
-    if number != round(number):
-        raise InputError(f"{name} must be a whole number; got {number:g}: round it")
-    return round(number)
+from solvable.errors import InputError, numbers
+from solvable.kernels.inputs import whole
 
 
 def noise_rates(noise_level: ArrayLike, n_classes: int, name: str = "noise_level") -> NDArray[np.float64]:

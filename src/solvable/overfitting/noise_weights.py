@@ -15,18 +15,14 @@ from scipy.linalg import eigh, get_lapack_funcs
 
 from solvable.errors import InputError, finite, numbers, one_number
 from solvable.kernels import check_gram, check_positive_semidefinite
+from solvable.kernels.cholesky import cholesky_in_place
 from solvable.kernels.inputs import to_float64
 
 Matrix = NDArray[np.float64]
 
-_potrf: Any
 _potri: Any
 _potrs: Any
-_pocon: Any
-_lange: Any
-_potrf, _potri, _potrs, _pocon, _lange = get_lapack_funcs(
-    ("potrf", "potri", "potrs", "pocon", "lange"), dtype=np.float64
-)
+_potri, _potrs = get_lapack_funcs(("potri", "potrs"), dtype=np.float64)
 # Points whose weights are solved for at once.
 _AT_ONCE = 512
 TAIL = 3.0
@@ -207,7 +203,7 @@ class Factor:
         self.ridge, diagonal = ridge, gram.diagonal().copy()
         # Symmetric, so its transpose is the same matrix, in the order that LAPACK can overwrite.
         matrix = gram if gram.flags.f_contiguous else gram.T
-        self.lower = _cholesky(matrix, ridge)
+        self.lower = cholesky_in_place(matrix, ridge)
         if self.lower is None:
             # The upper half is as it was.
             np.fill_diagonal(matrix, diagonal)
@@ -248,23 +244,6 @@ def _ridges(ridge: ArrayLike) -> Matrix:
     if np.isinf(ridges).any():
         raise InputError("ridge must be finite; got inf")
     return ridges
-
-
-def _cholesky(matrix: Matrix, ridge: float) -> Matrix | None:
-    """Return the lower factor of `matrix + ridge I`, or None where that is singular to rounding.
-
-    Of the matrix, in Fortran order, the diagonal and the lower half are overwritten.
-    """
-    matrix.flat[:: len(matrix) + 1] += ridge
-    tolerance = len(matrix) * np.finfo(float).eps
-    # A ridge above rounding bounds the condition number by itself.
-    safe = ridge > tolerance * float(matrix.trace())
-    norm = 0.0 if safe else _lange("1", matrix)
-    factor, info = _potrf(matrix, lower=1, clean=0, overwrite_a=1)
-    if info != 0:
-        return None
-    # Not by the smallest pivot: rounding leaves it up to a million times the smallest eigenvalue.
-    return factor if safe or _pocon(factor, norm, uplo="L")[0] > tolerance else None
 
 
 def _refusal(n: int, ridge: float, smallest: float, largest: float) -> InputError:

@@ -52,10 +52,11 @@ def _():
         )
         return f'<dl class="facts">{"".join(shown)}</dl>'
 
-    def sentence(text: str) -> str:
-        return escape(text[:1].upper() + text[1:])
+    def words(text: str) -> str:
+        # A number is not parted from its percent sign.
+        return escape(text).replace(" %", "&nbsp;%")
 
-    return control, facts_of, sentence, slider
+    return control, facts_of, slider, words
 
 
 @app.cell(hide_code=True)
@@ -84,7 +85,7 @@ def _(slider):
 
 
 @app.cell(hide_code=True)
-def _(control, facts_of, family, family_choice, n_slider, number_slider, ridge_slider):
+def _(control, facts_of, family, family_choice, n_slider, number_slider, ridge_slider, words):
     number, ridge = family.steps[number_slider.value], explore.RIDGES[ridge_slider.value]
     n = explore.SIZES[n_slider.value]
     seen = explore.theory_view(explore.Setting(family_choice.value, number, ridge), n)
@@ -96,15 +97,15 @@ def _(control, facts_of, family, family_choice, n_slider, number_slider, ridge_s
     mo.Html(f"""
     <div class="solvable"><h2>What fitting noise costs a kernel</h2>
     <p class="soft">Theory, squared loss: how much of the labels' noise a kernel machine that fits it adds to its test
-    error; a nearest neighbour adds 100 % of the noise's variance. What decides is how fast the kernel's eigenvalues fall.
-    Kernels have length scale 1, and inputs on a unit sphere of intrinsic dimension D.</p>
+    error; a nearest neighbour adds 100 % of the noise's variance. How fast the kernel's eigenvalues fall
+    decides. Kernels have length scale 1, and inputs on a unit sphere of intrinsic dimension D.</p>
     <div class="explorer">
     <div class="controls"><div>{family_choice}</div>{control(number_slider, readable(number))}
     {control(ridge_slider, readable(ridge) if ridge else "none")}{control(n_slider, str(n))}</div>
     <div>{facts_of(seen.facts)}
     <div class="charts"><div><div id="cost">{seen.chart}</div><div class="legend">{lines}</div></div>
-    <div><p id="cost-advice">{escape(seen.advice)}</p>
-    {f'<p class="warn">{escape(seen.warning)}</p>' if seen.warning else ""}</div></div></div>
+    <div><p id="cost-advice">{words(seen.advice)}</p>
+    {f'<p class="warn">{words(seen.warning)}</p>' if seen.warning else ""}</div></div></div>
     </div></div>
     """)
     return
@@ -119,7 +120,7 @@ def _(slider):
 
 
 @app.cell(hide_code=True)
-def _(classes_slider, control, facts_of, neighbours_slider, wrong_slider):
+def _(classes_slider, control, facts_of, neighbours_slider, words, wrong_slider):
     classes = explore_labels.CLASSES[classes_slider.value]
     neighbours = explore_labels.NEIGHBOURS[neighbours_slider.value]
     # Beyond this share labels would point away from the truth.
@@ -137,7 +138,7 @@ def _(classes_slider, control, facts_of, neighbours_slider, wrong_slider):
     <div class="charts"><div><div id="votes">{votes.chart}</div>
     <div class="legend"><span>{neighbours}-NN</span><span class="other">1-NN</span>
     <span class="theory">the best possible</span><span class="asked">a guess</span></div></div>
-    <div><p id="votes-advice">{escape(votes.advice)}</p></div></div></div>
+    <div><p id="votes-advice">{words(votes.advice)}</p></div></div></div>
     </div></div>
     """)
     return
@@ -164,7 +165,7 @@ def _(slider):
 
 
 @app.cell(hide_code=True)
-def _(control, digits_slider, facts_of, length_slider, machine_choice, penalty_slider, task_choice):
+def _(control, digits_slider, facts_of, length_slider, machine_choice, penalty_slider, task_choice, words):
     length, penalty = (
         explore_profile.LENGTHS[length_slider.value],
         explore_profile.RIDGES[penalty_slider.value],
@@ -187,8 +188,8 @@ def _(control, digits_slider, facts_of, length_slider, machine_choice, penalty_s
     <span class="theory">the best possible</span><span class="asked">a guess</span></div></div>
     <div><div id="trend">{told.trend}</div>
     <div class="legend"><span>0-1 loss: sensitivity</span><span class="other">squared loss: V</span></div></div></div>
-    <p id="machine-advice">{escape(told.advice)}</p>
-    {f'<p class="warn">{escape(told.warning)}</p>' if told.warning else ""}</div>
+    <p id="machine-advice">{words(told.advice)}</p>
+    {f'<p class="warn">{words(told.warning)}</p>' if told.warning else ""}</div>
     </div></div>
     """)
     return
@@ -212,25 +213,26 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(facts_of, measured_text, own_classes, own_wrong, sentence, strict_choice):
+def _(facts_of, measured_text, own_classes, own_wrong, strict_choice, words):
     try:
         verdict = explore_labels.verdict_view(
             explore_labels.read_measurements(measured_text.value, own_classes.value, own_wrong.value),
             strict_choice.value,
         )
-        warned = "".join(f'<p class="warn">{escape(one)}</p>' for one in verdict.warnings)
-        rests = "".join(f"<p>{escape(one)}</p>" for one in verdict.assumptions)
+        warned = "".join(f'<p class="warn">{words(one)}</p>' for one in verdict.warnings)
+        rests = "".join(f"<p>{words(one)}</p>" for one in verdict.assumptions)
         judged = f"""
         {facts_of(verdict.facts)}
         <div class="charts"><div><div id="measured">{verdict.chart}</div>
         <div class="legend"><span class="other">measured, ± standard error</span>
         <span class="theory">what stays for n → ∞; band: 95 %</span>
         <span class="asked">below it counts as none</span></div></div>
-        <div id="verdict"><p>{escape(verdict.reason)} {escape(verdict.advice)}</p>{warned}
+        <div id="verdict"><p>{words(verdict.reason)} {words(verdict.advice)}</p>{warned}
         <div class="soft">{rests}</div></div></div>
         """
     except InputError as error:
-        judged = f'<div id="problem" class="problem" role="alert">{sentence(str(error))}.</div>'
+        problem = str(error)
+        judged = f'<div id="problem" class="problem" role="alert">{words(problem[:1].upper() + problem[1:])}.</div>'
     mo.Html(f"""
     <div class="solvable"><h2>Your own measurements</h2>
     <p class="soft">Sensitivity s at each training size: what wrong labels add to the error on true test labels,

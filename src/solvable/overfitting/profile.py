@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Below this share of the noise's variance a regression counts as interpolating.
-_FITTED = 1e-3
+FITTED = 1e-3
 _FORMAT = "solvable noise profile 1"
 
 
@@ -160,7 +160,7 @@ class NoiseProfile:
             return worst == 0.0
         # Without noise the target's own variance is the measure.
         level = self.data.noise_level.where(self.data.noise_level > 0, 1.0)
-        return worst <= _FITTED * (level * float(self.data.attrs["noise_scale"])) ** 2
+        return worst <= FITTED * (level * float(self.data.attrs["noise_scale"])) ** 2
 
     @property
     def _full_cost(self) -> xr.DataArray:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, ndtr, xlogy
 
 from solvable.errors import InputError, finite, numbers
+from solvable.kernels.inputs import whole
 from solvable.overfitting.noise_rates import (
     chance_error,
     clean_to_noisy,
@@ -20,7 +21,6 @@ from solvable.overfitting.noise_rates import (
     noise_rates,
     noisy_to_clean,
     resampled_noise,
-    whole,
 )
 
 # The conversions of rates and errors stand beside the profiles that they are applied to.

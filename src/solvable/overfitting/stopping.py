@@ -21,7 +21,8 @@ from solvable.datasets.sampling import draw_rows
 from solvable.errors import InputError, choice, one_number
 from solvable.kernels.inputs import whole
 from solvable.overfitting.task import take
-from solvable.overfitting.trials import error, is_net, seeded
+from solvable.overfitting.torch_nets import is_net, net_inputs, net_targets
+from solvable.overfitting.trials import error, seeded
 
 # Labels that are not fitted show it in their first rows nearly always; the others are asked only when these are fitted.
 _FIRST_ROWS = 512
@@ -69,7 +70,7 @@ class EpochByEpoch:
         self._first_pass: dict[str, Any] = {}
         _prepare(model, len(y))
         if is_net(model):
-            self._target = _net_target(model, y, self._classes)
+            self._target = net_targets(model, y if self._classes else y.astype(np.float64))
             model.initialize()
             model.notify("on_train_begin", X=self.X, y=self._target)
         elif self._classes:
@@ -297,11 +298,9 @@ def predicts_classes(model: Any, y: NDArray[Any]) -> bool:
 
 
 def inputs_for(model: Any, X: Any) -> Any:
-    """Return inputs as a model takes them: floats as float32 for a skorch net, whose weights are."""
-    if not is_net(model):
-        return X
-    array = X if hasattr(X, "tocsr") else np.asarray(X)
-    return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array
+    """Return inputs as a model takes them."""
+    # A net by itself takes no tables; at the end of a pipeline it is given arrays.
+    return net_inputs(np.array(X) if hasattr(X, "iloc") else X) if is_net(model) else X
 
 
 def predictions(model: Any, X: Any, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -365,16 +364,3 @@ def _prepare(model: Any, n: int) -> None:
         changes["batch_size"] = n  # scikit-learn would warn of it in every pass
     if changes:
         model.set_params(**changes)
-
-
-def _net_target(model: Any, y: NDArray[Any], classes: bool) -> NDArray[Any]:
-    """Return labels as a skorch net takes them."""
-    if not classes:
-        return y.reshape(len(y), -1).astype(np.float32)
-    if y.dtype.kind not in "iub" or (y.dtype.kind != "b" and y.min() < 0):
-        raise InputError(
-            f"{_name(model)} takes classes as numbers from 0; got {y[0]!s}: encode them first, as by sklearn's "
-            "LabelEncoder"
-        )
-    # A binary classifier has a threshold, one output, and a loss of floats.
-    return y.astype(np.float32 if hasattr(model, "threshold") else np.int64)

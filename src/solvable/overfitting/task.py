@@ -28,6 +28,10 @@ _ROWS_A_CLASS = 5
 _N_SIZES, _SPAN, _SMALLEST = 6, 32, 20
 
 
+_LEVELS_OF_CLASSES = (0.0, 0.1, 0.2, 0.3, 0.4)
+_LEVELS_OF_NUMBERS = (0.0, 0.5, 1.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Draw:
     """What one trial at one size trains on.
@@ -89,8 +93,13 @@ class Task:
         """How many samples there are to test on."""
         return len(self.y_test)
 
-    def levels(self, noise_levels: ArrayLike) -> NDArray[np.float64]:
-        """Return noise levels checked, in rising order, with 0."""
+    def levels(self, noise_levels: ArrayLike | None) -> NDArray[np.float64]:
+        """Return noise levels checked, in rising order, with 0; by default those that suit the task."""
+        if noise_levels is None and self.n_classes is None:
+            noise_levels = _LEVELS_OF_NUMBERS
+        elif noise_levels is None:
+            # At 1 - 1/K nothing is left to learn from: with two classes 0.4 is the most that says something.
+            noise_levels = [p for p in _LEVELS_OF_CLASSES if p < 1.0 - 1.0 / len(self.classes)]
         return check_levels(noise_levels, self.n_classes, None if self.symmetric else self.matrix)
 
     def sizes(self, train_sizes: ArrayLike | None) -> NDArray[np.int64]:
@@ -138,11 +147,23 @@ class Task:
         else:
             rows = draw_rows(self.y if self.classes else None, self.n_pool, n_train, split)
         rows = generator.permutation(rows)
+        return Draw(rows, self.noisy(rows, noise_levels, generator), seed)
+
+    def noisy(
+        self, rows: NDArray[np.int64], noise_levels: NDArray[np.float64], generator: np.random.Generator
+    ) -> NDArray[Any]:
+        """Return labels of some rows with noise, nested over the levels, `(levels, n)` or `(levels, n, outputs)`.
+
+        Args:
+            rows: of the pool.
+            noise_levels: from `levels`.
+            generator: of random numbers.
+        """
         y = self.y[rows]
         if self.matrix is not None:
-            return Draw(rows, nested_flips(y, noise_levels, self.matrix, generator), seed)
+            return nested_flips(y, noise_levels, self.matrix, generator)
         noise = generator.standard_normal(y.shape) * self.y.std(axis=0)
-        return Draw(rows, y + noise_levels.reshape(-1, *(1,) * y.ndim) * noise, seed)
+        return y + noise_levels.reshape(-1, *(1,) * y.ndim) * noise
 
 
 def take(X: Any, rows: NDArray[np.int64]) -> Any:

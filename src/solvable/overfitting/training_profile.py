@@ -20,11 +20,11 @@ from solvable.overfitting.estimators import (
     described_over_sizes,
     kind_of,
     maker,
-    refuse_threads,
     takes_missing,
     warnings_of,
 )
-from solvable.overfitting.profile import NoiseProfile
+from solvable.overfitting.processes import in_processes, naming_failures
+from solvable.overfitting.profile import FITTED, NoiseProfile
 from solvable.overfitting.stopping import EpochByEpoch, check_trainable
 from solvable.overfitting.task import Draw, Kind, Task, prepare, take
 from solvable.overfitting.trials import fresh, one_thread, quietly, seeded
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 # So many epochs are recorded by default: early ones all, later ones in steps of a constant factor.
 _N_RECORDED = 25
-# Where a number counts as fitted, in units of the noise's variance; `NoiseProfile.interpolates` asks the same.
-_FITTED = 1e-3
 _DIMS = ("trial", "n_train", "noise_level")
 
 Until = Literal["interpolation"] | None
@@ -181,13 +179,10 @@ def training_profile(
         >>> bool((profile.best.test_error <= profile.final.test_error).all())
         True
     """
-    from joblib import Parallel, delayed
-
     n_trials = whole("n_trials", n_trials, at_least=1)
     recorded = _recorded(epochs, whole("max_epochs", max_epochs, at_least=1))
     if until is not None:
         choice("until", until, ("interpolation",))
-    refuse_threads(n_jobs)
     make = maker(estimator)
     first = make((*np.shape(X), 1)[0])
     check_trainable(first)
@@ -208,11 +203,8 @@ def training_profile(
     jobs = [_Job(trial, n) for n in reversed(estimators) for trial in range(n_trials)]
     found: dict[_Job, list[_Run]] = {}
     with progress("trainings", len(jobs), quiet=quiet) as advance:
-        pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", mmap_mode="c")
-        finished: Any = pool(
-            delayed(_runs)(estimators[job.n_train], posed, job, levels, recorded, until) for job in jobs
-        )
-        for job, runs in finished:
+        calls = [(estimators[job.n_train], posed, job, levels, recorded, until) for job in jobs]
+        for job, runs in in_processes(_runs, calls, n_jobs):
             found[job] = runs
             advance()
     rows = [[found[_Job(trial, n)] for n in estimators] for trial in range(n_trials)]
@@ -275,10 +267,12 @@ def _runs(
 ) -> tuple[_Job, list[_Run]]:
     """Train at all noise levels of one trial and size; this runs in a process of its own."""
     draw = task.draw(job.n_train, levels, job.trial)
+    runs = []
     with one_thread():
-        return job, [
-            _run(estimator, task, draw, i, float(levels[i]), recorded, until) for i in range(len(levels))
-        ]
+        for i, level in enumerate(levels.tolist()):
+            with naming_failures(estimator, job.n_train, level):
+                runs.append(_run(estimator, task, draw, i, level, recorded, until))
+    return job, runs
 
 
 def _run(
@@ -312,7 +306,7 @@ def _run(
 
 def _limit(task: Task, level: float) -> float:
     """Return the largest training error that counts as fitted; without noise the target's variance is the measure."""
-    return 0.0 if task.classes else _FITTED * ((level or 1.0) * task.noise_scale) ** 2
+    return 0.0 if task.classes else FITTED * ((level or 1.0) * task.noise_scale) ** 2
 
 
 def _recorded(epochs: ArrayLike | None, last: int) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from solvable.errors import InputError
 from solvable.overfitting.task import Draw, Task, take
+from solvable.overfitting.torch_nets import is_net, net_inputs, net_targets
 
 # Whether the training labels are fitted is read off so many of them: predicting all would cost more than fitting.
 _MOST_CHECKED = 2000
@@ -67,11 +68,11 @@ def one_fit(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
     targets = labels if present is None else np.searchsorted(present, labels)
     model = fresh(estimator, draw.seed)
     start = time.perf_counter()
-    model.fit(*((_for_torch(X), _targets_for_torch(model, targets)) if net else (X, targets)))
+    model.fit(*((net_inputs(X), net_targets(model, targets)) if net else (X, targets)))
     seconds = time.perf_counter() - start
 
     def error_on(inputs: Any, right: NDArray[Any]) -> float:
-        predicted = answers(model, _for_torch(inputs) if net else inputs, task)
+        predicted = answers(model, net_inputs(inputs) if net else inputs, task)
         if present is not None and len(present) < len(task.classes):
             # A net of K outputs may name a class that was not there: a wrong answer.
             predicted = np.append(present, -1)[np.minimum(predicted.astype(np.int64), len(present))]
@@ -181,25 +182,3 @@ def error(predicted: NDArray[Any], labels: NDArray[Any]) -> float:
     if labels.dtype.kind == "f":
         return float(np.square(predicted - labels).reshape(len(labels), -1).sum(axis=1).mean())
     return float(np.mean(predicted != labels))
-
-
-def is_net(estimator: Any) -> bool:
-    """Return whether a skorch net does the work, by itself or at the end of a pipeline."""
-    return any(kind.__module__.split(".")[0] == "skorch" for kind in type(_last_step(estimator)).__mro__)
-
-
-def _last_step(estimator: Any) -> Any:
-    return estimator.steps[-1][1] if getattr(estimator, "steps", None) else estimator
-
-
-def _for_torch(X: Any) -> Any:
-    """Return inputs as a net takes them: its weights are float32."""
-    return X.astype(np.float32) if getattr(X, "dtype", None) == np.float64 else X
-
-
-def _targets_for_torch(net: Any, labels: NDArray[Any]) -> NDArray[Any]:
-    """Return targets as a net takes them: numbers are float32, a column for each output; classes are int64."""
-    if labels.dtype.kind == "f":
-        return labels.astype(np.float32).reshape(len(labels), -1)
-    # A binary classifier has a threshold, one output, and a loss of floats.
-    return labels.astype(np.float32 if hasattr(_last_step(net), "threshold") else np.int64)

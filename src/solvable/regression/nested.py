@@ -15,21 +15,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from scipy.linalg import eigh, get_blas_funcs, get_lapack_funcs
+from scipy.linalg import eigh, get_blas_funcs
+
+from solvable.kernels.cholesky import cholesky_in_place
 
 Matrix = NDArray[np.float64]
 
-_potrf: Any
 _trsm: Any
-_pocon: Any
-_lange: Any
-_potrf, _pocon, _lange = get_lapack_funcs(("potrf", "pocon", "lange"), dtype=np.float64)
 _trsm = get_blas_funcs("trsm", dtype=np.float64)
 
 # Measured (LAPACK, n = 1400): eigenvectors cost about 7 Cholesky factorisations; in units of n³ flops:
 _EIGH_COST, _CHOLESKY_COST = 7.0 / 3.0, 1.0 / 3.0
-# A reciprocal condition number below this much per row is rounding noise: use the pseudo-inverse.
-_SINGULAR = float(np.finfo(float).eps)
 
 
 def nested_dual_coefficients(
@@ -67,7 +63,8 @@ def nested_dual_coefficients(
         return
     singular = []
     for r, delta in enumerate(ridge):
-        factor = _cholesky(gram, delta)
+        # Symmetric: the transpose of the copy is the same matrix in the order that can be overwritten.
+        factor = cholesky_in_place(np.array(gram, order="C").T, delta)
         if factor is None:
             singular.append(r)
             continue
@@ -93,21 +90,6 @@ def _back_substitute(factor: Matrix, forward: Matrix, n_train: NDArray[np.int64]
         solved = _trsm(1.0, factor[:most, :most], right, lower=1, trans_a=1, overwrite_b=1)
         alpha[:most, together] = solved.reshape(most, len(together), outputs)
     return alpha
-
-
-def _cholesky(gram: Matrix, delta: float) -> Matrix | None:
-    """Return the lower factor of `gram + delta I`, or None where it is singular to rounding."""
-    matrix = np.array(gram, order="C").T  # symmetric: its transpose is the copy that LAPACK may overwrite
-    matrix.flat[:: len(matrix) + 1] += delta
-    tolerance = _SINGULAR * len(matrix)
-    # A ridge above rounding bounds the condition number by itself.
-    safe = delta > tolerance * float(matrix.trace())
-    norm = 0.0 if safe else _lange("1", matrix)
-    factor, info = _potrf(matrix, lower=1, clean=0, overwrite_a=1)
-    if info != 0:
-        return None
-    # Not by the smallest pivot: rounding leaves it up to a million times the smallest eigenvalue.
-    return factor if safe or _pocon(factor, norm, uplo="L")[0] > tolerance else None
 
 
 def fewer_outputs(

@@ -1,0 +1,57 @@
+"""Trials in processes side by side, the same to the bit for every number of them, and failures that say where."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from solvable.errors import InputError
+from solvable.overfitting.estimators import name_of
+
+
+def in_processes(function: Callable[..., Any], calls: Sequence[tuple], n_jobs: int | None) -> Iterator[Any]:
+    """Give what a function returns for each of its arguments, in the order in which calls finish.
+
+    Args:
+        function: of a module, which a process can find.
+        calls: its arguments, one tuple for each call.
+        n_jobs: how many processes, -1 for one on each core; None: joblib's default.
+
+    Raises:
+        InputError: for a number of processes that joblib does not take, and where its engine is threads.
+    """
+    from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
+
+    engine, configured = get_active_backend()
+    if type(engine).__name__ == "ThreadingBackend" and (n_jobs or configured or 1) != 1:
+        raise InputError(
+            "joblib is configured for threads, but trials seed the random generators of their process; expected "
+            'processes: parallel_config(backend="loky"), or leave it out and set n_jobs'
+        )
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0):
+        raise InputError(f"n_jobs is {n_jobs!r}; expected a number of processes, or -1 for all cores")
+    # Copy-on-write: some estimators want inputs that they may write to.
+    pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", mmap_mode="c")
+    finished: Any = pool(delayed(function)(*arguments) for arguments in calls)
+    return finished
+
+
+@contextmanager
+def naming_failures(estimator: Any, n_train: int, level: float) -> Iterator[None]:
+    """Turn what an estimator raises into a sentence that says which fit it was.
+
+    Args:
+        estimator: that is fitted.
+        n_train: on how many samples.
+        level: at which noise level.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as problem:
+        lines = str(problem).strip().splitlines()
+        raise InputError(
+            f"{name_of(estimator)} failed on {n_train} samples at noise level {level:g}: {type(problem).__name__}: "
+            f"{lines[0] if lines else 'no message'}"
+        ) from problem
