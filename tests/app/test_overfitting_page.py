@@ -11,7 +11,8 @@ from solvable.overfitting import explore_labels
 THEORY = ("Dimension D of the data", "Ridge, in units of K(x, x)", "Training samples n")
 VOTES = ("Classes K", "Wrong training labels p", "Neighbours k")
 MACHINE = ("Length scale", "Ridge of the machine", "Digits to train on")
-CHARTS = {"cost": THEORY, "votes": VOTES, "profile": MACHINE}
+# Parts of the page, and what moves them; a small ridge shows in the numbers before the curve moves.
+PARTS = {"theory": THEORY, "votes": VOTES, "machine": MACHINE}
 
 
 @pytest.fixture(scope="module")
@@ -30,23 +31,29 @@ def page(browser, address):
     page.close()
 
 
-def shown(page, chart):
-    return page.locator(f"#{chart}").first.inner_html()
+def shown(page, part):
+    return page.locator(f"#{part}").first.inner_html()
 
 
-def wait_for_change(page, chart, before):
+def wait_for_change(page, part, before):
     page.wait_for_function(
-        "([chart, before]) => { const now = document.querySelector('#' + chart);"
+        "([part, before]) => { const now = document.querySelector('#' + part);"
         " return now && now.innerHTML !== before; }",
-        arg=[chart, before],
+        arg=[part, before],
     )
 
 
-def press(page, slider, key, chart):
+def press(page, slider, key, part):
     """Move a slider by a key, wait for the new drawing."""
-    before = shown(page, chart)
+    before = shown(page, part)
     page.get_by_role("slider", name=slider, exact=True).press(key)
-    wait_for_change(page, chart, before)
+    wait_for_change(page, part, before)
+
+
+def ways(slider):
+    """Return the key that moves a slider away from where it starts, and the one that moves it back."""
+    keys = ("ArrowRight", "ArrowLeft")
+    return keys[::-1] if slider in ("Length scale", "Digits to train on") else keys
 
 
 def judged(page, text, shown_then):
@@ -54,52 +61,52 @@ def judged(page, text, shown_then):
     page.wait_for_function("words => document.body.innerText.includes(words)", arg=shown_then)
 
 
-def test_every_slider_moves_its_own_chart_and_no_other(page):
-    for chart, sliders in CHARTS.items():
-        others = {other: shown(page, other) for other in CHARTS if other != chart}
+def test_every_slider_moves_its_own_part_and_no_other(page):
+    for part, sliders in PARTS.items():
+        others = {other: shown(page, other) for other in PARTS if other != part}
         for slider in sliders:
-            key = "ArrowLeft" if slider in ("Length scale", "Digits to train on") else "ArrowRight"
-            press(page, slider, key, chart)
+            press(page, slider, ways(slider)[0], part)
         assert others == {other: shown(page, other) for other in others}
     assert "without a ridge" in page.inner_text("#cost + .legend")
 
 
-@pytest.mark.parametrize("chart", CHARTS)
-def test_a_slider_is_answered_within_200_ms(page, chart):
+@pytest.mark.parametrize("part", PARTS)
+def test_a_slider_is_answered_within_200_ms(page, part):
     page.evaluate(STOPWATCH)
     rounds = []
     for _ in range(4):  # another process may take the processor for a while
-        for slider in CHARTS[chart]:
-            for key in ("ArrowLeft", "ArrowRight"):
-                press(page, slider, key, chart)
+        for slider in PARTS[part]:
+            away, back = ways(slider)
+            for key in (away, away, back, back):
+                press(page, slider, key, part)
                 page.wait_for_timeout(30)
         answers = page.evaluate("() => window.answers.splice(0)")
         assert len(answers) >= 4
         rounds.append(median(answers))
         if rounds[-1] < 200:
             break
-    print(f"{chart}: median answer of each round, ms: {', '.join(f'{one:.0f}' for one in rounds)}")
+    print(f"{part}: median answer of each round, ms: {', '.join(f'{one:.0f}' for one in rounds)}")
     assert min(rounds) < 200
 
 
 def test_another_kernel_has_another_regime(page):
-    before = shown(page, "cost")
+    before = shown(page, "theory")
     page.get_by_label("Kernel, or eigenvalues").select_option("eigenvalues e^(−c i)")
-    wait_for_change(page, "cost", before)
+    wait_for_change(page, "theory", before)
     assert page.get_by_role("slider", name="Rate c", exact=True).count() == 1
     # The ridge stays as it was set; without one the exponential is catastrophic.
-    press(page, THEORY[1], "Home", "cost")
+    press(page, THEORY[1], "Home", "theory")
     assert "More data make it worse" in page.inner_text("#cost-advice")
 
 
 def test_a_machine_without_a_length_scale_says_so(page):
-    before = shown(page, "profile")
+    before = shown(page, "machine")
     page.get_by_label("Kernel of the machine").select_option("ReLU net (its NTK)")
-    wait_for_change(page, "profile", before)
+    wait_for_change(page, "machine", before)
     assert page.get_by_text("has none", exact=True).count() == 1
-    before = shown(page, "profile")
+    before = shown(page, "machine")
     page.get_by_label("Digits: what is asked").select_option("even or odd")
-    wait_for_change(page, "profile", before)
+    wait_for_change(page, "machine", before)
 
 
 def test_measurements_are_judged_and_bad_lines_get_a_sentence(page):

@@ -60,7 +60,7 @@ FAMILIES = {
     LOGARITHM: Family("Power a of the logarithm", (1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0), 2.0),
 }
 """What the page calls a kernel, or a decay of eigenvalues -> the family."""
-RIDGES = (0.0, *(float(f"{m}e{e}") for e in range(-6, 2) for m in (1, 3)), 100.0)
+RIDGES = (0.0, 1e-6, 1e-5, 1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Ridges, in units of K(x, x)."""
 _STEPS = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 SIZES = (*(round(m * 10.0**e) for e in range(1, 6) for m in _STEPS), 1_000_000)

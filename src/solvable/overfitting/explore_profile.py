@@ -34,7 +34,7 @@ TASKS = {"which of the ten digits": 10, "even or odd": 2}
 """What the page calls a task -> its number of classes."""
 LENGTHS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 """Length scales, in units of the median distance between two digits."""
-RIDGES = (0.0, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+RIDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 """Ridges, in units of the mean of K(x, x)."""
 SIZES = (25, 40, 70, 100, 160, 250, 400)
 """Numbers of training samples."""

@@ -102,7 +102,7 @@ def _(control, facts_of, family, family_choice, n_slider, number_slider, ridge_s
     <div class="explorer">
     <div class="controls"><div>{family_choice}</div>{control(number_slider, readable(number))}
     {control(ridge_slider, readable(ridge) if ridge else "none")}{control(n_slider, str(n))}</div>
-    <div>{facts_of(seen.facts)}
+    <div id="theory">{facts_of(seen.facts)}
     <div class="charts"><div><div id="cost">{seen.chart}</div><div class="legend">{lines}</div></div>
     <div><p id="cost-advice">{words(seen.advice)}</p>
     {f'<p class="warn">{words(seen.warning)}</p>' if seen.warning else ""}</div></div></div>
@@ -183,7 +183,7 @@ def _(control, digits_slider, facts_of, length_slider, machine_choice, penalty_s
     {control(penalty_slider, readable(penalty) if penalty else "none")}
     {control(digits_slider, str(explore_profile.SIZES[digits_slider.value]))}</div>
     <div>{facts_of(told.facts)}
-    <div class="charts"><div><div id="profile">{told.profile}</div>
+    <div class="charts" id="machine"><div><div id="profile">{told.profile}</div>
     <div class="legend"><span>this machine</span><span class="other">1-NN, in the limit</span>
     <span class="theory">the best possible</span><span class="asked">a guess</span></div></div>
     <div><div id="trend">{told.trend}</div>
