@@ -11,7 +11,7 @@ from solvable.terminal import OUTPUT, Output
 
 if TYPE_CHECKING:
     from solvable.datasets import Dataset
-    from solvable.overfitting.profile import NoiseProfile
+    from solvable.overfitting.measuring.profile import NoiseProfile
 
 _CACHE = "noise-profile"
 # What `datasets.load` says of its own encoding of targets and of leave-one-out, neither of which is used here.
@@ -80,7 +80,7 @@ def noise_profile(
     from solvable.cli_estimator import estimator_named, params_from
     from solvable.errors import one_number
     from solvable.lab.record import CACHE
-    from solvable.overfitting.noise_profile import noise_profile as measure
+    from solvable.overfitting.measuring.noise_profile import noise_profile as measure
 
     # What can be refused at once is, before the long work.
     check_path("figure", figure, FIGURES)
@@ -119,7 +119,7 @@ def noise_profile(
 
 def _with_notes(profile: "NoiseProfile", loaded: "Dataset") -> "NoiseProfile":
     """Return the profile with what was done to the data among its notes, so that a saved one has them too."""
-    from solvable.overfitting.profile import NoiseProfile
+    from solvable.overfitting.measuring.profile import NoiseProfile
 
     notes = [note for note in loaded.notes if not any(part in note for part in _BESIDE_THE_POINT)]
     joined = "\n".join([*notes, str(profile.data.attrs["notes"])]).strip()
@@ -135,7 +135,7 @@ def _show(
     save: Path | None,
     output: Output,
 ) -> None:
-    from solvable.overfitting.telling import told
+    from solvable.overfitting.measuring.telling import told
 
     level = profile.judged_level(judge_at)
     try:
@@ -146,7 +146,7 @@ def _show(
     written = []
     if figure is not None:
         from solvable.lab.figure import save as save_figure
-        from solvable.overfitting.drawing import draw_profile
+        from solvable.overfitting.measuring.drawing import draw_profile
 
         save_figure(draw_profile(profile, level, strict=strict), figure)
         written.append(str(figure))

@@ -12,18 +12,18 @@ from sklearn.kernel_ridge import KernelRidge
 
 from solvable.errors import InputError
 from solvable.kernels import Gaussian, Laplace, Linear
-from solvable.overfitting.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
-from solvable.overfitting.linear_smoothers import answers, class_columns, linear_smoother_profile
-from solvable.overfitting.noise_profile import noise_profile
-from solvable.overfitting.noise_weights import (
+from solvable.overfitting.measuring.noise_profile import noise_profile
+from solvable.overfitting.measuring.profile import NoiseProfile
+from solvable.overfitting.measuring.task import prepare
+from solvable.overfitting.smoothers.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
+from solvable.overfitting.smoothers.linear_smoothers import answers, class_columns, linear_smoother_profile
+from solvable.overfitting.smoothers.noise_weights import (
     HeavyTailWarning,
     loo_noise_costs,
     loo_overfitting_coefficient,
     noise_sensitivity,
 )
-from solvable.overfitting.profile import NoiseProfile
-from solvable.overfitting.spiky import spiky_smooth
-from solvable.overfitting.task import prepare
+from solvable.overfitting.smoothers.spiky import spiky_smooth
 
 DIGITS, DIGIT = load_digits(return_X_y=True)
 EVEN = DIGIT % 2
@@ -235,7 +235,7 @@ def test_few_draws_at_a_time_are_all_at_once(monkeypatch: pytest.MonkeyPatch) ->
     weights = weights_of(Laplace(30.0), DIGITS[:100], DIGITS[100:200])
     profile = partial(linear_smoother_profile, weights, DIGIT[:100], DIGIT[100:200], n_draws=7)
     at_once = profile()
-    monkeypatch.setattr("solvable.overfitting.linear_smoothers._AT_ONCE", 1)
+    monkeypatch.setattr("solvable.overfitting.smoothers.linear_smoothers._AT_ONCE", 1)
     assert at_once.equals(profile())
 
 
@@ -337,11 +337,11 @@ def test_single_precision_tables_and_parts_of_one_matrix(monkeypatch: pytest.Mon
     for X in (DIGITS[:400].astype(np.float32), pd.DataFrame(DIGITS[:400])):
         np.testing.assert_array_equal(profile(X=X).data.test_error, whole.data.test_error)
     # Too little memory for the matrix of all samples: each subset's own.
-    monkeypatch.setattr("solvable.overfitting.kernel_profile.free_memory", lambda: 10**6)
+    monkeypatch.setattr("solvable.overfitting.smoothers.kernel_profile.free_memory", lambda: 10**6)
     apart = profile(X=DIGITS[:400])
     np.testing.assert_array_equal(apart.data.test_error, whole.data.test_error)
     np.testing.assert_allclose(apart.data.noise_cost, whole.data.noise_cost, rtol=1e-9)
-    monkeypatch.setattr("solvable.overfitting.kernel_profile._AT_ONCE", 1)
+    monkeypatch.setattr("solvable.overfitting.smoothers.kernel_profile._AT_ONCE", 1)
     np.testing.assert_array_equal(profile(X=DIGITS[:400]).data.test_error, whole.data.test_error)
     monkeypatch.setattr("solvable.machine.free_memory", lambda: 10**6)
     with pytest.raises(InputError, match="lower the largest of train_sizes"):

@@ -26,10 +26,10 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import SVC
 
 from solvable.errors import InputError
-from solvable.overfitting.noise_profile import noise_profile
-from solvable.overfitting.profile import NoiseProfile
-from solvable.overfitting.task import prepare
-from solvable.overfitting.telling import told
+from solvable.overfitting.measuring.noise_profile import noise_profile
+from solvable.overfitting.measuring.profile import NoiseProfile
+from solvable.overfitting.measuring.task import prepare
+from solvable.overfitting.measuring.telling import told
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"train_sizes": [60, 200], "n_trials": 2, "test_size": 200}

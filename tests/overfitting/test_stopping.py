@@ -19,10 +19,10 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 
 from solvable.errors import InputError
-from solvable.overfitting.channel import flip_labels
-from solvable.overfitting.noise_profile import noise_profile
-from solvable.overfitting.stopping import EpochByEpoch, NotInterpolatingWarning, TrainedUntil
-from solvable.overfitting.trials import one_thread
+from solvable.overfitting.measuring.channel import flip_labels
+from solvable.overfitting.measuring.noise_profile import noise_profile
+from solvable.overfitting.measuring.stopping import EpochByEpoch, NotInterpolatingWarning, TrainedUntil
+from solvable.overfitting.measuring.trials import one_thread
 
 N = 100
 LEARNING_RATE = 0.01

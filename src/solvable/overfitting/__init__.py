@@ -13,12 +13,12 @@ from solvable.overfitting.asymptotics import (
     power_law_asymptotics,
     power_law_coefficient,
 )
-from solvable.overfitting.channel import channel_matrix, flip_labels
-from solvable.overfitting.classify import classify_overfitting
-from solvable.overfitting.kernel_profile import kernel_noise_profile
-from solvable.overfitting.linear_smoothers import linear_smoother_profile
+from solvable.overfitting.measuring.channel import channel_matrix, flip_labels
+from solvable.overfitting.measuring.noise_profile import noise_profile
+from solvable.overfitting.measuring.profile import NoiseProfile
+from solvable.overfitting.measuring.stopping import NotInterpolatingWarning, TrainedUntil
+from solvable.overfitting.measuring.training_profile import TrainingProfile, training_profile
 from solvable.overfitting.nearest_neighbor import nearest_neighbor_torus_mse
-from solvable.overfitting.noise_profile import noise_profile
 from solvable.overfitting.noise_rates import (
     chance_error,
     clean_to_noisy,
@@ -26,13 +26,6 @@ from solvable.overfitting.noise_rates import (
     noisy_to_clean,
     resampled_noise,
 )
-from solvable.overfitting.noise_weights import (
-    HeavyTailWarning,
-    loo_noise_costs,
-    loo_overfitting_coefficient,
-    noise_sensitivity,
-)
-from solvable.overfitting.profile import NoiseProfile
 from solvable.overfitting.reference import (
     bayes_profile,
     knn_excess,
@@ -40,16 +33,23 @@ from solvable.overfitting.reference import (
     linear_smoother_flip_error,
     sampler_profile,
 )
-from solvable.overfitting.regime import Verdict
-from solvable.overfitting.spiky import spiky_smooth
-from solvable.overfitting.stopping import NotInterpolatingWarning, TrainedUntil
+from solvable.overfitting.smoothers.kernel_profile import kernel_noise_profile
+from solvable.overfitting.smoothers.linear_smoothers import linear_smoother_profile
+from solvable.overfitting.smoothers.noise_weights import (
+    HeavyTailWarning,
+    loo_noise_costs,
+    loo_overfitting_coefficient,
+    noise_sensitivity,
+)
+from solvable.overfitting.smoothers.spiky import spiky_smooth
 from solvable.overfitting.theory import (
     cost_of_overfitting,
     effective_ranks,
     overfitting_bounds,
     overfitting_coefficient,
 )
-from solvable.overfitting.training_profile import TrainingProfile, training_profile
+from solvable.overfitting.verdicts.classify import classify_overfitting
+from solvable.overfitting.verdicts.regime import Verdict
 
 __all__ = [
     "Asymptotics",

@@ -11,10 +11,10 @@ import numpy as np
 from solvable.errors import InputError
 from solvable.lab.chart import Curve, LinearAxis, LogAxis, Mark, chart
 from solvable.lab.text import readable
-from solvable.overfitting.classify import THRESHOLD, classify_overfitting
 from solvable.overfitting.explore import Fact, percent
 from solvable.overfitting.reference import bayes_profile, chance_error, knn_profile, sampler_profile
-from solvable.overfitting.regime import Verdict
+from solvable.overfitting.verdicts.classify import THRESHOLD, classify_overfitting
+from solvable.overfitting.verdicts.regime import Verdict
 
 CLASSES = (2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100)
 NEIGHBOURS = (1, 2, 3, 4, 5, 7, 9, 11, 15, 21, 31, 51)

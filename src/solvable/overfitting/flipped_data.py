@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from solvable import datasets
 from solvable.errors import InputError
 from solvable.kernels import Kernel
-from solvable.overfitting.linear_smoothers import linear_smoother_profile
-from solvable.overfitting.noise_weights import Factor
-from solvable.overfitting.task import Draw, Task
-from solvable.overfitting.task import prepare as prepare_task
+from solvable.overfitting.measuring.task import Draw, Task
+from solvable.overfitting.measuring.task import prepare as prepare_task
+from solvable.overfitting.smoothers.linear_smoothers import linear_smoother_profile
+from solvable.overfitting.smoothers.noise_weights import Factor
 
 # Rows that are read of a larger data set.
 _MOST_ROWS = 6000

@@ -8,7 +8,7 @@ from typing import Any
 from solvable.errors import choice
 from solvable.kernels import Gaussian, Kernel, Laplace
 from solvable.kernels.names import as_kernel
-from solvable.overfitting.stopping import TrainedUntil
+from solvable.overfitting.measuring.stopping import TrainedUntil
 
 _MOST_EPOCHS = 500
 

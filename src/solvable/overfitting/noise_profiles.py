@@ -27,14 +27,14 @@ from solvable.overfitting.flipped_data import (
     sensitivity_from_one_fit,
     sensitivity_of,
 )
-from solvable.overfitting.floor import SLOWEST
-from solvable.overfitting.kernel_profile import KernelFit
 from solvable.overfitting.machines import MACHINES, Machine, machine
-from solvable.overfitting.profile import NoiseProfile
+from solvable.overfitting.measuring.profile import NoiseProfile
+from solvable.overfitting.measuring.task import Task
+from solvable.overfitting.measuring.trials import one_fit
 from solvable.overfitting.reference import knn_profile
-from solvable.overfitting.regime import Verdict
-from solvable.overfitting.task import Task
-from solvable.overfitting.trials import one_fit
+from solvable.overfitting.smoothers.kernel_profile import KernelFit
+from solvable.overfitting.verdicts.floor import SLOWEST
+from solvable.overfitting.verdicts.regime import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -23,7 +23,6 @@ from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.stationary import Stationary
 from solvable.lab import Comparison, Study
 from solvable.lab.parameters import checked_numbers
-from solvable.overfitting.classify import classify_overfitting
 from solvable.overfitting.flipped_data import (
     PILOT,
     flipped_data,
@@ -31,10 +30,11 @@ from solvable.overfitting.flipped_data import (
     sensitivity_from_one_fit,
     sensitivity_of,
 )
-from solvable.overfitting.kernel_profile import KernelFit
-from solvable.overfitting.noise_weights import loo_overfitting_coefficient
-from solvable.overfitting.regime import Verdict
-from solvable.overfitting.task import Task
+from solvable.overfitting.measuring.task import Task
+from solvable.overfitting.smoothers.kernel_profile import KernelFit
+from solvable.overfitting.smoothers.noise_weights import loo_overfitting_coefficient
+from solvable.overfitting.verdicts.classify import classify_overfitting
+from solvable.overfitting.verdicts.regime import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,19 +15,19 @@ from numpy.typing import ArrayLike, NDArray
 from solvable.errors import InputError, choice, grid
 from solvable.kernels.inputs import whole
 from solvable.lab.progress import progress
-from solvable.overfitting.channel import Channel
-from solvable.overfitting.estimators import (
+from solvable.overfitting.measuring.channel import Channel
+from solvable.overfitting.measuring.estimators import (
     described_over_sizes,
     kind_of,
     maker,
     takes_missing,
     warnings_of,
 )
-from solvable.overfitting.processes import in_processes, naming_failures
-from solvable.overfitting.profile import FITTED, NoiseProfile
-from solvable.overfitting.stopping import EpochByEpoch, check_trainable
-from solvable.overfitting.task import Draw, Kind, Task, prepare, take
-from solvable.overfitting.trials import fresh, one_thread, quietly, seeded
+from solvable.overfitting.measuring.processes import in_processes, naming_failures
+from solvable.overfitting.measuring.profile import FITTED, NoiseProfile
+from solvable.overfitting.measuring.stopping import EpochByEpoch, check_trainable
+from solvable.overfitting.measuring.task import Draw, Kind, Task, prepare, take
+from solvable.overfitting.measuring.trials import fresh, one_thread, quietly, seeded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +102,7 @@ class TrainingProfile:
 
     def plot(self) -> "Figure":
         """Draw test error over epochs, one line for each noise level, training error dashed, a panel for each size."""
-        from solvable.overfitting.training_drawing import draw_training
+        from solvable.overfitting.measuring.training_drawing import draw_training
 
         return draw_training(self)
 

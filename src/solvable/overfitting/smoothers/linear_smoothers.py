@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, choice, finite
 from solvable.kernels.inputs import to_float64, whole
-from solvable.overfitting.channel import Channel, channel_matrix, check_levels, nested_flips
+from solvable.overfitting.measuring.channel import Channel, channel_matrix, check_levels, nested_flips
 from solvable.overfitting.reference import linear_smoother_flip_error
 
 if TYPE_CHECKING:

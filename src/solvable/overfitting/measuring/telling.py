@@ -6,8 +6,8 @@ import numpy as np
 
 from solvable.errors import InputError
 from solvable.lab.text import readable, with_error
-from solvable.overfitting.profile import NoiseProfile
-from solvable.overfitting.remarks import noise_name
+from solvable.overfitting.measuring.profile import NoiseProfile
+from solvable.overfitting.measuring.remarks import noise_name
 
 _WIDTH = 96
 

@@ -20,9 +20,9 @@ from sklearn.utils.validation import check_is_fitted
 from solvable.datasets.sampling import draw_rows
 from solvable.errors import InputError, choice, one_number
 from solvable.kernels.inputs import whole
-from solvable.overfitting.task import take
-from solvable.overfitting.torch_nets import is_net, net_inputs, net_targets
-from solvable.overfitting.trials import error, seeded
+from solvable.overfitting.measuring.task import take
+from solvable.overfitting.measuring.torch_nets import is_net, net_inputs, net_targets
+from solvable.overfitting.measuring.trials import error, seeded
 
 # Labels that are not fitted show it in their first rows nearly always; the others are asked only when these are fitted.
 _FIRST_ROWS = 512
@@ -157,7 +157,7 @@ class TrainedUntil(BaseEstimator):
     Example:
         >>> from sklearn.datasets import load_iris
         >>> from sklearn.neural_network import MLPClassifier
-        >>> from solvable.overfitting.channel import flip_labels
+        >>> from solvable.overfitting.measuring.channel import flip_labels
         >>> X, y = load_iris(return_X_y=True)
         >>> noisy = flip_labels(y, 0.1, random_state=0)
         >>> net = MLPClassifier((64, 64), learning_rate_init=0.01, random_state=0)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    from solvable.overfitting.training_profile import TrainingProfile
+    from solvable.overfitting.measuring.training_profile import TrainingProfile
 
 _MOST_COLUMNS = 3
 _GREY = "#666666"

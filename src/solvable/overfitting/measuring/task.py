@@ -15,7 +15,7 @@ from solvable.datasets.in_memory import as_array
 from solvable.datasets.labels import decide, split_missing
 from solvable.datasets.sampling import draw_rows
 from solvable.errors import InputError, finite, grid
-from solvable.overfitting.channel import Channel, channel_matrix, check_levels, nested_flips
+from solvable.overfitting.measuring.channel import Channel, channel_matrix, check_levels, nested_flips
 
 Kind = Literal["auto", "classes", "number"]
 

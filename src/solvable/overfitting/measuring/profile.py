@@ -10,9 +10,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, one_number
-from solvable.overfitting.classify import Verdict, classify_overfitting
+from solvable.overfitting.measuring.task import Task
 from solvable.overfitting.reference import bayes_profile, chance_error, sampler_profile
-from solvable.overfitting.task import Task
+from solvable.overfitting.verdicts.classify import Verdict, classify_overfitting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +134,7 @@ class NoiseProfile:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know, a sentence each: of data and measurement, and what the numbers themselves say."""
-        from solvable.overfitting.remarks import remarks
+        from solvable.overfitting.measuring.remarks import remarks
 
         kept = tuple(note for note in str(self.data.attrs["notes"]).split("\n") if note)
         return (*kept, *remarks(self))
@@ -315,7 +315,7 @@ class NoiseProfile:
 
     def plot(self) -> "Figure":
         """Draw errors over the noise level with the reference curves, and the sensitivity over the training size."""
-        from solvable.overfitting.drawing import draw_profile
+        from solvable.overfitting.measuring.drawing import draw_profile
 
         return draw_profile(self)
 
@@ -346,7 +346,7 @@ class NoiseProfile:
 
     def __str__(self) -> str:
         """The profile and its verdict in words."""
-        from solvable.overfitting.telling import told
+        from solvable.overfitting.measuring.telling import told
 
         return told(self)
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from solvable.errors import InputError
-from solvable.overfitting.estimators import name_of
+from solvable.overfitting.measuring.estimators import name_of
 
 
 def in_processes(function: Callable[..., Any], calls: Sequence[tuple], n_jobs: int | None) -> Iterator[Any]:

@@ -14,8 +14,8 @@ import pandas as pd
 
 from solvable.lab.files import remove_leftovers, whole
 from solvable.lab.keys import library_digest
-from solvable.overfitting.task import Task
-from solvable.overfitting.trials import Fit, fresh
+from solvable.overfitting.measuring.task import Task
+from solvable.overfitting.measuring.trials import Fit, fresh
 
 # Typed as unknown, since pandas' stubs hide it.
 _pandas_util: Any = importlib.import_module("pandas.util")

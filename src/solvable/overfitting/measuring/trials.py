@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvable.errors import InputError
-from solvable.overfitting.task import Draw, Task, take
-from solvable.overfitting.torch_nets import is_net, net_inputs, net_targets
+from solvable.overfitting.measuring.task import Draw, Task, take
+from solvable.overfitting.measuring.torch_nets import is_net, net_inputs, net_targets
 
 # Whether the training labels are fitted is read off so many of them: predicting all would cost more than fitting.
 _MOST_CHECKED = 2000

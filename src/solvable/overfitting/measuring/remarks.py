@@ -7,7 +7,7 @@ import numpy as np
 from solvable.lab.text import readable
 
 if TYPE_CHECKING:
-    from solvable.overfitting.profile import NoiseProfile
+    from solvable.overfitting.measuring.profile import NoiseProfile
 
 # A mean that is so many times the median comes from a few trials: more of them may not settle it.
 _HEAVY = 3.0

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.kernels.inputs import whole
-from solvable.overfitting.channel import Channel
-from solvable.overfitting.estimators import (
+from solvable.overfitting.measuring.channel import Channel
+from solvable.overfitting.measuring.estimators import (
     described_over_sizes,
     kind_of,
     maker,
@@ -16,10 +16,10 @@ from solvable.overfitting.estimators import (
     takes_missing,
     warnings_of,
 )
-from solvable.overfitting.processes import in_processes, naming_failures
-from solvable.overfitting.profile import NoiseProfile
-from solvable.overfitting.task import Kind, Task, prepare
-from solvable.overfitting.trials import Fit, fit_and_score, one_thread
+from solvable.overfitting.measuring.processes import in_processes, naming_failures
+from solvable.overfitting.measuring.profile import NoiseProfile
+from solvable.overfitting.measuring.task import Kind, Task, prepare
+from solvable.overfitting.measuring.trials import Fit, fit_and_score, one_thread
 
 
 def noise_profile(
@@ -170,7 +170,7 @@ def _caches(
     folder: str | Path | None, estimators: dict[int, Any], task: Task
 ) -> tuple[dict[int, Any], tuple[str, ...]]:
     """Return the cache of each size, and a note where there can be none."""
-    from solvable.overfitting.trial_cache import TrialCache, data_key, estimator_key
+    from solvable.overfitting.measuring.trial_cache import TrialCache, data_key, estimator_key
 
     if folder is None:
         return {}, ()

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvable.lab.text import readable, with_error
-from solvable.overfitting.floor import SLOWEST, SLOWEST_STRICT
 from solvable.overfitting.noise_rates import chance_error
+from solvable.overfitting.verdicts.floor import SLOWEST, SLOWEST_STRICT
 
 Regime = Literal["benign", "tempered", "catastrophic", "undecided"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from solvable.lab.text import readable
-from solvable.overfitting.floor import (
+from solvable.overfitting.verdicts.floor import (
     DEFAULT,
     STRICT,
     Decays,
@@ -26,8 +26,13 @@ from solvable.overfitting.floor import (
     reach_of,
     remedies,
 )
-from solvable.overfitting.regime import Regime, Verdict, assumptions
-from solvable.overfitting.sensitivity_curve import SensitivityCurve, checked_curve, lacking, without_zeros
+from solvable.overfitting.verdicts.regime import Regime, Verdict, assumptions
+from solvable.overfitting.verdicts.sensitivity_curve import (
+    SensitivityCurve,
+    checked_curve,
+    lacking,
+    without_zeros,
+)
 
 # A floor below it counts as none: at most a twentieth of what each noisy label costs a nearest neighbour.
 THRESHOLD = 0.05

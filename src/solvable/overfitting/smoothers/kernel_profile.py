@@ -16,11 +16,11 @@ from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import points, to_float64, whole
 from solvable.lab.progress import progress
 from solvable.machine import free_memory, need_memory
-from solvable.overfitting.channel import Channel
-from solvable.overfitting.linear_smoothers import answers, class_columns
-from solvable.overfitting.noise_weights import TAIL, Factor
-from solvable.overfitting.profile import NoiseProfile
-from solvable.overfitting.task import Draw, Kind, Task, prepare
+from solvable.overfitting.measuring.channel import Channel
+from solvable.overfitting.measuring.profile import NoiseProfile
+from solvable.overfitting.measuring.task import Draw, Kind, Task, prepare
+from solvable.overfitting.smoothers.linear_smoothers import answers, class_columns
+from solvable.overfitting.smoothers.noise_weights import TAIL, Factor
 
 Matrix = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from solvable.errors import InputError, choice
-from solvable.overfitting.task import Kind
+from solvable.overfitting.measuring.task import Kind
 
 # Estimators can be configured at length, and warn at length and of many things.
 _LONGEST_NAME, _LONGEST_WARNING, _MOST_WARNINGS = 160, 200, 5

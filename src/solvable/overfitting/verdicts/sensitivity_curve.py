@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, finite, grid, numbers
 from solvable.lab.text import readable
-from solvable.overfitting.floor import Floats
 from solvable.overfitting.noise_rates import chance_error, noise_rates
+from solvable.overfitting.verdicts.floor import Floats
 
 _LEAST_SIZES, _LEAST_SPAN, _LEAST_TRIALS = 4, 8.0, 3
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from solvable.overfitting.profile import NoiseProfile
+    from solvable.overfitting.measuring.profile import NoiseProfile
 
 _GREY = "0.45"
 # Points of one size are moved apart by so much of ln(n), or their error bars hide each other.

@@ -1,0 +1,1 @@
+"""From sensitivities at several sizes to benign, tempered, catastrophic or undecided."""
