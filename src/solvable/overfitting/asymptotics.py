@@ -303,8 +303,9 @@ def low_dimension_caveat(smoothness: float, dimension: float) -> str | None:
     """
     nu, dimension = _smoothness_and_dimension(smoothness, dimension)
     if _mean_is_infinite(nu, dimension):
+        which = "a Gaussian kernel" if np.isinf(nu) else f"smoothness {nu:g}"
         return (
-            f"the mean squared error of ridgeless interpolation is infinite for smoothness {nu:g} in dimension "
+            f"the mean squared error of ridgeless interpolation is infinite for {which} in dimension "
             f"{dimension:g}, whatever this theory says, because close pairs of samples make it overshoot; report "
             "medians, or add a ridge"
         )

@@ -350,6 +350,5 @@ def _theory_warning(law: Asymptotics, asked: int, resolved: int) -> str:
             "resolved."
         )
     if law.caveat:
-        caveat = law.caveat.replace("for smoothness inf", "for a Gaussian kernel")
-        said.append(f"{caveat[0].upper()}{caveat[1:]}.")
+        said.append(f"{law.caveat[0].upper()}{law.caveat[1:]}.")
     return " ".join(said)

@@ -251,8 +251,9 @@ def _(facts_of, measured_text, own_classes, own_wrong, strict_choice, words):
 def _():
     mo.Html("""
     <div class="solvable soft">
-    <p>The same in Python: <code>solvable.overfitting.theory.overfitting_coefficient(eigensystem, n)</code>,
-    <code>noise_profile.noise_profile(estimator, X, y)</code>, <code>classify.classify_overfitting(n, s, error)</code>.
+    <p>The same in Python, from <code>solvable.overfitting</code>: <code>overfitting_coefficient(eigensystem, n)</code>,
+    <code>noise_profile(estimator, X, y)</code>, <code>classify_overfitting(n, s, error, noise_level=p)</code>; on the
+    command line <code>solvable noise-profile FILE.csv --target COLUMN</code>.
     Ridges are added to the kernel matrix undivided, as in scikit-learn's <code>KernelRidge(alpha=)</code>.</p>
     </div>
     """)
