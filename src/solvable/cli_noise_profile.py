@@ -104,7 +104,7 @@ def noise_profile(
     profile = measure(
         named,
         loaded.X,
-        loaded.y + loaded.offset if loaded.labels is None else loaded.labels,
+        _labels(loaded),
         noise_levels or None,
         train_sizes=train_sizes or None,
         n_trials=trials,
@@ -115,6 +115,14 @@ def noise_profile(
         quiet=quiet,
     )
     _show(_with_notes(profile, loaded), loaded, judge_at, strict, figure, save, output)
+
+
+def _labels(loaded: "Dataset") -> Any:
+    """Return the labels as they were; one number for each sample is no column, which some estimators warn of."""
+    if loaded.labels is not None:
+        return loaded.labels
+    y = loaded.y + loaded.offset
+    return y[:, 0] if y.shape[1] == 1 else y
 
 
 def _with_notes(profile: "NoiseProfile", loaded: "Dataset") -> "NoiseProfile":

@@ -140,7 +140,9 @@ def _judged(
     zero = ZERO * np.max(np.abs(measured[finite]), initial=0.0)
     both_zero = finite & (np.abs(predicted) <= zero) & (np.abs(measured) <= zero)
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(both_zero, 0.0, (predicted - measured) / np.abs(measured))
+        # Relative to what is only rounding there is no error: such a point is not counted.
+        scale = np.where(np.abs(measured) <= zero, 0.0, np.abs(measured))
+        relative = np.where(both_zero, 0.0, (predicted - measured) / scale)
         standardized = (predicted - measured) / standard_error
     inside = pd.array((low <= measured) & (measured <= high), dtype="boolean")
     inside[np.isnan(low) | np.isnan(high) | np.isnan(measured)] = pd.NA

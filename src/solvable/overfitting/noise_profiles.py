@@ -240,7 +240,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         prediction_line(right, line.n_train, line, color=color, linestyle="--" if again else "-")
     highest = 115 * max(float(profile.test_error.isel(n_train=-1).max()) for profile in found.values())
     reference = next(iter(found.values())).reference()
-    for curve, words in (("sampler", "noise passed on"), ("chance", "chance")):
+    for curve, words in (("sampler", "as 1-NN"), ("chance", "chance")):
         level, error = reference.noise_level.to_numpy(), 100 * reference[curve].to_numpy()
         left.plot(level, error, color="0.6", linestyle=":", linewidth=1.0)
         if error[-1] < highest:

@@ -201,7 +201,7 @@ def cost_of_overfitting(eigensystem: SpectralCurves, n_train: ArrayLike) -> Cost
     error = test_mse(ridgeless)
     with np.errstate(invalid="ignore", divide="ignore"):
         cost = np.where(least == 0.0, np.where(error == 0.0, 1.0, np.inf), error / least)
-    return CostOfOverfitting(cost, best_ridge, ridgeless.overfitting_coefficient)
+    return CostOfOverfitting(cost[()], best_ridge[()], ridgeless.overfitting_coefficient)
 
 
 def _check(eigensystem: object, kind: type) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Below this share of the noise's variance a regression counts as interpolating.
 FITTED = 1e-3
+# Wrong labels that may be left over, as a share of them, where a verdict calls them fitted.
+_NEARLY = 0.02
 _FORMAT = "solvable noise profile 1"
 
 
@@ -215,7 +217,13 @@ class NoiseProfile:
                 f"{self.estimator} is no better than chance without noise at any size, so noise has nothing to take "
                 "away; expected something learned: give more data, or another estimator"
             )
-        fitted = bool(self.interpolates.sel(noise_level=level).all())
+        # A forest that misses one label of thousands fits the noise all the same; the notes say what it misses.
+        missed = self.data.train_error.mean("trial").sel(noise_level=level)
+        fitted = bool(
+            (
+                self.interpolates.sel(noise_level=level) | (missed <= _NEARLY * level * bool(self.n_classes))
+            ).all()
+        )
         return classify_overfitting(
             self.n_train[known],
             measured.to_numpy()[known],
