@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks._result import Result, alternate, in_seconds
 from solvable.kernels import Gaussian
-from solvable.overfitting.measuring.task import prepare
+from solvable.overfitting.measuring.posing import prepare
 from solvable.overfitting.smoothers.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
 from solvable.overfitting.smoothers.linear_smoothers import answers, class_columns
 
@@ -38,8 +38,9 @@ def run() -> Iterator[Result]:
     levels = task.levels(LEVELS)
     draw = task.draw(N_TRAIN, levels, 0)
     ((level, labels),) = label_vectors(task, draw, levels, N_DRAWS, at_once=N_DRAWS)
-    inputs, columns = task.X[draw.rows], class_columns(labels, 2)
-    fit = KernelFit(KERNEL(inputs), KERNEL(task.X_test, inputs), RIDGE, task, draw, levels, N_DRAWS)
+    inputs, columns = task.train_inputs(draw), class_columns(labels, 2)
+    X_test, y_test = task.test_set(draw)
+    fit = KernelFit(KERNEL(inputs), KERNEL(X_test, inputs), RIDGE, task, draw, levels, N_DRAWS)
     predictions = fit.predictions(columns)[0]
 
     def ours() -> np.ndarray:
@@ -58,10 +59,10 @@ def run() -> Iterator[Result]:
         return profile.test_error.to_numpy()[0]
 
     def one_by_one() -> np.ndarray:
-        return np.stack([PEER.fit(inputs, column).predict(task.X_test) for column in columns.T], axis=1)
+        return np.stack([PEER.fit(inputs, column).predict(X_test) for column in columns.T], axis=1)
 
     def all_columns() -> np.ndarray:
-        return PEER.fit(inputs, columns).predict(task.X_test)
+        return PEER.fit(inputs, columns).predict(X_test)
 
     size = f"n = {N_TRAIN}, {N_TEST} test points, {len(level)} label vectors, one BLAS thread"
     with threadpool_limits(limits=1):
@@ -70,7 +71,7 @@ def run() -> Iterator[Result]:
             ("the same, the peer's labels stacked by hand", all_columns, "scikit-learn, one fit", 7, None),
         ):
             seconds, peer_seconds, errors, theirs = alternate(ours, peer, repeats)
-            wrong = (answers(theirs, 2) != task.y_test[:, None]).mean(axis=0)
+            wrong = (answers(theirs, 2) != y_test[:, None]).mean(axis=0)
             peer_errors = np.bincount(level, wrong) / np.bincount(level)
             difference = float(np.abs(predictions - theirs).max())
             off = float(np.abs(errors - peer_errors).max())

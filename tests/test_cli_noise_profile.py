@@ -109,6 +109,22 @@ def test_the_default_estimator_by_task(solvable) -> None:
     assert facts["n_classes"] is None
 
 
+def test_the_level_to_judge_by_is_measured_beside_the_default_ones(solvable) -> None:
+    words = ("--trials", "1", "--train-sizes", "40", "--json")
+
+    def measured(data: str, level: str, name: str = "neighbors:KNeighborsClassifier") -> tuple[list, float]:
+        code, out, err = solvable(data, "--estimator", f"sklearn.{name}", "--judge-at", level, *words)
+        assert (code, err) == (0, "")
+        facts = strict(out)
+        return [row["noise_level"] for row in facts["profile"]], facts["judged_at"]
+
+    assert measured("digits", "0.25") == ([0.0, 0.1, 0.2, 0.25, 0.3, 0.4], 0.25)
+    assert measured("digits", "0.3") == ([0.0, 0.1, 0.2, 0.3, 0.4], 0.3)
+    # Digits are numbers to a regressor.
+    for data in ("diabetes", "digits"):
+        assert measured(data, "0.25", "linear_model:Ridge") == ([0.0, 0.25, 0.5, 1.0], 0.25)
+
+
 MODULE = """
 import math
 from sklearn.neighbors import KNeighborsClassifier
@@ -206,6 +222,7 @@ def test_params_are_read() -> None:
         ("digits --noise-levels 0.1,x", "'x'"),
         ("digits --noise-levels 0.1 --judge-at 0.2", "none of the --noise-levels"),
         ("digits --judge-at -1", "judge_at must be above 0"),
+        ("digits --judge-at 0.95", "noise level 0.95 is too high"),
         ("digits --train-sizes 5000", "a train size of 5000 was asked for"),
         ("digits --train-sizes 10.5", "whole numbers"),
         ("digits --trials 0", "n_trials is 0; expected a whole number of at least 1"),

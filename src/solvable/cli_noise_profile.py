@@ -68,7 +68,8 @@ def noise_profile(
             of 8.
         trials: How often to repeat each; a verdict takes three.
         test_size: Share of the rows, or how many of them, to test on; by default a fifth, at most 2000.
-        judge_at: Noise level to judge by; by default the one nearest to 0.2 (for a number the highest).
+        judge_at: Noise level to judge by, one of the --noise-levels; where these are left out, it is measured beside
+            the default ones. By default the one nearest to 0.2 (for a number the highest).
         strict: Allow for a cost that goes away very slowly with n; this decides less often.
         n_jobs: Processes that run trials, -1 for one on each core; by default 1. The result is the same.
         figure: Where to draw errors and sensitivity: FILE.svg, FILE.png or FILE.pdf.
@@ -105,7 +106,7 @@ def noise_profile(
         named,
         loaded.X,
         _labels(loaded),
-        noise_levels or None,
+        noise_levels or _levels_with(judge_at, named, loaded),
         train_sizes=train_sizes or None,
         n_trials=trials,
         test_size=test_size,
@@ -115,6 +116,19 @@ def noise_profile(
         quiet=quiet,
     )
     _show(_with_notes(profile, loaded), loaded, judge_at, strict, figure, save, output)
+
+
+def _levels_with(judge_at: float | None, estimator: Any, loaded: "Dataset") -> list[float] | None:
+    """Return the default noise levels and the one to judge by, so that it is measured too; None: the default ones."""
+    from solvable.overfitting.measuring.estimators import kind_of, maker, takes_missing
+    from solvable.overfitting.measuring.posing import prepare
+
+    if judge_at is None:
+        return None
+    first = maker(estimator)(loaded.n_rows)
+    # Which levels are the default ones hangs on how many classes there are, if they are classes to this estimator.
+    task = prepare(loaded.X, _labels(loaded), kind=kind_of(first, "auto"), nan_allowed=takes_missing(first))
+    return [*task.levels(None), judge_at]
 
 
 def _labels(loaded: "Dataset") -> Any:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvable.errors import InputError
 from solvable.overfitting.verdicts.classify import classify_overfitting
 from solvable.overfitting.verdicts.floor import DEFAULT, STRICT, fit_floor, log_sizes
 
@@ -140,6 +139,7 @@ class TestCatastrophic:
             "n": 0.1 * after(250, -1.0),
             "n^0.3": 2.0 * after(250, -0.3),
             "2 ln n": 2 * np.log(SIZES) - 1,
+            "n^0.6": after(250, -0.6),
             "rising to 0.3": TEMPERED["rising to 0.3"],
         }
         random = np.random.default_rng(0)
@@ -151,10 +151,51 @@ class TestCatastrophic:
                 for _ in range(50)
             )
             assert regimes["benign"] == regimes["tempered"] == 0
-            if name in ("n", "n^0.3"):
-                assert regimes["catastrophic"] >= 45
+            # Within a factor 32 a curve that rises to a limit follows n^0.3 to within a tenth: it may stay open.
+            if name != "2 ln n" and "rising" not in name:
+                assert regimes["catastrophic"] >= (20 if (name, relative) == ("n^0.3", 0.1) else 45)
             if name == "rising to 0.3":  # it levels off
                 assert regimes["catastrophic"] == 0
+
+    @pytest.mark.parametrize("start", [0.3, 0.5])
+    @pytest.mark.parametrize("exponent", [0.3, 0.5])
+    def test_a_rise_to_a_limit_is_not_called_so(self, start, exponent):
+        truth = 1.0 - (1.0 - start) * after(250, exponent)
+        random = np.random.default_rng(0)
+        for relative in (0.05, 0.1, 0.2):
+            regimes = Counter(
+                classify_overfitting(
+                    SIZES, truth * (1 + relative * random.standard_normal(6)), relative * truth
+                ).regime
+                for _ in range(RUNS)
+            )
+            assert regimes["catastrophic"] <= 0.04 * RUNS
+            assert regimes["benign"] == 0
+
+    def test_a_fall_from_chance_level_is_not_called_so(self):
+        """The last size is within 10 % of chance, but the floor is not."""
+        s = np.array([2.5, 2.45, 2.4, 2.36, 2.32, 2.28])
+        for factor in (1, 2, 3, 5, 20):  # nor do larger errors call it anything else
+            verdict = classify_overfitting(
+                SIZES, s, factor * 0.005 * np.ones(6), noise_level=0.2, n_classes=2, n_trials=10
+            )
+            assert verdict.regime == "undecided"
+            assert "still falls" in verdict.reason
+            assert "larger n, 16000 and 32000" in verdict.advice
+        # A curve at chance level is recognised as before, scatter and all.
+        random = np.random.default_rng(0)
+        for relative in (0.01, 0.03):
+            found = [
+                classify_overfitting(
+                    SIZES,
+                    2.5 * (1 + relative * random.standard_normal(6)),
+                    2.5 * relative * np.ones(6),
+                    noise_level=0.2,
+                    n_classes=2,
+                ).regime
+                for _ in range(100)
+            ]
+            assert found.count("catastrophic") >= 85
 
     def test_its_slope_is_reported(self):
         truth = 0.1 * after(250, -1.0)
@@ -172,105 +213,6 @@ class TestCatastrophic:
         # A power law spectrum: V = alpha n / (n + 1/2) - 1, which rises, by next to nothing.
         flat = 1.5 * SIZES / (SIZES + 0.5) - 1
         assert classify_overfitting(SIZES, flat, 1e-4 * flat).regime == "tempered"
-
-
-FLAT = {"noise_level": 0.2, "n_classes": 10}
-
-
-class TestUndecided:
-    def check(self, word, n, s, se, **options):
-        verdict = classify_overfitting(n, s, se, **{**FLAT, **options})
-        assert verdict.regime == "undecided"
-        assert word in verdict.reason
-        assert verdict.advice
-        assert np.isnan(verdict.floor)
-        assert str(verdict)
-        return verdict
-
-    def test_too_little(self):
-        self.check("One size", [1000], [1.0], [0.01])
-        self.check("3 sizes", [250, 1000, 4000], [1.0] * 3, [0.01] * 3)
-        self.check("factor 4", [1000, 2000, 3000, 4000], [1.0] * 4, [0.01] * 4)
-        self.check("3 sizes", [250, 250, 1000, 4000], [1.0] * 4, [0.01] * 4)
-        self.check("trials", SIZES, np.ones(6), 0.01 * np.ones(6), n_trials=2)
-        self.check("trials", SIZES, np.ones(6), 0.01 * np.ones(6), n_trials=[10, 10, 10, 5, 3, 1])
-        self.check("trials", SIZES, np.ones(6), [0.01, 0.01, 0.01, 0.01, 0.01, np.nan])
-        self.check("Without noise", SIZES, np.zeros(6), 0.01 * np.ones(6), noise_level=0.0)
-        self.check("Without noise", SIZES, np.zeros(6), 0.01 * np.ones(6), noise_level=0.0, n_classes=None)
-        self.check("All standard errors are 0", SIZES, np.ones(6), np.zeros(6))
-
-    def test_what_is_advised_decides(self):
-        """The advice is followed in simulation: more trials, with the best fit as truth, decide four times in five."""
-        verdict = classify_overfitting(SIZES, np.ones(6), 0.1 * np.ones(6), strict=True, **FLAT)
-        assert verdict.regime == "undecided"
-        assert "6 times the trials" in verdict.advice
-        assert "not strict): tempered" in verdict.advice
-        random = np.random.default_rng(0)
-        error = 0.1 / np.sqrt(6) * np.ones(6)
-        decided = [
-            classify_overfitting(
-                SIZES, 1 + error * random.standard_normal(6), error, strict=True, **FLAT
-            ).regime
-            for _ in range(100)
-        ]
-        assert decided.count("tempered") > 65
-        verdict = classify_overfitting(SIZES, 0.049 * np.ones(6), 0.01 * np.ones(6), **FLAT)
-        assert "too near 0.05" in verdict.advice
-
-
-class TestOddInput:
-    def test_zero_standard_error_is_no_certainty(self):
-        s = np.array([0.23, 0.13, 0.08, 0.04, 0.0])
-        verdict = classify_overfitting(SIZES[:5], s, [0.015, 0.015, 0.015, 0.015, 0.0])
-        assert any("is 0; taken instead" in warning for warning in verdict.warnings)
-        same = classify_overfitting(SIZES[:5], s, [0.015] * 5)
-        assert verdict.floor_interval == pytest.approx(same.floor_interval)
-        assert np.isnan(verdict.slope)  # of a logarithm of 0
-
-    def test_no_sensitivity_and_negative_sensitivity(self):
-        none = classify_overfitting(SIZES, np.zeros(6), 0.005 * np.ones(6))
-        assert none.regime == "benign"
-        assert none.floor == 0.0
-        helped = classify_overfitting(SIZES, -0.02 * np.ones(6), 0.002 * np.ones(6))
-        assert helped.regime != "tempered"
-        assert any("below 0" in warning for warning in helped.warnings)
-
-    def test_warnings(self):
-        descent = classify_overfitting(SIZES, [0.25, 0.31, 0.35, 0.30, 0.25, 0.35], 0.005 * np.ones(6))
-        assert any("multiple descent" in warning for warning in descent.warnings)
-        assert any("scatter" in warning for warning in descent.warnings)
-        loose = classify_overfitting(SIZES, np.ones(6), 0.01 * np.ones(6), interpolates=False)
-        assert any("loose" in warning for warning in loose.warnings)
-
-    def test_what_is_refused(self):
-        ones = np.ones(6)
-        for match, arguments, options in (
-            ("one value for each size", (SIZES, ones, ones[:5]), {}),
-            ("above 0", (0 * SIZES, ones, ones), {}),
-            ("NaN or infinite", (SIZES, np.nan * ones, ones), {}),
-            ("at least 0", (SIZES, ones, -ones), {}),
-            ("must be numbers", (SIZES, ["much"] * 6, ones), {}),
-            ("noise_level is missing", (SIZES, ones, ones), {"n_classes": 2}),
-            ("at most 1 - 1/K", (SIZES, ones, ones), {"n_classes": 2, "noise_level": 0.6}),
-            ("n_classes", (SIZES, ones, ones), {"n_classes": 1, "noise_level": 0.2}),
-            ("one number", (SIZES, ones, ones), {"noise_level": [0.1, 0.2]}),
-            ("n_trials", (SIZES, ones, ones), {"n_trials": [3, 3]}),
-        ):
-            with pytest.raises(InputError, match=match):
-                classify_overfitting(*arguments, **options)  # pyright: ignore[reportArgumentType]
-
-
-def test_it_reads_well():
-    verdict = classify_overfitting(
-        SIZES, np.ones(6), 0.05 * np.ones(6), noise_level=0.2, n_classes=10, n_trials=5
-    )
-    text = str(verdict)
-    assert text.startswith("Tempered.")
-    assert "no slower than n^-0.25" in " ".join(text.split())
-    assert "one of the 9 other classes" in " ".join(text.split())
-    assert "0-1 error" in text
-    assert max(map(len, text.splitlines())) <= 96
-    assert "1/ln n" in str(classify_overfitting(SIZES, np.ones(6), 0.05 * np.ones(6), strict=True))
 
 
 def test_the_interval_is_where_the_likelihood_says():
@@ -316,10 +258,17 @@ def test_units_and_order_do_not_count(curve, order, unit):
 
 
 @settings(max_examples=60, deadline=None)
-@given(curves, st.floats(1.0, 5.0), st.sampled_from([None, 2, 10]))
-def test_wider_errors_never_decide(curve, factor, n_classes):
+@given(
+    curves,
+    st.floats(1.0, 5.0),
+    st.sampled_from(
+        [(None, 0.2), (2, 0.2), (2, 0.4), (10, 0.2), (10, 0.6)]
+    ),  # chance at 2.5, 1.25, 4.5 and 1.5
+    st.booleans(),
+)
+def test_wider_errors_never_decide(curve, factor, task, symmetric):
     s, se, strict = (np.array(curve[0]), np.array(curve[1]), curve[2])
-    options = {"noise_level": 0.2, "n_classes": n_classes, "strict": strict}
+    options = {"noise_level": task[1], "n_classes": task[0], "strict": strict, "symmetric": symmetric}
     narrow = classify_overfitting(SIZES, s, se, **options)
     wide = classify_overfitting(SIZES, s, factor * se, **options)
     assert wide.regime == "undecided" or narrow.regime != "undecided"

@@ -13,8 +13,8 @@ from sklearn.kernel_ridge import KernelRidge
 from solvable.errors import InputError
 from solvable.kernels import Gaussian, Laplace, Linear
 from solvable.overfitting.measuring.noise_profile import noise_profile
+from solvable.overfitting.measuring.posing import prepare
 from solvable.overfitting.measuring.profile import NoiseProfile
-from solvable.overfitting.measuring.task import prepare
 from solvable.overfitting.smoothers.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
 from solvable.overfitting.smoothers.linear_smoothers import answers, class_columns, linear_smoother_profile
 from solvable.overfitting.smoothers.noise_weights import (
@@ -138,6 +138,22 @@ def test_a_number_that_round_off_would_make_is_refused() -> None:
         loo_overfitting_coefficient([[1.0, 2.0], [2.0, 1.0]])
     with pytest.raises(InputError, match="has the eigenvalue -1"):
         loo_overfitting_coefficient([[1.0, 2.0], [2.0, 1.0]], [0.0, 1.0])
+
+
+def test_one_ridge_and_an_array_of_it_are_refused_alike() -> None:
+    refused = []
+    for seed in range(4):
+        gram = Gaussian(1.0)(np.random.default_rng(seed).normal(size=(80, 1)))
+        for ridge in np.geomspace(3e-13, 3e-11, 15):
+            said: list[Any] = []
+            for given in (float(ridge), [float(ridge)]):
+                try:
+                    said.append(loo_noise_costs(gram, given).mean())
+                except InputError as problem:
+                    said.append(str(problem).split(" (")[0])
+            refused.append(isinstance(said[0], str))
+            assert said[0] == (said[1] if refused[-1] else pytest.approx(said[1], rel=0.02))
+    assert 10 < sum(refused) < 50
 
 
 @pytest.mark.parametrize(
@@ -283,17 +299,17 @@ def test_refits_label_vector_by_label_vector(labels: np.ndarray, ridge: float, n
     draw = task.draw(200, levels, 1)
     ((level, vectors),) = label_vectors(task, draw, levels, n_draws, at_once=n_draws)
     assert len(vectors) == 1 + 2 * n_draws
-    inputs = task.X[draw.rows]
-    fit = KernelFit(kernel(inputs), kernel(task.X_test, inputs), ridge, task, draw, levels, n_draws)
+    inputs, (X_test, y_test) = task.train_inputs(draw), task.test_set(draw)
+    fit = KernelFit(kernel(inputs), kernel(X_test, inputs), ridge, task, draw, levels, n_draws)
     ours = fit.predictions(class_columns(vectors, K))[0].reshape(300, len(vectors), K - 1)
     model = KernelRidge(kernel="precomputed", alpha=ridge)
     errors = np.zeros((2, len(vectors)))
     for i, codes in enumerate(vectors[:: max(1, n_draws // 3)]):
         i *= max(1, n_draws // 3)
         model.fit(kernel(inputs), np.eye(K)[codes] - 1 / K)
-        theirs = model.predict(kernel(task.X_test, inputs))
+        theirs = model.predict(kernel(X_test, inputs))
         np.testing.assert_allclose(ours[:, i], theirs[:, :-1], atol=1e-8)
-        errors[0, i] = (theirs.argmax(axis=1) != task.y_test).mean()
+        errors[0, i] = (theirs.argmax(axis=1) != y_test).mean()
         errors[1, i] = (model.predict(kernel(inputs)).argmax(axis=1) != codes).mean()
     if n_draws == 3:
         by_level = np.stack([errors[:, level == i].mean(axis=1) for i in range(3)], axis=1)
@@ -303,7 +319,7 @@ def test_refits_label_vector_by_label_vector(labels: np.ndarray, ridge: float, n
         )
         np.testing.assert_allclose(profile.data.test_error[1, 0], by_level[0], atol=1e-12)
         np.testing.assert_allclose(profile.data.train_error[1, 0], by_level[1], atol=1e-12)
-    cost = np.square(weights_of(kernel, inputs, task.X_test, ridge)).sum(axis=1)
+    cost = np.square(weights_of(kernel, inputs, X_test, ridge)).sum(axis=1)
     if n_draws == 3:  # 256 of the 300 test points
         assert fit.cost.mean() == pytest.approx(cost.mean(), rel=0.03)
     else:
@@ -363,12 +379,12 @@ def test_a_number_pays_the_square_of_the_weights(ridge: float) -> None:
     task = prepare(X, Y, test_size=100)
     levels, kernel = task.levels([1.0]), Laplace(0.2)
     draw = task.draw(100, levels, 0)
-    inputs = task.X[draw.rows]
-    fit = KernelFit(kernel(inputs), kernel(task.X_test, inputs), 0.1, task, draw, levels, 1)
+    inputs, (X_test, y_test) = task.train_inputs(draw), task.test_set(draw)
+    fit = KernelFit(kernel(inputs), kernel(X_test, inputs), 0.1, task, draw, levels, 1)
     for found, labels in zip(np.transpose(fit.errors()), draw.labels, strict=True):
         mean = labels.mean(axis=0)
         model = KernelRidge(kernel="precomputed", alpha=0.1).fit(kernel(inputs), labels - mean)
-        test = model.predict(kernel(task.X_test, inputs)) + mean - task.y_test
+        test = model.predict(kernel(X_test, inputs)) + mean - y_test
         train = model.predict(kernel(inputs)) + mean - labels
         np.testing.assert_allclose(found, [np.square(e).sum(axis=1).mean() for e in (test, train)], rtol=1e-9)
 

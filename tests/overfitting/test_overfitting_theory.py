@@ -150,14 +150,21 @@ def random_task(generator):
         -generator.uniform(0.01, 1) * i,
         generator.normal(0, 3, modes),
     ]
-    counts = generator.integers(1, 5, modes) if generator.random() < 0.5 else np.ones(modes)
+    counts = [
+        np.ones(modes),
+        generator.integers(1, 5, modes),
+        # Fractional, their sum above, among or below the numbers of samples.
+        generator.uniform(0.5, 1.5, modes) * generator.choice([1.0, 0.05, 0.005]),
+    ][generator.integers(3)]
     power = generator.pareto(1.0, modes) * i ** -generator.uniform(0, 3) * (generator.random() < 0.8)
     return Eigensystem(
         log_eigenvalues=logs[kind],
         target_power=power,
         noise=generator.uniform(0.01, 2),
         multiplicities=counts,
-        tail=UnresolvedTail(np.exp(logs[kind].min())) if generator.random() < 0.3 else None,
+        tail=UnresolvedTail(np.exp(logs[kind].min()))
+        if generator.random() < 0.3 and modes > 50 <= counts.sum()
+        else None,
     )
 
 
@@ -201,6 +208,11 @@ def test_bounds_of_the_sheet():
     assert bounds(Eigensystem([1.0, 0.5], multiplicities=[3, 7]), 40) == pytest.approx([4 / 3, 4 / 3])
     assert bounds(Eigensystem([1.0], multiplicities=[10]), 10)[1] == np.inf
     assert bounds(Eigensystem([0.0]), 3) == [1.0, 1.0]
+    # Also where a rank is no whole number, or its levels add up to it but for rounding.
+    assert bounds(Eigensystem([1.0], multiplicities=[10.5]), 21) == [2.0, 2.0]
+    assert bounds(Eigensystem(np.exp(-np.arange(10.0)), multiplicities=[0.1] * 10), 2) == [2.0, 2.0]
+    low, high = bounds(Eigensystem(np.exp(-np.arange(10.0)), multiplicities=[0.1] * 10), 1)
+    assert 1.0 <= low <= high == np.inf
 
 
 def test_effective_ranks_from_the_definition():

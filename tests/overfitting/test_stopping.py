@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -162,6 +163,44 @@ def test_one_seed_settles_everything(digits, make) -> None:
     fits = [TrainedUntil(make(), 3, random_state=seed).fit(X, noisy).predict_proba(X) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(fits[0], fits[1])
     assert (fits[0] != fits[2]).any()
+
+
+@pytest.mark.parametrize("make", [mlp, skorch_net])
+def test_threads_fit_what_one_thread_does(digits, make) -> None:
+    X, _, noisy = digits
+
+    def fitted(seed: int) -> np.ndarray:
+        return TrainedUntil(make(), 5, random_state=seed).fit(X, noisy).predict_proba(X)
+
+    def states() -> tuple[np.ndarray, torch.Tensor]:
+        return np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+
+    before = states()
+    serial = [fitted(seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        np.testing.assert_array_equal(list(pool.map(fitted, range(8))), serial)
+    np.testing.assert_array_equal(states()[0], before[0])
+    if make is mlp:  # torch's loaders draw a number for each prediction
+        np.testing.assert_array_equal(states()[1], before[1])
+
+
+def test_global_generators_are_left_to_models_that_draw_from_them(digits, monkeypatch) -> None:
+    X, _, noisy = digits
+    drawn = []
+
+    class Unseeded(SGDClassifier):
+        def __init__(self) -> None:
+            super().__init__(random_state=0)
+
+        def partial_fit(self, X, y, classes=None):
+            drawn.append(np.random.rand())  # noqa: NPY002
+            return super().partial_fit(X, y, classes)
+
+    for _ in range(2):
+        TrainedUntil(Unseeded(), 1, random_state=3).fit(X, noisy)
+    assert drawn[0] == drawn[1]
+    monkeypatch.setattr("solvable.overfitting.measuring.stopping.seeded", None)
+    TrainedUntil(SGDClassifier(), 1, random_state=3).fit(X, noisy)
 
 
 def test_batches_are_new_in_each_pass(digits, monkeypatch) -> None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from solvable import datasets
 from solvable.errors import InputError
 from solvable.kernels import Kernel
+from solvable.overfitting.measuring.posing import prepare as prepare_task
 from solvable.overfitting.measuring.task import Draw, Task
-from solvable.overfitting.measuring.task import prepare as prepare_task
 from solvable.overfitting.smoothers.linear_smoothers import linear_smoother_profile
 from solvable.overfitting.smoothers.noise_weights import Factor
 
@@ -27,7 +27,7 @@ class FlippedData:
     """A task with classes, its training sizes, and what was done to the data.
 
     Attributes:
-        task: pool and test set.
+        task: what trials are drawn from.
         sizes: training sizes, rising.
         notes: a sentence each.
         fingerprint: of the data.
@@ -70,8 +70,8 @@ def flipped_data(parameters: Any) -> FlippedData:
     task = prepare_task(data.X, labels, test_size=parameters.n_test, random_state=parameters.random_state)
     sizes = task.sizes(parameters.n_train or None)
     notes.append(
-        f"{task.n_test} clean test points; training sizes {', '.join(str(n) for n in sizes)}; labels are flipped to "
-        "one of the other classes, each as likely"
+        f"{task.n_test} clean test points, others in each trial; training sizes {', '.join(str(n) for n in sizes)}; "
+        "labels are flipped to one of the other classes, each as likely"
     )
     return FlippedData(task, sizes, (*notes, *task.notes), data.fingerprint)
 
@@ -87,8 +87,8 @@ def kernel_matrices(
         draw: which of them.
         ridge: in units of the mean of K(x, x).
     """
-    X = task.X[draw.rows]
-    gram, cross = np.asarray(kernel(X)), np.asarray(kernel(task.X_test, X))
+    X = task.train_inputs(draw)
+    gram, cross = np.asarray(kernel(X)), np.asarray(kernel(task.test_set(draw)[0], X))
     return gram, cross, ridge * float(gram.trace()) / len(gram)
 
 
@@ -123,6 +123,6 @@ def sensitivity_from_one_fit(
     # Taken as Gaussian the sums would need no draws, but with ten classes they come out at half of the true errors: a
     # wrong class has its votes from few flips.
     error = linear_smoother_profile(
-        weights, task.y[draw.rows], task.y_test, levels, n_draws=_DRAWS
+        weights, task.y[draw.rows], task.test_set(draw)[1], levels, n_draws=_DRAWS
     ).test_error
     return sensitivity_of(error.to_numpy(), levels, len(task.classes))

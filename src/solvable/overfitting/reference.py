@@ -14,29 +14,7 @@ from scipy.special import gammaln, ndtr, xlogy
 
 from solvable.errors import InputError, finite, numbers
 from solvable.kernels.inputs import whole
-from solvable.overfitting.noise_rates import (
-    chance_error,
-    clean_to_noisy,
-    compose_noise,
-    noise_rates,
-    noisy_to_clean,
-    resampled_noise,
-)
-
-# The conversions of rates and errors stand beside the profiles that they are applied to.
-__all__ = [
-    "Profile",
-    "bayes_profile",
-    "chance_error",
-    "clean_to_noisy",
-    "compose_noise",
-    "knn_excess",
-    "knn_profile",
-    "linear_smoother_flip_error",
-    "noisy_to_clean",
-    "resampled_noise",
-    "sampler_profile",
-]
+from solvable.overfitting.noise_rates import chance_error, clean_to_noisy, noise_rates
 
 
 class Profile(NamedTuple):

@@ -151,7 +151,11 @@ def overfitting_bounds(eigensystem: Eigensystem, n_train: ArrayLike) -> tuple[Gr
     with np.errstate(invalid="ignore"):
         share = np.exp(after.log_squares - 2.0 * after.log_sum)  # 1/R_k
     share = np.where(np.isneginf(after.log_sum), 0.0, share)
-    pairs = [_bounds_at(size, k, after, share) for size in n.ravel()]
+    rank = eigensystem.rank
+    pairs = [
+        (size / (size - rank),) * 2 if size > rank else _bounds_at(size, k, after, share)
+        for size in n.ravel()
+    ]
     lower, upper = np.array(pairs).T
     return lower.reshape(n.shape), upper.reshape(n.shape)
 
@@ -276,7 +280,8 @@ def _bounds_at(
     n: float, k: NDArray[np.float64], after: _After, share: NDArray[np.float64]
 ) -> tuple[float, float]:
     """Return both bounds at one n; `share` is 1/R_k, zero where nothing follows."""
-    inside = k < n
+    # Fractional multiplicities may add up to less than the rank, by rounding: nothing is known after such a k.
+    inside = (k < n) & (after.log_sum > -np.inf)
     k, share = k[inside], share[inside]
     log_kappa = np.min(after.log_sum[inside] - np.log(n - k))
     with np.errstate(over="ignore"):

@@ -19,6 +19,8 @@ from solvable.errors import InputError, finite, grid, one_number
 
 Channel = Literal["symmetric"]
 
+_MOST_NOISE = 10.0
+
 
 def channel_matrix(channel: "Channel | ArrayLike", n_classes: int) -> NDArray[np.float64]:
     r"""Return the matrix whose row i holds the probabilities of the label that a corrupted sample of class i gets.
@@ -87,7 +89,13 @@ def check_levels(
                 if matrix is None
                 else "it is the share of samples that pass through the channel"
             )
+            why += "; it is a share: 20 % is 0.2" if levels.max() > 1 else ""
             raise InputError(f"noise level {levels.max():g} is too high; expected at most {most:.4g}: {why}")
+    elif (levels > _MOST_NOISE).any():
+        raise InputError(
+            f"noise level {levels.max():g} is in standard deviations of the target; expected at most {_MOST_NOISE:g}, "
+            "beyond which nothing can be learned: for 20 % of a standard deviation give 0.2"
+        )
     if not (levels > 0).any():
         raise InputError("noise_levels has no level above 0; expected at least one, as in (0, 0.2)")
     return np.union1d(levels, [0.0])

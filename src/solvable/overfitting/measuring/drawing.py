@@ -56,7 +56,7 @@ def _errors(ax: "Axes", p: "NoiseProfile") -> None:
     if p.n_classes:
         ax.set(xlabel="wrong training labels (%)", ylabel="test error on clean labels (%)")
         reference = p.reference()
-        for name, shown in {"bayes": "Bayes", "sampler": "1-NN", "chance": "chance"}.items():
+        for name, shown in {"bayes": "no error", "sampler": "1-NN", "chance": "chance"}.items():
             curve = percent * reference[name].to_numpy()
             ax.plot(levels, curve, **_DASHED)
             _name_at_the_end(ax, float(curve[-1]), shown)
@@ -92,7 +92,7 @@ def _sensitivities(ax: "Axes", p: "NoiseProfile", level: float, strict: bool) ->
         style = {"color": COLORS[j % len(COLORS)], "fmt": f"{MARKERS[j % len(MARKERS)]}-", "linewidth": 0.9}
         n = p.n_train * np.exp(_APART * (j - middle))
         measured_points(ax, n, s[:, j], error[:, j], label=name, **style)
-    for height, name in ((0.0, "Bayes" if p.n_classes else "ignored"), (1.0, "1-NN")):
+    for height, name in ((0.0, "ignored"), (1.0, "1-NN")):
         ax.axhline(height, **_DASHED)
         _name_at_the_end(ax, height, name)
     shown = f"{100 * level:.4g} % wrong labels" if p.n_classes else f"noise of {level:g} sd"

@@ -16,9 +16,10 @@ from solvable.overfitting.measuring.estimators import (
     takes_missing,
     warnings_of,
 )
+from solvable.overfitting.measuring.posing import prepare
 from solvable.overfitting.measuring.processes import in_processes, naming_failures
 from solvable.overfitting.measuring.profile import NoiseProfile
-from solvable.overfitting.measuring.task import Kind, Task, prepare
+from solvable.overfitting.measuring.task import Kind, Task
 from solvable.overfitting.measuring.trials import Fit, fit_and_score, one_thread
 
 
@@ -42,9 +43,11 @@ def noise_profile(
 ) -> NoiseProfile:
     r"""Measure $e_n(p)$: test error on clean labels, trained on $n$ samples of which a share $p$ has a wrong label.
 
-    Each trial draws a training subset of each size and corrupts its labels at all levels, the wrong labels of a low
-    level among those of a higher one; what noise costs is a difference within a trial. An estimator is always trained
-    from scratch, its seed new in each trial, on one thread: the result is the same to the bit for every `n_jobs`.
+    Each trial splits off test samples, draws a training subset from the others, and corrupts its labels at all levels,
+    the wrong labels of a low level among those of a higher one; what noise costs is a difference within a trial. An
+    estimator is always trained from scratch, its seed new in each trial, on one thread: the result is the same to the
+    bit for every `n_jobs`. It is given classes as numbers from 0, in their sorted order, unless a parameter names them,
+    as `class_weight={"fraud": 10}` does; what it prints is not shown.
 
     Args:
         estimator: anything with scikit-learn's `fit` and `predict` (a pipeline, a search, a skorch net, whose inputs
@@ -58,7 +61,8 @@ def noise_profile(
             over a factor of 8.
         n_trials: how often to repeat each, at least 1; a standard error asks for 2, a verdict for 3.
         test_size: how many samples to keep for testing, or which share; by default a fifth, at most 2000.
-        X_test: test inputs of your own, with `y_test`; X is then for training only.
+        X_test: test inputs of your own, with `y_test`, the same in all trials; X is then for training only. By default
+            each trial keeps another part of X for testing.
         y_test: their clean labels.
         task: `classes` or `number`; by default what the estimator predicts.
         channel: `symmetric`: a corrupted label becomes any of the others; or a matrix `(K, K)` whose row i says what

@@ -1,5 +1,6 @@
 """Trials in processes side by side, the same to the bit for every number of them, and failures that say where."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -7,9 +8,18 @@ from typing import Any
 from solvable.errors import InputError
 from solvable.overfitting.measuring.estimators import name_of
 
+IN_TURN = threading.RLock()
+"""Held by whoever seeds the global generators, catches what is printed or limits threads: all are the whole process's.
+
+Threads, of which some of joblib's engines make their workers, so take turns, and measure what processes do.
+"""
+
 
 def in_processes(function: Callable[..., Any], calls: Sequence[tuple], n_jobs: int | None) -> Iterator[Any]:
     """Give what a function returns for each of its arguments, in the order in which calls finish.
+
+    Where joblib is configured for threads, or for a cluster whose workers have several, one call runs at a time in each
+    process: the results are the same, and only processes make it faster.
 
     Args:
         function: of a module, which a process can find.
@@ -17,23 +27,22 @@ def in_processes(function: Callable[..., Any], calls: Sequence[tuple], n_jobs: i
         n_jobs: how many processes, -1 for one on each core; None: joblib's default.
 
     Raises:
-        InputError: for a number of processes that joblib does not take, and where its engine is threads.
+        InputError: for a number of processes that joblib does not take.
     """
     from joblib import Parallel, delayed
-    from joblib.parallel import get_active_backend
 
-    engine, configured = get_active_backend()
-    if type(engine).__name__ == "ThreadingBackend" and (n_jobs or configured or 1) != 1:
-        raise InputError(
-            "joblib is configured for threads, but trials seed the random generators of their process; expected "
-            'processes: parallel_config(backend="loky"), or leave it out and set n_jobs'
-        )
     if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0):
         raise InputError(f"n_jobs is {n_jobs!r}; expected a number of processes, or -1 for all cores")
     # Copy-on-write: some estimators want inputs that they may write to.
     pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", mmap_mode="c")
-    finished: Any = pool(delayed(function)(*arguments) for arguments in calls)
+    finished: Any = pool(delayed(_in_turn)(function, arguments) for arguments in calls)
     return finished
+
+
+def _in_turn(function: Callable[..., Any], arguments: tuple) -> Any:
+    """Call a function while no other thread of this process does."""
+    with IN_TURN:
+        return function(*arguments)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FITTED = 1e-3
 # Wrong labels that may be left over, as a share of them, where a verdict calls them fitted.
 _NEARLY = 0.02
-_FORMAT = "solvable noise profile 1"
+_FORMAT = "solvable noise profile 2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +76,6 @@ class NoiseProfile:
         if seconds is not None:
             variables["seconds"] = seconds
         classes = task.n_classes is not None
-        if len(errors) > 1 and np.max(n_train) == task.n_pool:
-            all_of_them = f"with {task.n_pool} samples all trials train on the same ones"
-            notes = (
-                *notes,
-                f"{all_of_them}: they differ by noise and seed only, and their scatter is a little too small",
-            )
         data = xr.Dataset(
             {name: (dims, np.asarray(values, dtype=np.float64)) for name, values in variables.items()},
             {
@@ -99,6 +93,8 @@ class NoiseProfile:
                 "loss": "0-1" if classes else "squared",
                 "n_classes": task.n_classes or 0,
                 "n_test": task.n_test,
+                "n_pool": task.n_pool,
+                "one_test_set": int(task.X_test is not None),
                 "channel": "gaussian" if not classes else "symmetric" if task.symmetric else "matrix",
                 "flip_share": task.flip_share,
                 "noise_scale": task.noise_scale,
@@ -148,7 +144,7 @@ class NoiseProfile:
 
     @property
     def test_error_standard_error(self) -> xr.DataArray:
-        """Its standard error over trials; NaN of one trial. The test set is the same in all."""
+        """Its standard error over trials; NaN of one trial. Where a test set was given, its choice is not in it."""
         return _over_trials(self.data.test_error)
 
     @property
@@ -170,17 +166,19 @@ class NoiseProfile:
         level = self.data.noise_level[1:]
         if self.n_classes is None:
             return (level * float(self.data.attrs["noise_scale"])) ** 2
-        skill = 1.0 - self.test_error.isel(noise_level=0, drop=True) / chance_error(self.n_classes)
-        # No better than chance without noise: nothing is left that noise could cost.
-        return skill.where(skill > 0) * level * float(self.data.attrs["flip_share"])
+        clean = self.data.test_error.isel(noise_level=0, drop=True)
+        skill = 1.0 - clean.mean("trial") / chance_error(self.n_classes)
+        # No better than chance without noise, as far as trials can tell: nothing is left that noise could cost.
+        doubt = 2.0 * _over_trials(clean).fillna(0.0) / chance_error(self.n_classes)
+        return skill.where(skill > doubt) * level * float(self.data.attrs["flip_share"])
 
     @property
     def sensitivity(self) -> xr.DataArray:
         r"""The normalised sensitivity $s_n(p)$, or $V_n$, dims `n_train`, `noise_level` (those above 0)."""
         error = self.test_error
-        found = (
-            error.isel(noise_level=slice(1, None)) - error.isel(noise_level=0, drop=True)
-        ) / self._full_cost
+        change = error.isel(noise_level=slice(1, None)) - error.isel(noise_level=0, drop=True)
+        # Means of the same counts in another order differ in the last digit.
+        found = change.where(abs(change) > 1e-12 * abs(error).max(), 0.0) / self._full_cost
         return found.transpose("n_train", "noise_level").rename("sensitivity")
 
     @property
@@ -227,13 +225,29 @@ class NoiseProfile:
         return classify_overfitting(
             self.n_train[known],
             measured.to_numpy()[known],
-            self.standard_error.sel(noise_level=level).to_numpy()[known],
+            (self.standard_error.sel(noise_level=level).to_numpy() * self.widening)[known],
             noise_level=level * (float(self.data.attrs["flip_share"]) if self.n_classes else 1.0),
             n_classes=self.n_classes,
             n_trials=self.n_trials,
             strict=strict,
             interpolates=fitted,
+            symmetric=self.data.attrs["channel"] != "matrix",
+            one_test_set=int(self.data.attrs["n_test"]) if self.data.attrs["one_test_set"] else None,
         )
+
+    @property
+    def widening(self) -> NDArray[np.float64]:
+        r"""What a verdict multiplies standard errors with at each size, since trials share samples.
+
+        Trials that train on more than half of all samples differ less than new samples would make them, up to twofold
+        for trees. At the whole pool the variance of a mean of $J$ trials is $1/J + \rho$ of one trial's rather than
+        $1/J$, $\rho$ the ratio of test to training samples (Nadeau and Bengio, Inference for the generalization error,
+        Machine Learning 2003; a quarter for a test set that was given); from half of the pool on we go there linearly.
+        """
+        facts = self.data.attrs
+        ratio = 0.25 if facts["one_test_set"] else facts["n_test"] / facts["n_pool"]
+        shared = np.clip(2.0 * self.n_train / facts["n_pool"] - 1.0, 0.0, 1.0)
+        return np.sqrt(1.0 + self.n_trials * ratio * shared)
 
     def judged_level(self, noise_level: float | None = None) -> float:
         """Return the measured level that is meant; by default the one that `verdict` judges by.
@@ -331,7 +345,16 @@ class NoiseProfile:
         """Write the profile as netCDF; `NoiseProfile.load` reads it again, and so does `xarray.open_dataset`."""
         from solvable.lab.files import write_netcdf
 
-        write_netcdf(self.data, Path(path))
+        if Path(path).suffix != ".nc":
+            raise InputError(
+                f"the profile is written as netCDF; expected a file that ends in .nc, got {str(path)!r}"
+            )
+        try:
+            write_netcdf(self.data, Path(path))
+        except OSError:
+            raise InputError(
+                f"{str(path)!r} cannot be written; name a file in a folder that exists and is yours"
+            ) from None
 
     @classmethod
     def load(cls, path: str | Path) -> "NoiseProfile":
@@ -349,7 +372,10 @@ class NoiseProfile:
         except Exception:  # HDF5 raises whatever it stumbles over first
             data = xr.Dataset()
         if data.attrs.get("format") != _FORMAT:
-            raise InputError(f"{str(path)!r} holds no noise profile; expected one saved by NoiseProfile.save")
+            raise InputError(
+                f"{str(path)!r} holds no noise profile, or one of another version; expected one saved by "
+                "NoiseProfile.save"
+            )
         return cls(data)
 
     def __str__(self) -> str:

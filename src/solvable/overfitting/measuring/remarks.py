@@ -15,7 +15,13 @@ _HEAVY = 3.0
 
 def remarks(profile: "NoiseProfile") -> tuple[str, ...]:
     """Return a sentence each on labels that were not fitted, on heavy tails, and on what the test set resolves."""
-    found = (_not_interpolating(profile), _heavy_tails(profile), _no_skill(profile), _resolution(profile))
+    found = (
+        _not_interpolating(profile),
+        _heavy_tails(profile),
+        _no_skill(profile),
+        _shared(profile),
+        _resolution(profile),
+    )
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -68,8 +74,21 @@ def _no_skill(profile: "NoiseProfile") -> str:
     )
 
 
+def _shared(profile: "NoiseProfile") -> str:
+    """Say where trials share most of their samples, and what the verdict makes of it."""
+    factor = float(profile.widening[-1])
+    if profile.n_trials < 2 or factor < 1.05:
+        return ""
+    return (
+        f"with {profile.n_train[-1]} of {profile.data.attrs['n_pool']} samples trials train on much the same ones and "
+        f"scatter too little: the verdict takes {factor:.2g} times their standard error there"
+    )
+
+
 def _resolution(profile: "NoiseProfile") -> str:
     if profile.n_classes is None:
+        return ""
+    if not profile.data.attrs["one_test_set"]:
         return ""
     n_test = int(profile.data.attrs["n_test"])
     clean = float(profile.test_error[-1, 0])

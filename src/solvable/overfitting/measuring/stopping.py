@@ -6,7 +6,8 @@ decides by itself; `training_profile` records what happens on the way.
 """
 
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from typing import Any
 
@@ -20,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from solvable.datasets.sampling import draw_rows
 from solvable.errors import InputError, choice, one_number
 from solvable.kernels.inputs import whole
+from solvable.overfitting.measuring.processes import IN_TURN
 from solvable.overfitting.measuring.task import take
 from solvable.overfitting.measuring.torch_nets import is_net, net_inputs, net_targets
 from solvable.overfitting.measuring.trials import error, seeded
@@ -207,11 +209,11 @@ class TrainedUntil(BaseEstimator):
                 f"X has {X.shape[0]} rows and y {len(y)} labels; expected one label for each row"
             )
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with nullcontext() if self.random_state is None else seeded(seed):
-            model = clone(self.estimator, safe=False)
-            if self.random_state is not None:
-                seed_parts(model, seed)
-            self.validation_errors_: list[float] = []
+        model = clone(self.estimator, safe=False)
+        if self.random_state is not None:
+            seed_parts(model, seed)
+        self.validation_errors_: list[float] = []
+        with _settled(model, None if self.random_state is None else seed):
             if self.stop == "validation":
                 self._fit_validated(model, X, y, most, seed)
             else:
@@ -270,18 +272,21 @@ class TrainedUntil(BaseEstimator):
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels or numbers, in the shape of those it was fitted to."""
         check_is_fitted(self)
-        return predictions(self.estimator_, X, self._shape)
+        with _undisturbing(self.estimator_):
+            return predictions(self.estimator_, X, self._shape)
 
     @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class, where the estimator does."""
         check_is_fitted(self)
-        return self.estimator_.predict_proba(inputs_for(self.estimator_, X))
+        with _undisturbing(self.estimator_):
+            return self.estimator_.predict_proba(inputs_for(self.estimator_, X))
 
     def score(self, X: Any, y: Any) -> float:
         """Return the estimator's own score: accuracy, or R²."""
         check_is_fitted(self)
-        return float(self.estimator_.score(inputs_for(self.estimator_, X), y))
+        with _undisturbing(self.estimator_):
+            return float(self.estimator_.score(inputs_for(self.estimator_, X), y))
 
     def __sklearn_tags__(self) -> Any:
         """Classifier or regressor, as the estimator is."""
@@ -315,6 +320,34 @@ def seed_parts(model: Any, seed: int) -> None:
     """Give a seed to the parts of a model that have none."""
     if unset := {name: seed for name, value in _seeds(model).items() if value is None}:
         model.set_params(**unset)
+
+
+@contextmanager
+def _settled(model: Any, seed: int | None) -> Iterator[None]:
+    """Seed the global generators for a model that draws from them; other threads that do so wait meanwhile.
+
+    Args:
+        model: with the seeds of its parts.
+        seed: None: they stay as they are.
+    """
+    alone = seed is not None and _draws_from_globals(model)
+    with IN_TURN if alone else nullcontext(), seeded(seed) if alone else nullcontext():
+        yield
+
+
+def _undisturbing(model: Any) -> AbstractContextManager[Any]:
+    """Wait with predictions that draw numbers, as torch does for each loader of data, while another thread trains."""
+    return IN_TURN if _draws_from_globals(model) else nullcontext()
+
+
+def _draws_from_globals(model: Any) -> bool:
+    """Return whether some part of a model has no seed: torch has one for all nets."""
+    if is_net(model) or not hasattr(model, "get_params"):
+        return True
+    parts = [model, *(part for part in model.get_params(deep=True).values() if hasattr(part, "fit"))]
+    return not all(
+        hasattr(part, "get_params") and "random_state" in part.get_params(deep=False) for part in parts
+    )
 
 
 def _seeds(model: Any) -> dict[str, Any]:

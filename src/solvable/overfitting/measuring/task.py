@@ -1,75 +1,70 @@
-"""`Task`: clean data split once, from which every trial draws a training subset and its noisy labels.
+"""`Task`: clean data, from which every trial draws a test set, a training subset, and its noisy labels.
 
-One door for everything that measures a noise profile: any estimator, a kernel, a net epoch by epoch.
+Where no test set is given, each trial splits the samples anew: its errors then vary with the test points too, and their
+scatter says how uncertain a mean is. One split for all would leave that out.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.datasets.in_memory import as_array
-from solvable.datasets.labels import decide, split_missing
 from solvable.datasets.sampling import draw_rows
-from solvable.errors import InputError, finite, grid
-from solvable.overfitting.measuring.channel import Channel, channel_matrix, check_levels, nested_flips
+from solvable.errors import InputError, grid
+from solvable.overfitting.measuring.channel import check_levels, nested_flips
 
 Kind = Literal["auto", "classes", "number"]
 
-# Test points beyond these make errors no more certain than the trials are.
-_MOST_TEST = 2000
-_TEST_SHARE = 0.2
-# Floats of fewer rows to each value are numbers, also where they are whole.
-_ROWS_A_CLASS = 5
 # The default training sizes: so many, over this factor.
 _N_SIZES, _SPAN, _SMALLEST = 6, 32, 20
-
-
+# The default noise levels, of classes and of numbers.
 _LEVELS_OF_CLASSES = (0.0, 0.1, 0.2, 0.3, 0.4)
 _LEVELS_OF_NUMBERS = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """What one trial at one size trains on.
+    """What one trial at one size trains and tests on.
 
     Attributes:
-        rows: of the task's training pool, `(n,)`, in random order.
+        rows: of the task's samples to train on, `(n,)`, in random order.
+        test: of the task's samples to test on, `(m,)`; None where a test set was given.
         labels: noisy ones at each noise level, `(levels, n)`; for a number `(levels, n)` or `(levels, n, outputs)`.
         seed: of the estimator, the same at all noise levels.
     """
 
     rows: NDArray[np.int64]
+    test: NDArray[np.int64] | None
     labels: NDArray[Any]
     seed: int
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    r"""A training pool and a clean test set.
+    r"""Samples with clean labels, and how many of them, or which others, to test on.
 
     Attributes:
-        X: inputs of the pool, an array, table or sparse matrix of `n_pool` rows.
-        y: classes as numbers from 0, `(n_pool,)`, or targets, `(n_pool,)` or `(n_pool, outputs)`.
-        X_test: inputs of the test set.
-        y_test: its clean labels, as `y`.
+        X: inputs, an array, table or sparse matrix of `n_samples` rows.
+        y: classes as numbers from 0, `(n_samples,)`, or targets, `(n_samples,)` or `(n_samples, outputs)`.
+        n_test: how many samples a trial tests on.
+        X_test: inputs of a test set that was given; None where each trial keeps some of X for testing.
+        y_test: its clean labels, as `y`, or None.
         classes: the classes in the order of their numbers; empty where the target is a number.
         matrix: the noise channel `(K, K)`; None for a number.
         flip_share: the share of corrupted samples whose label really changes: 1 but for a channel with a diagonal.
-        noise_scale: $\sqrt{\sum_c \mathrm{var}(y_c)}$ of the pool, the standard deviation of noise of level 1, summed
-            over outputs; 1 for classes.
+        noise_scale: $\sqrt{\sum_c \mathrm{var}(y_c)}$ over all samples, the standard deviation of noise of level 1,
+            summed over outputs; 1 for classes.
         symmetric: whether the channel is the symmetric one.
-        random_state: seed of the split and of all trials.
+        random_state: seed of all trials and their splits.
         notes: what a reader should know of the data.
     """
 
     X: Any
     y: NDArray[Any]
+    n_test: int
     X_test: Any
-    y_test: NDArray[Any]
+    y_test: NDArray[Any] | None
     classes: tuple[Any, ...]
     matrix: NDArray[np.float64] | None
     flip_share: float
@@ -84,14 +79,14 @@ class Task:
         return len(self.classes) or None
 
     @property
-    def n_pool(self) -> int:
-        """How many samples there are to train on."""
+    def n_samples(self) -> int:
+        """How many samples there are, those that a trial tests on among them."""
         return len(self.y)
 
     @property
-    def n_test(self) -> int:
-        """How many samples there are to test on."""
-        return len(self.y_test)
+    def n_pool(self) -> int:
+        """How many samples a trial has to train on."""
+        return self.n_samples - (self.n_test if self.X_test is None else 0)
 
     def levels(self, noise_levels: ArrayLike | None) -> NDArray[np.float64]:
         """Return noise levels checked, in rising order, with 0; by default those that suit the task."""
@@ -140,14 +135,33 @@ class Task:
         # One stream for each trial and size, so that more trials or other sizes leave the others as they were.
         stream = np.random.SeedSequence((3, self.random_state, trial, n_train))
         # Some estimators take seeds of 31 bits only.
-        split, seed = (int(state) >> 1 for state in stream.generate_state(2))
+        split, seed, subset = (int(state) >> 1 for state in stream.generate_state(3))
         generator = np.random.default_rng(stream)
-        if n_train == self.n_pool:
-            rows = np.arange(n_train)
-        else:
-            rows = draw_rows(self.y if self.classes else None, self.n_pool, n_train, split)
-        rows = generator.permutation(rows)
-        return Draw(rows, self.noisy(rows, noise_levels, generator), seed)
+        codes = self.y if self.classes else None
+        pool, test = np.arange(self.n_samples), None
+        if self.X_test is None:
+            test = draw_rows(codes, self.n_samples, self.n_test, split)
+            pool = np.delete(pool, test)
+        if n_train < len(pool):
+            pool = pool[draw_rows(None if codes is None else codes[pool], len(pool), n_train, subset)]
+        rows = generator.permutation(pool)
+        return Draw(rows, test, self.noisy(rows, noise_levels, generator), seed)
+
+    def train_inputs(self, draw: Draw, most: int | None = None) -> Any:
+        """Return a copy of the inputs that a trial trains on, or of the first of them: estimators may write to it.
+
+        Args:
+            draw: from `draw`.
+            most: how many.
+        """
+        return take(self.X, draw.rows[:most])
+
+    def test_set(self, draw: Draw) -> tuple[Any, NDArray[Any]]:
+        """Return a copy of the inputs that a trial tests on, and their clean labels."""
+        if draw.test is not None:
+            return take(self.X, draw.test), self.y[draw.test]
+        assert self.y_test is not None
+        return take(self.X_test, np.arange(self.n_test)), self.y_test
 
     def noisy(
         self, rows: NDArray[np.int64], noise_levels: NDArray[np.float64], generator: np.random.Generator
@@ -155,7 +169,7 @@ class Task:
         """Return labels of some rows with noise, nested over the levels, `(levels, n)` or `(levels, n, outputs)`.
 
         Args:
-            rows: of the pool.
+            rows: of the samples.
             noise_levels: from `levels`.
             generator: of random numbers.
         """
@@ -169,189 +183,3 @@ class Task:
 def take(X: Any, rows: NDArray[np.int64]) -> Any:
     """Return rows of an array, table or sparse matrix."""
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
-
-
-def prepare(
-    X: Any,
-    y: Any,
-    *,
-    X_test: Any = None,
-    y_test: Any = None,
-    test_size: float | int | None = None,
-    kind: Kind = "auto",
-    channel: "Channel | ArrayLike" = "symmetric",
-    random_state: int = 0,
-    nan_allowed: bool = False,
-) -> Task:
-    """Return the task that data pose: checked, labels as numbers from 0, split into pool and test set.
-
-    Args:
-        X: inputs, one row for each sample: array, table, sparse matrix, images, or texts.
-        y: clean labels: integers, text or booleans name classes, floats are numbers, unless `kind` says otherwise.
-        X_test: test inputs, with `y_test` their clean labels; by default a part of X.
-        y_test: see `X_test`.
-        test_size: how many samples to keep for testing, or which share; by default a fifth, at most 2000.
-        kind: what y is; auto: as `datasets.load` decides.
-        channel: label noise, as in `flip_labels`.
-        random_state: seed of the split and of all trials, a whole number of at least 0.
-        nan_allowed: whether the estimator takes missing inputs.
-
-    Raises:
-        InputError: for data that cannot be used.
-    """
-    if isinstance(random_state, bool) or not isinstance(random_state, (int, np.integer)) or random_state < 0:
-        raise InputError(f"random_state must be a whole number of at least 0; got {random_state!r}")
-    X = _inputs(X, "X", nan_allowed)
-    labels = _labels(y, "y", len_of(X), kind)
-    own_test, labels_test = X_test is not None or y_test is not None, np.empty(0)
-    if own_test:
-        if X_test is None or y_test is None:
-            raise InputError("one of X_test and y_test was given; expected both or neither")
-        if test_size is not None:
-            raise InputError(
-                "test_size says how much of X to test on, but X_test was given; leave one of them out"
-            )
-        X_test = _inputs(X_test, "X_test", nan_allowed)
-        labels_test = _labels(
-            y_test, "y_test", len_of(X_test), "number" if labels.dtype.kind == "f" else "classes"
-        )
-    classes: tuple[Any, ...] = ()
-    if labels.dtype.kind != "f":
-        names, labels = np.unique(labels, return_inverse=True)
-        if len(names) < 2:
-            raise InputError(
-                f"y holds one class only, {names[0]!s}, so no label can be confused; expected two or more"
-            )
-        if np.asarray(y).dtype.kind == "f" and len(names) > len(labels) / _ROWS_A_CLASS:
-            raise InputError(
-                f"y holds {len(names)} different numbers in {len(labels)} samples, but the estimator predicts classes; "
-                "give a regressor, or integers or text if they are labels"
-            )
-        classes = tuple(names.tolist())
-        if own_test:
-            if unknown := sorted(set(labels_test.tolist()) - set(classes)):
-                raise InputError(f"y_test holds {unknown[0]!r}, a class that y has not; expected those of y")
-            labels_test = np.searchsorted(names, labels_test)
-    elif not labels.std(axis=0).all():
-        raise InputError("y is constant, so there is nothing to learn; expected two or more values")
-    notes = _notes_on_duplicates(X)
-    if not own_test:
-        train, test = _split(labels, classes, test_size, random_state)
-        X, labels, X_test, labels_test = take(X, train), labels[train], take(X, test), labels[test]
-    matrix = channel_matrix(channel, len(classes)) if classes else None
-    share = 1.0
-    if matrix is not None:
-        share = float(np.bincount(labels, minlength=len(classes)) @ (1.0 - matrix.diagonal()) / len(labels))
-        if share == 0.0:
-            raise InputError("the channel leaves every label as it is; expected one that corrupts some")
-    elif not isinstance(channel, str):
-        raise InputError("a channel matrix says how classes are confused, but y is a number; leave it out")
-    scale = 1.0 if classes else float(np.sqrt(labels.var(axis=0).sum()))
-    symmetric = isinstance(channel, str)
-    return Task(
-        X, labels, X_test, labels_test, classes, matrix, share, scale, symmetric, int(random_state), notes
-    )
-
-
-def len_of(X: Any) -> int:
-    """Return how many rows an array, table or sparse matrix has."""
-    return X.shape[0]
-
-
-def _inputs(X: Any, name: str, nan_allowed: bool) -> Any:
-    if isinstance(X, pd.DataFrame):
-        missing = int(X.isna().to_numpy().sum())
-        if missing and not nan_allowed:
-            raise InputError(
-                f"{name} has {missing} missing values and the estimator does not take them; fill them in first, or "
-                "put an imputer in front: make_pipeline(SimpleImputer(), estimator)"
-            )
-        return X
-    if hasattr(X, "tocsr"):
-        X = X.tocsr()
-        finite(f"the data of {name}", X.data)
-        return X
-    array = as_array(X, name)
-    if array.dtype.kind in "fc" and not nan_allowed:
-        finite(
-            name,
-            array,
-            "fill them in first, or put an imputer in front: make_pipeline(SimpleImputer(), estimator)",
-        )
-    if array.ndim == 0 or (array.ndim == 1 and array.dtype.kind in "fiub"):
-        raise InputError(f"{name} has shape {array.shape}; expected one row for each sample, (n, d)")
-    return array
-
-
-def _labels(y: Any, name: str, n: int, kind: Kind) -> NDArray[Any]:
-    """Return labels as integers, text or booleans where they name classes, as floats where they are numbers."""
-    labels, absent = split_missing(y)
-    if absent.any():
-        raise InputError(
-            f"{name} has {int(absent.sum())} missing values, the first at row {int(absent.argmax())}; drop them"
-        )
-    if len(labels) != n:
-        raise InputError(f"{name} has {len(labels)} labels for {n} samples; expected one for each")
-    if labels.dtype.kind == "f" and kind != "classes":
-        finite(name, labels, "drop these samples")
-    if kind == "number" and labels.dtype.kind in "US":
-        raise InputError(
-            f"{name} holds text, as in {str(labels.flat[0])!r}, but the estimator predicts numbers; give a classifier"
-        )
-    if kind == "number":
-        return labels.astype(np.float64)
-    if kind == "classes" and labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-        raise InputError(
-            f"{name} holds numbers such as {labels[labels != np.floor(labels)].flat[0]:g}, but the estimator predicts "
-            "classes; give a regressor, or labels"
-        )
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 and labels.dtype.kind != "f":
-        raise InputError(f"{name} has shape {labels.shape}; expected one label for each sample, (n,)")
-    if kind == "classes":
-        return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
-    return decide(labels, "auto", None, 'a regressor or task="number"')[0]
-
-
-def _split(
-    labels: NDArray[Any], classes: Sequence[Any], test_size: float | int | None, random_state: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of the pool and of the test set."""
-    n = len(labels)
-    wanted = min(_TEST_SHARE, _MOST_TEST / n) if test_size is None else test_size
-    is_number = isinstance(wanted, (int, float, np.integer, np.floating)) and not isinstance(wanted, bool)
-    if not is_number or not wanted > 0 or (wanted >= 1 and wanted != int(wanted)):
-        raise InputError(
-            f"test_size must be a share between 0 and 1, or a whole number of samples; got {test_size!r}"
-        )
-    n_test = max(1, round(wanted * n)) if wanted < 1 else int(wanted)
-    least = max(2, 2 * len(classes))
-    if n - n_test < least:
-        raise InputError(
-            f"test_size {test_size or _TEST_SHARE!r} leaves {n - n_test} of {n} samples to train on; expected at least "
-            f"{least}: test on fewer, or give more data"
-        )
-    # The test set has each class in its proportion, and leaves at least one of each to train on.
-    test = draw_rows(labels if len(classes) else None, n, n_test, random_state)
-    if len(classes):
-        left = np.bincount(np.delete(labels, test), minlength=len(classes))
-        if (left == 0).any():
-            raise InputError(
-                f"class {classes[int((left == 0).argmax())]!s} has too few samples for a test set of {n_test}; "
-                "expected two or more of each class: merge rare classes, or leave them out"
-            )
-    return np.delete(np.arange(n), test), test
-
-
-def _notes_on_duplicates(X: Any) -> tuple[str, ...]:
-    """Return a note where rows are repeated: two labels of one input cannot both be fitted."""
-    try:
-        repeated = int(pd.DataFrame(np.asarray(X).reshape(len_of(X), -1)).duplicated().sum())
-    except (TypeError, ValueError, MemoryError):  # a sparse matrix, or cells that cannot be compared
-        return ()
-    if not repeated:
-        return ()
-    return (
-        f"{repeated} of {len_of(X)} rows of X repeat another row: two labels of one input cannot both be fitted",
-    )

@@ -97,6 +97,8 @@ def _cleaning(p: NoiseProfile, level: float) -> str:
             worth = f"gains nothing that shows ({_amount(p, by, error)})"
         else:
             worth = f"lowers it by {_amount(p, by, error)}"
+        if target and target not in p.noise_levels:
+            worth += ", interpolated"
         parts.append(f"cleaning to {noise_name(p, target) if target else 'none'} {worth}")
     error = f"{readable(100 * now, 3)} %" if p.n_classes else readable(now)
     start = f"With {p.n_train[-1]} samples and {noise_name(p, level)} the test error is {error}"

@@ -23,10 +23,11 @@ from solvable.overfitting.measuring.estimators import (
     takes_missing,
     warnings_of,
 )
+from solvable.overfitting.measuring.posing import prepare
 from solvable.overfitting.measuring.processes import in_processes, naming_failures
 from solvable.overfitting.measuring.profile import FITTED, NoiseProfile
 from solvable.overfitting.measuring.stopping import EpochByEpoch, check_trainable
-from solvable.overfitting.measuring.task import Draw, Kind, Task, prepare, take
+from solvable.overfitting.measuring.task import Draw, Kind, Task
 from solvable.overfitting.measuring.trials import fresh, one_thread, quietly, seeded
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def training_profile(
         until: `interpolation`: training ends when the noisy labels are fitted twice in a row (for a number, to 0.1 % of
             the noise's variance); None: it goes on to `max_epochs`.
         test_size: how many samples to keep for testing, or which share; by default a fifth, at most 2000.
-        X_test: test inputs, with `y_test` their clean labels; by default a part of X.
+        X_test: test inputs, with `y_test` their clean labels; by default a part of X, another in each trial.
         y_test: see `X_test`.
         task: whether y holds `classes` or a `number`; by default what the estimator predicts.
         channel: label noise, as in `flip_labels`.
@@ -284,11 +285,11 @@ def _run(
     recorded: NDArray[np.int64],
     until: Until,
 ) -> _Run:
-    X, labels, limit = take(task.X, draw.rows), draw.labels[index], _limit(task, level)
+    labels, limit = draw.labels[index], _limit(task, level)
     test, train, spent = np.zeros((3, len(recorded)))
     seconds, streak = 0.0, 0
     with seeded(draw.seed), quietly() as warned:
-        training = EpochByEpoch(fresh(estimator, draw.seed), X, labels)
+        training = EpochByEpoch(fresh(estimator, draw.seed), task.train_inputs(draw), labels.copy())
         while training.n_epochs < recorded[-1] and streak < 2:
             start = time.perf_counter()
             training.train()
@@ -298,8 +299,8 @@ def _run(
             if training.n_epochs in recorded or streak == 2:
                 # What comes later is overwritten then, or carried forward from here.
                 later = slice(int(np.searchsorted(recorded, training.n_epochs)), None)
-                test[later] = training.error(task.X_test, task.y_test)
-                train[later] = training.error(X, labels)
+                test[later] = training.error(*task.test_set(draw))
+                train[later] = training.error(task.train_inputs(draw), labels)
                 spent[later] = seconds
     return _Run(test, train, spent, training.n_epochs, streak == 2, tuple(dict.fromkeys(warned)))
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvable.errors import InputError
-from solvable.overfitting.measuring.task import Draw, Task, take
+from solvable.overfitting.measuring.task import Draw, Task
 from solvable.overfitting.measuring.torch_nets import is_net, net_inputs, net_targets
 
 # Whether the training labels are fitted is read off so many of them: predicting all would cost more than fitting.
@@ -54,33 +54,49 @@ def one_fit(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
 
     Args:
         estimator: with scikit-learn's `fit` and `predict`; it is not changed.
-        task: from `task.prepare`.
+        task: from `posing.prepare`.
         draw: from `Task.draw`.
         level: index of the noise level.
 
     Raises:
         InputError: when it predicts something else than labels or numbers of their shape.
     """
-    X, labels = take(task.X, draw.rows), draw.labels[level]
+    labels = draw.labels[level]
     net = is_net(estimator)
     # A class can lose its last label to noise, and some estimators ask for 0, 1, 2, ... without a gap.
     present = np.unique(labels) if task.classes else None
     targets = labels if present is None else np.searchsorted(present, labels)
+    names = np.array(task.classes) if names_labels(estimator, task.classes) else None
+    if names is not None:
+        targets = names[labels]
     model = fresh(estimator, draw.seed)
+    X = task.train_inputs(draw)
     start = time.perf_counter()
-    model.fit(*((net_inputs(X), net_targets(model, targets)) if net else (X, targets)))
+    model.fit(*((net_inputs(X), net_targets(model, targets)) if net else (X, targets.copy())))
     seconds = time.perf_counter() - start
 
     def error_on(inputs: Any, right: NDArray[Any]) -> float:
-        predicted = answers(model, net_inputs(inputs) if net else inputs, task)
-        if present is not None and len(present) < len(task.classes):
+        predicted = answers(model, net_inputs(inputs) if net else inputs, task, names)
+        if names is None and present is not None and len(present) < len(task.classes):
             # A net of K outputs may name a class that was not there: a wrong answer.
             predicted = np.append(present, -1)[np.minimum(predicted.astype(np.int64), len(present))]
         return error(predicted, right)
 
-    some = np.arange(min(len(labels), _MOST_CHECKED))
-    test, train = error_on(task.X_test, task.y_test), error_on(take(X, some), labels[some])
+    # Fresh copies: an estimator may have written to what it was fitted on, as a scaler with copy=False does.
+    test = error_on(*task.test_set(draw))
+    train = error_on(task.train_inputs(draw, _MOST_CHECKED), labels[:_MOST_CHECKED])
     return Fit(test, train, seconds)
+
+
+def names_labels(estimator: Any, classes: tuple[Any, ...]) -> bool:
+    """Return whether a parameter names labels as the user has them, as `class_weight={"fraud": 10}` does.
+
+    Such an estimator is given labels, not their numbers.
+    """
+    if not hasattr(estimator, "get_params") or classes == tuple(range(len(classes))):
+        return False
+    values = estimator.get_params(deep=True).values()
+    return any(isinstance(value, dict) and value and set(value) <= set(classes) for value in values)
 
 
 def fresh(estimator: Any, seed: int) -> Any:
@@ -155,13 +171,21 @@ def quietly() -> Iterator[list[str]]:
             ]
 
 
-def answers(model: Any, X: Any, task: Task) -> NDArray[Any]:
+def answers(model: Any, X: Any, task: Task, names: NDArray[Any] | None = None) -> NDArray[Any]:
     """Return what a fitted model predicts, in the shape of the task's labels.
 
     Raises:
         InputError: when it predicts something else than labels or numbers of that shape.
     """
     predicted = np.asarray(model.predict(X))
+    if names is not None:
+        code = np.minimum(np.searchsorted(names, predicted), len(names) - 1)
+        predicted = np.where(names[code] == predicted, code, -1)
+    elif predicted.dtype.kind in "US" and task.classes:
+        raise InputError(
+            f"{type(model).__name__}.predict answers with text, as in {str(predicted.flat[0])!r}, but it was trained "
+            "on classes as numbers from 0, in sorted order; expected it to answer with what it was given"
+        )
     shape = (X.shape[0] if hasattr(X, "shape") else len(X), *task.y.shape[1:])
     if predicted.size == np.prod(shape):
         predicted = predicted.reshape(shape)
@@ -172,7 +196,8 @@ def answers(model: Any, X: Any, task: Task) -> NDArray[Any]:
         )
     if not np.isfinite(predicted).all():
         raise InputError(
-            f"{type(model).__name__} predicts NaN or infinite values; lower its learning rate or scale X"
+            f"{type(model).__name__} predicts NaN or infinite values; expected finite ones: where it learns by "
+            "gradients, lower its learning rate or scale X"
         )
     return predicted
 

@@ -6,6 +6,7 @@ are columns of one linear system, and $|w(x)|^2$, what noise costs in squared lo
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from solvable.kernels.inputs import points, to_float64, whole
 from solvable.lab.progress import progress
 from solvable.machine import free_memory, need_memory
 from solvable.overfitting.measuring.channel import Channel
+from solvable.overfitting.measuring.posing import prepare
 from solvable.overfitting.measuring.profile import NoiseProfile
-from solvable.overfitting.measuring.task import Draw, Kind, Task, prepare
+from solvable.overfitting.measuring.task import Draw, Kind, Task
 from solvable.overfitting.smoothers.linear_smoothers import answers, class_columns
 from solvable.overfitting.smoothers.noise_weights import TAIL, Factor
 
@@ -72,7 +74,7 @@ def kernel_noise_profile(
         n_draws: draws of the noise for each subset.
         ridge: $\delta \ge 0$, not divided by n.
         test_size: how many samples to test on, or which share; by default a fifth, at most 2000.
-        X_test: test inputs, with `y_test` their clean labels; by default a part of X.
+        X_test: test inputs, with `y_test` their clean labels; by default a part of X, another in each trial.
         y_test: see `X_test`.
         task: `classes`, `number`, or as y looks.
         channel: what a corrupted label becomes, as in `flip_labels`.
@@ -115,7 +117,7 @@ def kernel_noise_profile(
         for t, s in np.ndindex(shape):
             start = time.perf_counter()
             draw = posed.draw(int(sizes[s]), levels, t)
-            gram, cross = matrices.of(draw.rows)
+            gram, cross = matrices.of(draw)
             fit = KernelFit(gram, cross, delta, posed, draw, levels, draws)
             test[t, s], train[t, s] = fit.errors()
             cost[t, s], median[t, s] = fit.cost.mean(), np.median(fit.cost)
@@ -147,11 +149,11 @@ def kernel_noise_profile(
 
 
 class _Matrices:
-    """Kernel matrices of training subsets: parts of the pool's where that is less work and fits, else of their own."""
+    """Kernel matrices of draws: parts of that of all samples where that is less work and fits, else of their own."""
 
     def __init__(self, kernel: Kernel, task: Task, sizes: NDArray[np.int64], trials: int) -> None:
         self.kernel, self._task, self._whole = kernel, task, None
-        n, pool, m = float(sizes.max()), float(task.n_pool), float(task.n_test)
+        n, m, every = float(sizes.max()), float(task.n_test), float(task.n_samples)
         # The matrix, its factor, the test points' rows, and blocks of label columns and of predictions.
         fit = 8 * (2 * n**2 + 2 * n * m + 6 * _AT_ONCE)
         need_memory(
@@ -160,22 +162,29 @@ class _Matrices:
             "lower the largest of train_sizes, or test_size",
         )
         free = free_memory()
-        fits = free is None or fit + 8 * pool * (pool + m) < free / 2
-        if fits and trials * float(np.square(sizes.astype(float)).sum()) > 1.5 * pool**2:
-            self._whole = self._computed(task.X)
+        beside = 0.0 if task.X_test is None else m
+        fits = free is None or fit + 8 * every * (every + beside) < free / 2
+        each = float(np.sum(sizes * (sizes + m)))
+        if fits and trials * each > 1.5 * every * (every + beside):
+            gram = self._checked(self.kernel(task.X))
+            cross = gram if task.X_test is None else self._checked(self.kernel(task.X_test, task.X))
+            self._whole = gram, cross
 
-    def of(self, rows: NDArray[np.int64]) -> tuple[Matrix, Matrix]:
-        """Return the matrix of some rows of the pool, and that of the test points with them."""
+    def of(self, draw: Draw) -> tuple[Matrix, Matrix]:
+        """Return the matrix of a draw's training samples, and that of its test samples with them."""
+        rows = draw.rows
         if self._whole is None:
-            return self._computed(self._task.X[rows])
+            X = self._task.X[rows]
+            return self._checked(self.kernel(X)), self._checked(self.kernel(self._task.test_set(draw)[0], X))
         gram, cross = self._whole
-        return gram[rows[:, None], rows], cross[:, rows]
+        return gram[rows[:, None], rows], cross[:, rows] if draw.test is None else cross[
+            draw.test[:, None], rows
+        ]
 
-    def _computed(self, X: Matrix) -> tuple[Matrix, Matrix]:
-        gram, cross = np.asarray(self.kernel(X)), np.asarray(self.kernel(self._task.X_test, X))
-        for matrix in (gram, cross):
-            finite("the kernel matrix", matrix, "check the kernel, or scale the inputs")
-        return gram, cross
+    def _checked(self, matrix: Any) -> Matrix:
+        matrix = np.asarray(matrix)
+        finite("the kernel matrix", matrix, "check the kernel, or scale the inputs")
+        return matrix
 
 
 def label_vectors(
@@ -186,7 +195,7 @@ def label_vectors(
     The first is the trial's own draw, which every other way of measuring has too, and with it come the clean labels.
 
     Args:
-        task: from `task.prepare`.
+        task: from `posing.prepare`.
         draw: from `Task.draw`.
         levels: from `Task.levels`.
         n_draws: how many draws of the noise.
@@ -195,16 +204,27 @@ def label_vectors(
     Yields:
         level numbers `(r,)` and label vectors `(r, n)` or `(r, n, outputs)`.
     """
-    noisy, every = levels[1:], np.arange(len(levels))
-    generator = np.random.default_rng(draw.seed)
-
+    every, draws = np.arange(len(levels)), _noisy_draws(task, draw, levels[1:])
     for start in range(0, n_draws, at_once):
-        first = [draw.labels] if start == 0 else []
-        more = [
-            task.noisy(draw.rows, noisy, generator) for _ in range(min(at_once, n_draws - start) - len(first))
-        ]
-        level = [*([every] if first else []), *[every[1:]] * len(more)]
-        yield np.concatenate(level), np.concatenate([*first, *more])
+        some = list(islice(draws, min(at_once, n_draws - start)))
+        clean = [draw.labels[:1]] if start == 0 else []
+        level = [*([every[:1]] if clean else []), *[every[1:]] * len(some)]
+        yield np.concatenate(level), np.concatenate([*clean, *some])
+
+
+def _noisy_draws(task: Task, draw: Draw, levels: Matrix) -> Iterator[NDArray[Any]]:
+    """Give draw after draw of labels at these levels, the trial's own first.
+
+    Of a number every second draw is the mirror image of the one before: then what is linear in the noise, the product
+    with the error that is there without it, cancels, and what noise adds is left.
+    """
+    generator, y = np.random.default_rng(draw.seed), task.y[draw.rows]
+    labels = draw.labels[1:]
+    while True:
+        yield labels
+        if not task.classes:
+            yield 2.0 * y - labels
+        labels = task.noisy(draw.rows, levels, generator)
 
 
 class KernelFit:
@@ -219,6 +239,7 @@ class KernelFit:
         self, gram: Matrix, cross: Matrix, ridge: float, task: Task, draw: Draw, levels: Matrix, n_draws: int
     ) -> None:
         self._cross, self._task, self._draw = cross, task, draw
+        self._truth = task.test_set(draw)[1]
         self._levels, self._n_draws = levels, n_draws
         self._factor = Factor(gram, ridge)
         self.singular = self._factor.singular
@@ -253,7 +274,7 @@ class KernelFit:
         if task.n_classes:
             columns = class_columns(labels, task.n_classes)
             found, fitted = self.predictions(columns)
-            wrong = answers(found, task.n_classes) != task.y_test[:, None]
+            wrong = answers(found, task.n_classes) != self._truth[:, None]
             unfitted = (
                 np.zeros((1, len(labels))) if fitted is None else answers(fitted, task.n_classes) != labels.T
             )
@@ -263,7 +284,7 @@ class KernelFit:
         mean = targets.mean(axis=1)
         columns = np.moveaxis(targets - mean[:, None], 1, 2).reshape(-1, targets.shape[1]).T
         found, fitted = self.predictions(columns)
-        missed = found.reshape(-1, *mean.shape) + mean - task.y_test.reshape(len(task.y_test), 1, -1)
+        missed = found.reshape(-1, *mean.shape) + mean - self._truth.reshape(len(self._truth), 1, -1)
         left = np.zeros_like(columns) if fitted is None else columns - fitted
         return (
             np.square(missed).sum(axis=2).mean(axis=0),

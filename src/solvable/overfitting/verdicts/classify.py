@@ -54,6 +54,8 @@ def classify_overfitting(
     n_trials: ArrayLike | None = None,
     strict: bool = False,
     interpolates: bool | None = None,
+    symmetric: bool = True,
+    one_test_set: int | None = None,
 ) -> Verdict:
     r"""Return which kind of overfitting a procedure shows, from its sensitivity to label noise at several sizes.
 
@@ -61,19 +63,24 @@ def classify_overfitting(
     the nearest neighbour's, $(K-1)/(Kp)$ chance. Regression: $V_n$ = (mse with noise $-$ without) / noise variance.
 
     Fitted is $s_n = s_\infty + a\,(n/n_0)^{-b}$, $b \ge 0.25$. Tempered: the 95 % interval of $s_\infty$ lies above
-    0.05; benign: below; catastrophic: $s$ at the largest $n$ is within 10 % of chance (two standard errors clear), or
-    $\ln V_n$ grows faster than $0.1 \ln n$ (95 %) without levelling off. Undecided: otherwise, and always with fewer
-    than 4 sizes, sizes within a factor 8, or fewer than 3 trials.
+    0.05; benign: below; catastrophic: $s$ at the largest $n$ is within 10 % of chance (two standard errors clear), and
+    so is the best fit's $s_\infty$; or $\ln V_n$ grows faster than $0.1 \ln n$ (95 %), and a power of $n$ fits better
+    than every curve with a limit (95 %). Undecided: otherwise, and always with fewer than 4 sizes, sizes within a
+    factor 8, or fewer than 3 trials.
 
     Args:
         n_train: training set sizes, above 0, in any order.
         sensitivity: $s_n$ or $V_n$ at each, a mean over trials.
         standard_error: of each mean; NaN where it is not known.
-        noise_level: flip rate $p$ to another class, in [0, 1 - 1/K]; for regression any measure of it, only reported.
+        noise_level: flip rate $p$ to another class, in [0, 1 - 1/K] (up to 1 unless `symmetric`); for regression any
+            measure of it, only reported.
         n_classes: $K$; None for regression.
         n_trials: behind each standard error, one number or one for each size; None takes standard errors as exact.
         strict: also allow decays as slow as $n^{-0.05}$ or $1/\ln n$; this decides less often.
         interpolates: whether the model fitted its noisy training labels exactly, if known.
+        symmetric: whether a wrong label is of every other class equally often. Where chance level lies under another
+            channel is not known: near that of symmetric noise it is then undecided.
+        one_test_set: number of test points where all trials share them; None where each trial has its own.
 
     Returns:
         a `Verdict`; `print` it.
@@ -91,7 +98,9 @@ def classify_overfitting(
         >>> classify_overfitting(n, [0.26, 0.11, 0.07, 0.03, 0.01], [0.01] * 5, noise_level=0.2, n_classes=10).regime
         'benign'
     """
-    data = checked_curve(n_train, sensitivity, standard_error, noise_level, n_classes, n_trials)
+    data = checked_curve(
+        n_train, sensitivity, standard_error, noise_level, n_classes, n_trials, symmetric, one_test_set
+    )
     decays = STRICT if strict else DEFAULT
     warned = ()
     if interpolates is False:
@@ -108,7 +117,7 @@ def classify_overfitting(
     fit = fit_floor(x, data.s, se, decays, reach_of(data.trials))
     trend = log_trend(x, data.s, se)
     capped = fit
-    if data.chance is not None:  # beyond chance there is nothing to lose
+    if data.chance is not None and symmetric:  # beyond chance there is nothing to lose
         floor, low, high = (min(one, data.chance) for one in (fit.floor, fit.low, fit.high))
         capped = replace(fit, floor=floor, low=low, high=high)
     finding = _judge(data, se, capped, trend)
@@ -128,30 +137,49 @@ def _judge(data: SensitivityCurve, se: Floats, fit: FloorFit, trend: Trend) -> _
     """Apply the rule; an empty advice is to be filled in."""
     reach = reach_of(data.trials)
     low, high = trend.slope - reach * trend.error, trend.slope + reach * trend.error
+    larger = f"{readable(2.0 * float(data.n[-1]))} and {readable(4.0 * float(data.n[-1]))}"
     interval = f"between {readable(fit.low, 2)} and {readable(fit.high, 2)} (95 %)"
     floor = f"The floor of the sensitivity at n → ∞ lies {interval}"
     if data.chance is not None:
-        largest = f"At n = {readable(float(data.n[-1]))}"
-        if NEARLY * data.chance <= min(1.0, data.s[-1]):
+        largest = f"At n = {readable(float(data.n[-1]))} the sensitivity"
+        last, chance = readable(float(data.s[-1]), 3), readable(data.chance, 3)
+        near = NEARLY * data.chance
+        if not data.symmetric and data.s[-1] > near:
             return _Finding(
                 "undecided",
-                f"{largest} the sensitivity is within 10 % of chance level, but at this noise level so is that of "
-                "a nearest neighbour.",
+                f"{largest} {last} is near or above {chance}, chance level under symmetric noise of this rate. Where "
+                "it lies under this channel matrix is not known, so whether noise leaves nothing but chance "
+                "(catastrophic) is open.",
+                "Measure at a lower noise level, or with symmetric noise.",
+            )
+        if near <= min(1.0, data.s[-1]):
+            return _Finding(
+                "undecided",
+                f"{largest} is within 10 % of chance level, but at this noise level so is that of a nearest neighbour.",
                 "Measure at a lower noise level, such as a fifth of the labels.",
             )
-        if data.s[-1] - max(2.0, reach) * se[-1] > NEARLY * data.chance:
+        # The best fit decides, whatever its interval: less precise data must not decide what better data left open.
+        if data.s[-1] > near > fit.best:
+            return _Finding(
+                "undecided",
+                f"{largest} {last} is within 10 % of chance level, {chance}, but the best fit still falls from "
+                f"there, to rest at {readable(fit.best, 3)}: whether the limit is chance (catastrophic) or less is "
+                "open.",
+                f"Measure at larger n, {larger}, to see whether it still falls. Either way clean labels, a ridge or "
+                "early stopping help.",
+            )
+        if data.s[-1] - max(2.0, reach) * se[-1] > near:
             return _Finding(
                 "catastrophic",
-                f"{largest} the sensitivity {readable(float(data.s[-1]), 3)} is within 10 % of "
-                f"{readable(data.chance, 3)}, where noisy labels leave nothing but chance.",
+                f"{largest} {last} is within 10 % of {chance}, where noisy labels leave nothing but chance.",
                 "Do not fit noisy labels exactly with this model: add a ridge, stop early, or clean the labels.",
             )
     else:
         grows = f"The excess error grows with n, as n^{trend.slope:.2f} (95 %: {low:.2f} to {high:.2f})"
-        # A curve that a floor describes and a power of n does not is on its way to a limit, perhaps a high one. (Their
-        # ratio, as both shrink alike when errors grow: less precise data must not decide what better data left open.)
-        levels = trend.chi2 / (len(data.n) - 2) > 2.0 * fit.misfit
-        if low > GROWTH and not levels:
+        # Every rise to a limit grows for a while: it takes data that such a curve does not fit. (The difference shrinks
+        # as errors grow: less precise data must not decide what better data left open.)
+        limitless = fit.misfit * (len(data.n) - 3) - trend.chi2 > reach**2
+        if low > GROWTH and limitless:
             return _Finding(
                 "catastrophic",
                 f"{grows}: more data make the noise worse.",
@@ -166,8 +194,8 @@ def _judge(data: SensitivityCurve, se: Floats, fit: FloorFit, trend: Trend) -> _
                 "undecided",
                 f"{grows if np.isfinite(low) else 'The excess error grows with n'}: it is not benign, but whether it "
                 "comes to rest (tempered) or diverges (catastrophic) is open.",
-                f"Measure at larger n, {readable(2.0 * float(data.n[-1]))} and {readable(4.0 * float(data.n[-1]))}: a "
-                "limit shows as a curve that levels off. Either way a ridge or early stopping helps.",
+                f"Measure at larger n, {larger}: a limit shows as a curve that levels off. Either way a ridge or early "
+                "stopping helps.",
             )
     if fit.low > THRESHOLD:
         return _Finding(
@@ -181,7 +209,12 @@ def _judge(data: SensitivityCurve, se: Floats, fit: FloorFit, trend: Trend) -> _
             f"{floor}, below {THRESHOLD}: more data wash the noise out.",
             "Spend on more data; cleaning labels gains little once n is large.",
         )
-    return _Finding("undecided", f"{floor}, on both sides of {THRESHOLD}.")
+    now = f"{readable(float(data.s[-1]), 2)} of what it costs a nearest neighbour"
+    return _Finding(
+        "undecided",
+        f"At n = {readable(float(data.n[-1]))} noise costs {now}; whether more data take that away these measurements "
+        f"do not say. {floor}, on both sides of {THRESHOLD}.",
+    )
 
 
 class _Line(NamedTuple):
@@ -209,10 +242,8 @@ def _plan(data: SensitivityCurve, x: Floats, se: Floats, fit: FloorFit, decays: 
     for one in found:
         parts = []
         if one.more_trials > 1:
-            parts.append(
-                f"{one.more_trials} times the trials (a standard error of {readable(one.needed_error, 2)} at n = "
-                f"{readable(float(data.n[-1]))})"
-            )
+            smaller = f"standard errors {readable(one.more_trials**0.5, 2)} times smaller"
+            parts.append(f"{one.more_trials} times the trials ({smaller})")
         if one.doublings:
             top = readable(float(data.n[-1]) * 2.0**one.doublings)
             parts.append(f"{one.doublings} more size{'s' * (one.doublings > 1)}, doubling up to n = {top}")
@@ -239,13 +270,25 @@ def _plan(data: SensitivityCurve, x: Floats, se: Floats, fit: FloorFit, decays: 
 def _warnings(data: SensitivityCurve, se: Floats, fit: FloorFit, regime: Regime) -> tuple[str, ...]:
     reach = reach_of(data.trials)
     warned = []
-    if data.chance is not None and data.s[-1] > NEARLY * data.chance and regime != "catastrophic":
-        warned.append(
-            f"At the largest n the sensitivity is within 10 % of chance level ({readable(data.chance, 3)}): it could "
-            "not be much larger, so a growing cost of noise would not show."
-        )
-    elif data.chance is not None and fit.high >= NEARLY * data.chance and regime == "tempered":
-        warned.append("The interval of the floor reaches chance level: the limit may be catastrophic.")
+    if data.test_set_error is not None and regime in ("tempered", "benign"):
+        # The bound is for points that noise spoils always or never; half of it is typical.
+        typical = data.test_set_error / 2.0
+        gap = fit.low - THRESHOLD if regime == "tempered" else THRESHOLD - fit.high
+        if gap < 1.96 * typical:
+            warned.append(
+                f"The interval of the floor clears {THRESHOLD} by {readable(gap, 2)} only, which is less than what the "
+                f"choice of these {data.one_test_set} test points may add (typically ± {readable(1.96 * typical, 2)}): "
+                f"others may not be {regime}."
+            )
+    if data.chance is not None:
+        level = "chance level" if data.symmetric else "chance level of symmetric noise"
+        if data.symmetric and data.s[-1] > NEARLY * data.chance and regime != "catastrophic":
+            warned.append(
+                f"At the largest n the sensitivity is within 10 % of chance level ({readable(data.chance, 3)}): it "
+                "could not be much larger, so a growing cost of noise would not show."
+            )
+        elif fit.high >= NEARLY * data.chance and regime == "tempered":
+            warned.append(f"The interval of the floor reaches {level}: the limit may be catastrophic.")
     steps = [
         (after - before) / np.hypot(*errors)
         for (before, after), errors in zip(pairwise(data.s), pairwise(se), strict=True)
@@ -288,7 +331,7 @@ def _verdict(
         slope_error=nothing if trend is None else trend.error,
         reason=finding.reason,
         advice=finding.advice,
-        assumptions=assumptions(data.n, data.noise_level, data.n_classes, data.trials, strict, THRESHOLD),
+        assumptions=assumptions(data, strict, THRESHOLD),
         warnings=warned,
         n_train=tuple(data.n.tolist()),
         sensitivity=tuple(data.s.tolist()),
@@ -297,4 +340,6 @@ def _verdict(
         n_classes=data.n_classes,
         n_trials=None if data.trials is None else tuple(data.trials.tolist()),
         strict=strict,
+        symmetric=data.symmetric,
+        one_test_set=data.one_test_set,
     )

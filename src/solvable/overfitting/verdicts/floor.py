@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 FASTEST = 2.0
 # By default, and where slow decays are to be ruled out.
 SLOWEST, SLOWEST_STRICT = 0.25, 0.05
+# Beyond these the squares of s, of its error and of their ratio could leave float64.
+TINY, HUGE = 1e-60, 1e60
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ class FloorFit:
     r"""A fitted floor.
 
     Attributes:
-        floor: best $s_\infty$.
+        floor: best $s_\infty$; a constant's where that fits as well.
         low: lower end of its interval.
         high: upper end.
         decay: best $b$; NaN where a constant fits as well.
         misfit: least $\chi^2$ per degree of freedom; above 1 the interval was widened by it.
         amplitude: $a$, the fitted part at the least size that goes away with $n$.
         index: of the fitted shape.
+        best: where $\chi^2$ is least, a constant or not; errors larger by a common factor leave it as it is.
     """
 
     floor: float
@@ -74,6 +77,7 @@ class FloorFit:
     misfit: float
     amplitude: float
     index: int
+    best: float
 
 
 class _Parabolas(NamedTuple):
@@ -144,20 +148,16 @@ def fit_floor(x: Floats, s: Floats, se: Floats, decays: Decays, reach: float) ->
     ends = free.within(bound), rising.within(bound)
     low, high = min(end[0] for end in ends), max(end[1] for end in ends)
 
+    best = float(t_free[index] if is_free else t_rising[index])
     constant = max(float((w @ s) / w.sum()), 0.0)
     if ((s - constant) ** 2) @ w <= bound:
-        return FloorFit(constant, low, high, float("nan"), misfit, 0.0, index)
-    if is_free:
-        floor = float(t_free[index])
-        amplitude = float(decaying[index] - mean_shape[index] * floor)
-    else:
-        floor = float(t_rising[index])
-        amplitude = -floor
-    return FloorFit(floor, low, high, decays.rate(index, float(x.max())), misfit, amplitude, index)
+        return FloorFit(constant, low, high, float("nan"), misfit, 0.0, index, best)
+    amplitude = float(decaying[index] - mean_shape[index] * best) if is_free else -best
+    return FloorFit(best, low, high, decays.rate(index, float(x.max())), misfit, amplitude, index, best)
 
 
 class Trend(NamedTuple):
-    r"""The slope of $\ln s$ against $\ln n$: NaN unless every $s$ is positive.
+    r"""The slope of $\ln s$ against $\ln n$: NaN unless every $s$ is positive (above `TINY`).
 
     Attributes:
         slope: weighted least squares.
@@ -172,7 +172,7 @@ class Trend(NamedTuple):
 
 def log_trend(x: Floats, s: Floats, se: Floats) -> Trend:
     """Return the slope of the logarithms; `x` as `fit_floor` takes it, at least 3 sizes."""
-    if (s <= 0.0).any():
+    if (s <= TINY).any():
         return Trend(float("nan"), float("nan"), float("inf"))
     w, y = (s / se) ** 2, np.log(s)
     x0, y0 = np.average(x, weights=w), np.average(y, weights=w)
@@ -203,13 +203,11 @@ class Remedy(NamedTuple):
         more_trials: by what factor to multiply trials at every size; 1 for none.
         doublings: how many sizes to add, each twice the last.
         benign: which way it would be decided.
-        needed_error: standard error needed at the largest size measured now.
     """
 
     more_trials: int
     doublings: int
     benign: bool
-    needed_error: float
 
 
 # From cheap to dear; a doubling of n costs more than twice the work of the largest size.
@@ -246,7 +244,6 @@ def remedies(
             curve = fit.floor + fit.amplitude * decays.shapes(at)[fit.index]
             tried = fit_floor(at, curve, error, decays, reach)
             if tried.low > threshold or tried.high < threshold:
-                needed = float(honest[largest] / np.sqrt(more_trials))
-                found.append(Remedy(more_trials, doublings, tried.high < threshold, needed))
+                found.append(Remedy(more_trials, doublings, tried.high < threshold))
                 break
     return tuple(found)

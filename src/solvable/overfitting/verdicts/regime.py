@@ -1,15 +1,13 @@
 """What a verdict on overfitting holds and how it reads; `classify` reaches it."""
 
 from dataclasses import dataclass
+from math import isfinite
 from textwrap import fill
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from solvable.lab.text import readable, with_error
-from solvable.overfitting.noise_rates import chance_error
 from solvable.overfitting.verdicts.floor import SLOWEST, SLOWEST_STRICT
+from solvable.overfitting.verdicts.sensitivity_curve import SensitivityCurve
 
 Regime = Literal["benign", "tempered", "catastrophic", "undecided"]
 
@@ -38,6 +36,8 @@ class Verdict:
         n_classes: as given; None for regression.
         n_trials: at each size, if given.
         strict: whether slower decays were allowed for.
+        symmetric: whether wrong labels were equally likely in all other classes.
+        one_test_set: test points that were the same in all trials, if they were.
     """
 
     regime: Regime
@@ -57,6 +57,8 @@ class Verdict:
     n_classes: int | None
     n_trials: tuple[float, ...] | None
     strict: bool
+    symmetric: bool = True
+    one_test_set: int | None = None
 
     def __str__(self) -> str:
         """Return it for a terminal, assumptions included."""
@@ -81,51 +83,66 @@ def _filled(text: str, first: str = "  ", others: str = "  ") -> str:
     return lines.replace("\u00a0", " ")
 
 
-def assumptions(
-    n: NDArray[np.float64],
-    noise_level: float | None,
-    n_classes: int | None,
-    n_trials: NDArray[np.float64] | None,
-    strict: bool,
-    threshold: float,
-) -> tuple[str, ...]:
+def assumptions(data: SensitivityCurve, strict: bool, threshold: float) -> tuple[str, ...]:
     """Return what a verdict takes for granted, in sentences.
 
     Args:
-        n: sizes, ascending.
-        noise_level: of the training labels.
-        n_classes: None for regression.
-        n_trials: at each size; None when standard errors are taken as exact.
+        data: that it judges.
         strict: whether slower decays are allowed for.
         threshold: below which a floor counts as none.
     """
-    if n_classes is None:
+    level = None if data.noise_level is None else readable(data.noise_level)
+    if data.n_classes is None:
         loss = (
             "Loss: squared error, without the test labels' own noise. Sensitivity: what the noise adds to it, in "
             "units of the noise variance; 1 for a nearest neighbour."
         )
         channel = "Noise: independent, of mean 0 and the same variance everywhere"
-        channel += f"; level {readable(noise_level)}." if noise_level is not None else "."
+        channel += f"; level {level}." if level is not None else "."
     else:
-        level = float("nan") if noise_level is None else noise_level
+        at_chance = (
+            f", {readable(data.chance, 3)} at chance level." if data.chance and isfinite(data.chance) else "."
+        )
         loss = (
             "Loss: 0-1 error against clean test labels; in squared error the same model may be of another kind. "
-            "Sensitivity: 0 where noise costs nothing, 1 for a nearest neighbour"
-            + (f", {readable(chance_error(n_classes) / level, 3)} at chance level." if level > 0 else ".")
+            f"Sensitivity: 0 where noise costs nothing, 1 for a nearest neighbour{at_chance}"
         )
-        channel = (
-            f"Noise: each training label is replaced, with probability {readable(level)}, by one of the "
-            f"{n_classes - 1} other classes, each as likely."
-            if n_classes > 2
-            else f"Noise: each training label is flipped with probability {readable(level)}."
-        )
+        if not data.symmetric:
+            channel = (
+                f"Noise: a share {level} of the training labels is replaced by way of a channel matrix; chance level "
+                "and the scale of the sensitivity are those of symmetric noise of the same rate."
+            )
+        elif data.n_classes > 2:
+            channel = (
+                f"Noise: each training label is replaced, with probability {level}, by one of the "
+                f"{data.n_classes - 1} other classes, each as likely."
+            )
+        else:
+            channel = f"Noise: each training label is flipped with probability {level}."
     slow = f"n^-{SLOWEST_STRICT:g} or 1/ln n" if strict else f"n^-{SLOWEST:g}"
-    sizes = " to ".join(dict.fromkeys(readable(float(one)) for one in (n[0], n[-1])))
-    least = "" if n_trials is None else f"; from {readable(float(n_trials.min()))} trials at least"
+    sizes = " to ".join(dict.fromkeys(readable(float(one)) for one in (data.n[0], data.n[-1])))
     return (
         f"It is a statement about n → ∞ of a procedure, from n = {sizes}.",
         loss,
         channel,
         f"The approach to the floor is no slower than {slow}: a slower decay would be taken for a floor.",
-        f"A floor below {threshold:g} counts as none (benign). Errors at different sizes are independent{least}.",
+        f"A floor below {threshold:g} counts as none (benign).",
+        _independence(data),
+    )
+
+
+def _independence(data: SensitivityCurve) -> str:
+    least = "" if data.trials is None else readable(float(data.trials.min()))
+    if data.one_test_set is None:
+        fewest = f"; {least} trials at least" if least else ""
+        return f"Errors at different sizes are independent: each trial splits the data anew{fewest}."
+    points = f"{data.one_test_set} test point{'s' * (data.one_test_set > 1)}"
+    bound = data.test_set_error
+    much = (
+        "" if bound is None else f" by about {readable(bound, 2)} at most (n = {readable(float(data.n[-1]))})"
+    )
+    fewest = f" ({least} at least)" if least else ""
+    return (
+        f"All errors are given these {points}, the same in all trials{fewest}: which points they are leaves the "
+        f"sensitivity uncertain{much}, in all sizes alike and not in the interval."
     )

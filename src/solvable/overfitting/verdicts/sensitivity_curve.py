@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, finite, grid, numbers
+from solvable.kernels.inputs import whole
 from solvable.lab.text import readable
 from solvable.overfitting.noise_rates import chance_error, noise_rates
-from solvable.overfitting.verdicts.floor import Floats
+from solvable.overfitting.verdicts.floor import HUGE, TINY, Floats
 
 _LEAST_SIZES, _LEAST_SPAN, _LEAST_TRIALS = 4, 8.0, 3
 
@@ -23,7 +24,10 @@ class SensitivityCurve(NamedTuple):
         trials: behind each; None when standard errors are taken as exact.
         noise_level: of the training labels.
         n_classes: None for regression.
-        chance: sensitivity at chance level; None for regression.
+        chance: sensitivity at chance level, under symmetric noise of this rate; infinite where there is none, None for
+            regression.
+        symmetric: whether the other classes are equally likely; else labels are replaced by way of a channel matrix.
+        one_test_set: how many test points, the same in all trials; None where each trial has its own.
     """
 
     n: Floats
@@ -33,6 +37,19 @@ class SensitivityCurve(NamedTuple):
     noise_level: float | None
     n_classes: int | None
     chance: float | None
+    symmetric: bool
+    one_test_set: int | None
+
+    @property
+    def test_set_error(self) -> float | None:
+        r"""Standard error that the choice of one test set leaves in s at the largest n, at most; None if not known.
+
+        The noise raises a point's chance to be misjudged by $d \in [0, 1]$ of mean $s p$ (without errors at $p = 0$);
+        the variance of such a $d$ is at most $s p$, so that of $s$ over sets of T points at most $s/(pT)$.
+        """
+        if self.one_test_set is None or self.n_classes is None or not self.noise_level:
+            return None
+        return float(np.sqrt(max(self.s[-1], 0.0) / self.noise_level / self.one_test_set))
 
 
 def checked_curve(
@@ -42,6 +59,8 @@ def checked_curve(
     noise_level: float | None,
     n_classes: int | None,
     n_trials: ArrayLike | None,
+    symmetric: bool,
+    one_test_set: int | None,
 ) -> SensitivityCurve:
     n = grid("n_train", n_train, above=0.0)
     s = np.asarray(sensitivity, dtype=object).ravel()
@@ -64,6 +83,13 @@ def checked_curve(
         raise InputError(
             f"standard_error must be at least 0; got {se[se < 0][0]:g}: give NaN where it is not known"
         )
+    # An infinite standard error is one that is not known.
+    for name, which in (("sensitivity", np.abs(s)), ("standard_error", se[np.isfinite(se)])):
+        if which.max(initial=0.0) > HUGE:
+            raise InputError(
+                f"{name} must be at most {HUGE:g} in size; got {which.max():g}: a nearest neighbour has 1, check "
+                "the unit that it is given in"
+            )
     trials = None
     if n_trials is not None:
         trials = grid("n_trials", n_trials, at_least=1)
@@ -80,13 +106,31 @@ def checked_curve(
                 f"noise_level is missing; with {n_classes} classes chance level depends on it: give the flip rate p of "
                 "the training labels, or n_classes=None for regression"
             )
-        level = float(noise_rates(_one(noise_level), n_classes))
-        chance = chance_error(n_classes) / level if level > 0.0 else np.inf
+        most = chance_error(n_classes)
+        level = float(
+            noise_rates(_one(noise_level), n_classes)
+            if symmetric
+            else _share(_one(noise_level), "noise_level")
+        )
+        # By way of a matrix labels may be wrong more often than a guess; no sensitivity stands for chance then.
+        chance = most / level if 0.0 < level <= most else np.inf
     elif noise_level is not None:
         level = float(numbers("noise_level", _one(noise_level), at_least=0.0))
     order = np.argsort(n, kind="stable")
     trials = None if trials is None else trials[order]
-    return SensitivityCurve(n[order], s[order], se[order], trials, level, n_classes, chance)
+    points = None if one_test_set is None else whole("one_test_set", one_test_set, at_least=1)
+    return SensitivityCurve(
+        n[order], s[order], se[order], trials, level, n_classes, chance, symmetric, points
+    )
+
+
+def _share(value: Any, name: str) -> Floats:
+    share = numbers(name, value, at_least=0.0)
+    if share > 1.0:
+        raise InputError(
+            f"{name} must be at most 1, a share of the labels; got {share:g}: divide percentages by 100"
+        )
+    return share
 
 
 def _one(noise_level: Any) -> Any:
@@ -141,8 +185,8 @@ def without_zeros(data: SensitivityCurve) -> tuple[Floats, tuple[str, ...]]:
     """Return standard errors with those of 0 replaced: trials that happened to agree are not certain."""
     known = _measured(data)
     if known.all():
-        return data.se, ()
+        return np.maximum(data.se, TINY), ()
     typical = float(np.sqrt(np.mean(data.se[known] ** 2)))
     where = ", ".join(readable(n) for n in data.n[~known].tolist())
     text = f"The standard error at n = {where} is 0; taken instead: {readable(typical, 2)}, typical of the other sizes."
-    return np.where(known, data.se, typical), (text,)
+    return np.maximum(np.where(known, data.se, typical), TINY), (text,)
