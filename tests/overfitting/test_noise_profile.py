@@ -1,16 +1,11 @@
-"""`noise_profile` of everything that can be fitted; its statistics, its cache, and the sentence for each bad input."""
+"""`noise_profile` of everything that can be fitted; its statistics, and the sentence for each bad input."""
 
 import json
-import sys
-import time
 import warnings
-from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn
 import xarray as xr
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
@@ -25,7 +20,7 @@ from sklearn.naive_bayes import GaussianNB as AnyLabels
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from solvable.errors import InputError
@@ -33,7 +28,6 @@ from solvable.overfitting.measuring.noise_profile import noise_profile
 from solvable.overfitting.measuring.posing import prepare
 from solvable.overfitting.measuring.profile import NoiseProfile
 from solvable.overfitting.measuring.telling import told
-from solvable.overfitting.measuring.trial_cache import _version, estimator_key
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"train_sizes": [60, 200], "n_trials": 2, "test_size": 200}
@@ -123,33 +117,6 @@ def test_warnings_of_estimators_are_told_once() -> None:
     profile = small(MLPClassifier((8,), max_iter=2))
     (note,) = (note for note in profile.notes if "warned" in note)
     assert note.startswith("in 8 of 8 fits the estimator warned: ConvergenceWarning: ")
-
-
-@pytest.mark.parametrize("kind", ["forest", pytest.param("net", marks=pytest.mark.slow)])
-def test_processes_change_no_bit(kind: str) -> None:
-    # A forest's own threads; a skorch net's seed, which is torch's. (Torch takes each process seconds to import.)
-    estimator = FOREST if kind == "forest" else net("NeuralNetClassifier")
-    same(small(estimator, n_jobs=1), small(estimator, n_jobs=2))
-
-
-class Unseeded(KNeighborsClassifier):
-    """Draws from the global generator, slowly, and prints."""
-
-    def fit(self, X, y):
-        kept = np.random.rand(len(y)) < 0.8  # noqa: NPY002
-        time.sleep(1e-3)
-        kept &= np.random.rand(len(y)) < 0.8  # noqa: NPY002
-        print("fitted")
-        return super().fit(X[kept], y[kept])
-
-
-def test_threads_change_no_bit_and_leave_stdout_alive(capsys) -> None:
-    printed_to, serial = sys.stdout, small(Unseeded(1), n_trials=4)
-    with joblib.parallel_config(backend="threading", n_jobs=4):
-        same(small(Unseeded(1), n_trials=4), serial)
-    assert sys.stdout is printed_to
-    print("alive")
-    assert capsys.readouterr() == ("alive\n", "")
 
 
 def test_a_skorch_net_learns_and_says_nothing(capsys) -> None:
@@ -243,6 +210,32 @@ def test_labels_of_any_kind_give_the_same_profile() -> None:
         same(small(NEAREST, labels=labels), expected)
 
 
+def test_labels_that_a_parameter_names() -> None:
+    text = np.where(Y > 4, "fraud", "fine")
+    weighted = LogisticRegression(class_weight={"fraud": 1.0, "fine": 1.0}, max_iter=2000)
+    plain = LogisticRegression(max_iter=2000)
+    xr.testing.assert_allclose(
+        small(weighted, X / 16, text).test_error, small(plain, X / 16, text).test_error
+    )
+
+
+def test_each_trial_tests_on_others() -> None:
+    task = prepare(X, Y, test_size=300)
+    draws = [task.draw(1497, np.array([0.0, 0.2]), trial) for trial in range(3)]
+    for draw in draws:
+        assert draw.test is not None
+        assert set(draw.test) | set(draw.rows) == set(range(1797))
+        assert np.bincount(task.y[draw.test]).min() > 20
+    assert len(set(draws[0].test) & set(draws[1].test)) < 100
+
+
+def test_errors_are_widened_where_trials_share_their_samples(nearest: NoiseProfile) -> None:
+    # 960 of 1297 samples: of the way from a half to all of them, 0.48; eight trials, 500 test samples.
+    assert nearest.widening[:3] == pytest.approx(1.0)
+    share = 2 * 960 / 1297 - 1
+    assert nearest.widening[-1] == pytest.approx(np.sqrt(1 + 8 * 500 / 1297 * share))
+
+
 def test_a_class_that_loses_its_last_label_to_noise() -> None:
     class GaussianNB(AnyLabels):
         """Takes labels 0, 1, 2, ... without a gap only, as xgboost does."""
@@ -284,104 +277,6 @@ def test_the_test_set_is_clean_and_subsets_are_nested_draws() -> None:
     assert (wrong[1] <= wrong[2]).all()
     assert (task.draw(500, levels[1:], 0).labels == draw.labels[1:]).all()
     assert (task.draw(500, levels, 1).rows != draw.rows).any()
-
-
-class Counted(KNeighborsClassifier):
-    """Counts its fits in a file."""
-
-    def fit(self, X, y):
-        with Path("fits").open("a") as file:
-            file.write(".")
-        return super().fit(X, y)
-
-
-def fits() -> int:
-    n = Path("fits").stat().st_size if Path("fits").exists() else 0
-    Path("fits").unlink(missing_ok=True)
-    return n
-
-
-def test_the_cache_measures_only_what_is_missing(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    first = small(Counted(1), cache="kept")
-    assert fits() == 8
-    same(small(Counted(1), cache="kept"), first)
-    assert fits() == 0
-    more = small(Counted(1), levels=(0.1, 0.2), train_sizes=[60, 100, 200], n_trials=3, cache="kept")
-    assert fits() == 3 * 3 * 3 - 8
-    xr.testing.assert_equal(more.data.test_error.sel(first.data.coords), first.data.test_error)
-    same(more, small(Counted(1), levels=(0.1, 0.2), train_sizes=[60, 100, 200], n_trials=3))
-    fits()
-    # Other parameters, data or seeds are other trials; a seed of the estimator's own is none.
-    for options in (
-        {"estimator": Counted(3)},
-        {"inputs": X + 1},
-        {"labels": (Y + 1) % 10},
-        {"random_state": 1},
-    ):
-        small(**{"estimator": Counted(1), "cache": "kept"} | options)
-        assert fits() == 8
-    for damage in ("", "{", "[1]", '[[0.0, "x"]]'):
-        for path in Path("kept").glob("*/trial-0000-n60.json"):
-            path.write_text(damage)
-        same(small(Counted(1), cache="kept"), first)
-        assert fits() == 2
-
-
-def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    def stops(self, X, y, after=5):
-        if Path("fits").exists() and Path("fits").stat().st_size >= after:
-            raise KeyboardInterrupt
-        return real(self, X, y)
-
-    real = Counted.fit
-    with monkeypatch.context() as patched:
-        patched.setattr(Counted, "fit", stops)
-        with pytest.raises(KeyboardInterrupt):
-            small(Counted(1), cache="kept")
-    assert fits() == 5
-    whole = small(Counted(1), cache="kept")
-    assert fits() == 8 - 4  # pairs of two levels are kept, the half one is not
-    same(whole, small(Counted(1)))
-
-
-def test_the_cache_knows_all_code_of_ones_own(tmp_path, monkeypatch) -> None:
-    files = {
-        # One base class that no import tells of.
-        "mine_of_cache": "from importlib import import_module\nfrom bag_of_cache import base\n"
-        "class Mine(base.Base, import_module('far_' + 'of_cache').Far):\n    pass\n",
-        "far_of_cache": "class Far:\n    pass\n",
-        "bag_of_cache/__init__": "",
-        "bag_of_cache/base": "from sklearn.neighbors import KNeighborsClassifier\nfrom . import constants\n"
-        "class Base(KNeighborsClassifier):\n    def fit(self, X, y):\n        import late_of_cache\n",
-        "bag_of_cache/constants": "K = 1\n",
-        "late_of_cache": "",
-        "other_of_cache": "import mine_of_cache\n",
-    }
-    (tmp_path / "bag_of_cache").mkdir()
-    for name, code in files.items():
-        (tmp_path / f"{name}.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    import other_of_cache  # pyright: ignore[reportMissingImports]
-
-    mine = other_of_cache.mine_of_cache.Mine(1)
-    key = estimator_key(mine)
-    assert key is not None
-    for name, code in files.items():
-        (tmp_path / f"{name}.py").write_text(code + "# changed\n")
-        assert (estimator_key(mine) == key) == (name == "other_of_cache"), name
-        (tmp_path / f"{name}.py").write_text(code)
-        assert estimator_key(mine) == key
-    assert _version("sklearn") == f"scikit-learn {sklearn.__version__}"
-    assert _version("numpy") == np.__version__
-
-
-def test_what_cannot_be_told_apart_later_is_not_cached(tmp_path) -> None:
-    profile = small(make_pipeline(FunctionTransformer(lambda x: 2 * x), NEAREST), cache=tmp_path)
-    assert any("were not cached" in note for note in profile.notes)
-    assert list(tmp_path.iterdir()) == []
 
 
 class Plain:

@@ -170,7 +170,7 @@ def random_task(generator):
 
 def test_bounds_and_cost_hold_for_sixty_random_tasks():
     generator = np.random.default_rng(3)
-    finite = 0
+    finite = beyond = 0
     for _ in range(60):
         task = random_task(generator)
         n = np.unique(generator.integers(1, 25, 3))
@@ -179,12 +179,18 @@ def test_bounds_and_cost_hold_for_sixty_random_tasks():
         assert (lower >= 1.0).all()
         assert (lower <= exact * (1 + 1e-10)).all()
         assert (exact <= upper * (1 + 1e-10)).all()
-        finite += np.isfinite(upper).sum()
+        # More samples than modes: both are exact.
+        more = n > task.rank
+        assert lower[more] == pytest.approx(exact[more], rel=1e-12)
+        assert upper[more] == pytest.approx(exact[more], rel=1e-12)
+        finite += (np.isfinite(upper) & ~more).sum()
+        beyond += more.sum()
         cost, _, largest = cost_of_overfitting(task, n)
         assert (cost >= 1 - 1e-12).all()
         assert (cost <= largest * (1 + 1e-9)).all()
         assert largest.tolist() == exact.tolist()
     assert finite > 40
+    assert beyond > 10
 
 
 def test_bounds_of_the_sheet():

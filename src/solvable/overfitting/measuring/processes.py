@@ -29,10 +29,12 @@ def in_processes(function: Callable[..., Any], calls: Sequence[tuple], n_jobs: i
     Raises:
         InputError: for a number of processes that joblib does not take.
     """
-    from joblib import Parallel, delayed
+    from joblib import Parallel, cpu_count, delayed
 
     if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0):
         raise InputError(f"n_jobs is {n_jobs!r}; expected a number of processes, or -1 for all cores")
+    if n_jobs is not None and n_jobs > 1:
+        n_jobs = min(n_jobs, max(len(calls), 1), 4 * cpu_count())
     # Copy-on-write: some estimators want inputs that they may write to.
     pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", mmap_mode="c")
     finished: Any = pool(delayed(_in_turn)(function, arguments) for arguments in calls)

@@ -328,11 +328,13 @@ def _settled(model: Any, seed: int | None) -> Iterator[None]:
 
     Args:
         model: with the seeds of its parts.
-        seed: None: they stay as they are.
+        seed: None leaves them as they are.
     """
-    alone = seed is not None and _draws_from_globals(model)
-    with IN_TURN if alone else nullcontext(), seeded(seed) if alone else nullcontext():
+    if seed is None or not _draws_from_globals(model):
         yield
+    else:
+        with IN_TURN, seeded(seed):
+            yield
 
 
 def _undisturbing(model: Any) -> AbstractContextManager[Any]:
@@ -345,9 +347,8 @@ def _draws_from_globals(model: Any) -> bool:
     if is_net(model) or not hasattr(model, "get_params"):
         return True
     parts = [model, *(part for part in model.get_params(deep=True).values() if hasattr(part, "fit"))]
-    return not all(
-        hasattr(part, "get_params") and "random_state" in part.get_params(deep=False) for part in parts
-    )
+    seeds = [hasattr(part, "get_params") and "random_state" in part.get_params(deep=False) for part in parts]
+    return not all(seeds)
 
 
 def _seeds(model: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import os
 import pickle
 import pickletools
 import sys
@@ -16,6 +17,7 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from solvable.errors import InputError
 from solvable.lab.files import remove_leftovers, whole
 from solvable.lab.keys import library_digest
 from solvable.overfitting.measuring.task import Task
@@ -35,6 +37,13 @@ class TrialCache:
     def __init__(self, folder: Path, data: str, estimator: str) -> None:
         """Give the folder of all caches, `data_key` of the task and `estimator_key` of the estimator."""
         self.folder = folder / str(joblib.hash([library_digest(), data, estimator]))
+        # Nothing is made before there is something to keep, but what cannot be made is said before the work.
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            raise InputError(
+                f"cannot keep trials in {str(folder)!r}, since {str(there)!r} is no folder to write to; name "
+                "another folder"
+            )
         remove_leftovers(self.folder)
 
     def read(self, trial: int, n_train: int) -> dict[float, Fit]:

@@ -89,7 +89,7 @@ def kernel_noise_profile(
     Example:
         >>> from sklearn.datasets import load_digits
         >>> X, y = load_digits(return_X_y=True)
-        >>> profile = kernel_noise_profile("laplace", X, y, [0.2], train_sizes=[100, 800], n_trials=3)
+        >>> profile = kernel_noise_profile("laplace", X, y, [0.2], train_sizes=[100, 1400], n_trials=3)
         >>> profile.sensitivity.round(1).values.ravel().tolist()  # in 0-1 loss, more data washes the noise out
         [0.5, 0.1]
         >>> (1 + profile.data.noise_cost.mean("trial")).round(2).values.tolist()  # in squared loss it stays
