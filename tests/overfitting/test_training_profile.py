@@ -71,6 +71,7 @@ def test_the_end_interpolates_and_the_best_epoch_is_no_worse(profile: TrainingPr
     assert (profile.best.sensitivity < profile.final.sensitivity).all()
     np.testing.assert_array_equal(profile.best.data.test_error, profile.data.test_error.min("epoch"))
     assert profile.final.noise_levels.tolist() == [0, 0.2]
+    assert "At the epoch of least clean test error (an oracle), " in str(profile)
     assert any("oracle" in note for note in profile.best.notes)
     assert not any("oracle" in note for note in profile.final.notes)
 

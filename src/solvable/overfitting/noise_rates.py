@@ -25,8 +25,13 @@ def noise_rates(noise_level: ArrayLike, n_classes: int, name: str = "noise_level
     if (rates > most + 1e-12).any():
         raise InputError(
             f"{name} is the probability that a label is replaced by another class, at most 1 - 1/K = {most:g} for "
-            f"{n_classes} classes; got {rates.max():g}, at which labels point away from the truth: convert it with "
-            "resampled_noise if labels were redrawn among all classes"
+            f"{n_classes} classes; got {rates.max():g}"
+            + (
+                ": divide percentages by 100"
+                if rates.max() > 1.0
+                else ", at which labels point away from the truth: convert it with resampled_noise if labels were "
+                "redrawn among all classes"
+            )
         )
     return np.minimum(rates, most)
 

@@ -101,6 +101,15 @@ class TrainingProfile:
             "level its own: an oracle, the best that any stopping rule could do",
         )
 
+    def __str__(self) -> str:
+        """The profile at the end of training in words, and what the best epoch would have made of it."""
+        best = self.best.sensitivity.isel(n_train=-1)
+        level = float(best.noise_level[-1])
+        return (
+            f"At the end of training:\n\n{self.final}\n\nAt the epoch of least clean test error (an oracle), "
+            f"{self.final.n_train[-1]} samples, noise level {level:g}: sensitivity {float(best[-1]):.3g}"
+        )
+
     def plot(self) -> "Figure":
         """Draw test error over epochs, one line for each noise level, training error dashed, a panel for each size."""
         from solvable.overfitting.measuring.training_drawing import draw_training

@@ -175,7 +175,10 @@ class _Matrices:
         rows = draw.rows
         if self._whole is None:
             X = self._task.X[rows]
-            return self._checked(self.kernel(X)), self._checked(self.kernel(self._task.test_set(draw)[0], X))
+            gram = self._checked(self.kernel(X))
+            if type(self.kernel).__module__.split(".")[0] != "solvable":
+                gram = gram.copy()  # it is overwritten, and may be kept by a kernel of somebody's own
+            return gram, self._checked(self.kernel(self._task.test_set(draw)[0], X))
         gram, cross = self._whole
         return gram[rows[:, None], rows], cross[:, rows] if draw.test is None else cross[
             draw.test[:, None], rows
