@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ EPOCHS = [1, 2, 4, 8, 16, 32, 300]
 
 
 class Perceptron(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, sizes: tuple[int, ...] = (64, 64, 1)) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+        layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
+        self.layers = nn.Sequential(*layers[:-1])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x)
@@ -185,16 +187,26 @@ def test_mnist_interpolated_is_tempered_and_stopped_early_less_and_less_so() -> 
     data = datasets.load("mnist")
     X = ((data.X - data.X.min()) / np.ptp(data.X)).astype(np.float32)
     y = np.asarray(data.labels).astype(np.int64) % 2
-    perceptron = MLPClassifier((256, 256), batch_size=64)
-    options = {"train_sizes": [500, 1000, 2000], "n_trials": 3, "test_size": 2000, "n_jobs": 2}
+    perceptron = NeuralNetBinaryClassifier(
+        Perceptron,
+        module__sizes=(784, 256, 256, 1),
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        batch_size=64,
+        iterator_train__shuffle=True,
+    )
+    options = {"train_sizes": [1000, 2000, 4000], "n_trials": 4, "test_size": 2000, "n_jobs": 2}
     profile = training_profile(perceptron, X, y, (0, 0.2), **options)
     final, best = (one.sensitivity.to_numpy().ravel() for one in (profile.final, profile.best))
     print(
-        f"{perceptron}: final {final.round(3)}, best {best.round(3)}, {profile.n_epochs.max().item()} epochs"
+        f"final {final.round(3)} ± {profile.final.standard_error.to_numpy().ravel().round(3)}, best {best.round(3)}, "
+        f"{profile.n_epochs.max().item()} epochs"
     )
     assert profile.final.interpolates.all()
-    # Of torch's smaller initial weights it is 0.75, 0.78, 0.83; each with a standard error of 0.02 to 0.06.
-    assert ((final > 0.65) & (final < 0.95)).all()
+    # Measured: 0.75, 0.81, 0.78 with standard errors of 0.05, 0.03, 0.02; on another test set 0.80, 0.86, 0.85.
+    spread = profile.final.standard_error.to_numpy().ravel()
+    assert ((final + spread > 0.75) & (final - spread < 0.95)).all()
+    assert 0.75 < final.mean() < 0.95
     assert abs(final[-1] - final[0]) < 0.15
     assert ((best > 0.15) & (best < 0.45)).all()
-    assert best[-1] < 0.8 * best[0]
+    assert best[-1] < best[0]
