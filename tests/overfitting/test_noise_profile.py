@@ -358,6 +358,8 @@ def test_a_fit_that_fails_says_which() -> None:
         ({"random_state": None}, "random_state must be a whole number"),
         ({"channel": np.eye(10)}, "leaves every label as it is"),
         ({"X_test": X}, "one of X_test and y_test was given"),
+        ({"labels": np.eye(10)[Y]}, "y has shape (1797, 10); expected one label for each sample"),
+        ({"test_size": np.inf}, "test_size must be a share"),
         ({"X_test": X, "y_test": Y}, "leave one of them out"),
         ({"X_test": X, "y_test": Y + 5, "test_size": None}, "a class that y has not"),
         (

@@ -161,7 +161,7 @@ def _labels(y: Any, name: str, n: int, kind: Kind) -> NDArray[Any]:
         )
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    if labels.ndim != 1 and labels.dtype.kind != "f":
+    if labels.ndim != 1 and (labels.dtype.kind != "f" or kind == "classes"):
         raise InputError(f"{name} has shape {labels.shape}; expected one label for each sample, (n,)")
     if kind == "classes":
         return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
@@ -173,7 +173,7 @@ def _n_test(labels: NDArray[Any], classes: Sequence[Any], test_size: float | int
     n = len(labels)
     wanted = min(_TEST_SHARE, _MOST_TEST / n) if test_size is None else test_size
     is_number = isinstance(wanted, (int, float, np.integer, np.floating)) and not isinstance(wanted, bool)
-    if not is_number or not wanted > 0 or (wanted >= 1 and wanted != int(wanted)):
+    if not is_number or not 0 < wanted < np.inf or (wanted >= 1 and wanted != int(wanted)):
         raise InputError(
             f"test_size must be a share between 0 and 1, or a whole number of samples; got {test_size!r}"
         )
