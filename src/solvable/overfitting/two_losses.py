@@ -30,7 +30,7 @@ from solvable.overfitting.flipped_data import (
     sensitivity_from_one_fit,
     sensitivity_of,
 )
-from solvable.overfitting.measuring.task import Task
+from solvable.overfitting.measuring.task import Task, widened
 from solvable.overfitting.smoothers.kernel_profile import KernelFit
 from solvable.overfitting.smoothers.noise_weights import loo_overfitting_coefficient
 from solvable.overfitting.verdicts.classify import classify_overfitting
@@ -174,7 +174,12 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     return xr.Dataset(
         {"noise_cost": (("kernel", "n_train"), cost), "sensitivity": (("kernel", "n_train"), sensitivity)},
         {"kernel": list(setting.kernels), "n_train": setting.sizes},
-        {"n_classes": len(task.classes), "noise_level": float(setting.levels[1])},
+        {
+            "n_classes": len(task.classes),
+            "noise_level": float(setting.levels[1]),
+            "n_pool": task.n_pool,
+            "n_test": task.n_test,
+        },
     )
 
 
@@ -185,6 +190,8 @@ def verdicts(measurement: xr.Dataset) -> dict[str, tuple[Verdict, Verdict]]:
         measurement: of this study, with a dim `trial`.
     """
     trials = measurement.sizes["trial"]
+    sizes, pool = measurement.n_train.to_numpy(), int(measurement.attrs["n_pool"])
+    wider = widened(sizes, trials, pool, int(measurement.attrs["n_test"]) / pool)
     found = {}
     for name in (str(name) for name in measurement.kernel.to_numpy()):
         both = []
@@ -202,9 +209,9 @@ def verdicts(measurement: xr.Dataset) -> dict[str, tuple[Verdict, Verdict]]:
             error = values.std("trial", ddof=1) / trials**0.5 if trials > 1 else values.mean("trial") * np.nan
             both.append(
                 classify_overfitting(
-                    measurement.n_train.to_numpy(),
+                    sizes,
                     values.mean("trial").to_numpy(),
-                    error.to_numpy(),
+                    error.to_numpy() * wider,
                     n_trials=trials,
                     **facts,
                 )

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError, one_number
-from solvable.overfitting.measuring.task import Task
+from solvable.overfitting.measuring.task import Task, widened
 from solvable.overfitting.reference import bayes_profile, chance_error, sampler_profile
 from solvable.overfitting.verdicts.classify import Verdict, classify_overfitting
 
@@ -246,8 +246,7 @@ class NoiseProfile:
         """
         facts = self.data.attrs
         ratio = 0.25 if facts["one_test_set"] else facts["n_test"] / facts["n_pool"]
-        shared = np.clip(2.0 * self.n_train / facts["n_pool"] - 1.0, 0.0, 1.0)
-        return np.sqrt(1.0 + self.n_trials * ratio * shared)
+        return widened(self.n_train, self.n_trials, facts["n_pool"], ratio)
 
     def judged_level(self, noise_level: float | None = None) -> float:
         """Return the measured level that is meant; by default the one that `verdict` judges by.

@@ -183,3 +183,16 @@ class Task:
 def take(X: Any, rows: NDArray[np.int64]) -> Any:
     """Return rows of an array, table or sparse matrix."""
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+def widened(n_train: NDArray[np.int64], n_trials: int, n_pool: int, ratio: float) -> NDArray[np.float64]:
+    """Return what to multiply standard errors over trials with; see `NoiseProfile.widening`.
+
+    Args:
+        n_train: training sizes.
+        n_trials: over which errors were taken.
+        n_pool: how many samples a trial has to train on.
+        ratio: of test samples to these.
+    """
+    shared = np.clip(2.0 * n_train / n_pool - 1.0, 0.0, 1.0)
+    return np.sqrt(1.0 + n_trials * ratio * shared)
