@@ -18,9 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks._result import Result, alternate, in_seconds
 from solvable.kernels import Gaussian
-from solvable.overfitting.measuring.posing import prepare
-from solvable.overfitting.smoothers.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
-from solvable.overfitting.smoothers.linear_smoothers import answers, class_columns
+from solvable.overfitting.build_task import prepare
+from solvable.overfitting.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
+from solvable.overfitting.linear_smoothers import answers, class_columns
 
 N_TRAIN, N_TEST, N_FEATURES = 2000, 500, 20
 LEVELS, N_DRAWS = (0.05, 0.1, 0.2, 0.3, 0.4), 10

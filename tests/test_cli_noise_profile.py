@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_wine
+from solvable.cli_estimator import params_from
 
 from solvable.cli import main
-from solvable.cli_estimator import params_from
-from solvable.overfitting.measuring.profile import NoiseProfile
+from solvable.overfitting.noise_profile import NoiseProfile
 
 NEAREST = ("--estimator", "sklearn.neighbors:KNeighborsClassifier", "--params", "n_neighbors=1")
 QUICK = ("--rows", "600", "--trials", "3", "--noise-levels", "0.1,0.2", "--train-sizes", "40,100,200,400")

@@ -1,9 +1,107 @@
-"""What this machine has: memory that is free, asked before a large array is allocated."""
+"""What belongs to the whole process: its cores, the threads of linear algebra, its free memory."""
 
 import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from solvable.errors import InputError
+
+WHOLE_PROCESS = threading.RLock()
+"""Held while a thread changes what all threads share: the global random generators, stdout, the threads of torch."""
+
+_lock = threading.Lock()
+_scan: tuple[int, list[Any]] = (0, [])
+_limits: list[int] = []
+_before: dict[str, int] = {}
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def blas_threads() -> int:
+    """Return how many threads linear algebra may use now, at most one for each core.
+
+    Where linear algebra is held to one thread (by `limited_blas_threads`, by `OPENBLAS_NUM_THREADS`, in joblib's
+    workers), other work runs beside this one, which should then take one thread as well.
+    """
+    return max(1, min([cores(), *(library.num_threads for library in _blas_libraries())]))
+
+
+@contextmanager
+def limited_blas_threads(most: int) -> Iterator[None]:
+    """Hold linear algebra to `most` threads, in the whole process, until the block ends.
+
+    Blocks may be nested and may overlap in several threads: the smallest of their limits holds, and when the last one
+    ends, each library has as many threads as before the first one began.
+
+    Args:
+        most: at least 1.
+
+    >>> with limited_blas_threads(1):
+    ...     blas_threads()
+    1
+    """
+    with _lock:
+        if not _limits:
+            _before.clear()
+        _limits.append(most)
+        _apply_limits()
+    try:
+        yield
+    finally:
+        with _lock:
+            _limits.remove(most)
+            _apply_limits()
+
+
+def _apply_limits() -> None:
+    """Give every library the smallest limit in force, or what it had before the first one."""
+    for library in _blas_libraries():
+        # A library that was loaded meanwhile still has all of its threads.
+        before = _before.setdefault(library.filepath, library.num_threads)
+        library.set_num_threads(min([before, *_limits]))
+
+
+def _blas_libraries() -> list[Any]:
+    global _scan
+    # Looking for libraries takes some milliseconds, so it is done again only after something was imported.
+    n_modules, libraries = _scan
+    if n_modules != len(sys.modules):
+        import scipy.linalg  # noqa: F401  # its BLAS is another one than NumPy's
+        from threadpoolctl import ThreadpoolController
+
+        libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        _scan = len(sys.modules), libraries
+    return libraries
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold BLAS, OpenMP, torch and joblib to one thread until the block ends.
+
+    Sums are then added in one order wherever the block runs, so that the number of processes changes no bit; and ten
+    processes of ten threads each do not compete for ten cores.
+    """
+    from joblib import parallel_config
+    from threadpoolctl import threadpool_limits
+
+    torch = sys.modules.get("torch")
+    threads = None if torch is None else torch.get_num_threads()
+    # The limit of OpenMP is one of the calling thread, so it needs no account of others.
+    with limited_blas_threads(1), threadpool_limits(1, "openmp"), parallel_config(backend="sequential"):
+        if torch is not None:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(threads)
 
 
 def free_memory() -> int | None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from solvable.kernels import Gaussian, accelerator, as_kernel
+from solvable.kernels import Gaussian, as_kernel, encoded
 from solvable.kernels.gram import entry_rounding
 from solvable.regression import LearningSurface
 
@@ -12,15 +12,15 @@ torch = pytest.importorskip("torch")
 
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accelerator, "accelerator", lambda: torch.device("cpu"))
-    monkeypatch.setattr(accelerator, "WORTH_IT_FROM", 100)
+    monkeypatch.setattr(encoded, "accelerator", lambda: torch.device("cpu"))
+    monkeypatch.setattr(encoded, "WORTH_IT_FROM", 100)
 
 
 @pytest.mark.usefixtures("pretended")
 def test_large_samples_are_computed_in_single_precision_there() -> None:
     X = np.random.default_rng(0).standard_normal((120, 4))
     kernel = Gaussian(length_scale=2.0)
-    found = accelerator.large_gram(kernel, X)
+    found = encoded.large_gram(kernel, X)
     assert torch.is_tensor(found)
     assert entry_rounding(found) > 0
     assert np.abs(found.numpy() - kernel(X)).max() < 1e-6
@@ -29,9 +29,9 @@ def test_large_samples_are_computed_in_single_precision_there() -> None:
 @pytest.mark.usefixtures("pretended")
 def test_small_samples_and_kernels_of_others_stay_here() -> None:
     X = np.random.default_rng(0).standard_normal((90, 4))
-    assert isinstance(accelerator.large_gram(Gaussian(length_scale=2.0), X), np.ndarray)
+    assert isinstance(encoded.large_gram(Gaussian(length_scale=2.0), X), np.ndarray)
     mine = as_kernel(lambda X, Z: X @ Z.T)
-    assert isinstance(accelerator.large_gram(mine, np.vstack([X, X + 1])), np.ndarray)
+    assert isinstance(encoded.large_gram(mine, np.vstack([X, X + 1])), np.ndarray)
 
 
 @pytest.mark.usefixtures("pretended")

@@ -10,7 +10,7 @@ import torch
 from solvable.errors import InputError
 from solvable.kernels.empirical import empirical_ntk
 from solvable.networks import FullyConnected, centred, train
-from solvable.networks.errors import error_rate
+from solvable.networks.training import error_rate
 
 
 def problem(n: int = 30, d: int = 5, outputs: int = 2) -> tuple[np.ndarray, ...]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from solvable.errors import InputError
-from solvable.overfitting.measuring.channel import channel_matrix, check_levels, flip_labels, nested_flips
+from solvable.overfitting.label_noise import channel_matrix, check_levels, flip_labels, nested_flips
 
 CONFUSED = np.array([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5], [0.0, 0.2, 0.8]])
 

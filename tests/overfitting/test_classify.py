@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solvable.overfitting.verdicts.classify import classify_overfitting
-from solvable.overfitting.verdicts.floor import DEFAULT, STRICT, fit_floor, log_sizes
+from solvable.overfitting.classify import classify_overfitting
+from solvable.overfitting.floor import DEFAULT, STRICT, fit_floor, log_sizes
 
 SIZES = 250 * 2.0 ** np.arange(6)
 RUNS = 200

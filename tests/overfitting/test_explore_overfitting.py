@@ -7,8 +7,8 @@ from solvable.errors import InputError
 from solvable.overfitting import explore, explore_labels, explore_profile
 from solvable.overfitting.explore import EXPONENTIAL, FAMILIES, LOGARITHM, POWER, RIDGES, SIZES, Setting
 from solvable.overfitting.explore_profile import JUDGED, Machine
-from solvable.overfitting.measuring.channel import nested_flips
-from solvable.overfitting.smoothers.noise_weights import noise_sensitivity
+from solvable.overfitting.label_noise import nested_flips
+from solvable.overfitting.noise_weights import noise_sensitivity
 
 
 def words_of(facts):

@@ -11,15 +11,11 @@ from sklearn.kernel_ridge import KernelRidge
 
 from solvable.errors import InputError
 from solvable.kernels import Gaussian, Laplace
-from solvable.overfitting.measuring.noise_profile import noise_profile
-from solvable.overfitting.measuring.posing import prepare
-from solvable.overfitting.measuring.profile import NoiseProfile
-from solvable.overfitting.smoothers.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
-from solvable.overfitting.smoothers.linear_smoothers import class_columns
-from solvable.overfitting.smoothers.noise_weights import (
-    noise_sensitivity,
-)
-from solvable.overfitting.smoothers.spiky import spiky_smooth
+from solvable.overfitting.build_task import prepare
+from solvable.overfitting.kernel_profile import KernelFit, kernel_noise_profile, label_vectors
+from solvable.overfitting.linear_smoothers import class_columns, spiky_smooth
+from solvable.overfitting.noise_profile import NoiseProfile, noise_profile
+from solvable.overfitting.noise_weights import noise_sensitivity
 
 DIGITS, DIGIT = load_digits(return_X_y=True)
 EVEN = DIGIT % 2
@@ -118,11 +114,11 @@ def test_single_precision_tables_and_parts_of_one_matrix(monkeypatch: pytest.Mon
     for X in (DIGITS[:400].astype(np.float32), pd.DataFrame(DIGITS[:400])):
         np.testing.assert_array_equal(profile(X=X).data.test_error, whole.data.test_error)
     # Too little memory for the matrix of all samples: each subset's own.
-    monkeypatch.setattr("solvable.overfitting.smoothers.kernel_profile.free_memory", lambda: 10**6)
+    monkeypatch.setattr("solvable.overfitting.kernel_profile.free_memory", lambda: 10**6)
     apart = profile(X=DIGITS[:400])
     np.testing.assert_array_equal(apart.data.test_error, whole.data.test_error)
     np.testing.assert_allclose(apart.data.noise_cost, whole.data.noise_cost, rtol=1e-9)
-    monkeypatch.setattr("solvable.overfitting.smoothers.kernel_profile._AT_ONCE", 1)
+    monkeypatch.setattr("solvable.overfitting.kernel_profile._AT_ONCE", 1)
     np.testing.assert_array_equal(profile(X=DIGITS[:400]).data.test_error, whole.data.test_error)
     monkeypatch.setattr("solvable.machine.free_memory", lambda: 10**6)
     with pytest.raises(InputError, match="lower the largest of train_sizes"):

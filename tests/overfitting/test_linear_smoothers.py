@@ -12,8 +12,8 @@ from sklearn.kernel_ridge import KernelRidge
 
 from solvable.errors import InputError
 from solvable.kernels import Gaussian, Laplace, Linear
-from solvable.overfitting.smoothers.linear_smoothers import answers, class_columns, linear_smoother_profile
-from solvable.overfitting.smoothers.noise_weights import (
+from solvable.overfitting.linear_smoothers import answers, class_columns, linear_smoother_profile
+from solvable.overfitting.noise_weights import (
     HeavyTailWarning,
     loo_noise_costs,
     loo_overfitting_coefficient,
@@ -246,7 +246,7 @@ def test_few_draws_at_a_time_are_all_at_once(monkeypatch: pytest.MonkeyPatch) ->
     weights = weights_of(Laplace(30.0), DIGITS[:100], DIGITS[100:200])
     profile = partial(linear_smoother_profile, weights, DIGIT[:100], DIGIT[100:200], n_draws=7)
     at_once = profile()
-    monkeypatch.setattr("solvable.overfitting.smoothers.linear_smoothers._AT_ONCE", 1)
+    monkeypatch.setattr("solvable.overfitting.linear_smoothers._AT_ONCE", 1)
     assert at_once.equals(profile())
 
 

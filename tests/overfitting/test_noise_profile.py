@@ -24,10 +24,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from solvable.errors import InputError
-from solvable.overfitting.measuring.noise_profile import noise_profile
-from solvable.overfitting.measuring.posing import prepare
-from solvable.overfitting.measuring.profile import NoiseProfile
-from solvable.overfitting.measuring.telling import told
+from solvable.overfitting.build_task import prepare
+from solvable.overfitting.noise_profile import NoiseProfile, noise_profile
+from solvable.overfitting.words import told
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"train_sizes": [60, 200], "n_trials": 2, "test_size": 200}

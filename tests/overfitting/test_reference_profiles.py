@@ -8,8 +8,7 @@ from scipy.spatial import KDTree
 from scipy.stats import binom
 
 from solvable.errors import InputError
-from solvable.overfitting.nearest_neighbor import nearest_neighbor_torus_mse
-from solvable.overfitting.noise_rates import (
+from solvable.overfitting.label_noise import (
     chance_error,
     clean_to_noisy,
     compose_noise,
@@ -21,6 +20,7 @@ from solvable.overfitting.reference import (
     knn_excess,
     knn_profile,
     linear_smoother_flip_error,
+    nearest_neighbor_torus_mse,
     sampler_profile,
 )
 
@@ -211,7 +211,7 @@ class TestRegression:
         np.testing.assert_allclose(two, (power * (2 - 2 * np.exp(-np.pi * k**2 / n[..., None]))).sum(-1))
 
     def test_torus_quadrature_meets_the_closed_form(self):
-        from solvable.overfitting.nearest_neighbor import _lost
+        from solvable.overfitting.reference import _lost
 
         q = np.array([1e-6, 1e-3, 0.5, 3.0, 10.0, 100.0, 1e6])
         # In the plane, n pi r^2 is exponential: phi = exp(-q^2 / 4) in these units.

@@ -20,10 +20,10 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 
 from solvable.errors import InputError
-from solvable.overfitting.measuring.channel import flip_labels
-from solvable.overfitting.measuring.noise_profile import noise_profile
-from solvable.overfitting.measuring.stopping import EpochByEpoch, NotInterpolatingWarning, TrainedUntil
-from solvable.overfitting.measuring.trials import one_thread
+from solvable.overfitting.fitting import one_thread
+from solvable.overfitting.label_noise import flip_labels
+from solvable.overfitting.noise_profile import noise_profile
+from solvable.overfitting.stopping import EpochByEpoch, NotInterpolatingWarning, TrainedUntil
 
 N = 100
 LEARNING_RATE = 0.01
@@ -199,7 +199,7 @@ def test_global_generators_are_left_to_models_that_draw_from_them(digits, monkey
     for _ in range(2):
         TrainedUntil(Unseeded(), 1, random_state=3).fit(X, noisy)
     assert drawn[0] == drawn[1]
-    monkeypatch.setattr("solvable.overfitting.measuring.stopping.seeded", None)
+    monkeypatch.setattr("solvable.overfitting.stopping.seeded", None)
     TrainedUntil(SGDClassifier(), 1, random_state=3).fit(X, noisy)
 
 

@@ -18,10 +18,10 @@ from torch import nn
 from solvable import datasets
 from solvable.errors import InputError
 from solvable.lab.figure import COLORS
-from solvable.overfitting.measuring.noise_profile import noise_profile
-from solvable.overfitting.measuring.stopping import TrainedUntil
-from solvable.overfitting.measuring.training_profile import TrainingProfile, training_profile
-from solvable.overfitting.measuring.trials import one_thread
+from solvable.overfitting.fitting import one_thread
+from solvable.overfitting.noise_profile import noise_profile
+from solvable.overfitting.stopping import TrainedUntil
+from solvable.overfitting.training_profile import TrainingProfile, training_profile
 
 SIZES = [60, 160]
 EPOCHS = [1, 2, 4, 8, 16, 32, 300]

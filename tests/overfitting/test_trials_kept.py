@@ -14,11 +14,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from solvable.overfitting.trial_cache import _version, estimator_key
 
 from solvable.errors import InputError
-from solvable.overfitting.measuring.noise_profile import noise_profile
-from solvable.overfitting.measuring.profile import NoiseProfile
-from solvable.overfitting.measuring.trial_cache import _version, estimator_key
+from solvable.overfitting.noise_profile import NoiseProfile, noise_profile
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"train_sizes": [60, 200], "n_trials": 2, "test_size": 200}

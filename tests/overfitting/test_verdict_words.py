@@ -7,7 +7,7 @@ import pytest
 
 from solvable.errors import InputError
 from solvable.lab.text import readable
-from solvable.overfitting.verdicts.classify import classify_overfitting
+from solvable.overfitting.classify import classify_overfitting
 
 SIZES = 250 * 2.0 ** np.arange(6)
 

@@ -19,8 +19,7 @@ from sklearn.pipeline import Pipeline
 from solvable.errors import InputError
 from solvable.kernels import Gaussian, Linear
 from solvable.regression import diagnose
-from solvable.regression.diagnose import Diagnosis
-from solvable.regression.kernel_choice import NATURAL_KERNELS
+from solvable.regression.diagnose import NATURAL_KERNELS, Diagnosis
 
 # In its package the name means the function.
 MODULE = sys.modules[Diagnosis.__module__]

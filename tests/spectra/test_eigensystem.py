@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from solvable.errors import InputError
 from solvable.spectra import Eigensystem, implicit_regularization, learnabilities
 from solvable.spectra.compressed import compress
-from solvable.spectra.power_law_tail import PowerLawTail
+from solvable.spectra.tails import PowerLawTail
 
 
 def direct_sums(log_eigenvalues, counts, power, noise, log_kappa):

@@ -18,8 +18,8 @@ from solvable.activations.real_series import CLOSEST
 from solvable.activations.signs import chosen_signs
 from solvable.activations.target import Target, as_target
 from solvable.activations.theory import KINDS, Floats, check_realisable, trained_factors
-from solvable.errors import InputError, choice
-from solvable.kernels.inputs import non_negative, whole
+from solvable.checks import choice, one_number, whole
+from solvable.errors import InputError
 
 FAMILIES = ("hermite", "relu+cos", "shifted relus")
 """What the activation is made of."""
@@ -187,7 +187,7 @@ def _fitted(target: Target, kind: str, family: str, rectifiers: int, penalty: fl
     # then have a fifth of E[phi^4] and miss 0.9 % of K(1) rather than 0.7 %; a ReLU and a cosine for a Laplace kernel
     # a third, for a Gaussian a half (there they miss 0.9 % rather than 0.1 %). Of four ReLU layers the best ReLU and
     # cosine is gentle anyway (E[phi^4] = 9.06 rather than 9.08, both miss 0.2 %).
-    penalty = non_negative("penalty", penalty)
+    penalty = one_number("penalty", penalty, at_least=0)
     if family == "relu+cos":
         return fit_formula(target, kind, Parameters(1, True), relu_cos_starts(target.scale), penalty)
     n = whole("rectifiers", rectifiers, at_least=1)

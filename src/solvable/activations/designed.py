@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.activations import finite_width
 from solvable.activations.formula import Formula
-from solvable.activations.target import COSINES
+from solvable.activations.target import ANGLES, COSINES
+from solvable.checks import whole
 from solvable.errors import InputError
 from solvable.kernels.duals import Activation, PointNumbers
 from solvable.kernels.duals.hermite import normal_density, panel_rule
@@ -17,8 +18,11 @@ from solvable.kernels.duals.hermite_series import HermiteSeries
 from solvable.kernels.duals.mehler import AnyActivation
 from solvable.kernels.inputs import Array, Namespace
 from solvable.kernels.networks import NNGP, NTK
+from solvable.lab.text import percent
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from solvable.activations.modules import ActivationModule
 
 Floats = NDArray[np.float64]
@@ -133,7 +137,12 @@ class DesignedActivation(Activation):
         worst, rms = self.kernel_error, self.kernel_rms_error
         if worst < _EXACT:
             return "exact, K(1) included"
-        return f"off by {100 * rms:.2g} % rms away from c = 1, at worst by {100 * worst:.2g} % of K(1)"
+        return f"off by {percent(rms, 2)} rms away from c = 1, at worst by {percent(worst, 2)} of K(1)"
+
+    @property
+    def description(self) -> str:
+        """What it is, in a line."""
+        return f"{self.formula}; its kernel is {self.target_name}, {self.closeness}"
 
     @property
     def fourth_moment(self) -> float:
@@ -167,6 +176,33 @@ class DesignedActivation(Activation):
             cosine: where, in [-1, 1]; an int for one, else integers of its shape are returned.
         """
         return finite_width.required_width(self, relative_std, cosine, self.kind)
+
+    def plot(self, width: int = 4096) -> "Figure":
+        """Draw the kernel asked for beside the one that a network of some width has, and the function.
+
+        Args:
+            width: number of neurons of the network whose kernel's standard deviation is the band.
+        """
+        from solvable.lab.figure import COLORS, house_style, prediction_line, subplots
+
+        width = whole("width", width, at_least=1)
+        with house_style():
+            figure, (left, right) = subplots(1, 2)
+            degrees = np.rad2deg(ANGLES)
+            mean, std = self.curve(COSINES), self.finite_width_std(COSINES, width)
+            label = f"one hidden layer, N = {width}: ± 1 std"
+            prediction_line(left, degrees, mean, mean - std, mean + std, color=COLORS[1], label=label)
+            left.plot(degrees, self.target, linestyle="--", color=COLORS[0], label="asked for")
+            left.set(
+                xlabel="angle between inputs (degrees)",
+                ylabel=_KERNELS[self.kind],
+                title=f"off by {percent(self.kernel_error, 2)} of K(1) at worst",
+            )
+            left.legend()
+            z = np.linspace(-4, 4, 801)
+            right.plot(z, self(z), color=COLORS[1])
+            right.set(xlabel="pre-activation z (standard deviations)", ylabel="φ(z)", title=self.family)
+        return figure
 
     def module(self) -> "ActivationModule":
         """Return it as a `torch.nn.Module`."""
@@ -224,6 +260,3 @@ def whole_name(name: str) -> str:
     if not isinstance(name, str) or not name.isidentifier():
         raise InputError(f"name is {name!r}; expected a name for a function; give one such as 'activation'")
     return name
-
-
-__all__ = ["DesignedActivation"]

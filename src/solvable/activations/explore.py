@@ -21,7 +21,7 @@ from solvable.errors import InputError
 from solvable.kernels import NTK, Gaussian, Laplace
 from solvable.kernels.duals import Sine
 from solvable.lab.chart import Curve, LinearAxis, chart
-from solvable.lab.text import readable
+from solvable.lab.text import percent, readable
 
 Floats = NDArray[np.float64]
 
@@ -229,11 +229,11 @@ def _facts(seen: Shape, width: int) -> tuple[tuple[str, str, str], ...]:
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(np.abs(means) > 1e-12 * scales, scales / np.abs(means), np.inf)
     wanted = [readable_count(max(1.0, np.ceil((one / _FEW_NEURONS) ** 2))) for one in relative]
-    rms = f"{readable_percent(phi.kernel_rms_error)} rms beyond 9°"
+    rms = f"{percent(phi.kernel_rms_error, 2)} rms beyond 9°"
     return (
         ("kernel error", "none", "exact, K(1) included")
         if exact
-        else ("largest kernel error", readable_percent(phi.kernel_error), f"of K(1); {rms}"),
+        else ("largest kernel error", percent(phi.kernel_error, 2), f"of K(1); {rms}"),
         ("K(1), equal inputs", readable(float(seen.realised[0])), f"asked for {readable(phi.target[0])}"),
         (
             f"spread at {width} neurons",
@@ -260,18 +260,7 @@ def readable_count(number: float) -> str:
 
 
 def _spread(fraction: float) -> str:
-    return f"± {readable_percent(fraction)}" if fraction < 10 else "all noise"
-
-
-def readable_percent(fraction: float) -> str:
-    """Return a fraction in percent, with two digits.
-
-    >>> [readable_percent(fraction) for fraction in (0.0534, 2.341, 1.3e-6)]
-    ['5.3 %', '234 %', '< 0.001 %']
-    """
-    if 0 < fraction < 1e-5:
-        return "< 0.001 %"
-    return f"{100 * fraction:.2g} %" if fraction < 0.995 else f"{100 * fraction:.0f} %"
+    return f"± {percent(fraction, 2)}" if fraction < 10 else "all noise"
 
 
 def _kernel_chart(asked: Floats, seen: Shape | None, width: int) -> str:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvable.activations.explore import Choice, readable_percent, shape
+from solvable.activations.explore import Choice, shape
 from solvable.errors import InputError, missing_extra
 from solvable.kernels import NNGP
 from solvable.kernels.duals import ABReLU
 from solvable.lab.chart import Curve, LogAxis, chart
-from solvable.lab.text import readable
+from solvable.lab.text import percent, readable
 
 if TYPE_CHECKING:
     from solvable.activations.experiment import Model, Split
@@ -173,13 +173,13 @@ def trained_view(trained: Trained) -> TrainedView:
         _loss_fact("test loss", "test_loss", designed, theory),
         (
             "wrong test answers",
-            readable_percent(float(designed.test_error_rate[-1])),
-            f"the ReLU net: {readable_percent(float(relu.test_error_rate[-1]))}",
+            percent(float(designed.test_error_rate[-1]), 2),
+            f"the ReLU net: {percent(float(relu.test_error_rate[-1]), 2)}",
         ),
         (
             "weights moved by",
-            readable_percent(float(designed.movement[-1])),
-            f"{layer}; the ReLU net: {readable_percent(float(relu.movement[-1]))}",
+            percent(float(designed.movement[-1]), 2),
+            f"{layer}; the ReLU net: {percent(float(relu.movement[-1]), 2)}",
         ),
     ]
     diverged = [name for name, one in zip(trained.names, trained.measured, strict=True) if one.diverged]

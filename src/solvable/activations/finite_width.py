@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.activations.theory import KINDS, finite_width_scale
-from solvable.errors import InputError, choice
+from solvable.checks import choice, one_number, whole
+from solvable.errors import InputError
 from solvable.kernels.angular import cosines
 from solvable.kernels.duals import Activation, as_activation
 from solvable.kernels.duals.elementwise import values_of
 from solvable.kernels.duals.hermite import gauss_legendre, normal_density, shifted_power_coefficients
 from solvable.kernels.duals.kinks import find_kinks, range_of
 from solvable.kernels.duals.shifted_relu import RectifiedMoments
-from solvable.kernels.inputs import Array, non_negative, positive, to_float64, whole
+from solvable.kernels.inputs import Array, to_float64
 
 Floats = NDArray[np.float64]
 Cosines = Sequence[float] | NDArray[Any]
@@ -127,7 +128,7 @@ def required_width(
     >>> required_width("relu", 0.1, [0.5, 0.9])
     array([469, 349])
     """
-    relative_std = positive("relative_std", relative_std)
+    relative_std = one_number("relative_std", relative_std, above=0)
     means, scales = finite_width_moments(activation, cosine, kind, w_std, b_std)
     c = checked_cosines(cosine)
     widths = [
@@ -173,7 +174,7 @@ def finite_width_moments(
     """
     activation = as_activation(activation)
     choice("kind", kind, KINDS)
-    w, b = positive("w_std", w_std) ** 2, non_negative("b_std", b_std) ** 2
+    w, b = one_number("w_std", w_std, above=0) ** 2, one_number("b_std", b_std, at_least=0) ** 2
     c = checked_cosines(cosine)
     rho = ((w * c + b) / (w + b)).ravel()
     means = _neuron(activation, sqrt(w + b), kind != "nngp")

@@ -8,7 +8,8 @@ from array_api_compat import array_namespace, is_torch_array
 from numpy.typing import NDArray
 
 from solvable.activations.theory import trained_factors
-from solvable.errors import InputError, choice
+from solvable.checks import choice
+from solvable.errors import InputError
 from solvable.kernels.duals.hermite import cosine_coefficients, shifted_relu_coefficients
 from solvable.kernels.duals.shifted_relu import shifted_relu_dual
 from solvable.kernels.inputs import Array

@@ -29,7 +29,8 @@ from solvable.errors import InputError
 from solvable.kernels import NTK
 from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
-from solvable.lab.parameters import checked_numbers, seed_of
+from solvable.lab.compare import mean_and_error
+from solvable.lab.parameters import check_parameters, seed_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,8 +75,8 @@ class Parameters:
     """Seed of the points and the weights."""
 
     def __post_init__(self) -> None:
-        least = {"depth": 1, "widths": 1, "n_points": 1, "d": 1, "trials": 1, "random_state": 0}
-        checked_numbers(self, least, positive=("w_std",), non_negative=("b_std",))
+        least = {"depth": 1, "widths": 1, "n_points": 1, "d": 1, "b_std": 0, "trials": 1}
+        check_parameters(self, at_least=least, above={"w_std": 0})
         numbers = max(self.widths) ** 2 * (max(self.depth) - 1) + max(self.widths) * self.d
         if numbers > _LARGEST_WEIGHTS:
             raise InputError(
@@ -217,13 +218,19 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw the root mean square deviation against width, and the deviation times √N, which should be level."""
-    from solvable.lab.figure import COLORS, MARKERS, key, log_axes, measured_points, prediction_line, subplots
+    from solvable.lab.figure import (
+        COLORS,
+        MARKERS,
+        legend,
+        log_axes,
+        measured_points,
+        prediction_line,
+        subplots,
+    )
 
     figure, axes = subplots(1, 2, height=2.9)
     name = "squared_deviation"
-    squares = measurement[name].mean("trial")
-    n = measurement.sizes["trial"]
-    spread = measurement[name].std("trial", ddof=1) / np.sqrt(n) if n > 1 else squares * np.nan
+    squares, spread = mean_and_error(measurement[name])
     for i, depth in enumerate(prediction.depth.to_numpy()):
         one = prediction.sel(depth=depth)
         root, low, high = (100 * one[f"{name}{side}"] ** 0.5 for side in ("", "_low", "_high"))
@@ -250,7 +257,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     axes[1].set_ylim(0, None)
     for ax in axes:
         ax.set_xticks(measurement.width.to_numpy())
-    key(axes[0])
+    legend(axes[0])
     return figure
 
 
@@ -317,6 +324,7 @@ study = Study(
     ),
     question="How wide must my network be before the infinite-width kernel describes it?",
     Parameters=Parameters,
+    tiny=Parameters(depth=(1, 2), widths=(8, 16), n_points=3, d=3, trials=2),
     compared=("squared_deviation",),
     prepare=prepare,
     predict=predict,

@@ -6,11 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from solvable.activations.designed import DesignedActivation
+from solvable.checks import whole
 from solvable.errors import InputError
 from solvable.kernels.duals import Activation
-from solvable.kernels.inputs import whole
-from solvable.networks.activation import tensor_function
+from solvable.networks.fully_connected import tensor_function
 
 
 class ActivationModule(nn.Module):
@@ -29,10 +28,8 @@ class ActivationModule(nn.Module):
         return self._function(z)
 
     def extra_repr(self) -> str:
-        phi = self.activation
-        if not isinstance(phi, DesignedActivation):
-            return repr(phi)
-        return f"{phi.formula}; its kernel is {phi.target_name}, {phi.closeness}"
+        # A designed activation says more of itself than its repr does.
+        return getattr(self.activation, "description", None) or repr(self.activation)
 
 
 class ShallowNetwork(nn.Module):

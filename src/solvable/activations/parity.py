@@ -24,7 +24,8 @@ from solvable.kernels import NTK, Kernel
 from solvable.kernels.duals import Activation
 from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
-from solvable.lab.parameters import checked_numbers, seed_of
+from solvable.lab.compare import mean_and_error
+from solvable.lab.parameters import check_parameters, seed_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,8 +78,19 @@ class Parameters:
     """Seed of the splits and the weights."""
 
     def __post_init__(self) -> None:
-        least = {"n_bits": 2, "depth": 1, "steps": 1, "trials": 1, "random_state": 0, "widths": 1}
-        checked_numbers(self, least, positive=("w_std", "rate"), non_negative=("b_std", "stop_at"))
+        check_parameters(
+            self,
+            at_least={
+                "n_bits": 2,
+                "widths": 1,
+                "depth": 1,
+                "b_std": 0,
+                "steps": 1,
+                "stop_at": 0,
+                "trials": 1,
+            },
+            above={"w_std": 0, "rate": 0},
+        )
         if self.n_bits > _MOST_BITS:
             raise InputError(
                 f"n_bits is {self.n_bits}; expected at most {_MOST_BITS}, since the kernel matrix has half of all "
@@ -284,10 +296,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     axes[0].axhline(1.0, color="0.6", linestyle=":", linewidth=0.9)
 
     trials = 100 * measurement.movement
-    spread = (
-        trials.std("trial", ddof=1) / np.sqrt(trials.count("trial")) if trials.sizes["trial"] > 1 else None
-    )
-    measured_points(axes[2], trials.width, trials.mean("trial"), spread, color=COLORS[0], fmt=MARKERS[0])
+    measured_points(axes[2], trials.width, *mean_and_error(trials), color=COLORS[0], fmt=MARKERS[0])
     axes[2].set(xlabel="width (units a layer)", ylabel="first layer moved (% of its norm)")
     axes[2].set_ylim(0, None)
     log_axes(axes[0], "y")
@@ -379,6 +388,7 @@ study = Study(
     ),
     question="My network learns a task: is it enough to know its kernel, or does it need features that move?",
     Parameters=Parameters,
+    tiny=Parameters(n_bits=5, widths=(16, 32), steps=20, trials=2),
     compared=("test_mse", "accuracy"),
     prepare=prepare,
     predict=predict,

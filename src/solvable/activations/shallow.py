@@ -3,8 +3,8 @@ r"""A network of one hidden layer in place of a deep one, with the same infinite
 from typing import TYPE_CHECKING, Any
 
 from solvable.activations.design import design
+from solvable.checks import whole
 from solvable.errors import InputError, missing_extra
-from solvable.kernels.inputs import whole
 
 if TYPE_CHECKING:
     from solvable.activations.modules import ShallowNetwork

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from solvable.activations.target import COSINES
 from solvable.activations.theory import explicit_signs, finite_width_scale
-from solvable.errors import choice
+from solvable.checks import choice
 from solvable.kernels.duals.hermite import hermite_functions
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel,
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import xarray as xr
@@ -26,10 +26,13 @@ from solvable.activations.experiment import (
     split_on_sphere,
 )
 from solvable.activations.training import training_curve
+from solvable.datasets.labels import Task
 from solvable.kernels.duals import ABReLU
 from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
-from solvable.lab.parameters import checked_numbers, seed_of
+from solvable.lab.compare import mean_and_error
+from solvable.lab.parameters import DataParameters, check_parameters, seed_of
+from solvable.lab.text import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,23 +50,11 @@ DEEP, DESIGNED, SHALLOW = "deep ReLU", "designed", "shallow ReLU"
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(DataParameters):
     """Which net is mimicked, on which data."""
 
-    data: str = "digits"
-    """Data set: digits, wine, breast-cancer, diabetes, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet."""
-
-    target: str | None = None
-    """Column of the file to predict; by default one named target, label or y, else the last."""
-
-    task: Literal["auto", "classes", "number"] = "auto"
+    task: Task = "auto"
     """What integers to predict in a file mean; auto: classes when they are few."""
-
-    missing: Literal["drop", "mean"] | None = None
-    """Rows of the file with missing values: drop them, or fill in the column's mean; by default an error."""
-
-    drop: tuple[str, ...] = ()
-    """Columns of the file to leave out."""
 
     n_train: int | None = None
     """Training points; by default half of the data, at most 400."""
@@ -93,16 +84,8 @@ class Parameters:
     """Seed of the split and the weights."""
 
     def __post_init__(self) -> None:
-        least = {
-            "n_train": 2,
-            "depth": 1,
-            "width": 1,
-            "deep_width": 1,
-            "steps": 1,
-            "trials": 1,
-            "random_state": 0,
-        }
-        checked_numbers(self, least, positive=("rate",))
+        least = {"n_train": 2, "depth": 1, "width": 1, "deep_width": 1, "steps": 1, "trials": 1}
+        check_parameters(self, at_least=least, above={"rate": 0})
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,15 +102,8 @@ class Setting:
 def prepare(parameters: Parameters) -> Setting:
     """Load and split the data, and design the activation."""
     need_torch()
-    data = datasets.load(
-        parameters.data,
-        parameters.target,
-        parameters.task,
-        parameters.missing,
-        parameters.drop,
-        rows=None if parameters.data in datasets.NAMES else _MOST_ROWS,
-        random_state=parameters.random_state,
-    )
+    rows = None if parameters.data in datasets.NAMES else _MOST_ROWS
+    data = parameters.load(parameters.task, rows, parameters.random_state)
     split = split_on_sphere(data, parameters.n_train, parameters.random_state)
     deep = Model(DEEP, ABReLU(), parameters.depth, parameters.deep_width, _W_STD, _B_STD)
     activation = design(deep.kernel(), family=parameters.family)
@@ -139,7 +115,7 @@ def prepare(parameters: Parameters) -> Setting:
         *data.notes,
         *split.notes,
         f"the designed activation is {activation.formula}; its kernel is off the target by "
-        f"{100 * activation.kernel_error:.2g} % of K(1) at worst",
+        f"{percent(activation.kernel_error, 2)} of K(1) at worst",
         f"the nets have {', '.join(sizes)}",
     )
     return Setting(split, (deep, designed, shallow), bool(data.classes), notes, data.fingerprint)
@@ -231,7 +207,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     percent = 100 * measurement.movement
     for i, name in enumerate(names):
         one = percent.sel(model=name)
-        measured_points(moved, one.step, one.mean("trial"), _error(one), color=COLORS[i], fmt=MARKERS[i])
+        measured_points(moved, one.step, *mean_and_error(one), color=COLORS[i], fmt=MARKERS[i])
     moved.set(xlabel="step", ylabel="first layer moved (% of its norm)")
     # Where training diverged there is nothing that would set the limits.
     moved.set_xlim(0.8, 1.25 * int(percent.step[-1]))
@@ -266,11 +242,6 @@ def _broad(ax: "Axes", predicted: xr.DataArray, x: str) -> None:
 
     one = predicted.sel(model=DEEP)
     ax.plot(one[x], one, color=COLORS[0], linewidth=4, alpha=0.25, zorder=1, label="_under")
-
-
-def _error(trials: xr.DataArray) -> Any:
-    n = trials.sizes["trial"]
-    return trials.std("trial", ddof=1) / n**0.5 if n > 1 else None
 
 
 def _legend(figure: "Figure", ax: "Axes") -> None:
@@ -330,11 +301,13 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     }
     said.append(
         "Kernels predict the final test loss of the nets within "
-        + ", ".join(f"{100 * value:.1f} % ({name})" for name, value in off.items())
+        + ", ".join(f"{percent(value, decimals=1)} ({name})" for name, value in off.items())
         + "."
     )
     if "error_rate" in mean:
-        rates = ", ".join(f"{100 * float(mean.error_rate.sel(model=name)):.1f} % ({name})" for name in test)
+        rates = ", ".join(
+            f"{percent(float(mean.error_rate.sel(model=name)), decimals=1)} ({name})" for name in test
+        )
         said.append(f"Test errors: {rates}.")
     return " ".join(said)
 
@@ -348,6 +321,7 @@ study = Study(
     ),
     question="Can a net of one hidden layer with a designed activation replace my deep net?",
     Parameters=Parameters,
+    tiny=Parameters(data="wine", n_train=40, depth=2, width=64, deep_width=32, steps=20, trials=2),
     compared=("train_loss", "test_loss", "error_rate", "kernel_curve"),
     prepare=prepare,
     predict=predict,

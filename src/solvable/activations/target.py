@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from solvable.activations.real_series import distance_from_non_negative, ending_series, first_series
 from solvable.activations.theory import series_curve
-from solvable.errors import InputError, finite, numbers
+from solvable.checks import finite, numbers
+from solvable.errors import InputError
 from solvable.kernels.angular import AngularKernel, power_series
 from solvable.kernels.base import Kernel
 from solvable.kernels.inputs import to_float64

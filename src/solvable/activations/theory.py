@@ -23,7 +23,8 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, choice, finite, grid, numbers
+from solvable.checks import choice, finite, grid, numbers
+from solvable.errors import InputError
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.activations.designed import DesignedActivation
-from solvable.errors import InputError, finite
-from solvable.kernels.inputs import points, positive, to_float64, whole
+from solvable.checks import finite, one_number, whole
+from solvable.errors import InputError
+from solvable.kernels.inputs import points, to_float64
 from solvable.kernels.names import as_kernel
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def training_curve(
             f"y has {Y.shape[1]} outputs and y_test has {Y_new.shape[1]}; expected the same number; give both the "
             "same columns"
         )
-    rate = positive("rate", rate)
+    rate = one_number("rate", rate, above=0)
     t = np.array([_step(step) for step in np.atleast_1d(np.asarray(steps)).tolist()])
     if not len(t):
         raise InputError("steps is empty; expected one or more whole numbers; give e.g. steps=[10, 100]")

@@ -1,15 +1,16 @@
 """`solvable app`: a gallery that serves each wing's page (`page.py`, a marimo notebook) on this machine."""
 
-import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
 from solvable.errors import InputError, missing_extra
+from solvable.terminal.output import open_in_browser
+from solvable.wings import Wing
 
 
 def run(
-    studies: Mapping[str, str],
+    wings: Sequence[Wing],
     announce: Callable[[str], None],
     *,
     port: int | None = None,
@@ -18,7 +19,7 @@ def run(
     """Serve the gallery until SIGINT or SIGTERM; does not return: the process ends with 0.
 
     Args:
-        studies: name -> `module:attribute`; those with a `page.py` beside their study are shown.
+        wings: those with a page are shown.
         announce: called with the gallery's address as soon as it answers.
         port: of 127.0.0.1; a free one when left out.
         browser: whether to open the gallery in the browser, where there is a display.
@@ -33,7 +34,7 @@ def run(
         raise InputError(
             f"the port must be a whole number from 1 to 65535; got {port}; leave --port out for a free one"
         )
-    from solvable.app.gallery import wings
+    from solvable.app.gallery import entries
     from solvable.app.server import listen, serve
 
     listening = listen(port)
@@ -42,12 +43,7 @@ def run(
     def ready() -> None:
         announce(address)
         sys.stdout.flush()
-        # Without a display, webbrowser would start a text browser inside the terminal.
-        if browser and (
-            sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        ):
-            import webbrowser
+        if browser:
+            open_in_browser(address)
 
-            webbrowser.open(address)
-
-    serve(wings(studies), listening, ready)
+    serve(entries(wings), listening, ready)

@@ -1,22 +1,21 @@
-"""The wings that have a page, and the gallery that lists them."""
+"""The gallery: the wings that have a page, each with its title and its question."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
-from solvable.studies import load_study
+from solvable.wings import WINGS, Wing, load_study
 
 
 @dataclass(frozen=True)
-class Wing:
-    """A wing with a page.
+class Entry:
+    """What the gallery shows of a wing.
 
     Attributes:
-        name: its name, and its place in the gallery's address.
-        title: of its study.
-        question: that its study answers.
+        name: of the wing, and its place in the gallery's address.
+        title: of its first study.
+        question: that this study answers.
         paper: where the theory is from.
         page: the marimo notebook.
     """
@@ -28,35 +27,21 @@ class Wing:
     page: Path
 
 
-def wings(studies: Mapping[str, str]) -> list[Wing]:
-    """Return the wings that have a `page.py` beside their study.
+def entries(wings: Sequence[Wing] = WINGS) -> list[Entry]:
+    """Return the wings that have a page.
 
-    A page stands for its folder: where that has several studies, the first one names it.
-
-    Args:
-        studies: name -> `module:attribute` of the studies.
-
-    >>> places = {"regression": "regression.study", "activations": "activations.study", "parity": "activations.parity"}
-    >>> found = wings({name: f"solvable.{place}:study" for name, place in places.items()})
-    >>> [(wing.name, wing.page.name) for wing in found]
-    [('regression', 'page.py'), ('activations', 'page.py')]
+    >>> [(entry.name, entry.page.name) for entry in entries()]
+    [('regression', 'page.py'), ('overfitting', 'page.py'), ('activations', 'page.py')]
     """
-    found: list[Wing] = []
-    for name, place in studies.items():
-        spec = find_spec(place.split(":")[0])
-        if (
-            spec is None
-            or spec.origin is None
-            or not (page := Path(spec.origin).with_name("page.py")).is_file()
-            or any(wing.page == page for wing in found)
-        ):
-            continue
-        study = load_study(name, studies)
-        found.append(Wing(name, study.title, study.question, study.paper, page))
-    return found
+    shown = []
+    for wing in wings:
+        if (page := wing.page()) is not None:
+            study = load_study(next(iter(wing.studies)), wings)
+            shown.append(Entry(wing.name, study.title, study.question, study.paper, page))
+    return shown
 
 
-def gallery(shown: Sequence[Wing]) -> str:
+def gallery(shown: Sequence[Entry]) -> str:
     """Return the gallery as HTML: each wing with its title and its question, as a link to its page."""
     from jinja2 import Environment
 

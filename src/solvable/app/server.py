@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from solvable.app.gallery import Wing, gallery
+from solvable.app.gallery import Entry, gallery
 from solvable.errors import InputError
 
 _HERE = "127.0.0.1"
@@ -64,7 +64,7 @@ def listen(port: int | None) -> socket.socket:
     return listening
 
 
-def serve(wings: Sequence[Wing], listening: socket.socket, ready: Callable[[], None]) -> None:
+def serve(wings: Sequence[Entry], listening: socket.socket, ready: Callable[[], None]) -> None:
     """Serve the gallery and the wings' pages until SIGINT or SIGTERM; does not return: the process ends with 0.
 
     Args:
@@ -81,7 +81,7 @@ def serve(wings: Sequence[Wing], listening: socket.socket, ready: Callable[[], N
     _end()
 
 
-def _application(wings: Sequence[Wing], managers: list[Any]) -> ASGIApp:
+def _application(wings: Sequence[Entry], managers: list[Any]) -> ASGIApp:
     """Return gallery and pages as one application; `managers` is given what holds each page's sessions."""
 
     def remember(app: Any) -> ASGIApp:

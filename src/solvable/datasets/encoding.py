@@ -17,11 +17,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from solvable.checks import finite
 from solvable.datasets.columns import Origin, kind_of
 from solvable.datasets.labels import names_an_identifier
-from solvable.errors import InputError, finite
+from solvable.errors import InputError
 
 Missing = Literal["drop", "mean"] | None
+"""What to do with missing values; None: refuse them."""
 Key = str | int
 
 _MISSING = "missing"

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, finite
+from solvable.checks import finite
+from solvable.errors import InputError
 
 Task = Literal["auto", "classes", "number"]
 

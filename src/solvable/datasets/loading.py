@@ -5,16 +5,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 
+from solvable.checks import choice
+from solvable.datasets.encoding import Missing
 from solvable.datasets.labels import Task, decide, encode, split_missing
 from solvable.datasets.readers import FILE_TYPES, Source, at_least_two, open_file
 from solvable.datasets.sampling import draw_rows
-from solvable.errors import InputError, choice
+from solvable.errors import InputError
 
 if TYPE_CHECKING:
     from solvable.datasets.columns import Origin
@@ -70,7 +72,7 @@ def load(
     name_or_path: str | Path = "digits",
     target: str | None = None,
     task: Task = "auto",
-    missing: Literal["drop", "mean"] | None = None,
+    missing: Missing = None,
     drop: Sequence[str] = (),
     rows: int | None = None,
     random_state: int = 0,
@@ -153,7 +155,7 @@ def from_arrays(
     y: Any,
     *,
     task: Task = "auto",
-    missing: Literal["drop", "mean"] | None = None,
+    missing: Missing = None,
     rows: int | None = None,
     random_state: int = 0,
     name: str = "the data",
@@ -202,7 +204,7 @@ def _finish(
     shown: str,
     source: Source,
     task: Task | None,
-    missing: Literal["drop", "mean"] | None,
+    missing: Missing,
     rows: int | None,
     random_state: int,
     file: bool = False,

@@ -1,7 +1,6 @@
 """Read a user's file: `.npz`, `.csv`, `.parquet`; the target first, then all inputs or those of some rows."""
 
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from solvable.errors import InputError, choice
+from solvable.checks import choice
+from solvable.errors import InputError
+from solvable.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -362,28 +363,10 @@ def _readable(name: str, what: str) -> Iterator[None]:
         raise InputError(f"{name!r} cannot be read as {what} ({_first_line(error)}){mend}") from None
 
 
-@contextmanager
-def _progress(words: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=Console(stderr=True),
-        disable=quiet or not sys.stderr.isatty(),
-    )
-    with progress:
-        task = progress.add_task(words, total=total)
-        yield lambda rows: progress.advance(task, rows)
-
-
 def _counted(pieces: Any, words: str, total: int, quiet: bool) -> Iterator[tuple[int, Any]]:
     """Yield pieces of a table with the number of the first row of each, under a progress bar."""
     start = 0
-    with _progress(words, total, quiet) as advance:
+    with progress(words, total, quiet=quiet) as advance:
         for piece in pieces:
             yield start, piece
             start += len(piece)

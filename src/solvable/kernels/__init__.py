@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from solvable.kernels.adapters import CallableKernel, ScikitLearnKernel
 from solvable.kernels.arc_cosine import ArcCosine
-from solvable.kernels.base import Kernel
+from solvable.kernels.base import FeatureMap, Kernel
 from solvable.kernels.convolutional import ConvNNGP, ConvNTK
 from solvable.kernels.dot_product import Linear, Polynomial, PowerSeries
 from solvable.kernels.duals import ACTIVATION_NAMES, Activation, as_activation
-from solvable.kernels.features import FeatureMap
 from solvable.kernels.gram import check_gram, check_positive_semidefinite
 from solvable.kernels.modules import from_module
 from solvable.kernels.names import KERNEL_NAMES, as_kernel

@@ -8,7 +8,8 @@ import numpy as np
 from array_api_compat import is_torch_array
 from numpy.typing import NDArray
 
-from solvable.errors import InputError, finite
+from solvable.checks import finite
+from solvable.errors import InputError
 from solvable.kernels import tiles
 from solvable.kernels.base import Kernel
 from solvable.kernels.gram import check_gram

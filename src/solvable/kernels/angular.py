@@ -9,9 +9,10 @@ import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 from numpy.typing import NDArray
 
-from solvable.errors import InputError, grid
+from solvable.checks import grid, whole
+from solvable.errors import InputError
 from solvable.kernels.base import TiledKernel
-from solvable.kernels.inputs import Array, Namespace, to_float64, whole
+from solvable.kernels.inputs import Array, Namespace, to_float64
 
 # Aliases of the series are damped by this factor: 37 = -log of the rounding of doubles.
 DAMPING = 40.0

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from math import pi
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from solvable.checks import whole
 from solvable.errors import InputError
 from solvable.kernels import tiles
 from solvable.kernels.angular import AngularKernel
+from solvable.kernels.base import DrawnFeatures, FeatureMap, Kernel
 from solvable.kernels.distances import Angles, sum_of_squares
-from solvable.kernels.features import FeatureMap, RectifiedPowerFeatures
-from solvable.kernels.inputs import Array, Namespace, whole
+from solvable.kernels.inputs import Array, Namespace
 
 # J_p at angle 0, divided by 2 pi: E[max(0, z)^(2p)] of a standard normal z.
 _AT_ZERO = (0.5, 0.5, 1.5, 7.5)
@@ -86,3 +90,23 @@ class ArcCosine(AngularKernel):
             J = sin * (15 - 11 * sin * sin) + rest * cos * (9 + 6 * cos * cos)
         J /= 2 * pi
         return J
+
+
+class RectifiedPowerFeatures(DrawnFeatures):
+    r"""$\phi_j(x) = \max(0, w_j \cdot x)^p / \sqrt{k}$, $w_j \sim N(0, I/d)$; p = 0: 1[w·x > 0]."""
+
+    def __init__(self, n_features: int, random_state: Any, kernel: "Kernel", order: int) -> None:
+        super().__init__(n_features, random_state, kernel)
+        self.order = order
+
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        (d,) = shape
+        return [generator.standard_normal((self.n_features, d)).T / np.sqrt(d)]
+
+    def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
+        z = X @ weights[0]
+        features = xp.astype(z > 0, z.dtype)
+        for _ in range(self.order):
+            features *= z
+        features *= self.n_features**-0.5
+        return features

@@ -3,14 +3,111 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+import numpy as np
+from array_api_compat import array_namespace
+from numpy.typing import NDArray
+
+from solvable.checks import whole
 from solvable.errors import InputError
 from solvable.kernels import tiles
-from solvable.kernels.inputs import Array, Namespace, point_pair, points, whole
+from solvable.kernels.inputs import Array, Namespace, point_pair, points
 
-if TYPE_CHECKING:
-    from solvable.kernels.features import FeatureMap
+
+class FeatureMap(ABC):
+    r"""A callable: `phi(X)` has shape (n, `n_features`) and `phi(X) @ phi(Z).T` estimates the kernel matrix.
+
+    The weights are drawn at the first call, from `random_state` and the number of coordinates of its points,
+    and stay: training and test set see the same map. Tensors get the same weights, in their dtype, on their
+    device.
+
+    Made by `kernel.features(n_features, random_state)`.
+
+    >>> from solvable.kernels import Gaussian
+    >>> phi = Gaussian(length_scale=1.0).features(5000, random_state=0)
+    >>> features = phi([[0.0, 0.0], [1.0, 0.0]])
+    >>> features.shape
+    (2, 5000)
+    >>> print(f"{features[0] @ features[1]:.2f} estimates {np.exp(-0.5):.2f}")
+    0.60 estimates 0.61
+    """
+
+    n_features: int
+    kernel: "Kernel"
+
+    def error(self, X: Array, Z: Array | None = None) -> float:
+        r"""Return how far $\phi(X)\phi(Z)^\top$ is from the kernel matrix: its rms, over the mean of the diagonal.
+
+        Args:
+            X: points, (n, d): some hundred are enough.
+            Z: points, (m, d); `X` itself when left out.
+
+        >>> from solvable.kernels import Gaussian
+        >>> X = np.random.default_rng(0).standard_normal((50, 3))
+        >>> errors = [Gaussian(2.0).features(k, random_state=0).error(X) for k in (100, 10_000)]
+        >>> print(f"{errors[0]:.2f} {errors[1]:.3f}")
+        0.06 0.005
+        """
+        features = self(X)
+        xp = array_namespace(features)
+        estimate = features @ (features if Z is None else self(Z)).T
+        off = estimate - self.kernel(X, Z)
+        return float(xp.sqrt(xp.mean(off * off)) / xp.mean(self.kernel.diag(X)))
+
+    @abstractmethod
+    def __call__(self, X: Array) -> Array:
+        """Return the features of the points `X` (n, d), shape (n, n_features).
+
+        Raises:
+            InputError: for points that a kernel would refuse, or of another d than at the first call.
+        """
+
+
+class DrawnFeatures(FeatureMap):
+    """Features of weights that are drawn once."""
+
+    def __init__(self, n_features: int, random_state: Any, kernel: "Kernel") -> None:
+        self.n_features = whole("n_features", n_features, at_least=1)
+        self.kernel = kernel
+        try:
+            self._generator = np.random.default_rng(random_state)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"random_state is {random_state!r}; expected None, a whole number >= 0 or a "
+                "numpy.random.Generator; give one of these"
+            ) from None
+        self._weights: list[NDArray[np.float64]] | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def __call__(self, X: Array) -> Array:
+        xp, X = self._checked(X)
+        shape = tuple(X.shape[1:])
+        if self._weights is None:
+            self._weights = self._draw(self._generator, *shape)
+            self._shape = shape
+        if shape != self._shape:
+            raise InputError(
+                f"X has {_described(shape)} and the weights of these features were drawn for "
+                f"{_described(self._shape)}; expected the same; make a new map with kernel.features(...)"
+            )
+        weights = [xp.asarray(w, dtype=X.dtype, device=X.device) for w in self._weights]
+        return self._transform(xp, X, weights)
+
+    def _checked(self, X: Array) -> tuple[Namespace, Array]:
+        return points("X", X)
+
+    @abstractmethod
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        """Return the weights for points of this shape: (d,), or (height, width, channels)."""
+
+    @abstractmethod
+    def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
+        """Return the features of checked points."""
+
+
+def _described(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} coordinates" if len(shape) == 1 else f"images of {' x '.join(map(str, shape))}"
 
 
 @dataclass(frozen=True)

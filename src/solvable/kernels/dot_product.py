@@ -7,13 +7,15 @@ from math import comb
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from solvable.errors import InputError, grid
+from solvable.checks import grid, one_number, whole
+from solvable.errors import InputError
 from solvable.kernels import tiles
 from solvable.kernels.angular import AngularKernel
+from solvable.kernels.base import DrawnFeatures, FeatureMap, Kernel
 from solvable.kernels.distances import Products, sum_of_squares
-from solvable.kernels.features import FeatureMap, MaclaurinFeatures
-from solvable.kernels.inputs import Array, Namespace, non_negative, whole
+from solvable.kernels.inputs import Array, Namespace
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class Polynomial(DotProduct):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "degree", whole("degree", self.degree, at_least=1))
-        object.__setattr__(self, "offset", non_negative("offset", self.offset))
+        object.__setattr__(self, "offset", one_number("offset", self.offset, at_least=0))
 
     def _of_product(self, xp: Namespace, t: Array) -> Array:
         t += self.offset
@@ -142,3 +144,40 @@ class PowerSeries(DotProduct):
 
     def _series(self) -> Sequence[float]:
         return self.coefficients
+
+
+class MaclaurinFeatures(DrawnFeatures):
+    r"""$\phi_j(x) = \sqrt{S/k} \prod_{i \le D_j} (s_{ji} \cdot x)/\sqrt d$ for $K = \sum_k a_k (x \cdot x'/d)^k$.
+
+    The degree $D_j$ is k with probability $a_k/S$, S the sum of the $a_k$, and the s are fair random signs. It is
+    unbiased for inputs of any length; its variance grows fast with the degree.
+
+    Source: Kar and Karnick, Random feature maps for dot product kernels, 2012.
+    """
+
+    def __init__(
+        self, n_features: int, random_state: Any, kernel: "Kernel", coefficients: Any, scale: bool = True
+    ) -> None:
+        super().__init__(n_features, random_state, kernel)
+        self._coefficients, self._scale = np.asarray(coefficients, dtype=float), scale
+
+    def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
+        (d,) = shape
+        total = self._coefficients.sum()
+        # Sorted, the columns that have an i-th factor are the last ones; which column has which degree does not matter.
+        degrees = np.sort(
+            generator.choice(len(self._coefficients), self.n_features, p=self._coefficients / total)
+        )
+        order = generator.permutation(self.n_features)
+        weights = [np.sqrt([total / self.n_features]), degrees.astype(float), order.astype(float)]
+        for power in range(1, int(degrees[-1]) + 1):
+            columns = int((degrees >= power).sum())
+            weights.append(generator.choice([-1.0, 1.0], (d, columns)) / (np.sqrt(d) if self._scale else 1.0))
+        return weights
+
+    def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
+        features = xp.ones((X.shape[0], self.n_features), dtype=X.dtype, device=X.device)
+        for signs in weights[3:]:
+            features[:, self.n_features - signs.shape[1] :] *= X @ signs
+        features *= weights[0]
+        return xp.take(features, xp.astype(weights[2], xp.int64), axis=1)

@@ -1,13 +1,13 @@
 """The kernels' door: points and parameters, checked once, with a sentence for each refusal."""
 
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 from numpy.typing import NDArray
 
-from solvable.errors import InputError, finite
+from solvable.checks import finite
+from solvable.errors import InputError
 
 Array = Any
 """A NumPy array or a torch tensor; shapes are given in the docstrings."""
@@ -126,43 +126,61 @@ def to_float64(X: Array) -> NDArray[np.float64]:
     return np.asarray(X, dtype=np.float64)
 
 
-def positive(name: str, value: float) -> float:
-    """Return `value` as a float when it is finite and above 0."""
-    number = real(name, value)
-    if number <= 0:
-        raise InputError(f"{name} is {number:g}; expected a number above 0; give a positive {name}")
-    return number
-
-
-def non_negative(name: str, value: float) -> float:
-    """Return `value` as a float when it is finite and at least 0."""
-    number = real(name, value)
-    if number < 0:
-        raise InputError(f"{name} is {number:g}; expected a number of at least 0; give a {name} >= 0")
-    return number
-
-
-def real(name: str, value: float) -> float:
-    """Return `value` as a float when it is one finite real number."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
-        raise InputError(f"{name} is {value!r}; expected one finite number; give a number such as 1.0")
-    return float(value)
-
-
-def whole(name: str, value: int, *, at_least: int) -> int:
-    """Return `value` as an int when it is a whole number of at least `at_least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < at_least:
-        raise InputError(
-            f"{name} is {value!r}; expected a whole number of at least {at_least}; give such a number"
-        )
-    return int(value)
-
-
 def _not_real(name: str, X: Array, axes: str) -> InputError:
     kind = f"{type(X).__name__}" + (f" of {X.dtype}" if hasattr(X, "dtype") else "")
     return InputError(
         f"{name} is a {kind} that does not hold a dense rectangle of real numbers; "
         f"expected an array of shape {axes}; convert it with np.asarray(..., dtype=float) first"
     )
+
+
+def images(name: str, X: Any) -> tuple[Namespace, Array]:
+    """Return the Array API namespace of `X` and `X` as floating-point images (n, height, width, channels).
+
+    What NumPy can read becomes float64, but float32 arrays stay as they are; a torch tensor keeps its floating dtype
+    and device, and is detached.
+
+    Raises:
+        InputError: when `X` holds no real numbers, is not (n, height, width, channels), looks like
+            (n, channels, height, width), is empty, or holds NaN or infinity.
+    """
+    xp, X = real_numbers(name, X, "(images, height, width, channels)", keep_single=True)
+    if X.dtype not in (xp.float32, xp.float64):
+        X = xp.astype(X, xp.float64)
+    shape = tuple(X.shape)
+    expected = "expected (images, height, width, channels)"
+    if X.ndim != 4:
+        mend = {
+            2: "flat images are given their shape back: X.reshape(len(X), height, width, channels)",
+            3: "images of one channel are X[..., None], one image is X[None]",
+        }.get(X.ndim, "bring the axes to these four")
+        raise InputError(f"{name} has shape {shape}; {expected}; {mend}")
+    if 0 in shape:
+        raise InputError(
+            f"{name} has shape {shape}; {expected}, none of them 0; check the selection that made it"
+        )
+    if shape[1] in (1, 3) and shape[2] == shape[3] >= 8:
+        raise InputError(
+            f"{name} has shape {shape}, which looks like (images, channels, height, width); {expected}; "
+            "move the channels: np.moveaxis(X, 1, -1) or, in torch, X.permute(0, 2, 3, 1)"
+        )
+    if not bool(xp.all(xp.isfinite(X))):
+        finite(name, to_float64(X))
+    return xp, X
+
+
+def image_pair(X: Any, Z: Any) -> tuple[Namespace, Array, Array]:
+    """Return the common namespace and the checked images.
+
+    Raises:
+        InputError: as `images` does, or when the two differ in library, dtype, device or image shape.
+    """
+    xp, X = images("X", X)
+    xp_z, Z = images("Z", Z)
+    check_alike(xp, X, xp_z, Z)
+    if X.shape[1:] != Z.shape[1:]:
+        raise InputError(
+            f"X has images of shape {tuple(X.shape[1:])} and Z of {tuple(Z.shape[1:])}; expected the same height, "
+            "width and channels; crop, pad or resize one of them"
+        )
+    return xp, X, Z

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from solvable.errors import InputError, choice
+from solvable.checks import choice
+from solvable.errors import InputError
 from solvable.kernels.adapters import CallableKernel, ScikitLearnKernel
 from solvable.kernels.arc_cosine import ArcCosine
 from solvable.kernels.base import Kernel

@@ -6,20 +6,14 @@ diagonal. Large matrices are shared out among threads by bands of rows (NumPy le
 computes); who computes a band does not change a bit of it.
 """
 
-import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from typing import TYPE_CHECKING
 
 from array_api_compat import is_torch_array
 
 from solvable.errors import InputError
 from solvable.kernels.inputs import Array, Namespace
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from solvable.machine import blas_threads, limited_blas_threads
 
 TileFunction = Callable[[slice, slice], Array]
 """Computes K[rows, columns] for two slices; called from several threads at once."""
@@ -79,50 +73,6 @@ def slices(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
-def threads() -> int:
-    """Return how many threads may compute: those that linear algebra may use now, at most one for each core.
-
-    Whoever keeps linear algebra to one thread (`OPENBLAS_NUM_THREADS`, joblib's workers, `threadpool_limits`) runs
-    other work beside this one.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = [library.num_threads for library in _linear_algebra().lib_controllers]
-    return max(1, min(cores, *allowed)) if allowed else cores
-
-
-@cache
-def _linear_algebra() -> "ThreadpoolController":
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController().select(user_api="blas")
-
-
-class _OneThreadEach:
-    """Within it, linear algebra takes one thread in each thread that calls it.
-
-    Its own threads wait for each other at every product; threads that go through tiles on their own do not. The limit
-    is the process's, so that the last to leave restores what the first one found.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._inside, self._limits = threading.Lock(), 0, None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._limits = _linear_algebra().limit(limits=1)
-            self._inside += 1
-
-    def __exit__(self, *error: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0 and self._limits is not None:
-                self._limits.restore_original_limits()
-
-
-_one_thread_each = _OneThreadEach()
-
-
 def tile_size(X: Array) -> int:
     """Return the rows and columns of a tile of points `X`."""
     return _CPU_TILE if on_cpu(X) else _ACCELERATOR_TILE
@@ -160,7 +110,9 @@ def _each(
                 for columns in columns_of(here):
                     fill(here, columns)
 
-    n_threads = 1 if is_torch_array(X) or (some.stop - some.start) * n_columns < _WORTH_THREADS else threads()
+    n_threads = (
+        1 if is_torch_array(X) or (some.stop - some.start) * n_columns < _WORTH_THREADS else blas_threads()
+    )
     if n_threads == 1:
         fill_rows(some)
         return
@@ -169,7 +121,8 @@ def _each(
         for band in bands(X.shape[0], n_columns)
         if band.start < some.stop and band.stop > some.start
     ]
-    with _one_thread_each, ThreadPoolExecutor(n_threads) as pool:
+    # BLAS' own threads would wait for each other at every product; threads that go through tiles on their own do not.
+    with limited_blas_threads(1), ThreadPoolExecutor(n_threads) as pool:
         # The last rows of a symmetric matrix are the longest: none of them is left for the end.
         for done in [pool.submit(fill_rows, part) for part in parts[::-1]]:
             done.result()

@@ -10,7 +10,7 @@ from solvable.lab.parameters import ParameterField, as_text, parameter_fields
 from solvable.lab.record import Record, find_record, records
 from solvable.lab.run import run
 from solvable.lab.study import Study
-from solvable.lab.sweep import sweep
+from solvable.lab.trials import TrialStore, run_trials
 
 __all__ = [
     "Agreement",
@@ -18,11 +18,12 @@ __all__ = [
     "ParameterField",
     "Record",
     "Study",
+    "TrialStore",
     "as_text",
     "compare",
     "find_record",
     "parameter_fields",
     "records",
     "run",
-    "sweep",
+    "run_trials",
 ]

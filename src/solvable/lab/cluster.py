@@ -1,7 +1,7 @@
-"""Send the trials of a sweep to a dask cluster: connect, see that it fits, and notice when it goes away.
+"""Send trials to a dask cluster: connect, see that it fits, and notice when it goes away.
 
-The trials go through joblib's dask backend. What they share, `_Job`, is sent to each worker once; a trial itself is a
-number. Finished trials come back one by one, so what the caller has kept is never lost.
+The trials go through joblib's dask backend. What they share, `_Job`, is sent to each worker once. Finished trials come
+back one by one, so what the caller has kept is never lost.
 """
 
 import asyncio
@@ -11,18 +11,16 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import xarray as xr
-
 from solvable.errors import InputError, missing_extra
-from solvable.lab.keys import code_digest
+from solvable.lab.keys import code_of, short_hash
+from solvable.machine import limited_blas_threads
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -134,40 +132,38 @@ def describe(address: str) -> str:
 
 def trials_on(
     address: str,
-    trial: Callable[..., xr.Dataset],
-    parameters: Any,
-    setting: Any,
-    indices: Iterable[int],
+    trial: Callable[..., Any],
+    shared: tuple[Any, ...],
+    calls: Sequence[tuple[Any, ...]],
     n_jobs: int | None = None,
-) -> Generator[tuple[int, xr.Dataset]]:
-    """Yield index and outcome of trials that run on the cluster, in the order in which they finish.
+) -> Generator[tuple[tuple[Any, ...], Any]]:
+    """Yield calls and their outcomes, `trial(*shared, *call)`, run on the cluster, in the order in which they finish.
 
     A trial whose worker dies is run again by another one.
 
     Args:
         address: of the scheduler.
-        trial: `(parameters, setting, index) -> Dataset`.
-        parameters: first argument of `trial`.
-        setting: second argument of `trial`.
-        indices: of the trials to run.
+        trial: a function that workers can import, or that can be pickled.
+        shared: its first arguments, the same in all calls.
+        calls: its other arguments.
         n_jobs: how many are on the cluster at once; all by default, so that workers that come later find some.
 
     Raises:
         InputError: when the scheduler cannot be reached or goes away, when no worker was there for `GONE_AFTER`
             seconds, or when a worker has other software.
     """
-    left, barren = set(indices), 0
-    job = _Job(trial, parameters, setting, _source(trial))
+    left, barren = list(calls), 0
+    job = _Job(trial, shared, _source(trial))
     while left:
         before = len(left)
         try:
             with connected(address) as client, _lost_is_said(client, address):
                 _wait_for_a_worker(client, address)
                 _check_versions(client)
-                with closing(_outcomes(client, address, job, sorted(left), n_jobs)) as outcomes:
-                    for index, outcome in outcomes:
-                        yield index, outcome
-                        left.discard(index)
+                with closing(_outcomes(client, address, job, tuple(left), n_jobs)) as outcomes:
+                    for call, outcome in outcomes:
+                        yield call, outcome
+                        left.remove(call)
         except _LostData:
             # All workers that held the shared data died; those that have come since need it again.
             barren = barren + 1 if len(left) == before else 0
@@ -185,11 +181,10 @@ class _LostData(Exception):
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What all trials of a sweep share, sent to each worker once."""
+    """What all trials share, sent to each worker once."""
 
-    trial: Callable[..., xr.Dataset]
-    parameters: Any
-    setting: Any
+    trial: Callable[..., Any]
+    shared: tuple[Any, ...]
     source: str
 
     def __dask_tokenize__(self) -> str:
@@ -198,8 +193,8 @@ class _Job:
 
 
 def _outcomes(
-    client: "Client", address: str, job: _Job, indices: list[int], n_jobs: int | None
-) -> Generator[tuple[int, xr.Dataset]]:
+    client: "Client", address: str, job: _Job, calls: Sequence[tuple[Any, ...]], n_jobs: int | None
+) -> Generator[tuple[tuple[Any, ...], Any]]:
     """Yield what the trials return; how dask fails becomes a sentence."""
     from distributed.scheduler import KilledWorker
     from joblib import Parallel, delayed, parallel_config
@@ -219,9 +214,13 @@ def _outcomes(
         ) from None
     with parallel_config(backend=backend):
         # Single trials: each is kept as soon as it is finished, and a dead worker takes no more than one with it.
-        options: Any = {"batch_size": 1, "pre_dispatch": n_jobs or "all", "return_as": "generator_unordered"}
+        options: Any = {
+            "batch_size": 1,
+            "pre_dispatch": n_jobs if n_jobs and n_jobs > 0 else "all",
+            "return_as": "generator_unordered",
+        }
         parallel: Any = Parallel(**options)
-    outcomes = parallel(delayed(_run_trial)(job, index) for index in indices)
+    outcomes = parallel(delayed(_run_trial)(job, call) for call in calls)
     with _watch(client, backend, address):
         try:
             yield from outcomes
@@ -347,15 +346,14 @@ def _short(package: str, found: str | None) -> str | None:
 
 
 def _source(trial: Callable[..., Any]) -> str:
-    """Return a hash of the source that a worker takes from its own disk to run `trial`."""
+    """Return a hash of the files that a worker takes from its own disk to run `trial`."""
     name, module = getattr(trial, "__qualname__", "<"), getattr(trial, "__module__", "__main__")
     # A function inside another one or of a notebook travels as it is.
-    own = trial if "<" not in name and module != "__main__" else _source
-    study: Any = SimpleNamespace(trial=own)
-    return code_digest(study)
+    files, _ = code_of(trial if "<" not in name and module != "__main__" else _source)
+    return short_hash(files)
 
 
-def _run_trial(job: _Job, index: int) -> tuple[int, xr.Dataset]:
+def _run_trial(job: _Job, call: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     """Run one trial, on a worker."""
     from joblib import parallel_config
 
@@ -369,35 +367,10 @@ def _run_trial(job: _Job, index: int) -> tuple[int, xr.Dataset]:
             f"though both are version {solvable.__version__}; expected the same files: install there what is installed "
             "here, and start the worker again; finished trials are kept, and the same command goes on from them"
         )
-    # Whatever a trial gives to joblib stays in its own thread, as in a run without a cluster.
-    with _one_blas_thread(), parallel_config(backend="sequential"):
-        return index, job.trial(job.parameters, job.setting, index)
-
-
-_running = 0
-_limits: Any = None
-_running_lock = threading.Lock()
-
-
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread while any trial runs in this process: a worker runs as many trials as it has threads."""
-    global _running, _limits
-    import scipy.linalg  # noqa: F401  # its own BLAS is to be found too
-    from threadpoolctl import threadpool_limits
-
-    # The limit is one of the process: the first to come sets it and the last to go lifts it.
-    with _running_lock:
-        _running += 1
-        if _running == 1:
-            _limits = threadpool_limits(1, user_api="blas")
-    try:
-        yield
-    finally:
-        with _running_lock:
-            _running -= 1
-            if _running == 0:
-                _limits.restore_original_limits()
+    # A worker runs as many trials as it has threads. Whatever a trial gives to joblib stays in its own thread, as in a
+    # run without a cluster.
+    with limited_blas_threads(1), parallel_config(backend="sequential"):
+        return call, job.trial(*job.shared, *call)
 
 
 @contextmanager

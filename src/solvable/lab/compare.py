@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from solvable.errors import InputError
+from solvable.lab.text import percent, readable, with_error
 
 # Two values below this fraction of the largest measured one are both zero: a training error at interpolation
 # is 0 in theory and 1e-30 in floating point, which is agreement and not an error of 100 %.
@@ -37,12 +38,12 @@ class Agreement:
     def __str__(self) -> str:
         if not self.counted:
             return f"none of {self.points} points has a finite prediction and a finite measurement"
-        text = f"median error {100 * self.median_error:.1f} %, largest {100 * self.max_error:.1f} %, "
+        text = f"median error {percent(self.median_error, decimals=1)}, largest {percent(self.max_error, decimals=1)}, "
         text += "at the one point" if self.counted == 1 else f"over {self.counted} points"
         if self.counted < self.points:
             text += f" ({self.points - self.counted} more without a finite value)"
         if self.coverage is not None:
-            text += f"; {100 * self.coverage:.0f} % of the measured values lie inside the predicted interval"
+            text += f"; {percent(self.coverage, decimals=0)} of the measured values lie inside the predicted interval"
         return text
 
 
@@ -60,6 +61,39 @@ class Comparison:
 
     table: pd.DataFrame
     summary: Mapping[str, Agreement]
+
+    def rows(self, quantity: str) -> tuple[str, list[str], list[dict[str, Any]]]:
+        """Return one quantity, ready to be shown as a table.
+
+        Coordinates that are the same in every row are taken out of the table and said once.
+
+        Args:
+            quantity: its name.
+
+        Returns:
+            what holds in every row (`n_features = ∞`; empty if nothing does), the heads of the columns, and the
+            rows: `cells`, as many texts as heads, and `outside` and `counted`, by which a row is marked.
+        """
+        table: Any = self.table[self.table["quantity"] == quantity]
+        columns = list(table.columns)
+        dims = [dim for dim in columns[1 : columns.index("predicted")] if table[dim].notna().any()]
+        fixed = [dim for dim in dims if len(table) > 1 and table[dim].nunique() == 1]
+        varied = [dim for dim in dims if dim not in fixed]
+        has_interval = table["inside"].notna().any()
+        heads = [*varied, "predicted", "measured", "error", *(["interval"] if has_interval else [])]
+        rows = []
+        for row in table.to_dict("records"):
+            cells = [readable(row[dim]) for dim in varied] + [readable(row["predicted"])]
+            nothing = abs(row["measured"]) <= ZERO * np.abs(table["measured"]).max()
+            cells.append("≈ 0" if nothing else with_error(row["measured"], row["standard_error"]))
+            error = percent(row["relative_error"], decimals=1, signed=True)
+            cells.append(error if row["counted"] else "not counted")
+            outside = bool(row["counted"] and pd.notna(row["inside"]) and not row["inside"])
+            if has_interval:
+                mark = "outside " if outside else ""
+                cells.append(f"{mark}{readable(row['low'], 3)} … {readable(row['high'], 3)}")
+            rows.append({"cells": cells, "outside": outside, "counted": bool(row["counted"])})
+        return ", ".join(f"{dim} = {readable(table[dim].iloc[0])}" for dim in fixed), heads, rows
 
 
 def compare(prediction: xr.Dataset, measurement: xr.Dataset, compared: Sequence[str]) -> Comparison:
@@ -93,6 +127,22 @@ def compare(prediction: xr.Dataset, measurement: xr.Dataset, compared: Sequence[
     return Comparison(table[["quantity", *dims, *_COLUMNS[1:]]], summary)
 
 
+def mean_and_error(trials: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the mean over trials and its standard error; values that are NaN do not count.
+
+    Args:
+        trials: with a dim `trial`. Of a single one the error is NaN: it has no spread.
+
+    >>> mean, error = mean_and_error(xr.DataArray([1.0, 3.0], dims="trial"))
+    >>> float(mean), float(error)
+    (2.0, 1.0)
+    """
+    mean = trials.mean("trial")
+    if trials.sizes["trial"] < 2:
+        return mean, xr.full_like(mean, np.nan, dtype=float)
+    return mean, trials.std("trial", ddof=1) / np.sqrt(trials.count("trial"))
+
+
 _COLUMNS = (
     *("quantity", "predicted", "low", "high", "measured", "standard_error"),
     *("relative_error", "standardized", "inside", "counted"),
@@ -108,18 +158,9 @@ def _quantity(prediction: xr.Dataset, measurement: xr.Dataset, name: str) -> pd.
             f"{name!r} is predicted over {predicted.dims} and measured over {trials.dims}; expected the same "
             "dims, and 'trial' in the measurement"
         )
-    counts = trials.notnull().sum("trial")
-    # One trial has no spread to speak of: its standard error is unknown, and numpy would warn about it.
-    spread = (
-        trials.std("trial", ddof=1)
-        if trials.sizes["trial"] > 1
-        else xr.full_like(counts, np.nan, dtype=float)
-    )
     unknown = xr.full_like(predicted, np.nan, dtype=float)
     low, high = (prediction.get(f"{name}_{side}", unknown) for side in ("low", "high"))
-    aligned = xr.align(
-        predicted, low, high, trials.mean("trial"), spread / np.sqrt(counts), join="inner", copy=False
-    )
+    aligned = xr.align(predicted, low, high, *mean_and_error(trials), join="inner", copy=False)
     if aligned[0].size == 0:
         raise InputError(f"prediction and measurement of {name!r} have no grid point in common")
     names = ("predicted", "low", "high", "measured", "standard_error")

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from solvable.lab.compare import mean_and_error
 from solvable.lab.text import readable
 
 if TYPE_CHECKING:
@@ -154,13 +155,11 @@ def curves(
         prediction_line(ax, one[x], one[name], *bounds, **style, **({} if measured else text))
         if measured:
             trials = (measurement if hue is None else measurement.sel({hue: value}))[name]
-            several = trials.sizes["trial"] > 1
-            error = trials.std("trial", ddof=1) / np.sqrt(trials.count("trial")) if several else None
             style |= text | {"fmt": MARKERS[i % len(MARKERS)]}
-            measured_points(ax, trials[x], trials.mean("trial"), error, **style)
+            measured_points(ax, trials[x], *mean_and_error(trials), **style)
 
 
-def key(ax: "Axes", **options: Any) -> None:
+def legend(ax: "Axes", **options: Any) -> None:
     """Add a legend: the labelled colours, and which is the prediction and which the measurement."""
     from matplotlib.lines import Line2D
 
@@ -193,8 +192,8 @@ def log_axes(ax: "Axes", which: str = "xy") -> None:
 def save(figure: "Figure", path: Path) -> None:
     """Write a figure; the same figure gives the same bytes."""
     # Without date and creator, two runs of the same study have the same files.
-    none = dict.fromkeys(("Date", "Creator", "Format", "Type") if path.suffix == ".svg" else ("Software",))
-    figure.savefig(path, metadata=none)
+    dated = {".svg": ("Date", "Creator", "Format", "Type"), ".pdf": ("CreationDate", "Creator", "Producer")}
+    figure.savefig(path, metadata=dict.fromkeys(dated.get(path.suffix.lower(), ("Software",))))
 
 
 def _finite(values: ArrayLike) -> np.ndarray:

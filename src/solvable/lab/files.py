@@ -18,12 +18,12 @@ _PREFIX = ".unfinished"
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path; a file or folder written there moves to `path` when the block ends well.
 
     >>> from tempfile import mkdtemp
     >>> path = Path(mkdtemp()) / "answer.txt"
-    >>> with whole(path) as temporary:
+    >>> with atomically(path) as temporary:
     ...     _ = temporary.write_text("42")
     >>> path.read_text(), len(list(path.parent.iterdir()))
     ('42', 1)
@@ -65,7 +65,7 @@ def size(path: Path) -> int:
 
 def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
     """Write a dataset whole, as netCDF."""
-    with whole(path) as temporary:
+    with atomically(path) as temporary:
         dataset.to_netcdf(temporary, engine="h5netcdf")
 
 

@@ -1,15 +1,22 @@
-"""A study's parameters as text: fields with their help, values as options, JSON."""
+"""A study's parameters: fields with their help, checks by their types, values as options and as JSON."""
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from functools import lru_cache
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pandas as pd
 
-from solvable.errors import grid
+from solvable import datasets
+from solvable.checks import choice, grid, one_number, whole, whole_grid
+from solvable.datasets import Dataset
+from solvable.datasets.encoding import Missing
+from solvable.datasets.labels import Task
+from solvable.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -30,15 +37,34 @@ class ParameterField:
 
     @property
     def option(self) -> str:
-        """The field as an option of the command line: `n_train` is `--n-train`."""
+        """The field as an option of the command line: `n_train` is `--n-train`, `B0_T` is `--B0-T`."""
         return f"--{self.name.replace('_', '-')}"
 
+    @property
+    def items(self) -> Any:
+        """The type of one value: T for `T`, `T | None`, `tuple[T, ...]` and `tuple[T, ...] | None`."""
+        rest = [part for part in get_args(self.type) if part is not NoneType]
+        plain = rest[0] if NoneType in get_args(self.type) and len(rest) == 1 else self.type
+        return get_args(plain)[0] if get_origin(plain) is tuple else plain
 
+    @property
+    def several(self) -> bool:
+        """Whether the value is a list."""
+        return any(get_origin(one) is tuple for one in (self.type, *get_args(self.type)))
+
+
+@lru_cache
 def parameter_fields(Parameters: type[Any]) -> tuple[ParameterField, ...]:
     """Return the fields of a `Parameters` dataclass, each with the documentation written below it."""
     from docstring_parser import parse_from_object
 
-    docs = {p.arg_name: " ".join((p.description or "").split()) for p in parse_from_object(Parameters).params}
+    docs = {
+        one.arg_name: " ".join((one.description or "").split())
+        # A field that a class inherits is documented there.
+        for base in reversed(Parameters.__mro__)
+        if dataclasses.is_dataclass(base)
+        for one in parse_from_object(base).params
+    }
     hints = get_type_hints(Parameters)
     return tuple(
         ParameterField(
@@ -49,6 +75,38 @@ def parameter_fields(Parameters: type[Any]) -> tuple[ParameterField, ...]:
         )
         for f in dataclasses.fields(Parameters)
     )
+
+
+@dataclass(frozen=True)
+class DataParameters:
+    """Which data a study runs on; a study with data of the user's adds its own parameters to these."""
+
+    data: str = "digits"
+    """Data set: digits, wine, breast-cancer, diabetes, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet."""
+
+    target: str | None = None
+    """Column of the file to predict; by default one named target, label or y, else the last."""
+
+    missing: Missing = None
+    """Rows of the file with missing values: drop them, or fill in the column's mean; by default an error."""
+
+    drop: tuple[str, ...] = ()
+    """Columns of the file to leave out."""
+
+    def load(self, task: Task, rows: int | None, random_state: int) -> Dataset:
+        """Return the data.
+
+        Args:
+            task: what integers to predict mean, as `datasets.load` takes it.
+            rows: how many are read of a larger file.
+            random_state: seed of the draw of rows.
+
+        Raises:
+            InputError: when they cannot be used.
+        """
+        return datasets.load(
+            self.data, self.target, task, self.missing, self.drop, rows=rows, random_state=random_state
+        )
 
 
 def as_text(value: Any) -> str:
@@ -100,34 +158,53 @@ def as_json(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def checked_numbers(
-    parameters: Any,
-    whole_numbers: Mapping[str, int],
-    positive: Sequence[str] = (),
-    non_negative: Sequence[str] = (),
+def check_parameters(
+    parameters: Any, *, at_least: Mapping[str, float] | None = None, above: Mapping[str, float] | None = None
 ) -> None:
-    """Raise for a field of parameters that is out of range.
+    """Raise for a field of a study's parameters whose value is not of its type, out of range, or listed twice.
+
+    None passes where it is the default, and so does an empty list. Numbers are finite, those of a list may be infinite.
 
     Args:
-        parameters: a study's.
-        whole_numbers: fields that are whole numbers (or tuples of them), and the least that each may be; None passes.
-        positive: fields that are above 0.
-        non_negative: fields that are at least 0.
+        parameters: an instance of a `Parameters` dataclass.
+        at_least: field -> the least that it, or each of its items, may be.
+        above: field -> what it, or each of its items, is above.
 
     Raises:
         InputError: naming the field.
     """
-    from solvable.kernels import inputs
+    for field in parameter_fields(type(parameters)):
+        value: Any = getattr(parameters, field.name)
+        if value is None and field.default is None:
+            continue
+        if field.several:
+            if len(value) or field.default:
+                _check_list(field, value, at_least or {}, above or {})
+        elif field.items is int:
+            whole(field.name, value, at_least=int((at_least or {}).get(field.name, 0)))
+        elif field.items is float:
+            one_number(field.name, value, **_bounds(field.name, at_least or {}, above or {}))
+        elif get_origin(field.items) is Literal:
+            choice(field.name, str(value), get_args(field.items))
 
-    for name, least in whole_numbers.items():
-        value = getattr(parameters, name)
-        if isinstance(value, tuple):
-            grid(name, value, at_least=least)
-        for one in value if isinstance(value, tuple) else () if value is None else (value,):
-            inputs.whole(name, one, at_least=least)
-    for names, check in ((positive, inputs.positive), (non_negative, inputs.non_negative)):
-        for name in names:
-            check(name, getattr(parameters, name))
+
+def _check_list(
+    field: ParameterField, value: Any, at_least: Mapping[str, float], above: Mapping[str, float]
+) -> None:
+    if len(value) == 0:
+        raise InputError(f"{field.name} is empty; expected one or more, as in {as_text(field.default)}")
+    if field.items is int:
+        whole_grid(field.name, value, at_least=int(at_least.get(field.name, 0)))
+    elif field.items is float:
+        grid(field.name, value, **_bounds(field.name, at_least, above))
+    twice = next((item for i, item in enumerate(value) if item in value[:i]), None)
+    if twice is not None:
+        raise InputError(f"{field.name} lists {as_text(twice)} twice; list each value once")
+
+
+def _bounds(name: str, at_least: Mapping[str, float], above: Mapping[str, float]) -> dict[str, float]:
+    bounds = {"at_least": at_least.get(name), "above": above.get(name)}
+    return {end: value for end, value in bounds.items() if value is not None}
 
 
 def seed_of(*numbers: int) -> int:

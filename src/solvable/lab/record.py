@@ -64,7 +64,7 @@ class Record:
         """
         path = Path(path)
         try:
-            facts = json.loads((path / "record.json").read_text())
+            facts = json.loads((path / "record.json").read_text(encoding="utf-8"))
             facts["notes"] = tuple(facts["notes"])
             return cls(path=path, **{f.name: facts[f.name] for f in fields(cls) if f.name != "path"})
         except (OSError, ValueError, KeyError, TypeError):
@@ -80,12 +80,12 @@ class Record:
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The parameters of the run; infinities are the string `inf`."""
-        return json.loads((self.path / "parameters.json").read_text())
+        return json.loads((self.path / "parameters.json").read_text(encoding="utf-8"))
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """Versions, platform and commit."""
-        return json.loads((self.path / "environment.json").read_text())
+        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
 
     @cached_property
     def prediction(self) -> xr.Dataset:
@@ -100,7 +100,7 @@ class Record:
     @cached_property
     def comparison(self) -> Comparison:
         """The table of errors and its summary."""
-        facts = json.loads((self.path / "record.json").read_text())
+        facts = json.loads((self.path / "record.json").read_text(encoding="utf-8"))
         table = pd.read_csv(self.path / "comparison.csv", dtype={"inside": "boolean"})
         return Comparison(table, {name: Agreement(**row) for name, row in facts["summary"].items()})
 

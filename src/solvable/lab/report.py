@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from solvable.lab.record import Record
-from solvable.lab.text import comparison_rows, readable
+from solvable.lab.text import readable
 
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})")
 
@@ -19,7 +19,7 @@ def render(record: Record) -> str:
     )
     comparison = record.comparison
     quantities = [
-        {"name": name, "agreement": str(agreement), "table": comparison_rows(comparison, name)}
+        {"name": name, "agreement": str(agreement), "table": comparison.rows(name)}
         for name, agreement in comparison.summary.items()
     ]
     return environment.get_template("report.html.j2").render(

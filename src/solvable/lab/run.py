@@ -1,7 +1,6 @@
 """`run`: predict, measure, compare and record a study; what the command line and a notebook call."""
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -11,16 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from solvable.errors import InputError
 from solvable.lab.compare import Comparison, compare
-from solvable.lab.files import remove_leftovers, whole, write_netcdf
+from solvable.lab.files import atomically, remove_leftovers, write_netcdf
 from solvable.lab.keys import record_key, trial_key
 from solvable.lab.parameters import as_json, command_line
 from solvable.lab.record import CACHE, Record, finished
 from solvable.lab.study import Study
-from solvable.lab.sweep import sweep
+from solvable.lab.trials import TrialStore, check_jobs, run_trials
+from solvable.machine import cores
 
 
 def run(
@@ -39,8 +39,8 @@ def run(
         parameters: an instance of its `Parameters`; the defaults when left out.
         runs_dir: the record goes to `<runs_dir>/<study>/<time>-<short hash>/`, finished trials to
             `<runs_dir>/.cache/`.
-        n_jobs: how many trials run at once; by default as many as there are cores, or cluster workers have
-            threads.
+        n_jobs: how many trials run at once, -1 for one on each core; by default as many as there are cores, or cluster
+            workers have threads.
         cluster: address of a dask scheduler, such as `tcp://127.0.0.1:8786`, whose workers run the trials; see
             `docs/cluster.md`.
         quiet: write neither sentences nor a progress bar to stderr.
@@ -53,8 +53,7 @@ def run(
     started = time.perf_counter()
     parameters = study.Parameters() if parameters is None else parameters
     runs_dir = Path(runs_dir)
-    if n_jobs is not None and n_jobs < 1:
-        raise InputError(f"n_jobs must be at least 1; got {n_jobs}")
+    check_jobs(n_jobs)
     remove_leftovers(runs_dir / study.name)
     setting = study.prepare(parameters)
     key = record_key(study, parameters, setting)
@@ -70,18 +69,20 @@ def run(
 
         # Before the prediction, which may take minutes.
         say(describe(cluster))
+    folder = runs_dir / CACHE / study.name / trial_key(study, parameters, setting)
+    store = TrialStore.of_datasets(folder, "trial-{:04d}.nc".format)
     prediction = study.predict(parameters, setting)
-    # Before the measurement, which is long, and after the checks of what was given, which should leave no folder.
-    try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot keep runs in {str(runs_dir)!r} ({error.strerror}); name another folder"
-        ) from None
-    trials = runs_dir / CACHE / study.name / trial_key(study, parameters, setting)
-    measurement = sweep(
-        study, parameters, setting, trials, n_jobs=n_jobs, cluster=cluster, quiet=quiet, say=say
+    trials = run_trials(
+        study.trial,
+        (parameters, setting),
+        [(index,) for index in range(getattr(parameters, "trials", 1))],
+        store,
+        n_jobs=n_jobs,
+        cluster=cluster,
+        quiet=quiet,
+        say=say,
     )
+    measurement = _stacked(trials)
     comparison = compare(prediction, measurement, study.compared)
     facts = {
         "study": study.name,
@@ -95,6 +96,19 @@ def run(
         "summary": comparison.summary,
     }
     return _write(study, parameters, prediction, measurement, comparison, facts, runs_dir, started)
+
+
+def _stacked(trials: list[xr.Dataset]) -> xr.Dataset:
+    """Return trials as one dataset, along a new dim `trial`."""
+    return xr.concat(
+        trials,
+        dim=xr.Variable("trial", np.arange(len(trials))),
+        join="exact",
+        data_vars="all",
+        coords="minimal",
+        compat="override",
+        combine_attrs="override",
+    )
 
 
 def _write(
@@ -115,7 +129,7 @@ def _write(
         return done  # another process was faster
     now = datetime.now().astimezone()
     path = runs_dir / study.name / f"{now:%Y%m%d-%H%M%S}-{facts['key'][:7]}"
-    with whole(path) as folder:
+    with atomically(path) as folder:
         folder.mkdir()
         write_netcdf(prediction, folder / "prediction.nc")
         write_netcdf(measurement, folder / "measurement.nc")
@@ -154,7 +168,7 @@ def environment() -> dict[str, str | int]:
     facts |= {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": os.cpu_count() or 1,
+        "cores": cores(),
     }
     return facts | {package: version(package) for package in packages}
 

@@ -33,6 +33,7 @@ class Study:
             it; `__post_init__` raises `InputError` for values that cannot be. A boolean is False by default.
             A field named `trials` is the number of trials, and raising it extends an earlier run; without one
             there is one trial.
+        tiny: an instance of `Parameters` at which the study runs in about a second; tests run every study at it.
         compared: the variables that both sides have, in the order of the table.
         predict: `(parameters, setting) -> Dataset`; `<name>_low` and `<name>_high` beside a variable are its
             interval. It may have more grid points than the measurement, for a smooth line.
@@ -50,6 +51,7 @@ class Study:
     paper: str
     question: str
     Parameters: type[Any]
+    tiny: Any
     compared: tuple[str, ...]
     predict: Callable[[Any, Any], xr.Dataset]
     trial: Callable[[Any, Any, int], xr.Dataset]

@@ -1,12 +1,9 @@
-"""Numbers as people read them, the same on the terminal and in the report."""
+"""Numbers as people read them: the same on the terminal, in reports and on pages."""
 
 import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
-
-from solvable.lab.compare import ZERO, Comparison
 
 
 def readable(value: Any, digits: int = 4) -> str:
@@ -25,7 +22,7 @@ def readable(value: Any, digits: int = 4) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    if 1000 <= abs(value) < 1e7:
+    if 10 ** (digits - 1) <= abs(value) < 1e7:
         return f"{value:.0f}"
     return f"{value:.{digits}g}"
 
@@ -44,10 +41,27 @@ def with_error(value: float, error: float) -> str:
     return f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}"
 
 
-def percent(value: float) -> str:
-    """Return a signed fraction in percent, as in `+1.2 %`."""
-    # Adding 0 turns the -0.0 that rounding can leave into 0.0.
-    return f"{round(100 * value, 1) + 0.0:+.1f} %" if math.isfinite(value) else "–"
+def percent(fraction: float, digits: int = 3, *, decimals: int | None = None, signed: bool = False) -> str:
+    """Return a fraction in percent.
+
+    Args:
+        fraction: 0.5 is 50 %.
+        digits: significant ones.
+        decimals: in place of `digits`, how many stand behind the point.
+        signed: whether a plus is written.
+
+    >>> percent(0.0534), percent(2.3412, 2), percent(3e-7), percent(0.5, decimals=1), percent(0.012, 2, signed=True)
+    ('5.34 %', '234 %', '< 0.001 %', '50.0 %', '+1.2 %')
+    """
+    if not math.isfinite(fraction):
+        return readable(fraction)
+    plus = "+" if signed else ""
+    if decimals is not None:
+        # Adding 0 turns the -0.0 that rounding can leave into 0.0.
+        return f"{round(100 * fraction, decimals) + 0.0:{plus}.{decimals}f} %"
+    if 0.0 < fraction < 1e-5:
+        return "< 0.001 %"
+    return f"{plus * (fraction >= 0)}{readable(100 * fraction, digits)} %"
 
 
 def file_size(n_bytes: int) -> str:
@@ -60,33 +74,3 @@ def file_size(n_bytes: int) -> str:
         if n_bytes >= factor:
             return f"{n_bytes / factor:.1f} {unit}"
     return f"{n_bytes} B"
-
-
-def comparison_rows(comparison: Comparison, quantity: str) -> tuple[str, list[str], list[dict[str, Any]]]:
-    """Return one quantity of a comparison, ready to be shown as a table.
-
-    Coordinates that are the same in every row are taken out of the table and said once.
-
-    Returns:
-        what holds in every row (`n_features = ∞`; empty if nothing does), the heads of the columns, and the
-        rows: `cells`, as many texts as heads, and `outside` and `counted`, by which a row is marked.
-    """
-    table: Any = comparison.table[comparison.table["quantity"] == quantity]
-    columns = list(table.columns)
-    dims = [dim for dim in columns[1 : columns.index("predicted")] if table[dim].notna().any()]
-    fixed = [dim for dim in dims if len(table) > 1 and table[dim].nunique() == 1]
-    varied = [dim for dim in dims if dim not in fixed]
-    has_interval = table["inside"].notna().any()
-    heads = [*varied, "predicted", "measured", "error", *(["interval"] if has_interval else [])]
-    rows = []
-    for row in table.to_dict("records"):
-        cells = [readable(row[dim]) for dim in varied] + [readable(row["predicted"])]
-        nothing = abs(row["measured"]) <= ZERO * np.abs(table["measured"]).max()
-        cells.append("≈ 0" if nothing else with_error(row["measured"], row["standard_error"]))
-        cells.append(percent(row["relative_error"]) if row["counted"] else "not counted")
-        outside = bool(row["counted"] and pd.notna(row["inside"]) and not row["inside"])
-        if has_interval:
-            mark = "outside " if outside else ""
-            cells.append(f"{mark}{readable(row['low'], 3)} … {readable(row['high'], 3)}")
-        rows.append({"cells": cells, "outside": outside, "counted": bool(row["counted"])})
-    return ", ".join(f"{dim} = {readable(table[dim].iloc[0])}" for dim in fixed), heads, rows

@@ -7,8 +7,7 @@ try:
 except ImportError:
     raise missing_extra("torch", "nets", "training networks") from None
 
-from solvable.networks.centred import Centred, centred
 from solvable.networks.fully_connected import FullyConnected
-from solvable.networks.training import Training, train
+from solvable.networks.training import Centred, Training, centred, train
 
 __all__ = ["Centred", "FullyConnected", "Training", "centred", "train"]

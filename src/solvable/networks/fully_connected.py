@@ -1,17 +1,17 @@
 r"""Fully-connected networks of finite width in the NTK parametrization, those of which `solvable.kernels.NTK` is the
 limit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from solvable.checks import one_number, whole
 from solvable.errors import InputError
 from solvable.kernels import NTK
-from solvable.kernels.inputs import non_negative, positive, whole
+from solvable.kernels.duals import ABReLU, Activation, as_activation
 from solvable.kernels.networks.architecture import checked_stds, per_layer
-from solvable.networks.activation import tensor_function
 
 
 class ScaledLinear(nn.Module):
@@ -111,8 +111,8 @@ class FullyConnected(nn.Module):
         several = isinstance(activation, Sequence) and not isinstance(activation, str)
         self.activation = tuple(activation) if several else activation
         self.w_std, self.b_std = checked_stds("w_std", w_std, depth), checked_stds("b_std", b_std, depth)
-        self.readout_w_std = positive("readout_w_std", readout_w_std)
-        self.readout_b_std = non_negative("readout_b_std", readout_b_std)
+        self.readout_w_std = one_number("readout_w_std", readout_w_std, above=0)
+        self.readout_b_std = one_number("readout_b_std", readout_b_std, at_least=0)
         self._functions = [tensor_function(one) for one in per_layer("activation", self.activation, depth)]
 
         fan = [whole("d", d, at_least=1), *self.widths, whole("n_outputs", n_outputs, at_least=1)]
@@ -141,3 +141,47 @@ class FullyConnected(nn.Module):
             readout_w_std=self.readout_w_std,
             readout_b_std=self.readout_b_std,
         )
+
+
+def tensor_function(spec: Any) -> Callable[[Tensor], Tensor]:
+    r"""Return the activation that `spec` means, as a function of tensors that autograd differentiates.
+
+    Torch's own function stands in where it is the same one and faster. A function that only NumPy can compute gets
+    its derivative from its activation, by differences if need be.
+
+    Args:
+        spec: a name, an activation of `solvable.kernels.duals`, any function of arrays or tensors.
+
+    Raises:
+        InputError: when it is no activation, or its derivative is not finite.
+    """
+    activation = as_activation(spec)
+    if activation == ABReLU():
+        return torch.relu
+    z = torch.tensor([-1.3, 0.4, 2.1], dtype=torch.float64, requires_grad=True)
+    try:
+        out = activation(z)
+        (slope,) = torch.autograd.grad(out.sum(), z)
+    # No graph: the function left torch, or works in place on its input.
+    except RuntimeError:
+        return lambda z: _Differenced.apply(z, activation)  # pyright: ignore[reportReturnType]
+    if not bool(torch.isfinite(slope).all()):
+        raise InputError(
+            f"the derivative of {spec!r} is not finite; expected one that is; give another activation"
+        )
+    return activation
+
+
+class _Differenced(torch.autograd.Function):
+    """An activation without a graph, its derivative taken from the activation."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, activation: Activation) -> Tensor:
+        ctx.save_for_backward(z)
+        ctx.activation = activation
+        return torch.as_tensor(activation(z.detach()), dtype=z.dtype, device=z.device)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (z,) = ctx.saved_tensors
+        return gradients[0] * ctx.activation.derivative(z), None

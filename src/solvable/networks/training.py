@@ -1,17 +1,18 @@
 """Full-batch gradient descent with a record of what matters: the one training loop that experiments share."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from solvable.errors import InputError, grid
-from solvable.kernels.inputs import positive, whole
-from solvable.networks.centred import Centred
+from solvable.checks import grid, one_number, whole
+from solvable.errors import InputError
 
 Numbers = NDArray[np.float64]
 
@@ -110,7 +111,7 @@ def train(
     >>> done.steps.tolist(), done.stopped, round(net.weight.item(), 6)
     ([0, 1], 'the training loss reached 1e-20 after 1 steps', 2.0)
     """
-    rate, steps = positive("rate", rate), whole("steps", steps, at_least=1)
+    rate, steps = one_number("rate", rate, above=0), whole("steps", steps, at_least=1)
     parameters = [p for p in module.parameters() if p.requires_grad]
     if not parameters:
         raise InputError(
@@ -257,6 +258,74 @@ class _Part:
 
     def judge(self, output: Tensor) -> tuple[float, float]:
         """Return loss and error rate; the rate is NaN where the targets are no classes."""
-        from solvable.networks.errors import error_rate
+        from solvable.networks.training import error_rate
 
         return self.loss(output), error_rate(output.cpu().double().numpy(), self.y.cpu().double().numpy())
+
+
+class Centred(nn.Module):
+    r"""$f(x; \theta) - f(x; \theta_0)$: zero everywhere at the start, and with the gradients of f.
+
+    Attributes:
+        module: what is trained.
+        start: its copy at the start, which is not.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.start = deepcopy(module).requires_grad_(False)
+
+    def forward(self, X: Tensor) -> Tensor:
+        return self.module(X) - self.start(X)
+
+
+def centred(module: nn.Module) -> Centred:
+    r"""Return the module minus its own output of now, so that training starts from the function 0.
+
+    A wide network starts from a random function of the size of its targets, which kernel regression does not: a
+    formula for its training is one for the centred network. The module itself is trained, the copy is not.
+
+    Args:
+        module: any module; left as it is.
+
+    Raises:
+        InputError: when it is no `torch.nn.Module`.
+
+    >>> import torch
+    >>> net = centred(torch.nn.Linear(3, 2))
+    >>> net(torch.ones(1, 3)).tolist()
+    [[0.0, 0.0]]
+    """
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"module is a {type(module).__name__}; expected a torch.nn.Module; give the network itself"
+        )
+    return Centred(module)
+
+
+# Outputs below this fraction of the targets say nothing: an odd kernel says 1e-17 where it knows nothing.
+UNDECIDED = 1e-6
+
+
+def error_rate(outputs: Float[NDArray, "n k"], y: Float[NDArray, "n k"]) -> float:
+    r"""Return the share of samples whose class is wrong, NaN where the targets are no classes.
+
+    Of several columns the largest is the class, where every row of `y` has one that is largest. One column is two
+    classes where it has exactly two values, one above and one below 0: the sign tells them, and an output smaller than
+    a millionth of the smaller of the two in magnitude is undecided, which counts as wrong.
+
+    >>> y = np.array([[1.0], [-1.0], [1.0], [1.0]])
+    >>> error_rate(np.array([[0.2], [-3.0], [1e-17], [-0.1]]), y)
+    0.5
+    """
+    if y.shape[1] == 1:
+        values = np.unique(y)
+        if len(values) != 2 or not values[0] < 0 < values[1]:
+            return np.nan
+        return float(1 - (outputs * np.sign(y) > UNDECIDED * np.abs(values).min()).mean())
+    top = np.sort(y, axis=1)[:, -2:]
+    # Targets that are numbers have as many values as rows; classes have two.
+    if len(np.unique(y.round(9))) > 2 or (top[:, 0] == top[:, 1]).any():
+        return np.nan
+    return float((outputs.argmax(axis=1) != y.argmax(axis=1)).mean())

@@ -13,53 +13,52 @@ from solvable.overfitting.asymptotics import (
     power_law_asymptotics,
     power_law_coefficient,
 )
-from solvable.overfitting.measuring.channel import channel_matrix, flip_labels
-from solvable.overfitting.measuring.noise_profile import noise_profile
-from solvable.overfitting.measuring.profile import NoiseProfile
-from solvable.overfitting.measuring.stopping import NotInterpolatingWarning, TrainedUntil
-from solvable.overfitting.measuring.training_profile import TrainingProfile, training_profile
-from solvable.overfitting.nearest_neighbor import nearest_neighbor_torus_mse
-from solvable.overfitting.noise_rates import (
+from solvable.overfitting.classification import Classification
+from solvable.overfitting.classify import classify_overfitting
+from solvable.overfitting.kernel_profile import kernel_noise_profile
+from solvable.overfitting.label_noise import (
     chance_error,
+    channel_matrix,
     clean_to_noisy,
     compose_noise,
+    flip_labels,
     noisy_to_clean,
     resampled_noise,
+)
+from solvable.overfitting.linear_smoothers import linear_smoother_profile, spiky_smooth
+from solvable.overfitting.noise_profile import NoiseProfile, noise_profile
+from solvable.overfitting.noise_weights import (
+    HeavyTailWarning,
+    loo_noise_costs,
+    loo_overfitting_coefficient,
+    noise_sensitivity,
 )
 from solvable.overfitting.reference import (
     bayes_profile,
     knn_excess,
     knn_profile,
     linear_smoother_flip_error,
+    nearest_neighbor_torus_mse,
     sampler_profile,
 )
-from solvable.overfitting.smoothers.kernel_profile import kernel_noise_profile
-from solvable.overfitting.smoothers.linear_smoothers import linear_smoother_profile
-from solvable.overfitting.smoothers.noise_weights import (
-    HeavyTailWarning,
-    loo_noise_costs,
-    loo_overfitting_coefficient,
-    noise_sensitivity,
-)
-from solvable.overfitting.smoothers.spiky import spiky_smooth
+from solvable.overfitting.stopping import NotInterpolatingWarning, TrainedUntil
 from solvable.overfitting.theory import (
     cost_of_overfitting,
     effective_ranks,
     overfitting_bounds,
     overfitting_coefficient,
 )
-from solvable.overfitting.verdicts.classify import classify_overfitting
-from solvable.overfitting.verdicts.regime import Verdict
+from solvable.overfitting.training_profile import TrainingProfile, training_profile
 
 __all__ = [
     "Asymptotics",
+    "Classification",
     "HeavyTailWarning",
     "LowDimensionWarning",
     "NoiseProfile",
     "NotInterpolatingWarning",
     "TrainedUntil",
     "TrainingProfile",
-    "Verdict",
     "bayes_profile",
     "chance_error",
     "channel_matrix",

@@ -23,7 +23,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from solvable.errors import InputError, choice, numbers, one_number
+from solvable.checks import choice, numbers, one_number
+from solvable.errors import InputError
 from solvable.spectra.sums import Grid
 
 Regime = Literal["benign", "tempered", "catastrophic"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 
 from solvable.kernels.angular import AngularKernel
-from solvable.overfitting.smoothers.noise_weights import noise_sensitivity
+from solvable.overfitting.noise_weights import noise_sensitivity
 
 
 def gaussian_design_cost(

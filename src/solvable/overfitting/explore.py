@@ -15,7 +15,7 @@ from solvable.kernels import as_kernel
 from solvable.kernels.angular import AngularKernel
 from solvable.kernels.stationary import Stationary
 from solvable.lab.chart import Curve, LogAxis, Mark, chart
-from solvable.lab.text import readable
+from solvable.lab.text import percent, readable
 from solvable.overfitting.asymptotics import (
     Asymptotics,
     LowDimensionWarning,
@@ -284,15 +284,6 @@ def of_variance(value: float) -> tuple[str, str]:
 
 def _said(value: float) -> str:
     return " ".join(of_variance(value))
-
-
-def percent(value: float) -> str:
-    """Return a share in percent, with three digits.
-
-    >>> [percent(value) for value in (0.104, 1.0, 0.0, 3e-7)]
-    ['10.4 %', '100 %', '0 %', '< 0.001 %']
-    """
-    return "< 0.001 %" if 0.0 < value < 1e-5 else f"{100 * value:.3g} %"
 
 
 def _power_of_ten(logarithm: float) -> str:

@@ -11,10 +11,10 @@ import numpy as np
 from solvable.errors import InputError
 from solvable.lab.chart import Curve, LinearAxis, LogAxis, Mark, chart
 from solvable.lab.text import readable
+from solvable.overfitting.classification import Classification
+from solvable.overfitting.classify import THRESHOLD, classify_overfitting
 from solvable.overfitting.explore import Fact, percent
 from solvable.overfitting.reference import bayes_profile, chance_error, knn_profile, sampler_profile
-from solvable.overfitting.verdicts.classify import THRESHOLD, classify_overfitting
-from solvable.overfitting.verdicts.regime import Verdict
 
 CLASSES = (2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100)
 NEIGHBOURS = (1, 2, 3, 4, 5, 7, 9, 11, 15, 21, 31, 51)
@@ -213,7 +213,7 @@ def _noise(word: str) -> float | None:
 
 
 @dataclass(frozen=True)
-class VerdictView:
+class JudgedView:
     """What the page shows of a verdict: a chart as SVG, facts, and sentences, with all that it rests on."""
 
     chart: str
@@ -224,7 +224,7 @@ class VerdictView:
     assumptions: tuple[str, ...]
 
 
-def verdict_view(measured: Measurements, strict: bool = False) -> VerdictView:
+def verdict_view(measured: Measurements, strict: bool = False) -> JudgedView:
     """Return which kind of overfitting measurements show.
 
     Args:
@@ -251,7 +251,7 @@ def verdict_view(measured: Measurements, strict: bool = False) -> VerdictView:
         n_classes=measured.n_classes,
         strict=strict,
     )
-    return VerdictView(
+    return JudgedView(
         _verdict_chart(verdict),
         _verdict_facts(verdict),
         verdict.reason,
@@ -261,7 +261,7 @@ def verdict_view(measured: Measurements, strict: bool = False) -> VerdictView:
     )
 
 
-def _verdict_facts(verdict: Verdict) -> tuple[Fact, ...]:
+def _verdict_facts(verdict: Classification) -> tuple[Fact, ...]:
     n, s, error = verdict.n_train[-1], verdict.sensitivity[-1], verdict.standard_error[-1]
     low, high = verdict.floor_interval
     known = bool(np.isfinite(verdict.floor))
@@ -287,7 +287,7 @@ def _verdict_facts(verdict: Verdict) -> tuple[Fact, ...]:
     )
 
 
-def _verdict_chart(verdict: Verdict) -> str:
+def _verdict_chart(verdict: Classification) -> str:
     n, s = np.array(verdict.n_train), np.array(verdict.sensitivity)
     error = np.nan_to_num(np.array(verdict.standard_error))
     low, high = verdict.floor_interval

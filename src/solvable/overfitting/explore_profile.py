@@ -21,10 +21,10 @@ from solvable.kernels.stationary import Stationary, median_distance
 from solvable.lab.chart import Curve, LinearAxis, LogAxis, Mark, chart
 from solvable.lab.text import readable
 from solvable.overfitting.explore import Fact, percent
-from solvable.overfitting.measuring.channel import channel_matrix, nested_flips
+from solvable.overfitting.label_noise import channel_matrix, nested_flips
+from solvable.overfitting.linear_smoothers import answers, class_columns
+from solvable.overfitting.noise_weights import HeavyTailWarning, loo_overfitting_coefficient
 from solvable.overfitting.reference import bayes_profile, chance_error, sampler_profile
-from solvable.overfitting.smoothers.linear_smoothers import answers, class_columns
-from solvable.overfitting.smoothers.noise_weights import HeavyTailWarning, loo_overfitting_coefficient
 
 Floats = NDArray[np.float64]
 

@@ -10,16 +10,40 @@ from numpy.typing import NDArray
 from solvable import datasets
 from solvable.errors import InputError
 from solvable.kernels import Kernel
-from solvable.overfitting.measuring.posing import prepare as prepare_task
-from solvable.overfitting.measuring.task import Draw, Task
-from solvable.overfitting.smoothers.linear_smoothers import linear_smoother_profile
-from solvable.overfitting.smoothers.noise_weights import Factor
+from solvable.lab.parameters import DataParameters
+from solvable.overfitting.build_task import prepare as prepare_task
+from solvable.overfitting.linear_smoothers import linear_smoother_profile
+from solvable.overfitting.noise_weights import Factor
+from solvable.overfitting.task import Draw, Task
 
 # Rows that are read of a larger data set.
 _MOST_ROWS = 6000
 _DRAWS = 100
 PILOT = 2**20
 """The trial whose fit theory looks at; measured trials count from 0."""
+
+
+@dataclass(frozen=True)
+class FlipParameters(DataParameters):
+    """Which data, with classes, a study of label flips runs on; each study adds its own parameters to these."""
+
+    data: str = "digits"
+    """Data set: digits, wine, breast-cancer, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet with classes."""
+
+    two_classes: bool = False
+    """Merge the classes into two, those at even and at odd places: even and odd digits."""
+
+    n_train: tuple[int, ...] = ()
+    """Training sizes; by default six over a factor of 32, up to what the test set leaves."""
+
+    n_test: int | None = None
+    """Test points; by default a fifth of the data, at most 2000."""
+
+    length_scale: float | None = None
+    """Length scale of kernels that have one; by default the median distance between inputs."""
+
+    random_state: int = 0
+    """Seed of the split, the subsets, the flips and the models."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +63,17 @@ class FlippedData:
     fingerprint: str
 
 
-def flipped_data(parameters: Any) -> FlippedData:
+def flipped_data(parameters: FlipParameters) -> FlippedData:
     """Return the data that a study's parameters name.
 
     Args:
-        parameters: with `data`, `target`, `missing`, `drop`, `two_classes`, `n_train`, `n_test` and `random_state`.
+        parameters: of the study.
 
     Raises:
         InputError: for data that cannot be used, or whose target is a number.
     """
-    data = datasets.load(
-        parameters.data,
-        parameters.target,
-        "auto" if parameters.data in datasets.NAMES else "classes",
-        parameters.missing,
-        parameters.drop,
-        rows=_MOST_ROWS,
-        random_state=parameters.random_state,
-    )
+    task = "auto" if parameters.data in datasets.NAMES else "classes"
+    data = parameters.load(task, _MOST_ROWS, parameters.random_state)
     if not data.classes:
         raise InputError(
             f"the target of {parameters.data!r} is a number; this study flips labels, so expected classes: choose "
@@ -67,13 +84,13 @@ def flipped_data(parameters: Any) -> FlippedData:
     if parameters.two_classes:
         labels = labels % 2
         notes.append(f"{len(data.classes)} classes merged into two, those at even and at odd places")
-    task = prepare_task(data.X, labels, test_size=parameters.n_test, random_state=parameters.random_state)
-    sizes = task.sizes(parameters.n_train or None)
+    split = prepare_task(data.X, labels, test_size=parameters.n_test, random_state=parameters.random_state)
+    sizes = split.sizes(parameters.n_train or None)
     notes.append(
-        f"{task.n_test} clean test points, others in each trial; training sizes {', '.join(str(n) for n in sizes)}; "
+        f"{split.n_test} clean test points, others in each trial; training sizes {', '.join(str(n) for n in sizes)}; "
         "labels are flipped to one of the other classes, each as likely"
     )
-    return FlippedData(task, sizes, (*notes, *task.notes), data.fingerprint)
+    return FlippedData(split, sizes, (*notes, *split.notes), data.fingerprint)
 
 
 def kernel_matrices(

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from solvable.errors import choice
+from solvable.checks import choice
 from solvable.kernels import Gaussian, Kernel, Laplace
 from solvable.kernels.names import as_kernel
-from solvable.overfitting.measuring.stopping import TrainedUntil
+from solvable.overfitting.stopping import TrainedUntil
 
 _MOST_EPOCHS = 500
 

@@ -10,31 +10,31 @@ Source: Mallinar, Simon, Abedsoltan, Pandit, Belkin and Nakkiran, 2022, arXiv:22
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from solvable.errors import InputError
 from solvable.kernels import median_distance
 from solvable.lab import Comparison, Study
-from solvable.lab.parameters import checked_numbers
+from solvable.lab.parameters import check_parameters
+from solvable.overfitting.classification import Classification
+from solvable.overfitting.fitting import one_fit
 from solvable.overfitting.flipped_data import (
     PILOT,
+    FlipParameters,
     flipped_data,
     kernel_matrices,
     sensitivity_from_one_fit,
     sensitivity_of,
 )
+from solvable.overfitting.floor import SLOWEST
+from solvable.overfitting.kernel_profile import KernelFit
 from solvable.overfitting.machines import MACHINES, Machine, machine
-from solvable.overfitting.measuring.profile import NoiseProfile
-from solvable.overfitting.measuring.task import Task
-from solvable.overfitting.measuring.trials import one_fit
+from solvable.overfitting.noise_profile import NoiseProfile
 from solvable.overfitting.reference import knn_profile
-from solvable.overfitting.smoothers.kernel_profile import KernelFit
-from solvable.overfitting.verdicts.floor import SLOWEST
-from solvable.overfitting.verdicts.regime import Verdict
+from solvable.overfitting.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,23 +46,8 @@ _HIGHEST = 1.6
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(FlipParameters):
     """Which machines, on which data, at which noise."""
-
-    data: str = "digits"
-    """Data set: digits, wine, breast-cancer, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet with classes."""
-
-    target: str | None = None
-    """Column of the file to predict; by default one named target, label or y, else the last."""
-
-    missing: Literal["drop", "mean"] | None = None
-    """Rows of the file with missing values: drop them, or fill in the column's mean; by default an error."""
-
-    drop: tuple[str, ...] = ()
-    """Columns of the file to leave out."""
-
-    two_classes: bool = False
-    """Merge the classes into two, those at even and at odd places: even and odd digits."""
 
     models: tuple[str, ...] = tuple(MACHINES)
     """Machines: 1-nn, 5-nn, log-nn, tree, forest, laplace, laplace-ridge, gaussian, ntk, ntk-ridge, mlp, mlp-early."""
@@ -70,34 +55,18 @@ class Parameters:
     noise_levels: tuple[float, ...] = (0.1, 0.2, 0.4)
     """Shares of corrupted labels; training on clean ones is added."""
 
-    n_train: tuple[int, ...] = ()
-    """Training sizes; by default six over a factor of 32, up to what the test set leaves."""
-
-    n_test: int | None = None
-    """Test points; by default a fifth of the data, at most 2000."""
-
-    length_scale: float | None = None
-    """Length scale of Laplace and Gaussian kernels; by default the median distance between inputs."""
-
     ridge: float = 1.0
     """Ridge of the machines that have one, in units of the mean of K(x, x)."""
 
     trials: int = 5
     """How many training subsets and flips."""
 
-    random_state: int = 0
-    """Seed of the split, the subsets, the flips and the machines."""
-
     def __post_init__(self) -> None:
-        checked_numbers(
+        check_parameters(
             self,
-            {"n_train": 2, "n_test": 1, "trials": 1, "random_state": 0}
-            if self.n_train
-            else {"n_test": 1, "trials": 1, "random_state": 0},
-            positive=("ridge", *(() if self.length_scale is None else ("length_scale",))),
+            at_least={"n_train": 2, "n_test": 1, "noise_levels": 0, "trials": 1},
+            above={"length_scale": 0, "ridge": 0},
         )
-        if not self.models:
-            raise InputError(f"models is empty; expected one or more of {', '.join(MACHINES)}")
         for word in self.models:
             machine(word)
 
@@ -202,7 +171,7 @@ def profiles(measurement: xr.Dataset) -> Mapping[str, NoiseProfile]:
     }
 
 
-def verdicts(measurement: xr.Dataset, strict: bool = False) -> Mapping[str, Verdict]:
+def verdicts(measurement: xr.Dataset, strict: bool = False) -> Mapping[str, Classification]:
     """Return the verdict on each machine, at the noise level nearest to 0.2."""
     return {name: profile.verdict(strict=strict) for name, profile in profiles(measurement).items()}
 
@@ -312,6 +281,7 @@ study = Study(
     ),
     question="Which of my candidate models suffers least from wrong labels, and does more data help?",
     Parameters=Parameters,
+    tiny=Parameters(data="wine", models=("1-nn", "laplace"), noise_levels=(0.2,), n_train=(20, 40), trials=2),
     compared=("sensitivity",),
     prepare=prepare,
     predict=predict,

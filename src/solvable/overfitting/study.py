@@ -19,7 +19,8 @@ from solvable.kernels import as_kernel
 from solvable.kernels.angular import AngularKernel
 from solvable.kernels.stationary import Stationary
 from solvable.lab import Comparison, Study
-from solvable.lab.parameters import checked_numbers, seed_of
+from solvable.lab.compare import mean_and_error
+from solvable.lab.parameters import check_parameters, seed_of
 from solvable.lab.text import readable
 from solvable.overfitting.asymptotics import (
     Asymptotics,
@@ -77,13 +78,11 @@ class Parameters:
     """Seed."""
 
     def __post_init__(self) -> None:
-        checked_numbers(
+        check_parameters(
             self,
-            {"n_train": 2, "dimension": 2, "n_test": 1, "n_modes": 10, "trials": 1, "random_state": 0},
-            positive=("alpha", "decay", "length_scale", "ridge"),
+            at_least={"n_train": 2, "dimension": 2, "n_test": 1, "n_modes": 10, "trials": 1},
+            above={"alpha": 1, "decay": 0, "length_scale": 0, "ridge": 0},
         )
-        if self.alpha <= 1:
-            raise InputError(f"alpha is {self.alpha:g}; expected more than 1, so that the kernel has a trace")
         largest = max(self.n_train)
         if largest > _MOST_TRAIN:
             raise InputError(
@@ -228,7 +227,15 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw the coefficient over n: spectra with Gaussian eigenfunctions on the left, kernels on the right."""
-    from solvable.lab.figure import COLORS, MARKERS, key, log_axes, measured_points, prediction_line, subplots
+    from solvable.lab.figure import (
+        COLORS,
+        MARKERS,
+        legend,
+        log_axes,
+        measured_points,
+        prediction_line,
+        subplots,
+    )
 
     figure, axes = subplots(1, 2, height=3.4, sharey=True)
     names = [str(name) for name in prediction.case.to_numpy()]
@@ -238,14 +245,11 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
             one, trials = prediction.sel(case=name), measurement.sel(case=name).overfitting_coefficient
             color = COLORS[i % len(COLORS)]
             prediction_line(ax, one.n_train, one.overfitting_coefficient, color=color)
-            n = trials.sizes["trial"]
-            error = trials.std("trial", ddof=1) / n**0.5 if n > 1 else None
             label = f"{name} ({one.regime.item()})"
             measured_points(
                 ax,
                 trials.n_train,
-                trials.mean("trial"),
-                error,
+                *mean_and_error(trials),
                 color=color,
                 fmt=MARKERS[i % len(MARKERS)],
                 label=label,
@@ -259,7 +263,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         ax.set_ylim(0.97, None)
         log_axes(ax)
         ax.plot([], [], color="0.4", linestyle=":", linewidth=0.8, label="limit n → ∞")
-        key(ax, loc="upper left")
+        legend(ax, loc="upper left")
     return figure
 
 
@@ -304,6 +308,7 @@ study = Study(
     ),
     question="If my model fits its noisy labels exactly, does that ruin it, and do more data help?",
     Parameters=Parameters,
+    tiny=Parameters(n_train=(8, 16), kernels=("laplace",), n_test=10, n_modes=60, trials=2),
     compared=("overfitting_coefficient",),
     prepare=prepare,
     predict=predict,

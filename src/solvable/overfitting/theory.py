@@ -20,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, numbers
+from solvable.checks import numbers
+from solvable.errors import InputError
 from solvable.regression.theory import optimal_ridge, test_mse
 from solvable.spectra import (
     Eigensystem,

@@ -12,29 +12,32 @@ Source: Mallinar, Simon, Abedsoltan, Pandit, Belkin and Nakkiran, 2022, arXiv:22
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from solvable.errors import InputError, one_number
+from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.stationary import Stationary
 from solvable.lab import Comparison, Study
-from solvable.lab.parameters import checked_numbers
+from solvable.lab.compare import mean_and_error
+from solvable.lab.parameters import check_parameters
+from solvable.lab.text import percent
+from solvable.overfitting.classification import Classification
+from solvable.overfitting.classify import classify_overfitting
 from solvable.overfitting.flipped_data import (
     PILOT,
+    FlipParameters,
     flipped_data,
     kernel_matrices,
     sensitivity_from_one_fit,
     sensitivity_of,
 )
-from solvable.overfitting.measuring.task import Task, widened
-from solvable.overfitting.smoothers.kernel_profile import KernelFit
-from solvable.overfitting.smoothers.noise_weights import loo_overfitting_coefficient
-from solvable.overfitting.verdicts.classify import classify_overfitting
-from solvable.overfitting.verdicts.regime import Verdict
+from solvable.overfitting.kernel_profile import KernelFit
+from solvable.overfitting.noise_weights import loo_overfitting_coefficient
+from solvable.overfitting.task import Task, widened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,29 +47,11 @@ _DRAWS, _PILOTS = 40, 4
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(FlipParameters):
     """Which kernels, on which data, at which noise."""
-
-    data: str = "digits"
-    """Data set: digits, wine, breast-cancer, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet with classes."""
-
-    target: str | None = None
-    """Column of the file to predict; by default one named target, label or y, else the last."""
-
-    missing: Literal["drop", "mean"] | None = None
-    """Rows of the file with missing values: drop them, or fill in the column's mean; by default an error."""
-
-    drop: tuple[str, ...] = ()
-    """Columns of the file to leave out."""
-
-    two_classes: bool = False
-    """Merge the classes into two, those at even and at odd places: even and odd digits."""
 
     kernels: tuple[str, ...] = ("laplace", "matern32", "gaussian")
     """Kernels: laplace, matern32, matern52, gaussian, relu ntk, ..."""
-
-    length_scale: float | None = None
-    """Length scale of kernels that have one; by default the median distance between inputs."""
 
     ridge: float = 0.0
     """Ridge, in units of the mean of K(x, x); 0 fits the noisy labels exactly."""
@@ -74,28 +59,15 @@ class Parameters:
     noise_level: float = 0.2
     """Share of labels that are flipped for the 0-1 loss; squared loss is for noise of any variance."""
 
-    n_train: tuple[int, ...] = ()
-    """Training sizes; by default six over a factor of 32, up to what the test set leaves."""
-
-    n_test: int | None = None
-    """Test points; by default a fifth of the data, at most 2000."""
-
     trials: int = 10
     """How many training subsets."""
 
-    random_state: int = 0
-    """Seed of the split, the subsets and the flips."""
-
     def __post_init__(self) -> None:
-        checked_numbers(
+        check_parameters(
             self,
-            {"n_test": 1, "trials": 1, "random_state": 0} | ({"n_train": 2} if self.n_train else {}),
-            positive=("noise_level", *(() if self.length_scale is None else ("length_scale",))),
-            non_negative=("ridge",),
+            at_least={"n_train": 2, "n_test": 1, "ridge": 0, "trials": 1},
+            above={"length_scale": 0, "noise_level": 0},
         )
-        one_number("noise_level", self.noise_level, above=0.0)
-        if not self.kernels:
-            raise InputError("kernels is empty; expected one or more, such as laplace,gaussian")
         for name in self.kernels:
             as_kernel(name)
 
@@ -183,7 +155,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     )
 
 
-def verdicts(measurement: xr.Dataset) -> dict[str, tuple[Verdict, Verdict]]:
+def verdicts(measurement: xr.Dataset) -> dict[str, tuple[Classification, Classification]]:
     """Return for each kernel the verdict in squared loss and the one in 0-1 loss.
 
     Args:
@@ -205,12 +177,11 @@ def verdicts(measurement: xr.Dataset) -> dict[str, tuple[Verdict, Verdict]]:
                 },
             ),
         ):
-            values = measurement[quantity].sel(kernel=name)
-            error = values.std("trial", ddof=1) / trials**0.5 if trials > 1 else values.mean("trial") * np.nan
+            mean, error = mean_and_error(measurement[quantity].sel(kernel=name))
             both.append(
                 classify_overfitting(
                     sizes,
-                    values.mean("trial").to_numpy(),
+                    mean.to_numpy(),
                     error.to_numpy() * wider,
                     n_trials=trials,
                     **facts,
@@ -222,7 +193,7 @@ def verdicts(measurement: xr.Dataset) -> dict[str, tuple[Verdict, Verdict]]:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw what noise costs in squared loss on the left, and what flips cost in 0-1 loss on the right."""
-    from solvable.lab.figure import curves, key, log_axes, subplots
+    from solvable.lab.figure import curves, legend, log_axes, subplots
 
     figure, (left, right) = subplots(1, 2, height=3.2)
     curves(left, prediction, measurement, "noise_cost", x="n_train", hue="kernel")
@@ -237,7 +208,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     log_axes(left)
     log_axes(right, "x")
     right.axhline(0.0, color="0.6", linestyle=":", linewidth=1.0)
-    key(right)
+    legend(right)
     return figure
 
 
@@ -258,7 +229,7 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     if agreement.counted:
         said.append(
             "Leaving out one training point at a time, without labels or test points, tells the cost in squared loss "
-            f"within {100 * agreement.median_error:.1f} % (median)."
+            f"within {percent(agreement.median_error, decimals=1)} (median)."
         )
     return "The same machines in two losses. " + " ".join(said)
 
@@ -272,6 +243,7 @@ study = Study(
     ),
     question="Does it matter in which loss I ask what label noise costs my model?",
     Parameters=Parameters,
+    tiny=Parameters(data="wine", kernels=("laplace",), n_train=(20, 40), trials=2),
     compared=("noise_cost", "sensitivity"),
     prepare=prepare,
     predict=predict,

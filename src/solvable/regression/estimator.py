@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from solvable.errors import one_number
+from solvable.checks import one_number
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import to_float64
 from solvable.regression.nested import nested_dual_coefficients

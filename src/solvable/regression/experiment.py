@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
-from solvable.errors import InputError, grid
+from solvable.checks import grid
+from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.regression.nested import fewer_outputs, nested_dual_coefficients
 from solvable.regression.targets import Targets, as_targets

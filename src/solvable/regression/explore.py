@@ -7,16 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from solvable import datasets
+from solvable.datasets.encoding import Missing
 from solvable.errors import InputError
 from solvable.lab.chart import Curve, LogAxis, Mark, chart
-from solvable.lab.text import readable
-from solvable.regression.diagnose import MOST_SAMPLES, Diagnosis, diagnose_dataset
+from solvable.lab.text import percent, readable
+from solvable.regression.diagnose import Diagnosis, diagnose_dataset
+from solvable.regression.diagnosis import MOST_SAMPLES
 from solvable.regression.surface import TRUSTED_FACTOR, LearningSurface
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def diagnose_upload(
     name: str,
     contents: bytes,
     target: str | None = None,
-    missing: Literal["drop", "mean"] | None = None,
+    missing: Missing = None,
     drop: Sequence[str] = (),
     watch: Callable[[str], None] = lambda stage: None,
 ) -> Diagnosis:
@@ -244,14 +246,10 @@ def _facts(here: "xr.Dataset", best: "xr.Dataset", mean_answer: float) -> tuple[
 def _in_other_words(here: "xr.Dataset", mean_answer: float) -> tuple[str, str, str]:
     """Return the test error as a share of wrong classes or, where there are none, of what answering the mean has."""
     if "error_rate" in here:
-        rate, low, high = (_percent(float(here[f"error_rate{end}"])) for end in ("", "_low", "_high"))
+        rate, low, high = (percent(float(here[f"error_rate{end}"])) for end in ("", "_low", "_high"))
         return "wrong class", rate, f"90 %: {low} to {high}"
     remark = f"always answering the mean has {readable(mean_answer, 3)}"
-    return "of the mean's error", _percent(float(here.test_mse) / mean_answer), remark
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.3g} %" if np.isfinite(fraction) else "∞"
+    return "of the mean's error", percent(float(here.test_mse) / mean_answer), remark
 
 
 def _cost(ridge: float, ratio: float) -> str:
@@ -260,7 +258,7 @@ def _cost(ridge: float, ratio: float) -> str:
     if ratio < 1.005:
         return f"{this} is as good"
     if ratio < 2.0:
-        return f"{this} costs {100 * (ratio - 1.0):.0f} % more error"
+        return f"{this} costs {percent(ratio - 1.0, decimals=0)} more error"
     return (
         f"{this} has {ratio:.3g} times the error"
         if np.isfinite(ratio)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvable.errors import numbers
+from solvable.checks import numbers
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.surface import LearningSurface
 from solvable.spectra import SpectralSums

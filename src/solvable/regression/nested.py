@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.linalg import eigh, get_blas_funcs
 
-from solvable.kernels.cholesky import cholesky_in_place
+from solvable.kernels.gram import cholesky_in_place
 
 Matrix = NDArray[np.float64]
 

@@ -1,26 +1,37 @@
 """Errors of a model of the user's own, laid over a diagnosis: which needs fewer data, by what factor."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, numbers
+from solvable.checks import numbers
+from solvable.errors import InputError
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from solvable.regression.diagnose import Diagnosis
-
 
 def lay_over(
-    diagnosis: "Diagnosis", n_train: ArrayLike, error: ArrayLike, measure: str | None = None
+    curve: "xr.Dataset",
+    forecast: "Callable[[ArrayLike], xr.Dataset]",
+    name: str,
+    n_train: ArrayLike,
+    error: ArrayLike,
 ) -> "xr.Dataset":
-    """Return measured errors beside the kernel's; see `Diagnosis.with_measured`."""
+    """Return measured errors beside the kernel's; see `DiagnosisNumbers.with_measured`.
+
+    Args:
+        curve: the kernel's learning curve.
+        forecast: the kernel's errors at any sizes.
+        name: of the measure.
+        n_train: the sizes of the model's training sets, `(m,)`.
+        error: its test errors, `(m,)`, above 0.
+    """
     import xarray as xr
 
-    name = diagnosis.measure_named(measure)
     sizes, errors = numbers("n_train", n_train, above=0.0), numbers("error", error, above=0.0)
     if sizes.ndim != 1 or sizes.shape != errors.shape or not np.isfinite([sizes, errors]).all():
         raise InputError(
@@ -30,9 +41,9 @@ def lay_over(
         check_share(float(errors.max()))
     order = np.argsort(sizes, kind="stable")
     sizes, errors = sizes[order], errors[order]
-    kernel_error = diagnosis.forecast(sizes)[name].to_numpy()
-    equal = np.array([first_below(diagnosis.curve, name, value) for value in errors])
-    equal[equal <= float(diagnosis.curve.n_train[0])] = np.nan  # fewer do, but how many is not known
+    kernel_error = forecast(sizes)[name].to_numpy()
+    equal = np.array([first_below(curve, name, value) for value in errors])
+    equal[equal <= float(curve.n_train[0])] = np.nan  # fewer do, but how many is not known
     return xr.Dataset(
         {
             "error": ("n_train", errors),

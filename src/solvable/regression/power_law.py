@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
-from solvable.errors import InputError, numbers
+from solvable.checks import numbers
+from solvable.errors import InputError
 from solvable.spectra.sums import Grid
 
 

@@ -2,20 +2,23 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from solvable import datasets
-from solvable.errors import InputError, grid
+from solvable.datasets.labels import Task
+from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
+from solvable.lab.parameters import DataParameters, check_parameters
+from solvable.lab.text import percent
 from solvable.regression import theory
 from solvable.regression.drawing import MEASURES
-from solvable.regression.experiment import as_dataset, trial_errors, whole_sizes
+from solvable.regression.experiment import as_dataset, trial_errors
 from solvable.regression.surface import FEWEST_SAMPLES, LearningSurface
 from solvable.regression.targets import Targets
 from solvable.spectra import plug_in_eigensystem
@@ -32,23 +35,11 @@ _FACTOR = 10
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(DataParameters):
     """What is predicted and measured."""
 
-    data: str = "digits"
-    """Data set: digits, wine, breast-cancer, diabetes, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet."""
-
-    target: str | None = None
-    """Column of the file to predict; by default one named target, label or y, else the last."""
-
-    task: Literal["auto", "classes", "number"] = "auto"
+    task: Task = "auto"
     """What integers to predict in a file mean; auto: classes when they are few."""
-
-    missing: Literal["drop", "mean"] | None = None
-    """Rows of the file with missing values: drop them, or fill in the column's mean; by default an error."""
-
-    drop: tuple[str, ...] = ()
-    """Columns of the file to leave out."""
 
     kernel: str = "laplace"
     """Kernel: laplace, gaussian, matern32, matern52, rational-quadratic, linear, arc-cosine, relu-nngp or relu-ntk."""
@@ -75,22 +66,24 @@ class Parameters:
     """Seed of the sample, the splits and the random features."""
 
     def __post_init__(self) -> None:
-        if self.n_train:
-            whole_sizes(self.n_train)
-        widths = grid("n_features", self.n_features, at_least=1.0)
+        least = {
+            "n_sample": FEWEST_SAMPLES,
+            "n_train": 1,
+            "n_features": 1,
+            "ridge": 0,
+            "forecast": 1,
+            "trials": 1,
+        }
+        check_parameters(self, at_least=least)
+        widths = np.asarray(self.n_features)
         if (np.isfinite(widths) & (widths != np.floor(widths))).any():
             raise InputError(
                 f"n_features must be whole numbers or inf, since they are measured; got {widths.tolist()}"
             )
-        if self.forecast and np.isinf(grid("forecast", self.forecast, at_least=1.0)).any():
+        if np.isinf(self.forecast).any():
             raise InputError("forecast must be finite: a sample does not tell the limit; got inf")
-        ridge = grid("ridge", self.ridge, at_least=0.0)
-        if np.isinf(ridge).any():
+        if np.isinf(self.ridge).any():
             raise InputError("ridge must be finite, since it is measured; got inf")
-        for name, least in (("trials", 1), ("random_state", 0), ("n_sample", FEWEST_SAMPLES)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} must be at least {least}; got {value}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +110,8 @@ def prepare(parameters: Parameters) -> Setting:
     largest = int(max(parameters.n_train, default=0))
     # More rows than are trained and tested on are not read from a user's file.
     most = max(_POOL, largest + largest // 3)
-    data = datasets.load(
-        parameters.data,
-        parameters.target,
-        parameters.task,
-        parameters.missing,
-        parameters.drop,
-        rows=None if parameters.data in datasets.NAMES else most,
-        random_state=parameters.random_state,
-    )
+    rows = None if parameters.data in datasets.NAMES else most
+    data = parameters.load(parameters.task, rows, parameters.random_state)
     notes = list(data.notes)
     different = np.sort(list({row.tobytes(): i for i, row in reversed(list(enumerate(data.X)))}.values()))
     order = np.random.default_rng([parameters.random_state, 0]).permutation(different)
@@ -197,8 +183,8 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     chance = float(np.expm1(spread * np.sqrt(1 + len(X) / unseen)))
     said = [
         f"the prediction saw {len(X)} labelled points; the {unseen} others are tested on, and since they are a sample "
-        f"too, prediction and measurement may differ by about {100 * chance:.0f} % by chance; errors are sums over "
-        f"{y.shape[1]} output column{'s' if y.shape[1] > 1 else ''} (scikit-learn averages over them)",
+        f"too, prediction and measurement may differ by about {percent(chance, decimals=0)} by chance; errors are "
+        f"sums over {y.shape[1]} output column{'s' if y.shape[1] > 1 else ''} (scikit-learn averages over them)",
         surface.check.in_words(with_features=bool(np.isfinite(setting.n_features).any())),
         f"predictions are trusted for {prediction.attrs['trust']}",
         "plug_in_test_mse is the textbook prediction, which takes the sample's eigenvalues for the population's; it "
@@ -255,7 +241,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw errors against sample size (or features), and how far off the prediction is; for classes the rate too."""
-    from solvable.lab.figure import key, subplots
+    from solvable.lab.figure import legend, subplots
     from solvable.lab.text import readable
 
     over_features = measurement.sizes["n_features"] > measurement.sizes["n_train"]
@@ -271,7 +257,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
                 ax.set_title(f"{readable(float(value))} {_AXIS[panel]}")
         _draw_off(row[-1], prediction, measurement.sel({panel: shown[-1:]}), name, x)
         row[-1].set_title(row[len(shown) - 1].get_title("left"))
-    key(axes[0, 0])
+    legend(axes[0, 0])
     return figure
 
 
@@ -336,9 +322,9 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     n = facts["n_samples"]
     sentences = [
         f"From one sample of {n} labelled points the surface predicts the measured test error within "
-        f"{100 * surface.median_error:.1f} % (median; largest {100 * surface.max_error:.1f} %; "
-        f"{100 * (surface.coverage or 0):.0f} % inside the intervals), the textbook plug-in within "
-        f"{100 * plug_in.median_error:.1f} % (largest {100 * plug_in.max_error:.0f} %)."
+        f"{percent(surface.median_error, decimals=1)} (median; largest {percent(surface.max_error, decimals=1)}; "
+        f"{percent(surface.coverage or 0.0, decimals=0)} inside the intervals), the textbook plug-in within "
+        f"{percent(plug_in.median_error, decimals=1)} (largest {percent(plug_in.max_error, decimals=0)})."
     ]
     sizes, ridges, error, low, high = (
         np.atleast_1d(facts[f"forecast_{name}"])
@@ -377,6 +363,7 @@ study = Study(
     ),
     question="What will more labels (or more random features) buy me, and is my ridge right?",
     Parameters=Parameters,
+    tiny=Parameters(data="wine", n_sample=60, n_train=(16, 32), ridge=(0.0, 1.0), trials=2),
     compared=("test_mse", "error_rate", "train_mse", "plug_in_test_mse"),
     prepare=prepare,
     predict=predict,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, grid
+from solvable.checks import grid
+from solvable.errors import InputError
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
-from solvable.kernels.accelerator import large_gram
-from solvable.kernels.encoded import EncodedKernel
+from solvable.kernels.encoded import EncodedKernel, large_gram
 from solvable.kernels.gram import entry_rounding
 from solvable.machine import need_memory
 from solvable.regression import surface_file, theory

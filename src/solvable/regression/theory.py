@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import elementwise
 
-from solvable.errors import InputError, grid, numbers
+from solvable.checks import grid, numbers
+from solvable.errors import InputError
 from solvable.spectra import (
     Eigensystem,
     ImplicitRegularization,

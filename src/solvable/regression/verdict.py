@@ -1,25 +1,19 @@
-"""The verdict of `diagnose` in words: sentences, one table, and what it cannot know."""
+"""A diagnosis in words: sentences, one table, and what it cannot know."""
 
-import html
 import re
-from dataclasses import dataclass
 from itertools import pairwise
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solvable.lab.text import readable
-from solvable.regression.diagnose import FACTORS
-from solvable.regression.kernel_choice import COMPARED_ON
+from solvable.lab.text import percent, readable
+from solvable.lab.verdict import Section, Table, Verdict
+from solvable.regression.diagnosis import COMPARED_ON, FACTORS, DiagnosisNumbers
 from solvable.regression.surface import TRUSTED_FACTOR
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from solvable.regression.diagnose import Diagnosis
-
-_WIDTH = 96
 # Errors closer than this are called the same.
 _SAME = 0.01
 # Below so many samples, and so many rows of a class, the verdict says that it is weak.
@@ -28,68 +22,12 @@ _FEW, _RARE = 200, 5
 _ROUGH = 0.2
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """A title and sections, each a heading and its sentences; the table stands after the first section.
+def verdict_on(d: DiagnosisNumbers) -> Verdict:
+    """Return what a diagnosis says.
 
-    Attributes:
-        title: what was diagnosed.
-        sections: heading and text of each.
-        heads: of the table's columns.
-        rows: of the table, as text.
-        notes: what was done to the data, and warnings.
+    Args:
+        d: its numbers.
     """
-
-    title: str
-    sections: tuple[tuple[str, str], ...]
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-
-    def as_text(self) -> str:
-        """Return it for a terminal."""
-        parts = [_filled(self.title)]
-        for i, (heading, text) in enumerate(self.sections):
-            parts.append(f"{heading}\n{_filled(text, '  ', '  ')}")
-            if i == 0:
-                parts.append(self._table())
-        parts.append("Notes\n" + "\n".join(_filled(note, "  - ", "    ") for note in self.notes))
-        return "\n\n".join(parts)
-
-    def _table(self) -> str:
-        cells = [self.heads, *self.rows]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(self.heads))]
-        lines = [
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells
-        ]
-        return "\n".join("  " + line.rstrip() for line in lines)
-
-    def as_html(self) -> str:
-        """Return it for a notebook or a page."""
-
-        def row(cells: tuple[str, ...], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-        table = "".join(row(cells, "td") for cells in self.rows)
-        parts = [f"<h3>{html.escape(self.title)}</h3>"]
-        for i, (heading, text) in enumerate(self.sections):
-            parts.append(f"<h4>{html.escape(heading)}</h4><p>{html.escape(text)}</p>")
-            if i == 0:
-                parts.append(f"<table><thead>{row(self.heads, 'th')}</thead><tbody>{table}</tbody></table>")
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        parts.append(f"<details><summary>Notes</summary><ul>{notes}</ul></details>")
-        return f'<div class="verdict">{"".join(parts)}</div>'
-
-
-def _filled(text: str, first: str = "", others: str = "") -> str:
-    """Return text in lines that never part a number from its percent sign."""
-    joined = text.replace(" %", "\u00a0%")
-    return fill(joined, _WIDTH, initial_indent=first, subsequent_indent=others).replace("\u00a0", " ")
-
-
-def verdict(diagnosis: "Diagnosis") -> Verdict:
-    """Return what a diagnosis says."""
-    d = diagnosis
     table = d.to_dataset()
     now = table.isel(n_train=0)
     sections = [
@@ -101,11 +39,18 @@ def verdict(diagnosis: "Diagnosis") -> Verdict:
         ("Your own model", _own(d)),
         ("What this cannot know", _unknown(d)),
     ]
-    heads, rows = _rows(d, table)
-    return Verdict(_title(d), tuple((head, text) for head, text in sections if text), heads, rows, d.notes)
+    return Verdict(
+        _title(d),
+        tuple(
+            Section(heading, text, _table(d, table) if i == 0 else None)
+            for i, (heading, text) in enumerate(sections)
+            if text
+        ),
+        d.notes,
+    )
 
 
-def _title(d: "Diagnosis") -> str:
+def _title(d: DiagnosisNumbers) -> str:
     data = d.data
     used = f"{d.n_samples} labelled samples" + (f" of {data.n_rows}" if data.n_rows > d.n_samples else "")
     name = f" {data.target_name!r}" if data.target_name else ""
@@ -122,21 +67,21 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}{'s' * (n != 1)}"
 
 
-def _error(d: "Diagnosis", one: "xr.Dataset", end: str = "") -> str:
+def _error(d: DiagnosisNumbers, one: "xr.Dataset", end: str = "") -> str:
     """Return the verdict's measure as text."""
     value = float(one[f"{d.measure}{end}"])
-    return f"{100 * value:.3g} %" if d.data.classes else readable(value, 3)
+    return percent(value) if d.data.classes else readable(value, 3)
 
 
-def _with_interval(d: "Diagnosis", one: "xr.Dataset") -> str:
+def _with_interval(d: DiagnosisNumbers, one: "xr.Dataset") -> str:
     return f"{_error(d, one)} ({_error(d, one, '_low')} to {_error(d, one, '_high')})"
 
 
-def _name(d: "Diagnosis") -> str:
+def _name(d: DiagnosisNumbers) -> str:
     return "error rate" if d.data.classes else "RMSE"
 
 
-def _rows(d: "Diagnosis", table: "xr.Dataset") -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _table(d: DiagnosisNumbers, table: "xr.Dataset") -> Table:
     heads = ("samples", _name(d), "90 %", *(("MSE",) if d.data.classes else ("R²",)), "best ridge", "")
     rows = []
     for i, n in enumerate(table.n_train.to_numpy()):
@@ -154,14 +99,14 @@ def _rows(d: "Diagnosis", table: "xr.Dataset") -> tuple[tuple[str, ...], tuple[t
             where += f", beyond what was tested ({TRUSTED_FACTOR} times)"
         interval = f"{_error(d, one, '_low')} to {_error(d, one, '_high')}"
         rows.append((f"{n:.0f}", _error(d, one), interval, other, readable(float(one.ridge), 2), where))
-    return heads, tuple(rows)
+    return Table(heads, tuple(rows))
 
 
-def _more_labels(d: "Diagnosis", table: "xr.Dataset") -> str:
+def _more_labels(d: DiagnosisNumbers, table: "xr.Dataset") -> str:
     now = table.isel(n_train=0)
     more = table.sel(n_train=d.n_samples * FACTORS[-1])
     mean_answer = _majority(d) if d.data.classes else float(np.sqrt(d.variance / d.data.y.shape[1]))
-    trivial = f"{100 * mean_answer:.3g} %" if d.data.classes else readable(mean_answer, 3)
+    trivial = percent(mean_answer) if d.data.classes else readable(mean_answer, 3)
     always = "always answering the most frequent class" if d.data.classes else "always answering the mean"
     if not d.learned:
         return (
@@ -184,7 +129,7 @@ def _more_labels(d: "Diagnosis", table: "xr.Dataset") -> str:
     if gain >= 0.03 and float(more[f"{d.measure}_high"]) > float(now[d.measure]):
         worth = "How much more labels buy is uncertain."
     times = f"{factor} times the labels" + (f", in {factor} times the groups," if d.n_groups else "")
-    change = f"{100 * gain:.0f} % less" if gain >= 0.005 else "no less"
+    change = f"{percent(gain, decimals=0)} less" if gain >= 0.005 else "no less"
     hollow = ""
     if d.data.classes and present > 0.9 * mean_answer:
         hollow = (
@@ -198,17 +143,17 @@ def _more_labels(d: "Diagnosis", table: "xr.Dataset") -> str:
     )
 
 
-def _majority(d: "Diagnosis") -> float:
+def _majority(d: DiagnosisNumbers) -> float:
     counts = np.bincount(d.data.y.argmax(axis=1))
     return 1.0 - float(counts.max() / counts.sum())
 
 
-def _kernel(d: "Diagnosis") -> str:
+def _kernel(d: DiagnosisNumbers) -> str:
     text = f"{_short(d)} on scaled inputs"
     if not d.compared:
         return f"{text}, as given."
     first = next(iter(d.compared.values()))
-    others = [f"{name} {_percent(error / first - 1)}" for name, error in list(d.compared.items())[1:]]
+    others = [f"{name} {_difference(error / first - 1)}" for name, error in list(d.compared.items())[1:]]
     close = first > 0 and list(d.compared.values())[1] / first - 1 < _SAME
     on = f", on {COMPARED_ON} of the samples" if d.n_samples > COMPARED_ON else ""
     choice = " The first two are as good as each other." if close and d.learned else ""
@@ -218,16 +163,16 @@ def _kernel(d: "Diagnosis") -> str:
     )
 
 
-def _short(d: "Diagnosis") -> str:
+def _short(d: DiagnosisNumbers) -> str:
     """Return the kernel with four digits of each number."""
     return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.4g}", repr(d.kernel.kernel))
 
 
-def _percent(fraction: float) -> str:
-    return f"{fraction + 1:.3g} times" if fraction > 1.0 else f"{round(100 * fraction, 1) + 0.0:+.1f} %"
+def _difference(fraction: float) -> str:
+    return f"{fraction + 1:.3g} times" if fraction > 1.0 else percent(fraction, decimals=1, signed=True)
 
 
-def _ridge(d: "Diagnosis", now: "xr.Dataset") -> str:
+def _ridge(d: DiagnosisNumbers, now: "xr.Dataset") -> str:
     n, best = d.n_samples, d.optimal_ridge
     least = float(now.test_mse)
     known = _known(d, 0.0)
@@ -248,12 +193,15 @@ def _ridge(d: "Diagnosis", now: "xr.Dataset") -> str:
         text += "error."
     ratio = float(now.train_mse) / least
     if best > 0.0 and can_fit and d.learned and _known(d, best):
-        text += f" At the best ridge the training error is {100 * ratio:.0f} % of the test error: " + (
-            "fitting nearly exactly is right here."
-            if ratio < 0.1
-            else "the model should not fit its training data closely."
-            if ratio > 0.5
-            else "a good part of the training data's noise should be fitted."
+        text += (
+            f" At the best ridge the training error is {percent(ratio, decimals=0)} of the test error: "
+            + (
+                "fitting nearly exactly is right here."
+                if ratio < 0.1
+                else "the model should not fit its training data closely."
+                if ratio > 0.5
+                else "a good part of the training data's noise should be fitted."
+            )
         )
     if d.ridge is not None:
         more = float(d.forecast(n, ridge=d.ridge).test_mse[0]) / least - 1.0
@@ -267,7 +215,7 @@ def _ridge(d: "Diagnosis", now: "xr.Dataset") -> str:
     return text
 
 
-def _known(d: "Diagnosis", ridge: float) -> bool:
+def _known(d: DiagnosisNumbers, ridge: float) -> bool:
     """Return whether theory held on the halves of the sample at such a ridge."""
     return (
         float(d.surface.check.standard_error(*(np.array(v) for v in (d.n_samples, np.inf, ridge)))) < _ROUGH
@@ -275,10 +223,10 @@ def _known(d: "Diagnosis", ridge: float) -> bool:
 
 
 def _times(more: float) -> str:
-    return f"{100 * more:.0f} % more" if more < 1.0 else f"{readable(1 + more, 3)} times the"
+    return f"{percent(more, decimals=0)} more" if more < 1.0 else f"{readable(1 + more, 3)} times the"
 
 
-def _noise(d: "Diagnosis") -> str:
+def _noise(d: DiagnosisNumbers) -> str:
     low, high = d.noise_interval
     if d.data.classes:
         floor = f"Of the squared error, between {readable(low, 2)} and {readable(high, 2)} (expected: "
@@ -312,7 +260,7 @@ def _noise(d: "Diagnosis") -> str:
     return text
 
 
-def _features(d: "Diagnosis", now: "xr.Dataset") -> str:
+def _features(d: DiagnosisNumbers, now: "xr.Dataset") -> str:
     """Say what random features would do in place of the kernel, where it has some and they were tried."""
     if len(d.surface.check.ratios) < 2:
         return ""
@@ -323,7 +271,7 @@ def _features(d: "Diagnosis", now: "xr.Dataset") -> str:
             return ""
         one = d.surface.predict(n, factor * n, ridge).squeeze()
         more.append(float(one.test_mse) / float(now.test_mse) - 1.0)
-        parts.append(f"{factor * n}: {_percent(more[-1])}")
+        parts.append(f"{factor * n}: {_difference(more[-1])}")
     if any(after > before + 0.02 for before, after in pairwise(more)):
         return ""  # more features come out worse: the correction is too rough to be read as advice
     return (
@@ -332,7 +280,7 @@ def _features(d: "Diagnosis", now: "xr.Dataset") -> str:
     )
 
 
-def _own(d: "Diagnosis") -> str:
+def _own(d: DiagnosisNumbers) -> str:
     """Say where the user's own model beats the kernel, and by what factor in data."""
     if d.measured is None:
         return ""
@@ -359,7 +307,7 @@ def _own(d: "Diagnosis") -> str:
     return f"{head}{'; '.join(parts)}."
 
 
-def _unknown(d: "Diagnosis") -> str:
+def _unknown(d: DiagnosisNumbers) -> str:
     few = ""
     if d.n_samples < _FEW:
         few = f" From only {d.n_samples} samples the choice of the kernel is partly luck, and the numbers are a hint."
@@ -381,7 +329,7 @@ def _unknown(d: "Diagnosis") -> str:
     )
 
 
-def _rows_of_classes(d: "Diagnosis") -> list[tuple[str, int]]:
+def _rows_of_classes(d: DiagnosisNumbers) -> list[tuple[str, int]]:
     if not d.data.classes:
         return []
     return list(zip(d.data.classes, np.bincount(d.data.y.argmax(axis=1)).tolist(), strict=True))

@@ -1,18 +1,16 @@
 """Eigensystems of learning tasks, and the implicit regularisation that finite samples and features amount to."""
 
 from solvable.spectra.domains import circle, gaussian_data, hypercube, power_law
-from solvable.spectra.eigensystem import Eigensystem, learnabilities
-from solvable.spectra.from_data import plug_in_eigensystem
+from solvable.spectra.eigensystem import Eigensystem, learnabilities, plug_in_eigensystem
 from solvable.spectra.implicit import (
     ImplicitRegularization,
     effective_ridge,
     implicit_regularization,
     log_effective_ridge,
 )
-from solvable.spectra.power_law_tail import PowerLawTail
 from solvable.spectra.sphere import hypersphere
 from solvable.spectra.sums import SpectralCurves, SpectralSums
-from solvable.spectra.unresolved_tail import UnresolvedTail
+from solvable.spectra.tails import PowerLawTail, UnresolvedTail
 
 __all__ = [
     "Eigensystem",

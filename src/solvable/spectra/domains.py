@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from solvable.errors import InputError, grid
+from solvable.checks import grid
+from solvable.errors import InputError
 from solvable.spectra.eigensystem import Eigensystem
 from solvable.spectra.levels import VISIBLE_TRACE, CosineFunction, from_levels, kernel_values, padded_power
-from solvable.spectra.power_law_tail import PowerLawTail
-from solvable.spectra.unresolved_tail import UnresolvedTail
+from solvable.spectra.tails import PowerLawTail, UnresolvedTail
 
 _EXPLICIT = 2000
 

@@ -11,9 +11,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, grid
+from solvable.checks import grid
+from solvable.errors import InputError
 from solvable.spectra.eigensystem import Eigensystem
-from solvable.spectra.unresolved_tail import UnresolvedTail
+from solvable.spectra.tails import UnresolvedTail
 
 CosineFunction = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 

@@ -16,7 +16,7 @@ from solvable.errors import InputError
 from solvable.spectra.eigensystem import Eigensystem
 from solvable.spectra.implicit import ImplicitRegularization
 from solvable.spectra.sums import SpectralCurves
-from solvable.spectra.unresolved_tail import UnresolvedTail
+from solvable.spectra.tails import UnresolvedTail
 
 # Measured errors were 0.05 to 0.75 of the bound, for power laws and exponentials: what passes is right to 1 %.
 _LARGEST_BOUND = 0.01

@@ -60,3 +60,64 @@ class SpectralCurves(Protocol):
     def sums(self, log_kappa: Grid) -> SpectralSums:
         r"""Return the four sums at each $\ln\kappa$ (any shape, `-inf` included)."""
         ...
+
+
+_BLOCK = 64.0
+_FAR = _BLOCK / 2 + 40.0
+# How many doubles a temporary (points x modes) holds: 256 kB stay in the processor's cache.
+_CHUNK = 2**15
+
+
+def node_sums(
+    log_kappa: Float[NDArray, "points"],
+    log_eigenvalues: Float[NDArray, "modes"],
+    multiplicities: Float[NDArray, "modes"],
+    target_power: Float[NDArray, "modes"],
+) -> Float[NDArray, "4 points"]:
+    r"""Return $z$, $g$, $B_1$, $B_2$ (without noise) as rows, `(4, points)`.
+
+    Args:
+        log_kappa: `(points,)`; `-inf` is the limit $\kappa \to 0$.
+        log_eigenvalues: $\ln\lambda$, `(modes,)`, finite.
+        multiplicities: $m$, `(modes,)`.
+        target_power: $v^2$, `(modes,)`.
+
+    Example:
+        >>> node_sums(np.array([0.0]), np.array([0.0]), np.array([2.0]), np.array([1.0])).ravel().tolist()
+        [1.0, 0.5, 0.5, 0.25]
+    """
+    result = np.zeros((4, len(log_kappa)))
+    at_zero = np.isneginf(log_kappa)
+    result[0, at_zero] = multiplicities.sum()
+    blocks = np.round(np.where(at_zero, 0.0, log_kappa) / _BLOCK)
+    rows = max(1, _CHUNK // max(1, len(log_eigenvalues)))
+    for block in np.unique(blocks[~at_zero]):
+        centre = block * _BLOCK
+        distance = log_eigenvalues - centre
+        above, below = distance > _FAR, distance < -_FAR
+        near = ~(above | below)
+        eigenvalues = np.exp(distance[near])
+        weights = np.stack([multiplicities[near] * eigenvalues, target_power[near]], axis=1)
+
+        inverse = np.exp(-distance[above])
+        learned = multiplicities[above].sum()
+        far = np.array(
+            [multiplicities[above] @ inverse, target_power[above] @ inverse, target_power[above] @ inverse**2]
+        )
+        barely_learned = multiplicities[below] @ np.exp(distance[below])
+        unlearned = target_power[below].sum()
+
+        points = np.flatnonzero((blocks == block) & ~at_zero)
+        for start in range(0, len(points), rows):
+            here = points[start : start + rows]
+            kappa = np.exp(log_kappa[here] - centre)
+            r = kappa[:, None] + eigenvalues
+            np.reciprocal(r, out=r)
+            z, b1 = (r @ weights).T
+            r *= r
+            g, b2 = (r @ weights).T
+            result[0, here] = z + learned + barely_learned / kappa
+            result[1, here] = kappa * (g + far[0]) + barely_learned / kappa
+            result[2, here] = kappa * (b1 + far[1]) + unlearned
+            result[3, here] = kappa**2 * (b2 + far[2]) + unlearned
+    return result

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from solvable.kernels import NNGP, NTK
-from solvable.kernels.duals.interpolation import across
+from solvable.kernels.duals.expansion import across
 
 RNG = np.random.default_rng(0)
 

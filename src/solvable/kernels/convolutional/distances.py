@@ -37,7 +37,7 @@ from solvable.kernels.convolutional.boxes import (
     summed_shape,
 )
 from solvable.kernels.convolutional.layers import Layer, Pairing, Stack, equal_positions
-from solvable.kernels.convolutional.workspace import Workspace
+from solvable.kernels.convolutional.schedule import Workspace
 from solvable.kernels.duals.closed_forms import ABReLU
 from solvable.kernels.inputs import Array, Namespace
 

@@ -10,9 +10,10 @@ from array_api_compat import is_torch_array
 from solvable.kernels.convolutional import covariances, distances, schedule
 from solvable.kernels.convolutional.cost import Cost, seconds_per_number
 from solvable.kernels.convolutional.layers import Pairing, Stack
-from solvable.kernels.convolutional.workspace import Workspace
+from solvable.kernels.convolutional.schedule import Workspace
 from solvable.kernels.inputs import Array, Namespace
 from solvable.kernels.tiles import slices
+from solvable.progress import progress
 
 # Bytes that the prepared numbers of activations may hold before they are computed again for every tile.
 _PREPARED = 2**29
@@ -29,7 +30,7 @@ class _Task:
 
 
 def tiles(
-    xp: Namespace, stack: Stack, X: Array, Z: Array | None, title: str, bar: bool
+    xp: Namespace, stack: Stack, X: Array, Z: Array | None, title: str, shown: bool
 ) -> Iterator[tuple[slice, slice, Array]]:
     """Yield blocks of the matrix: rows, columns, and the sums over pairs of pixels, (1, I, J), with the NTK (2, I, J).
 
@@ -53,7 +54,7 @@ def tiles(
     n_tasks = n * m * n_shifts
     if Z is None:
         n_tasks = n * (n - 1) // 2 * n_shifts + n * len(_displacements(stack, X, True))
-    with schedule.progress_bar(title, n_tasks, bar) as advance:
+    with progress(title, n_tasks, quiet=not shown, always=True) as advance:
         total = None
         for task, sums in schedule.in_order(work.sums, tasks(), schedule.workers(X)):
             symmetric = Z is None and task.rows == task.columns

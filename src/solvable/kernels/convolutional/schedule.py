@@ -1,22 +1,21 @@
-"""The tiles of a kernel matrix of images: how large, in which order, on how many threads, with which progress bar."""
+"""The tiles of a kernel matrix of images: how large, in which order, on how many threads, in which memory."""
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
+import numpy as np
 from array_api_compat import is_torch_array
+from numpy.typing import DTypeLike
 
 from solvable.kernels import tiles
-from solvable.kernels.inputs import Array
+from solvable.kernels.inputs import Array, Namespace
+from solvable.machine import blas_threads
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-WORTH_A_BAR = 2.0
-"""Seconds from which on a computation shows its progress."""
 # Numbers in one array of a tile, 2 MB of doubles. Measured: with 2^16, which would fit a core's second-level cache, the
 # calls into NumPy cost half as much again for global averages; flatten hardly feels the difference.
 _CPU_TILE = 2**18
@@ -30,7 +29,7 @@ def tile_numbers(X: Array) -> int:
 
 def workers(X: Array) -> int:
     """Return how many tiles of the library of X are computed at a time; torch has threads of its own."""
-    return 1 if is_torch_array(X) else tiles.threads()
+    return 1 if is_torch_array(X) else blas_threads()
 
 
 def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], n_threads: int) -> Iterator[Result]:
@@ -52,28 +51,31 @@ def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], n_threads: i
                 future.cancel()
 
 
-@contextmanager
-def progress_bar(title: str, total: int, shown: bool) -> Iterator[Callable[[], None]]:
-    """Give the function that moves a bar on standard error by one task, or one that does nothing."""
-    if not shown:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+class Workspace:
+    """Arrays of one dtype that come back; one for each thread. Tensors are left to torch, which keeps its own."""
 
-    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
-    console = Console(stderr=True)
-    # What is not a terminal keeps the last line.
-    with Progress(*columns, console=console, transient=console.is_terminal) as progress:
-        bar = progress.add_task(title, total=total)
-        yield lambda: progress.advance(bar)
+    def __init__(self, xp: Namespace, like: Array) -> None:
+        self.xp = xp
+        self.dtype: DTypeLike = like.dtype
+        self.device = like.device
+        self._numpy = isinstance(like, np.ndarray)
+        self._free: list[Array] = []
 
+    def take(self, shape: tuple[int, ...]) -> Array:
+        """Return an array of this shape, of any content."""
+        if not self._numpy:
+            return self.xp.empty(shape, dtype=self.dtype, device=self.device)
+        size = int(np.prod(shape))
+        for i in range(len(self._free) - 1, -1, -1):
+            if self._free[i].size >= size:
+                return self._free.pop(i)[:size].reshape(shape)
+        self._free.clear()
+        return np.empty(size, dtype=self.dtype).reshape(shape)
 
-def wants_bar(progress: bool | None, seconds: float) -> bool:
-    """Return whether a bar is shown: as asked for, or for long computations on a terminal."""
-    return progress if progress is not None else seconds > WORTH_A_BAR and on_a_terminal()
-
-
-def on_a_terminal() -> bool:
-    """Return whether standard error is a terminal."""
-    return sys.stderr.isatty()
+    def give(self, *arrays: Array) -> None:
+        """Take back arrays that nobody uses any more."""
+        # Others than its own, results of a pooling, say, are left to themselves.
+        if self._numpy:
+            self._free.extend(
+                array.base for array in arrays if array.base is not None and array.base.ndim == 1
+            )

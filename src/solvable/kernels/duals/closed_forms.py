@@ -13,9 +13,10 @@ from math import cos, pi, sqrt
 from array_api_compat import is_torch_array
 from scipy.special import erf as numpy_erf
 
+from solvable.checks import one_number
 from solvable.errors import InputError
 from solvable.kernels.duals.base import Activation, PointNumbers, check_moment, clipped, library_of
-from solvable.kernels.inputs import Array, Namespace, positive, real
+from solvable.kernels.inputs import Array, Namespace
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class ABReLU(ClosedForm):
 
     def __post_init__(self) -> None:
         for name in ("negative", "positive"):
-            object.__setattr__(self, name, real(name, getattr(self, name)))
+            object.__setattr__(self, name, one_number(name, getattr(self, name)))
         if self.negative == self.positive == 0:
             raise InputError(
                 "both slopes of ABReLU are 0; expected one that is not; give negative or positive"
@@ -115,7 +116,7 @@ class Erf(ClosedForm):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", positive("scale", self.scale))
+        object.__setattr__(self, "scale", one_number("scale", self.scale, above=0))
 
     def __call__(self, z: Array) -> Array:
         return error_function(self.scale * z)
@@ -191,7 +192,7 @@ class Sine(ClosedForm):
 
     def __post_init__(self) -> None:
         for name in ("amplitude", "frequency", "phase"):
-            object.__setattr__(self, name, real(name, getattr(self, name)))
+            object.__setattr__(self, name, one_number(name, getattr(self, name)))
         for name in ("amplitude", "frequency"):
             if getattr(self, name) == 0:
                 raise InputError(
@@ -232,7 +233,7 @@ class GaussianBump(ClosedForm):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "gamma", positive("gamma", self.gamma))
+        object.__setattr__(self, "gamma", one_number("gamma", self.gamma, above=0))
 
     def __call__(self, z: Array) -> Array:
         return library_of(z).exp(-self.gamma * z * z)
@@ -266,7 +267,7 @@ class Exponential(ClosedForm):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scale", real("scale", self.scale))
+        object.__setattr__(self, "scale", one_number("scale", self.scale))
         if self.scale == 0:
             raise InputError(
                 "scale is 0; expected a number that is not; a constant has no use as an activation"

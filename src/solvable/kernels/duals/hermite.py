@@ -14,9 +14,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy.special import gammaln, ndtr
 
+from solvable.checks import one_number, whole
 from solvable.errors import InputError
 from solvable.kernels.duals.elementwise import values_of
-from solvable.kernels.inputs import positive, real, whole
 
 _NODES_PER_PANEL = 16
 _MOST_PANELS = 4096
@@ -67,7 +67,9 @@ def shifted_relu_coefficients(shift: float, degree: int) -> Float[NDArray[np.flo
     >>> shifted_relu_coefficients(0.0, 4).round(4)
     array([ 0.3989,  0.5   ,  0.2821,  0.    , -0.0814])
     """
-    return shifted_power_coefficients(np.array(real("shift", shift)), 1, whole("degree", degree, at_least=0))
+    return shifted_power_coefficients(
+        np.array(one_number("shift", shift)), 1, whole("degree", degree, at_least=0)
+    )
 
 
 def shifted_power_coefficients(
@@ -115,7 +117,7 @@ def cosine_coefficients(
     >>> cosine_coefficients(1.0, 0.0, 4).round(4)
     array([ 0.6065, -0.    , -0.4289,  0.    ,  0.1238])
     """
-    f, g = real("frequency", frequency), real("phase", phase)
+    f, g = one_number("frequency", frequency), one_number("phase", phase)
     k = np.arange(whole("degree", degree, at_least=0) + 1)
     if f == 0:
         return np.where(k == 0, np.cos(g), 0.0)
@@ -147,11 +149,11 @@ def hermite_coefficients(
     """
     from solvable.kernels.duals.kinks import find_kinks, range_of
 
-    degree, root = whole("degree", degree, at_least=0), sqrt(positive("variance", variance))
+    degree, root = whole("degree", degree, at_least=0), sqrt(one_number("variance", variance, above=0))
     if kinks is None:
         kinks = tuple(kink.position for kink in find_kinks(function))
     edge = range_of(lambda u: values_of(function, u), root)
-    breaks = np.array([real("kink", t) / root for t in kinks])
+    breaks = np.array([one_number("kink", t) / root for t in kinks])
     previous, panels = None, 64
     while panels <= _MOST_PANELS:
         z, weights = panel_rule(edge, panels, breaks)

@@ -6,11 +6,12 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.errors import InputError, finite, grid
+from solvable.checks import finite, grid, one_number
+from solvable.errors import InputError
 from solvable.kernels.duals.base import Activation, PointNumbers, as_tile, check_moment, clipped, library_of
 from solvable.kernels.duals.mehler import distinct, positive_variances, spread
 from solvable.kernels.duals.series_sums import mehler_sums
-from solvable.kernels.inputs import Array, Namespace, positive, to_float64
+from solvable.kernels.inputs import Array, Namespace, to_float64
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class HermiteSeries(Activation):
                 "all coefficients are 0; expected at least one that is not; a zero function has no use"
             )
         object.__setattr__(self, "coefficients", tuple(float(value) for value in b))
-        object.__setattr__(self, "scale", positive("scale", self.scale))
+        object.__setattr__(self, "scale", one_number("scale", self.scale, above=0))
 
     @property
     def degree(self) -> int:
@@ -89,7 +90,7 @@ class HermiteSeries(Activation):
         return results[0], results[1] if derivative else None
 
     def hermite_coefficients(self, degree: int, variance: float = 1.0) -> Array:
-        alpha = self._alpha(np.array([positive("variance", variance)]))[0]
+        alpha = self._alpha(np.array([one_number("variance", variance, above=0)]))[0]
         result = np.zeros(degree + 1)
         result[: len(alpha)] = alpha[: degree + 1]
         return result

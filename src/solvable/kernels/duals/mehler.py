@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from array_api_compat import is_torch_array
 
+from solvable.checks import one_number
 from solvable.errors import InputError
 from solvable.kernels.duals.base import Activation, PointNumbers, as_tile, check_moment
 from solvable.kernels.duals.elementwise import apply, check_elementwise, name_of
 from solvable.kernels.duals.expansion import MOST_TERMS, Expansion, Floats, Plan, kink_pairs
 from solvable.kernels.duals.kinks import Kink, Split, find_kinks, kinks_at
 from solvable.kernels.duals.series_sums import complex_sums, integer_power, mehler_sums
-from solvable.kernels.inputs import Array, Namespace, positive, real, to_float64
+from solvable.kernels.inputs import Array, Namespace, to_float64
 
 _WARNED_ABOVE = 10.0
 # Relative errors from which on a number says nothing: the moment is infinite, as a rule.
@@ -80,9 +81,9 @@ class AnyActivation(Activation):
                 + ("; put () after the class" if isinstance(self.function, type) else "")
             )
         if self.kinks is not None:
-            values = tuple(sorted(real("kink", t) for t in self.kinks))
+            values = tuple(sorted(one_number("kink", t) for t in self.kinks))
             object.__setattr__(self, "kinks", values)
-        object.__setattr__(self, "tolerance", positive("tolerance", self.tolerance))
+        object.__setattr__(self, "tolerance", one_number("tolerance", self.tolerance, above=0))
         check_elementwise(self.function)
 
     def __repr__(self) -> str:
@@ -120,7 +121,7 @@ class AnyActivation(Activation):
         >>> AnyActivation(np.tanh).error(1.0)[1] < 1e-6
         True
         """
-        variance = positive("variance", variance)
+        variance = one_number("variance", variance, above=0)
         plan = self._expansion.plan(variance, variance)
         return plan.value_error, plan.derivative_error
 

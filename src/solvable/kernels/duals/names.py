@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import erf, expit
 
-from solvable.errors import InputError, choice
+from solvable.checks import choice
+from solvable.errors import InputError
 from solvable.kernels.duals import standard
 from solvable.kernels.duals.base import Activation
 from solvable.kernels.duals.closed_forms import GELU, ABReLU, Erf, Exponential, GaussianBump, Sine

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from solvable.errors import InputError, finite
+from solvable.checks import finite
+from solvable.errors import InputError
 
 _TOKENS = (nn.Embedding, nn.EmbeddingBag)
 

@@ -5,14 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from solvable.errors import InputError, choice
+from solvable.checks import choice, one_number, whole
+from solvable.errors import InputError
 from solvable.kernels.empirical.blocks import accumulate
 from solvable.kernels.empirical.checks import check_inputs, check_module, check_pair, check_trainable
 from solvable.kernels.empirical.contraction import Jacobians, groups
 from solvable.kernels.empirical.network import Network
 from solvable.kernels.empirical.pieces import Outputs
 from solvable.kernels.empirical.structured import Factored, UsedElsewhereError, check_alone, known_layers
-from solvable.kernels.inputs import positive, whole
 
 
 def empirical_ntk(
@@ -70,7 +70,7 @@ def empirical_ntk(
     """
     choice("outputs", outputs, ("trace", "diagonal", "full"))
     batch = None if batch is None else whole("batch", batch, at_least=1)
-    memory = positive("memory", memory)
+    memory = one_number("memory", memory, above=0)
     module = check_module(module)
     check_trainable(module)
     with torch.inference_mode(False), torch.enable_grad():

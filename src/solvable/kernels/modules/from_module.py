@@ -4,7 +4,8 @@ import sys
 from itertools import pairwise
 from typing import Any
 
-from solvable.errors import InputError, choice
+from solvable.checks import choice
+from solvable.errors import InputError
 from solvable.kernels.convolutional import ConvNNGP, ConvNTK
 from solvable.kernels.duals import ABReLU, Activation
 from solvable.kernels.modules.convolutions import from_convolutions

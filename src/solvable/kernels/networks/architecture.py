@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from solvable.errors import InputError, choice
+from solvable.checks import choice, one_number, whole
+from solvable.errors import InputError
 from solvable.kernels.duals import Activation, as_activation
-from solvable.kernels.inputs import non_negative, positive, whole
 
 PARAMETRIZATIONS = ("ntk", "standard")
 
@@ -74,14 +74,16 @@ def _several(value: Any) -> bool:
 def checked_stds(name: str, value: Any, depth: int) -> Any:
     """Return the standard deviations of the weights or biases of `depth` layers: a number, or a tuple of them."""
     single = not _several(value)
-    check = positive if "w_std" in name else bias_std
-    checked = tuple(check(name, one) for one in per_layer(name, value, depth))
+    checked = tuple(
+        one_number(name, one, above=0) if "w_std" in name else bias_std(name, one)
+        for one in per_layer(name, value, depth)
+    )
     return checked[0] if single else checked
 
 
 def bias_std(name: str, value: Any) -> float | None:
     """Return a bias's standard deviation, at least 0; None is no bias at all."""
-    return None if value is None else non_negative(name, value)
+    return None if value is None else one_number(name, value, at_least=0)
 
 
 def checked_activations(value: Any, depth: int) -> tuple[Any, tuple[Activation, ...]]:

@@ -1,0 +1,187 @@
+"""The commands `solvable activations ...`."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from solvable.activations.design import design
+from solvable.activations.designed import DesignedActivation
+from solvable.checks import one_number, whole
+from solvable.errors import InputError
+from solvable.kernels import as_kernel
+from solvable.lab.figure import save
+from solvable.terminal.arguments import FIGURES, check_path
+from solvable.terminal.output import OUTPUT, Output, example, print_written
+
+_COSINES = (0.5, 0.9)
+_MOST_SHOWN = 12
+_HUGE, _HIGHEST = 10**9, 100
+# A polynomial that is further off than this share of K(1) may not be the best choice.
+_FAR = 0.05
+
+activations = App(
+    name="activations",
+    help="Activations designed for a kernel: one hidden layer that behaves like a deep network.",
+)
+
+
+@activations.command(
+    name="design",
+    help_epilogue=example('solvable activations design "relu ntk depth 4" --family relu+cos'),
+)
+def design_command(
+    kernel: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    family: Literal["hermite", "relu+cos", "shifted-relus"] = "hermite",
+    kind: Literal["ntk", "nngp", "first-layer"] = "ntk",
+    degree: int | None = None,
+    signs: str = "alternate pairs",
+    project: bool = False,
+    width: int = 4096,
+    code: Annotated[Path | None, Parameter(name="--output")] = None,
+    library: Literal["numpy", "torch"] = "numpy",
+    source: bool = False,
+    figure: Path | None = None,
+    output: Output = OUTPUT,
+) -> None:
+    """Design an activation with which a network of ONE hidden layer has a given kernel.
+
+    Args:
+        kernel: "relu ntk 4", "relu nngp 2" (all layers with weight variance 2, the readout too) and so with the name of
+            any activation ("tanh ntk 3", "erf nngp depth 2"); gaussian:1, laplace:1, matern32:1, matern52:1 (the number
+            is the length on the unit sphere); or power coefficients a_0,a_1,... as in 0,1,0,0,1.
+        family: hermite (a polynomial), relu+cos or shifted-relus (both for kernels of ReLU networks).
+        kind: What is trained: ntk (everything), nngp (the readout), first-layer.
+        degree: Of the polynomial (family hermite). By default that of the power coefficients given, else 5.
+        signs: Of its coefficients: "alternate pairs", positive, "minimise variance", or a string such as ++--++.
+        project: Take the nearest kernel that an activation has, where the given one has none.
+        width: Number of neurons of the network whose error bars are printed and drawn.
+        code: Where to write the activation as Python code: FILE.py.
+        library: What that code works on.
+        source: Print the code.
+        figure: Where to draw kernel and activation: FILE.svg, FILE.png or FILE.pdf.
+        output: How the result is printed.
+    """
+    check_path("output", code, (".py",))
+    check_path("figure", figure, FIGURES)
+    width = whole("width", width, at_least=1)
+    try:
+        phi = design(
+            _kernel(kernel), kind.replace("-", " "), degree, family.replace("-", " "), _signs(signs), project
+        )
+    except InputError as error:
+        # The sentence is the library's; on the command line its remedy has another name.
+        raise InputError(str(error).replace("project=True", "--project")) from None
+    written = []
+    if code is not None:
+        code.write_text(phi.source(library), encoding="utf-8")
+        written.append(str(code))
+    if figure is not None:
+        save(phi.plot(width), figure)
+        written.append(str(figure))
+    facts = _facts(phi, width, library if source else None) | {"written": written}
+    output.emit(facts, [repr(b) for b in phi.coefficients.tolist()], lambda: _print(phi, facts, width))
+
+
+def _facts(phi: DesignedActivation, width: int, library: str | None) -> dict[str, Any]:
+    means, stds = phi.curve(_COSINES), phi.finite_width_std(_COSINES, width)
+    formula = phi.formula
+    return {
+        "kernel": phi.target_name,
+        "kind": phi.kind,
+        "family": phi.family,
+        "formula": str(formula),
+        "coefficients": phi.coefficients.tolist(),
+        "rectifiers": [list(pair) for pair in formula.rectifiers],
+        "cosine": None if formula.cosine is None else list(formula.cosine),
+        "kernel_error": phi.kernel_error,
+        "kernel_rms_error": phi.kernel_rms_error,
+        "kernel_at_1": float(phi.curve(1.0)),
+        "asked_at_1": phi.target[0],
+        "fourth_moment": phi.fourth_moment,
+        "width": width,
+        "finite_width": [
+            {
+                "cosine": c,
+                "kernel": k,
+                "std": s,
+                "required_width": None if abs(k) < 1e-12 else phi.required_width(0.1, c),
+            }
+            for c, k, s in zip(_COSINES, means.tolist(), stds.tolist(), strict=True)
+        ],
+        "source": None if library is None else phi.source(library),
+    }
+
+
+def _print(phi: DesignedActivation, facts: dict[str, Any], width: int) -> None:
+    print(f"phi(z) = {phi.formula}\n")
+    shown = [_coefficient(b) for b in phi.coefficients[:_MOST_SHOWN].tolist()]
+    more = ", …" * (phi.degree >= _MOST_SHOWN)
+    print(f"Hermite coefficients b_0 … b_{phi.degree}: {', '.join(shown)}{more}")
+    print(f"{phi.kind} asked for: {phi.target_name}")
+    print(f"{phi.closeness}; K(1) = {facts['kernel_at_1']:.4g}, asked for {facts['asked_at_1']:.4g}")
+    if (hint := _hint(phi)) is not None:
+        print(hint)
+    for row in facts["finite_width"]:
+        c, needed = row["cosine"], row["required_width"]
+        words = (
+            "where the kernel is 0"
+            if needed is None
+            else f"10 % takes {needed if needed < _HUGE else f'{float(needed):.4g}'} neuron{'s' * (needed != 1)}"
+        )
+        print(f"at c = {c}: K = {row['kernel']:.4g} ± {row['std']:.3g} with {width} neurons; {words}")
+    if facts["source"] is not None:
+        print(f"\n{facts['source']}", end="")
+    print_written(facts["written"])
+
+
+def _coefficient(b: float) -> str:
+    return "0" if b == 0 else f"{b:.4f}" if 1e-4 <= abs(b) < 1e4 else f"{b:.4g}"
+
+
+def _hint(phi: DesignedActivation) -> str | None:
+    """Return what may come closer where a polynomial is far off."""
+    if phi.family != "hermite" or phi.kernel_error <= _FAR:
+        return None
+    # Where K falls like the angle itself, as of ReLU networks and Laplace kernels, half as far is half the fall; where
+    # it is smooth, a quarter.
+    at_0, half, whole_ = phi.target[:3]
+    if at_0 - half > 0.4 * (at_0 - whole_) > 0:
+        return "another family may come closer: --family relu+cos or shifted-relus"
+    return f"a polynomial of more terms may come closer: --degree {min(2 * max(phi.degree, 1), _HIGHEST)}"
+
+
+def _kernel(text: str) -> Any:
+    """Return what `design` takes from the words of the command line."""
+    if text.strip()[:1] in "0123456789.+-":
+        return [_number(text, word) for word in text.split(",")]
+    name, colon, length = text.partition(":")
+    kernel = as_kernel(name)
+    if not colon:
+        if getattr(kernel, "length_scale", 0.0) is None:
+            raise InputError(
+                f"kernel {text!r} has no length; expected one on the unit sphere; give e.g. {name}:1"
+            )
+        return kernel
+    if not hasattr(kernel, "length_scale"):
+        raise InputError(f"kernel {name!r} has no length scale; expected its name alone; leave :{length} out")
+    scale: Any = {"length_scale": one_number("length scale", _number(text, length), above=0)}
+    return replace(kernel, **scale)
+
+
+def _number(text: str, word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise InputError(
+            f"kernel is {text!r}, in which {word!r} is no number; expected numbers such as 0,1,0,0.5"
+        ) from None
+
+
+def _signs(text: str) -> str | list[int]:
+    if text and set(text) <= {"+", "-"}:
+        return [1 if sign == "+" else -1 for sign in text]
+    return text.replace("-", " ")

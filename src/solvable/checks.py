@@ -1,0 +1,152 @@
+"""Checks of arguments: one sentence for one mistake, wherever it is made."""
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solvable.errors import InputError
+
+
+def numbers(
+    name: str,
+    values: ArrayLike,
+    *,
+    above: float = -np.inf,
+    at_least: float = -np.inf,
+    at_most: float = np.inf,
+) -> NDArray[np.float64]:
+    """Return `values` as float64 of the same shape, each inside its range; infinity is a number here, NaN is not.
+
+    Args:
+        name: of the argument, as users know it.
+        values: what was given.
+        above: excluded lower end of the range.
+        at_least: included lower end of the range.
+        at_most: included upper end of the range.
+
+    Raises:
+        InputError: when `values` is empty, holds something else than numbers, or a number outside the range.
+
+    >>> numbers("ridge", [0, 1], at_least=0)
+    array([0., 1.])
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be numbers; got {values!r}")
+    array = array.astype(np.float64)
+    if array.size == 0:
+        raise InputError(f"{name} is empty; expected one or more numbers")
+    bad = np.isnan(array) | (array <= above) & (above > -np.inf) | (array < at_least) | (array > at_most)
+    if bad.any():
+        raise InputError(f"{name} must be {_range(above, at_least, at_most)}; got {array[bad].flat[0]:g}")
+    return array
+
+
+def grid(
+    name: str,
+    values: ArrayLike,
+    *,
+    above: float = -np.inf,
+    at_least: float = -np.inf,
+    at_most: float = np.inf,
+) -> NDArray[np.float64]:
+    """Return the values of one axis of a grid as a flat array; checked as `numbers` does."""
+    return numbers(name, values, above=above, at_least=at_least, at_most=at_most).ravel()
+
+
+def whole_grid(name: str, values: ArrayLike, *, at_least: int) -> NDArray[np.int64]:
+    """Return the values of one axis of a grid as whole numbers, a flat array of integers.
+
+    Raises:
+        InputError: as `numbers`, and for fractions and infinity.
+
+    >>> whole_grid("n_train", [32, 64.0], at_least=1)
+    array([32, 64])
+    """
+    array = grid(name, values, at_least=at_least)
+    if (fractional := np.isinf(array) | (array != np.floor(array))).any():
+        raise InputError(f"{name} must be whole numbers; got {array[fractional][0]:g}")
+    return array.astype(np.int64)
+
+
+def one_number(
+    name: str,
+    value: Any,
+    *,
+    above: float = -np.inf,
+    at_least: float = -np.inf,
+    at_most: float = np.inf,
+) -> float:
+    """Return `value` as a finite float inside its range, given as for `numbers`.
+
+    Raises:
+        InputError: when it is not one finite number, or outside the range.
+
+    >>> one_number("length_scale", 2, above=0)
+    2.0
+    """
+    if not isinstance(value, Real):
+        array = np.asarray(value)
+        value = array.item() if array.size == 1 else value
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise InputError(f"{name} must be one number; got {value!r}")
+    number = float(value)
+    if np.isinf(number):
+        raise InputError(f"{name} must be finite; got {number:g}")
+    return float(numbers(name, number, above=above, at_least=at_least, at_most=at_most))
+
+
+def whole(name: str, value: Any, *, at_least: int) -> int:
+    """Return `value` as an int when it is a whole number of at least `at_least`.
+
+    Raises:
+        InputError: when it is not.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or int(value) < at_least:
+        raise InputError(f"{name} must be a whole number of at least {at_least}; got {value!r}")
+    return int(value)
+
+
+def choice(name: str, value: str, options: Iterable[str]) -> str:
+    """Return `value` when it is one of `options`.
+
+    Raises:
+        InputError: with the options listed and the nearest one suggested.
+    """
+    options = list(options)
+    if value in options:
+        return value
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(value), options, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"unknown {name} {value!r}; expected one of {', '.join(options)}{hint}")
+
+
+def finite(name: str, array: Any, mend: str = "drop or fill these values first") -> None:
+    """Raise when an array holds NaN or infinity, naming how many and where the first one is."""
+    array = np.asarray(array)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f"the first at row {first[0]}" + (f", column {first[1]}" if len(first) > 1 else "")
+        raise InputError(f"{name} has {int(bad.sum())} values that are NaN or infinite, {where}; {mend}")
+
+
+def _range(above: float, at_least: float, at_most: float) -> str:
+    """Return a range in words.
+
+    >>> _range(0, -np.inf, np.inf), _range(-np.inf, 0, 1), _range(-np.inf, -np.inf, np.inf)
+    ('above 0', 'at least 0 and at most 1', 'numbers')
+    """
+    ends = []
+    if above > -np.inf:
+        ends.append(f"above {above:g}")
+    if at_least > -np.inf:
+        ends.append(f"at least {at_least:g}")
+    if at_most < np.inf:
+        ends.append(f"at most {at_most:g}")
+    return " and ".join(ends) or "numbers"

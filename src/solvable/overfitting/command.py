@@ -1,0 +1,203 @@
+"""The command `solvable noise-profile`."""
+
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App
+
+from solvable import datasets
+from solvable.checks import one_number, whole
+from solvable.datasets import Dataset
+from solvable.datasets.encoding import Missing
+from solvable.datasets.labels import Task
+from solvable.errors import InputError
+from solvable.lab.figure import save as save_figure
+from solvable.lab.record import CACHE
+from solvable.overfitting.build_task import prepare
+from solvable.overfitting.drawing import draw_profile
+from solvable.overfitting.estimators import kind_of, maker, takes_missing
+from solvable.overfitting.noise_profile import NoiseProfile
+from solvable.overfitting.noise_profile import noise_profile as noise_profile_of
+from solvable.overfitting.words import verdict_on
+from solvable.terminal.arguments import FIGURES, Numbers, Wholes, Words, check_path
+from solvable.terminal.estimator import estimator_named, params_from
+from solvable.terminal.output import OUTPUT, Output, example, print_written
+
+_CACHE = "noise-profile"
+# What `datasets.load` says of its own encoding of targets and of leave-one-out, neither of which is used here.
+_BESIDE_THE_POINT = ("one-hot columns minus", "was subtracted", "leave-one-out")
+
+noise_profile = App(
+    name="noise-profile", help_epilogue=example("solvable noise-profile FILE.csv --target COLUMN")
+)
+
+
+@noise_profile.default
+def profile_file(
+    data: str,
+    /,
+    *,
+    estimator: str | None = None,
+    params: str = "",
+    target: str | None = None,
+    task: Task = "auto",
+    missing: Missing = None,
+    drop: Words = (),
+    rows: int = 5000,
+    noise_levels: Numbers = (),
+    train_sizes: Wholes = (),
+    trials: int = 10,
+    test_size: float | None = None,
+    judge_at: float | None = None,
+    strict: bool = False,
+    n_jobs: int | None = None,
+    figure: Path | None = None,
+    save: Path | None = None,
+    random_state: int = 0,
+    output: Output = OUTPUT,
+) -> None:
+    """Tell which kind of overfitting a model has on your data: benign, tempered or catastrophic.
+
+    The model is trained on labels of which a known share is made wrong, at several training sizes, and tested on
+    labels as they are. If the cost of wrong labels goes away with more data, overfitting is benign: spend on data. If
+    it stays, it is tempered: clean labels, add a ridge, or stop early. If all is lost, it is catastrophic.
+
+    Finished trials are kept: a run that was stopped goes on where it was, and more trials, sizes or noise levels
+    measure only what is missing.
+
+    Args:
+        data: FILE.csv, FILE.parquet or FILE.npz (arrays X and y), or digits, wine, breast-cancer, diabetes, mnist,
+            cifar10. Inputs are scaled, text becomes one-hot columns.
+        estimator: MODULE:NAME of a class with scikit-learn's fit and predict, of an instance, or of a function of the
+            number of training samples that returns one (k = log n); modules in the working directory are found. By
+            default sklearn.ensemble:RandomForestClassifier, or RandomForestRegressor for a number.
+        params: The estimator's parameters: n_estimators=50,max_depth=none.
+        target: Column of the file to predict; by default one named target, label or y, else the last.
+        task: What integers to predict in a file mean; auto: classes when they are few.
+        missing: What to do with missing values: drop the rows, or fill in the column's mean.
+        drop: Columns to leave out.
+        rows: Of more rows than these, so many are drawn at random.
+        noise_levels: Shares of labels to make wrong, as in 0.1,0.2 (default 0.1,0.2,0.3,0.4). For a number: standard
+            deviations of the noise, in units of the target's (default 0.5,1). 0 is always measured.
+        train_sizes: Numbers of training samples; by default six over a factor of 32. A verdict takes four over a factor
+            of 8.
+        trials: How often to repeat each; a verdict takes three.
+        test_size: Share of the rows, or how many of them, to test on; by default a fifth, at most 2000.
+        judge_at: Noise level to judge by, one of the --noise-levels; where these are left out, it is measured beside
+            the default ones. By default the one nearest to 0.2 (for a number the highest).
+        strict: Allow for a cost that goes away very slowly with n; this decides less often.
+        n_jobs: Processes that run trials, -1 for one on each core; by default 1. The result is the same.
+        figure: Where to draw errors and sensitivity: FILE.svg, FILE.png or FILE.pdf.
+        save: Where to keep the profile as netCDF, to be read again by NoiseProfile.load: FILE.nc.
+        random_state: Seed of everything drawn: rows, test set, training subsets, wrong labels, estimators.
+        output: How the result is printed.
+    """
+    # What can be refused at once is, before the long work.
+    check_path("figure", figure, FIGURES)
+    check_path("save", save, (".nc",))
+    whole("random_state", random_state, at_least=0)
+    if judge_at is not None:
+        one_number("judge_at", judge_at, above=0.0)
+        if noise_levels and judge_at not in noise_levels:
+            raise InputError(
+                f"--judge-at {judge_at:g} is none of the --noise-levels; expected one that is measured"
+            )
+    settings = params_from(params)
+    named = None if estimator is None else estimator_named(estimator, settings)
+    loaded = datasets.load(
+        data, target, task, missing, drop, rows=rows, random_state=random_state, quiet=output.silent
+    )
+    if named is None:
+        kind = "RandomForestClassifier" if loaded.classes else "RandomForestRegressor"
+        named = estimator_named(f"sklearn.ensemble:{kind}", settings)
+    profile = noise_profile_of(
+        named,
+        loaded.X,
+        _labels(loaded),
+        noise_levels or _levels_with(judge_at, named, loaded),
+        train_sizes=train_sizes or None,
+        n_trials=trials,
+        test_size=test_size,
+        random_state=random_state,
+        n_jobs=n_jobs,
+        cache=output.runs_dir / CACHE / _CACHE,
+        quiet=output.silent,
+    )
+    _print(_with_notes(profile, loaded), loaded, judge_at, strict, figure, save, output)
+
+
+def _levels_with(judge_at: float | None, estimator: Any, loaded: Dataset) -> list[float] | None:
+    """Return the default noise levels and the one to judge by, so that it is measured too; None: the default ones."""
+    if judge_at is None:
+        return None
+    first = maker(estimator)(loaded.n_rows)
+    # Which levels are the default ones hangs on how many classes there are, if they are classes to this estimator.
+    task = prepare(loaded.X, _labels(loaded), kind=kind_of(first, "auto"), nan_allowed=takes_missing(first))
+    return [*task.levels(None), judge_at]
+
+
+def _labels(loaded: Dataset) -> Any:
+    """Return the labels as they were; one number for each sample is no column, which some estimators warn of."""
+    if loaded.labels is not None:
+        return loaded.labels
+    y = loaded.y + loaded.offset
+    return y[:, 0] if y.shape[1] == 1 else y
+
+
+def _with_notes(profile: NoiseProfile, loaded: Dataset) -> NoiseProfile:
+    """Return the profile with what was done to the data among its notes, so that a saved one has them too."""
+    notes = [note for note in loaded.notes if not any(part in note for part in _BESIDE_THE_POINT)]
+    joined = "\n".join([*notes, str(profile.data.attrs["notes"])]).strip()
+    return NoiseProfile(profile.data.assign_attrs(notes=joined))
+
+
+def _print(
+    profile: NoiseProfile,
+    loaded: Dataset,
+    judge_at: float | None,
+    strict: bool,
+    figure: Path | None,
+    save: Path | None,
+    output: Output,
+) -> None:
+    level = profile.judged_level(judge_at)
+    try:
+        verdict = profile.verdict(level, strict=strict)
+    except InputError:  # nothing was learned; the text says so
+        verdict = None
+    regime = "undecided" if verdict is None else verdict.regime
+    written = []
+    if figure is not None:
+        save_figure(draw_profile(profile, level, strict=strict), figure)
+        written.append(str(figure))
+    if save is not None:
+        profile.save(save)
+        written.append(str(save))
+    gain = profile.cleaning_gain(level)
+    facts: dict[str, Any] = {
+        "data": loaded.name,
+        "n_rows": loaded.n_rows,
+        "estimator": profile.estimator,
+        "loss": profile.data.attrs["loss"],
+        "n_classes": profile.n_classes,
+        "channel": profile.data.attrs["channel"],
+        "n_test": int(profile.data.attrs["n_test"]),
+        "n_trials": profile.n_trials,
+        "judged_at": level,
+        "strict": strict,
+        "regime": regime,
+        "verdict": verdict,
+        "profile": profile.to_frame().to_dict("records"),
+        "cleaning_gain": [
+            {"n_train": int(n), "gain": float(value), "standard_error": float(error)}
+            for n, value, error in zip(gain.n_train, gain, gain.standard_error, strict=True)
+        ],
+        "notes": profile.notes,
+        "written": written,
+    }
+
+    def full() -> None:
+        print(f"Data: {loaded.name}, {loaded.n_rows} rows\n\n{verdict_on(profile, level, strict=strict)}")
+        print_written(written)
+
+    output.emit(facts, [regime], full)

@@ -1,0 +1,309 @@
+r"""Label noise: which label a corrupted sample gets, and corruptions that are nested from one noise level to the next.
+
+A noise level $p$ is the share of samples whose label is corrupted. Under the symmetric channel a corrupted sample gets
+one of the $K - 1$ *other* classes, each as likely; resampling among all $K$ classes with probability $q$ is the same
+with $p = q (K - 1)/K$. Any other channel is a matrix whose row $i$ says what a corrupted sample of class $i$ becomes.
+
+Within one draw every sample has a place in line and the class it would get; level $p$ corrupts the first $\lfloor pn +
+U \rfloor$ in line, $U$ uniform on [0, 1). So the share is exact to one sample and unbiased, and two levels differ only
+by the samples between them: curves over $p$ differ by noise alone.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solvable.checks import finite, grid, numbers, one_number, whole
+from solvable.datasets.labels import split_missing
+from solvable.errors import InputError
+
+
+def noise_rates(noise_level: ArrayLike, n_classes: int, name: str = "noise_level") -> NDArray[np.float64]:
+    """Return flip rates as float64 of the same shape, each in [0, 1 - 1/K].
+
+    Raises:
+        InputError: when a rate lies outside.
+    """
+    rates = numbers(name, noise_level, at_least=0.0)
+    most = chance_error(n_classes)
+    # Grids such as linspace(0, 1 - 1/K, 5) may end one rounding above the bound.
+    if (rates > most + 1e-12).any():
+        raise InputError(
+            f"{name} is the probability that a label is replaced by another class, at most 1 - 1/K = {most:g} for "
+            f"{n_classes} classes; got {rates.max():g}"
+            + (
+                ": divide percentages by 100"
+                if rates.max() > 1.0
+                else ", at which labels point away from the truth: convert it with resampled_noise if labels were "
+                "redrawn among all classes"
+            )
+        )
+    return np.minimum(rates, most)
+
+
+def _information(rates: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
+    """Return the factor $1 - pK/(K-1)$."""
+    return 1.0 - rates / chance_error(n_classes)
+
+
+def chance_error(n_classes: int) -> float:
+    """Return $1 - 1/K$, the error of a guess, and the flip rate at which labels say nothing.
+
+    Args:
+        n_classes: $K$, at least 2.
+
+    Raises:
+        InputError: when there are fewer than two classes.
+
+    Example:
+        >>> chance_error(2), chance_error(10)
+        (0.5, 0.9)
+    """
+    return 1.0 - 1.0 / whole("n_classes", n_classes, at_least=2)
+
+
+def clean_to_noisy(error: ArrayLike, noise_level: ArrayLike, n_classes: int = 2) -> NDArray[np.float64]:
+    r"""Return $\tilde e = p + e\,(1 - pK/(K-1))$, the error against test labels that carry the noise too.
+
+    Exact whenever test labels are flipped independently of the prediction.
+
+    Args:
+        error: $e$, test error against clean labels, any shape.
+        noise_level: flip rate $p$ of the test labels, in [0, 1 - 1/K]; broadcasts with `error`.
+        n_classes: $K$, at least 2.
+
+    Raises:
+        InputError: when a rate is out of range.
+
+    Example:
+        >>> clean_to_noisy(0.2, 0.2).item()  # 1-NN with 20 % noise: 2p(1-p)
+        0.32
+    """
+    rates = noise_rates(noise_level, n_classes)
+    return rates + numbers("error", error) * _information(rates, n_classes)
+
+
+def noisy_to_clean(error: ArrayLike, noise_level: ArrayLike, n_classes: int = 2) -> NDArray[np.float64]:
+    r"""Return $e = (\tilde e - p)/(1 - pK/(K-1))$, the error against clean labels, from that against noisy ones.
+
+    A measured $\tilde e$ may fluctuate below $p$; the negative result is kept, so that means over trials stay right.
+
+    Args:
+        error: $\tilde e$, any shape.
+        noise_level: flip rate $p$ of the test labels, in [0, 1 - 1/K); broadcasts with `error`.
+        n_classes: $K$, at least 2.
+
+    Raises:
+        InputError: when a rate is out of range, or so large that test labels say nothing.
+
+    Example:
+        >>> round(noisy_to_clean(0.32, 0.2).item(), 12)
+        0.2
+    """
+    rates = noise_rates(noise_level, n_classes)
+    information = _information(rates, n_classes)
+    if (information <= 0.0).any():
+        raise InputError(
+            f"test labels at a noise_level of {rates.max():g} say nothing with {n_classes} classes, so that no clean "
+            "error can be read off them; expected a lower rate: test on cleaner labels"
+        )
+    return (numbers("error", error) - rates) / information
+
+
+def compose_noise(first: ArrayLike, second: ArrayLike, n_classes: int = 2) -> NDArray[np.float64]:
+    r"""Return the flip rate of two channels in a row: $1 - pK/(K-1)$ is the product of both factors.
+
+    Labels that already carry noise `first`, corrupted at rate `second`, carry this much. Order does not matter.
+
+    Args:
+        first: a flip rate in [0, 1 - 1/K], any shape.
+        second: another; broadcasts with the first.
+        n_classes: $K$, at least 2.
+
+    Raises:
+        InputError: when a rate is out of range.
+
+    Example:
+        >>> round(compose_noise(0.1, 0.2).item(), 12)
+        0.26
+    """
+    one, two = (noise_rates(rate, n_classes, name) for rate, name in ((first, "first"), (second, "second")))
+    # Multiplied out, so that no noise leaves a small rate as it is, to the last digit.
+    return one + two - one * two / chance_error(n_classes)
+
+
+def resampled_noise(share: ArrayLike, n_classes: int) -> NDArray[np.float64]:
+    r"""Return $p = q (K-1)/K$, the flip rate when a share $q$ of labels is redrawn among ALL $K$ classes.
+
+    Args:
+        share: $q$, in [0, 1], any shape.
+        n_classes: $K$, at least 2.
+
+    Raises:
+        InputError: when a share is out of range.
+
+    Example:
+        >>> round(resampled_noise(0.5, 10).item(), 12)
+        0.45
+    """
+    shares = numbers("share", share, at_least=0.0)
+    if (shares > 1.0).any():
+        raise InputError(f"share must be at most 1; got {shares.max():g}: divide percentages by 100")
+    return shares * chance_error(n_classes)
+
+
+Channel = Literal["symmetric"]
+
+_MOST_NOISE = 10.0
+
+
+def channel_matrix(channel: "Channel | ArrayLike", n_classes: int) -> NDArray[np.float64]:
+    r"""Return the matrix whose row i holds the probabilities of the label that a corrupted sample of class i gets.
+
+    Args:
+        channel: `symmetric`, or a matrix `(K, K)` with rows that sum to 1; its diagonal says how often a corrupted
+            sample keeps its label.
+        n_classes: $K \ge 2$.
+
+    Raises:
+        InputError: for another word, shape, or rows that are no probabilities.
+
+    Example:
+        >>> channel_matrix("symmetric", 3).tolist()
+        [[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]
+    """
+    if isinstance(channel, str):
+        if channel != "symmetric":
+            raise InputError(
+                f"unknown channel {channel!r}; expected 'symmetric' or a matrix of shape ({n_classes}, {n_classes})"
+            )
+        return (1.0 - np.eye(n_classes)) / (n_classes - 1)
+    matrix = np.asarray(channel)
+    if matrix.shape != (n_classes, n_classes) or matrix.dtype.kind not in "fiu":
+        raise InputError(
+            f"the channel has shape {matrix.shape}; expected one row and one column for each of {n_classes} classes"
+        )
+    matrix = matrix.astype(np.float64)
+    finite("the channel", matrix, "give probabilities")
+    off = np.abs(matrix.sum(axis=1) - 1.0) > 1e-6
+    if (matrix < 0).any() or off.any():
+        columns = not (matrix < 0).any() and bool((np.abs(matrix.sum(axis=0) - 1.0) <= 1e-6).all())
+        got = (
+            f"row {int(off.argmax())} sums to {matrix[off.argmax()].sum():.4g}"
+            if off.any()
+            else "one is negative"
+        )
+        raise InputError(
+            f"rows of the channel must be probabilities that sum to 1; {got}"
+            + ("; its columns do, so give its transpose" if columns else "")
+        )
+    return matrix
+
+
+def check_levels(
+    noise_levels: ArrayLike, n_classes: int | None, matrix: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    r"""Return noise levels in rising order, each once, with 0 among them.
+
+    Args:
+        noise_levels: shares of corrupted labels, at most $1 - 1/K$ under the symmetric channel; for a number, standard
+            deviations of the noise in units of the target's.
+        n_classes: K, or None for a number.
+        matrix: the channel, where it is not the symmetric one.
+
+    Raises:
+        InputError: for levels out of range, or none above 0.
+    """
+    levels = grid("noise_levels", noise_levels, at_least=0.0)
+    finite("noise_levels", levels, "leave them out")
+    if n_classes is not None:
+        most = 1.0 - 1.0 / n_classes if matrix is None else 1.0
+        if (levels > most + 1e-12).any():
+            why = (
+                f"at 1 - 1/K = {most:.4g} labels of {n_classes} classes are pure noise, and anti-informative above"
+                if matrix is None
+                else "it is the share of samples that pass through the channel"
+            )
+            why += "; it is a share: 20 % is 0.2" if levels.max() > 1 else ""
+            raise InputError(f"noise level {levels.max():g} is too high; expected at most {most:.4g}: {why}")
+    elif (levels > _MOST_NOISE).any():
+        raise InputError(
+            f"noise level {levels.max():g} is in standard deviations of the target; expected at most {_MOST_NOISE:g}, "
+            "beyond which nothing can be learned: for 20 % of a standard deviation give 0.2"
+        )
+    if not (levels > 0).any():
+        raise InputError("noise_levels has no level above 0; expected at least one, as in (0, 0.2)")
+    return np.union1d(levels, [0.0])
+
+
+def nested_flips(
+    codes: NDArray[np.int64],
+    noise_levels: NDArray[np.float64],
+    matrix: NDArray[np.float64],
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Return the labels at each noise level, `(levels, n)`; see the head of this file.
+
+    Args:
+        codes: clean labels as numbers from 0, `(n,)`.
+        noise_levels: `(levels,)` in [0, 1].
+        matrix: from `channel_matrix`.
+        generator: of random numbers.
+    """
+    n = len(codes)
+    place, shift = generator.permutation(n), generator.random()
+    # Which class it would get: the inverse of the row's distribution function.
+    steps = np.cumsum(matrix, axis=1)
+    steps[:, -1] = 1.0
+    wrong = (generator.random(n)[:, None] >= steps[codes]).sum(axis=1)
+    counts = np.floor(noise_levels * n + shift)
+    return np.where(place < counts[:, None], wrong, codes)
+
+
+def flip_labels(
+    y: ArrayLike,
+    noise_level: float,
+    *,
+    channel: "Channel | ArrayLike" = "symmetric",
+    random_state: int | None = None,
+) -> NDArray[Any]:
+    r"""Return labels of which a share is corrupted; the share is exact to one sample.
+
+    Args:
+        y: labels `(n,)`: integers, text or booleans, of two classes or more.
+        noise_level: share of labels to corrupt, from 0 to $1 - 1/K$ (a matrix: to 1).
+        channel: what a corrupted label becomes: `symmetric`, one of the other classes, each as likely; or a matrix
+            `(K, K)`, its rows in the sorted order of the classes, that sum to 1.
+        random_state: seed; with the same seed the labels that a low level corrupts are among those of a higher one.
+
+    Raises:
+        InputError: for a level out of range, one class only, or a channel that is none.
+
+    Example:
+        >>> import numpy as np
+        >>> clean = np.repeat(["cat", "dog"], 50)
+        >>> int((flip_labels(clean, 0.2, random_state=0) != clean).sum())
+        20
+    """
+    labels, absent = split_missing(y)
+    if absent.any():
+        raise InputError(
+            f"y has {int(absent.sum())} missing labels, the first at row {int(absent.argmax())}; drop these samples"
+        )
+    if labels.ndim != 1 or labels.dtype.kind == "f":
+        raise InputError(
+            f"labels must be one integer, text or boolean for each sample; got shape {labels.shape} of {labels.dtype}; "
+            "add noise to numbers by hand"
+        )
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise InputError(
+            f"labels hold {len(classes)} class; expected two or more, so that one can become another"
+        )
+    matrix = channel_matrix(channel, len(classes))
+    level = one_number("noise_level", noise_level, at_least=0.0)
+    if level == 0:
+        return labels.copy()
+    levels = check_levels(level, len(classes), None if isinstance(channel, str) else matrix)
+    return classes[nested_flips(codes, levels, matrix, np.random.default_rng(random_state))[-1]]

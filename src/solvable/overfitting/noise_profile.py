@@ -1,0 +1,197 @@
+r"""`noise_profile`: what label noise costs any estimator, measured by training it on partly wrong labels."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from solvable.checks import whole
+from solvable.datasets.labels import Task as Kind
+from solvable.lab.keys import code_of, object_key, short_hash
+from solvable.lab.trials import TrialStore, run_trials
+from solvable.overfitting.build_task import prepare
+from solvable.overfitting.drawing import draw_profile
+from solvable.overfitting.estimators import (
+    described_over_sizes,
+    kind_of,
+    maker,
+    name_of,
+    takes_missing,
+    warnings_of,
+)
+from solvable.overfitting.fitting import Fit, fit_in_trial, fresh
+from solvable.overfitting.label_noise import Channel
+from solvable.overfitting.profile import ProfileNumbers
+from solvable.overfitting.task import Task
+from solvable.overfitting.words import notes_on, verdict_on
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class NoiseProfile(ProfileNumbers):
+    """Test error of a procedure trained on labels of which a share is corrupted; from `noise_profile` and others.
+
+    `print` it for the verdict in words; a notebook shows it as a page.
+    """
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know, a sentence each: of data and measurement, and what the numbers themselves say."""
+        return notes_on(self)
+
+    def plot(self) -> "Figure":
+        """Draw errors over the noise level with the reference curves, and the sensitivity over the training size."""
+        return draw_profile(self)
+
+    def __str__(self) -> str:
+        """Return the profile and its verdict in words."""
+        return str(verdict_on(self))
+
+    def _repr_html_(self) -> str:
+        return verdict_on(self)._repr_html_()
+
+
+def noise_profile(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    noise_levels: ArrayLike | None = None,
+    *,
+    train_sizes: ArrayLike | None = None,
+    n_trials: int = 10,
+    test_size: float | int | None = None,
+    X_test: Any = None,
+    y_test: Any = None,
+    task: Kind = "auto",
+    channel: "Channel | ArrayLike" = "symmetric",
+    random_state: int = 0,
+    n_jobs: int | None = None,
+    cache: str | Path | None = None,
+    quiet: bool = False,
+) -> NoiseProfile:
+    r"""Measure $e_n(p)$: test error on clean labels, trained on $n$ samples of which a share $p$ has a wrong label.
+
+    Each trial splits off test samples, draws a training subset from the others, and corrupts its labels at all levels,
+    the wrong labels of a low level among those of a higher one; what noise costs is a difference within a trial. An
+    estimator is always trained from scratch, its seed new in each trial, on one thread: the result is the same to the
+    bit for every `n_jobs`. It is given classes as numbers from 0, in their sorted order, unless a parameter names them,
+    as `class_weight={"fraud": 10}` does; what it prints is not shown.
+
+    Args:
+        estimator: anything with scikit-learn's `fit` and `predict` (a pipeline, a search, a skorch net, whose inputs
+            are then float32), which is not changed; or a function of the number of training samples that returns one,
+            such as `lambda n: KNeighborsClassifier(max(1, int(np.log(n))))`.
+        X: inputs, one row for each sample: array, table, sparse matrix, images.
+        y: labels, as clean as they can be had: integers, text or booleans name classes, floats are numbers.
+        noise_levels: shares of labels to corrupt, from 0 to $1 - 1/K$, by default 0, 0.1, 0.2, 0.3, 0.4; for a number,
+            standard deviations of the noise in units of the target's, by default 0, 0.5, 1. 0 is always measured too.
+        train_sizes: how many samples to train on; by default six sizes over a factor of 32. A verdict asks for four
+            over a factor of 8.
+        n_trials: how often to repeat each, at least 1; a standard error asks for 2, a verdict for 3.
+        test_size: how many samples to keep for testing, or which share; by default a fifth, at most 2000.
+        X_test: test inputs of your own, with `y_test`, the same in all trials; X is then for training only. By default
+            each trial keeps another part of X for testing.
+        y_test: their clean labels.
+        task: `classes` or `number`; by default what the estimator predicts.
+        channel: `symmetric`: a corrupted label becomes any of the others; or a matrix `(K, K)` whose row i says what
+            one of class i becomes, classes in sorted order.
+        random_state: seed of the test set, subsets, corruptions and estimators.
+        n_jobs: how many processes run trials, -1 for one on each core; by default joblib's, 1 unless
+            `joblib.parallel_config` says otherwise.
+        cache: a folder for finished trials: the same call goes on where it was stopped, and more trials, sizes or
+            levels measure only what is missing.
+        quiet: show no progress bar; there is none either where stderr is no terminal.
+
+    Raises:
+        InputError: for data, levels or sizes that cannot be used, and when a fit fails: it says which.
+
+    Source: section 2 of arXiv:2207.06569.
+
+    Example:
+        >>> from sklearn.datasets import load_digits
+        >>> from sklearn.neighbors import KNeighborsClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> profile = noise_profile(KNeighborsClassifier(1), X, y, (0, 0.2), train_sizes=[200, 800], n_trials=3)
+        >>> bool((abs(profile.sensitivity - 1) < 0.15).all())  # the nearest neighbour passes noise on in full
+        True
+    """
+    trials = whole("n_trials", n_trials, at_least=1)
+    make, setup = estimators_and_task(
+        estimator,
+        X,
+        y,
+        task,
+        X_test=X_test,
+        y_test=y_test,
+        test_size=test_size,
+        channel=channel,
+        random_state=random_state,
+    )
+    levels, sizes = setup.levels(noise_levels), setup.sizes(train_sizes)
+    estimators = {int(n): make(int(n)) for n in sizes}
+    store, store_note = _store(cache, estimators, setup)
+    calls = [(trial, n, level) for trial in range(trials) for n in estimators for level in levels.tolist()]
+    fits = run_trials(
+        fit_in_trial,
+        (estimators, setup),
+        calls,
+        store,
+        engine="processes",
+        n_jobs=n_jobs,
+        what="fits",
+        quiet=quiet,
+    )
+    errors = np.array([fit[:3] for fit in fits]).reshape(trials, len(sizes), len(levels), 3)
+    return NoiseProfile.of(
+        setup,
+        sizes,
+        levels,
+        errors[..., 0],
+        errors[..., 1],
+        errors[..., 2],
+        estimator=described_over_sizes(estimator, estimators),
+        notes=(*warnings_of(fit.warnings for fit in fits), *store_note),
+    )
+
+
+def estimators_and_task(
+    estimator: Any, X: Any, y: Any, kind: Kind, **options: Any
+) -> tuple[Callable[[int], Any], Task]:
+    """Return what makes the estimator for a number of samples, and the task that the data pose it.
+
+    Args:
+        estimator: or a function of the number of training samples that returns one.
+        X: inputs.
+        y: labels.
+        kind: what y is; by default what the estimator predicts.
+        options: of `prepare`.
+    """
+    make = maker(estimator)
+    # The first estimator says what the labels are; of a function, that for all samples given.
+    first = make(np.shape(X)[0] if np.ndim(X) or hasattr(X, "shape") else 1)
+    return make, prepare(X, y, kind=kind_of(first, kind), nan_allowed=takes_missing(first), **options)
+
+
+def _store(
+    folder: str | Path | None, estimators: dict[int, Any], task: Task
+) -> tuple[TrialStore | None, tuple[str, ...]]:
+    """Return where fits are kept, and a note where they cannot be."""
+    if folder is None:
+        return None, ()
+    # A function of the number of samples may return the same estimator for all of them.
+    different = list({id(estimator): estimator for estimator in estimators.values()}.values())
+    keys = [object_key(fresh(estimator, 0)) for estimator in different]
+    if None in keys:
+        return None, (
+            f"trials were not cached: {name_of(different[0])} holds code that stands in no file (a lambda, or "
+            "made in a notebook); put it in a module to have them kept",
+        )
+    made_by = dict(zip(map(id, different), keys, strict=True))
+    common = [code_of(fit_in_trial), task.fingerprint]
+    key = {n: short_hash([*common, made_by[id(estimator)]]) for n, estimator in estimators.items()}
+    return TrialStore.of_tuples(
+        Path(folder), lambda trial, n, level: f"{key[n]}/trial-{trial:04d}-n{n}-noise{level!r}.json", Fit
+    ), ()

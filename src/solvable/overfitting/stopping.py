@@ -1,0 +1,400 @@
+r"""When training stops: at interpolation, at the least error on labels kept aside, or after so many epochs.
+
+Anything with `partial_fit` is trained one pass at a time by `EpochByEpoch`, and is asked in between: scikit-learn's
+`MLPClassifier`, `MLPRegressor` and `SGDClassifier`, or a skorch net. `TrainedUntil` makes an estimator of it that
+decides by itself; `training_profile` records what happens on the way.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from solvable.checks import choice, one_number, whole
+from solvable.datasets.sampling import draw_rows
+from solvable.errors import InputError
+from solvable.machine import WHOLE_PROCESS
+from solvable.overfitting.estimators import is_net, net_inputs, net_targets
+from solvable.overfitting.fitting import error, seeded
+from solvable.overfitting.task import take
+
+# Labels that are not fitted show it in their first rows nearly always; the others are asked only when these are fitted.
+_FIRST_ROWS = 512
+
+
+class NotInterpolatingWarning(UserWarning):
+    """Training ended before the labels were fitted."""
+
+
+class EpochByEpoch:
+    """An estimator in training, one pass over its data at a time.
+
+    It keeps its optimizer's state from one pass to the next. Whole-number seeds are turned into streams: with the same
+    seed in every pass, scikit-learn would shuffle its batches in the same way each time. A skorch net trains on all of
+    its labels (its `train_split` is left out), prints nothing, and takes floats as float32.
+
+    Args:
+        model: unfitted, with `partial_fit`; it is trained, so give a copy.
+        X: inputs, one row for each sample: array, table or sparse matrix.
+        y: labels or numbers, `(n,)` or `(n, outputs)`.
+
+    Attributes:
+        model: as far as it is trained.
+        n_epochs: passes so far.
+
+    Raises:
+        InputError: for an estimator that cannot be trained pass by pass, or labels that it does not take.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.linear_model import SGDClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> training = EpochByEpoch(SGDClassifier(random_state=0), X, y)
+        >>> training.train()
+        >>> training.train()
+        >>> training.n_epochs, training.fitted()
+        (2, False)
+    """
+
+    def __init__(self, model: Any, X: Any, y: NDArray[Any]) -> None:
+        check_trainable(model)
+        self.model, self.X, self.y = model, inputs_for(model, X), y
+        self.n_epochs = 0
+        self._classes = predicts_classes(model, y)
+        self._first_pass: dict[str, Any] = {}
+        _prepare(model, len(y))
+        if is_net(model):
+            self._target = net_targets(model, y if self._classes else y.astype(np.float64))
+            model.initialize()
+            model.notify("on_train_begin", X=self.X, y=self._target)
+        elif self._classes:
+            self._first_pass = {"classes": np.unique(y)}
+
+    def train(self) -> None:
+        """Go through the data once more."""
+        if is_net(self.model):
+            # Not by partial_fit: it starts a learning rate schedule anew in every call, and swallows Ctrl-C.
+            self.model.fit_loop(self.X, self._target, epochs=1)
+        else:
+            self.model.partial_fit(self.X, self.y, **self._first_pass)
+            self._first_pass = {}
+            # scikit-learn's nets take Ctrl-C for the end of one pass; it is meant for all of them.
+            if getattr(self.model, "n_iter_", 1) == 0:
+                raise KeyboardInterrupt
+        self.n_epochs += 1
+
+    def error(self, X: Any, y: NDArray[Any]) -> float:
+        """Return the share of wrong answers, or the squared error summed over outputs.
+
+        Raises:
+            InputError: when the answers are not finite, or have another shape.
+        """
+        predicted = predictions(self.model, X, y.shape[1:])
+        if predicted.shape != y.shape:
+            raise InputError(
+                f"{_name(self.model)}.predict returned shape {predicted.shape} for labels of shape {y.shape}; expected "
+                "one answer for each label: of skorch's nets use NeuralNetClassifier or NeuralNetRegressor"
+            )
+        lost = float(np.mean(predicted != y)) if self._classes else error(predicted, y)
+        if not np.isfinite(lost):
+            raise InputError(
+                f"{_name(self.model)} predicts NaN or infinite values after epoch {self.n_epochs}; lower its learning "
+                "rate or scale X"
+            )
+        return lost
+
+    def fitted(self, most: float = 0.0) -> bool:
+        """Return whether the labels that it trains on are fitted.
+
+        Args:
+            most: largest training error that counts as fitted, 0 or above: for classes a share of wrong answers, for
+                numbers a squared error, summed over outputs.
+        """
+        lost, n = 0.0, len(self.y)
+        for start, stop in ((0, min(n, _FIRST_ROWS)), (_FIRST_ROWS, n)):
+            if start < stop:
+                rows = np.arange(start, stop)
+                lost += self.error(take(self.X, rows), self.y[start:stop]) * (stop - start)
+                if lost > most * n:
+                    return False
+        return True
+
+
+class TrainedUntil(BaseEstimator):
+    r"""An estimator that is trained pass by pass until a rule stops it.
+
+    Args:
+        estimator: with `partial_fit`: scikit-learn's `MLPClassifier`, `MLPRegressor`, `SGDClassifier`, or a skorch net
+            (classes as numbers from 0; floats are cast to float32).
+        stop: `interpolation`: until no training label is wrong after two passes in a row; for numbers, until the
+            training error is below `tolerance`. `validation`: a part of the given labels is kept aside, noisy as they
+            are, and the epoch with the least error on it is kept, so no clean labels are needed. A whole number: after
+            so many epochs.
+        max_epochs: at most so many; has no say where `stop` is a number.
+        patience: stop so many epochs after the least validation error.
+        validation_size: which share of the samples is kept aside, or how many of them.
+        tolerance: training error of numbers that counts as fitted, in units of the labels' variance, > 0. A profile
+            calls a regression interpolating below 0.1 % of the *noise's* variance: at noise level 0.2 set 4e-5.
+        random_state: seed of the validation split and of all that the estimator draws, also where it has no seed of its
+            own, as a torch net; an estimator with a seed of its own keeps it.
+
+    Attributes:
+        estimator_: as trained.
+        classes_: where it predicts classes.
+        n_epochs_: passes that `estimator_` has seen.
+        reached_: whether the rule stopped it, rather than `max_epochs`.
+        validation_errors_: after each epoch; empty under other rules.
+
+    Raises:
+        InputError: at `fit`, for an estimator without `partial_fit`, or a parameter out of range.
+
+    Example:
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.neural_network import MLPClassifier
+        >>> from solvable.overfitting.label_noise import flip_labels
+        >>> X, y = load_iris(return_X_y=True)
+        >>> noisy = flip_labels(y, 0.1, random_state=0)
+        >>> net = MLPClassifier((64, 64), learning_rate_init=0.01, random_state=0)
+        >>> rule = TrainedUntil(net, stop="validation", random_state=0).fit(X, noisy)
+        >>> rule.reached_, rule.score(X, y) > 0.9
+        (True, True)
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        stop: str | int = "interpolation",
+        *,
+        max_epochs: int = 1000,
+        patience: int = 20,
+        validation_size: float | int = 0.2,
+        tolerance: float = 1e-3,
+        random_state: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.stop = stop
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.validation_size = validation_size
+        self.tolerance = tolerance
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> "TrainedUntil":
+        """Train a copy of the estimator until the rule stops it.
+
+        Args:
+            X: inputs, one row for each sample.
+            y: labels or numbers.
+
+        Raises:
+            InputError: for an estimator without `partial_fit`, or a parameter out of range.
+        """
+        by_number = not isinstance(self.stop, str)
+        if isinstance(self.stop, str):
+            choice("stop", self.stop, ("interpolation", "validation"))
+            most = whole("max_epochs", self.max_epochs, at_least=1)
+        else:
+            most = whole("stop", self.stop, at_least=1)
+        X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
+        if X.shape[0] != len(y):
+            raise InputError(
+                f"X has {X.shape[0]} rows and y {len(y)} labels; expected one label for each row"
+            )
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        model = clone(self.estimator, safe=False)
+        if self.random_state is not None:
+            seed_parts(model, seed)
+        self.validation_errors_: list[float] = []
+        with _settled(model, None if self.random_state is None else seed):
+            if self.stop == "validation":
+                self._fit_validated(model, X, y, most, seed)
+            else:
+                self._fit_all(model, X, y, most, by_number)
+        self._shape = y.shape[1:]
+        if predicts_classes(self.estimator_, y):
+            self.classes_ = np.unique(y)
+        return self
+
+    def _fit_all(self, model: Any, X: Any, y: NDArray[Any], most: int, by_number: bool) -> None:
+        training, streak = EpochByEpoch(model, X, y), 0
+        limit = one_number("tolerance", self.tolerance, above=0.0)
+        limit = 0.0 if predicts_classes(model, y) else limit * float(y.var(axis=0).sum())
+        while training.n_epochs < most and streak < 2:
+            training.train()
+            if not by_number:
+                streak = streak + 1 if training.fitted(limit) else 0
+        self.estimator_, self.n_epochs_ = model, training.n_epochs
+        self.reached_ = by_number or streak == 2
+        if not self.reached_:
+            warnings.warn(
+                f"{_name(model)} did not fit its {len(y)} labels twice in a row within {most} epochs: allow more of "
+                "them, or a wider net",
+                NotInterpolatingWarning,
+                stacklevel=3,
+            )
+
+    def _fit_validated(self, model: Any, X: Any, y: NDArray[Any], most: int, seed: int) -> None:
+        patience = whole("patience", self.patience, at_least=1)
+        aside = self._rows_aside(model, y, seed)
+        X_aside, y_aside = take(X, aside), y[aside]
+        rest = np.delete(np.arange(len(y)), aside)
+        training = EpochByEpoch(model, take(X, rest), y[rest])
+        best = np.inf
+        while training.n_epochs < most:
+            training.train()
+            self.validation_errors_.append(training.error(X_aside, y_aside))
+            if self.validation_errors_[-1] < best:
+                best = self.validation_errors_[-1]
+                self.estimator_, self.n_epochs_ = deepcopy(model), training.n_epochs
+            elif training.n_epochs - self.n_epochs_ >= patience:
+                break
+        self.reached_ = training.n_epochs - self.n_epochs_ >= patience
+
+    def _rows_aside(self, model: Any, y: NDArray[Any], seed: int) -> NDArray[np.int64]:
+        size = one_number("validation_size", self.validation_size, above=0.0)
+        n_aside = max(1, round(size * len(y))) if size < 1 else int(size)
+        if n_aside >= len(y):
+            raise InputError(
+                f"validation_size {self.validation_size!r} keeps all of {len(y)} samples aside; expected some left to "
+                "train on: lower it"
+            )
+        codes = np.unique(y, return_inverse=True)[1] if predicts_classes(model, y) else None
+        return draw_rows(codes, len(y), n_aside, seed)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return labels or numbers, in the shape of those it was fitted to."""
+        check_is_fitted(self)
+        with _undisturbing(self.estimator_):
+            return predictions(self.estimator_, X, self._shape)
+
+    @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return the probability of each class, where the estimator does."""
+        check_is_fitted(self)
+        with _undisturbing(self.estimator_):
+            return self.estimator_.predict_proba(inputs_for(self.estimator_, X))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the estimator's own score: accuracy, or R²."""
+        check_is_fitted(self)
+        with _undisturbing(self.estimator_):
+            return float(self.estimator_.score(inputs_for(self.estimator_, X), y))
+
+    def __sklearn_tags__(self) -> Any:
+        """Classifier or regressor, as the estimator is."""
+        tags, own = super().__sklearn_tags__(), get_tags(self.estimator)
+        tags.estimator_type = own.estimator_type
+        tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
+        tags.input_tags, tags.target_tags = own.input_tags, own.target_tags
+        return tags
+
+
+def predicts_classes(model: Any, y: NDArray[Any]) -> bool:
+    """Return whether a model answers with classes; where it does not say, whether labels are other than floats."""
+    return is_classifier(model) or (not is_regressor(model) and y.dtype.kind != "f")
+
+
+def inputs_for(model: Any, X: Any) -> Any:
+    """Return inputs as a model takes them."""
+    # A net by itself takes no tables; at the end of a pipeline it is given arrays.
+    return net_inputs(np.array(X) if hasattr(X, "iloc") else X) if is_net(model) else X
+
+
+def predictions(model: Any, X: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return what a model predicts, `(n, *shape)` where it is only laid out differently, as a net's `(n, 1)`."""
+    X = inputs_for(model, X)
+    predicted = np.asarray(model.predict(X))
+    expected = (X.shape[0] if hasattr(X, "shape") else len(X), *shape)
+    return predicted.reshape(expected) if predicted.size == np.prod(expected) else predicted
+
+
+def seed_parts(model: Any, seed: int) -> None:
+    """Give a seed to the parts of a model that have none."""
+    if unset := {name: seed for name, value in _seeds(model).items() if value is None}:
+        model.set_params(**unset)
+
+
+@contextmanager
+def _settled(model: Any, seed: int | None) -> Iterator[None]:
+    """Seed the global generators for a model that draws from them; other threads that do so wait meanwhile.
+
+    Args:
+        model: with the seeds of its parts.
+        seed: None leaves them as they are.
+    """
+    if seed is None or not _draws_from_globals(model):
+        yield
+    else:
+        with WHOLE_PROCESS, seeded(seed):
+            yield
+
+
+def _undisturbing(model: Any) -> AbstractContextManager[Any]:
+    """Wait with predictions that draw numbers, as torch does for each loader of data, while another thread trains."""
+    return WHOLE_PROCESS if _draws_from_globals(model) else nullcontext()
+
+
+def _draws_from_globals(model: Any) -> bool:
+    """Return whether some part of a model has no seed: torch has one for all nets."""
+    if is_net(model) or not hasattr(model, "get_params"):
+        return True
+    parts = [model, *(part for part in model.get_params(deep=True).values() if hasattr(part, "fit"))]
+    seeds = [hasattr(part, "get_params") and "random_state" in part.get_params(deep=False) for part in parts]
+    return not all(seeds)
+
+
+def _seeds(model: Any) -> dict[str, Any]:
+    if not hasattr(model, "get_params"):
+        return {}
+    parameters = model.get_params(deep=True)
+    return {name: value for name, value in parameters.items() if name.split("__")[-1] == "random_state"}
+
+
+def _name(model: Any) -> str:
+    return type(model).__name__
+
+
+def check_trainable(model: Any) -> None:
+    """Raise where an estimator cannot be trained pass by pass.
+
+    Raises:
+        InputError: when it has no `partial_fit`, or has a rule of its own for when to stop.
+    """
+    if isinstance(model, TrainedUntil):
+        raise InputError(
+            f"TrainedUntil stops its {_name(model.estimator)} by itself; expected the estimator inside it"
+        )
+    if not hasattr(model, "partial_fit"):
+        raise InputError(
+            f"{_name(model)} has no partial_fit, so it cannot be trained epoch by epoch; expected one that has, as "
+            "MLPClassifier(solver='adam'), SGDClassifier or a skorch net have (a scaler goes in front: "
+            "make_pipeline(StandardScaler(), TrainedUntil(net)))"
+        )
+    if getattr(model, "early_stopping", False) is True:
+        raise InputError(
+            f"{_name(model)} has early_stopping=True, which partial_fit does not support; set it to False and use "
+            "TrainedUntil(stop='validation')"
+        )
+
+
+def _prepare(model: Any, n: int) -> None:
+    """Set what training pass by pass needs; see the head of `EpochByEpoch`."""
+    changes: dict[str, Any] = {
+        name: np.random.RandomState(value)  # the only stream that scikit-learn takes
+        for name, value in _seeds(model).items()
+        if isinstance(value, (int, np.integer))
+    }
+    if is_net(model):
+        changes |= {"train_split": None, "verbose": 0}
+    elif isinstance(batch := getattr(model, "batch_size", None), (int, np.integer)) and batch > n:
+        changes["batch_size"] = n  # scikit-learn would warn of it in every pass
+    if changes:
+        model.set_params(**changes)

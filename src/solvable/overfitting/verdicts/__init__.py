@@ -1,1 +1,0 @@
-"""From sensitivities at several sizes to benign, tempered, catastrophic or undecided."""

@@ -1,0 +1,210 @@
+"""A noise profile in words: what was measured, the verdict, what cleaning labels would buy, and what to beware of."""
+
+import numpy as np
+
+from solvable.errors import InputError
+from solvable.lab.text import percent, readable, with_error
+from solvable.lab.verdict import Section, Table, Verdict
+from solvable.overfitting.profile import ProfileNumbers
+
+
+def verdict_on(p: ProfileNumbers, noise_level: float | None = None, *, strict: bool = False) -> Verdict:
+    """Return a profile and its verdict in words.
+
+    Args:
+        p: as measured.
+        noise_level: the level to judge by, as `ProfileNumbers.verdict` takes it.
+        strict: as `ProfileNumbers.verdict` takes it.
+
+    Raises:
+        InputError: for a level that was not measured.
+    """
+    level = p.judged_level(noise_level)
+    try:
+        sections = p.verdict(level, strict=strict).sections()
+    except InputError as nothing_learned:
+        sections = (Section(text=f"There is no verdict: {nothing_learned}."),)
+    return Verdict(
+        f"Noise profile of {p.estimator}",
+        (
+            Section(text=_measured(p)),
+            Section(
+                "Sensitivity to noise ± standard error (0: ignores noise, 1: passes it on in full, as 1-NN does)",
+                table=_sensitivities(p),
+            ),
+            Section("Test error", table=_errors(p, level)),
+            Section(f"Verdict at {noise_name(p, level)}"),
+            *sections,
+            Section("Cleaning labels", _cleaning(p, level)),
+        ),
+        notes_on(p),
+    )
+
+
+def notes_on(p: ProfileNumbers) -> tuple[str, ...]:
+    """Return what a reader should know: of data and measurement, and what the numbers themselves say."""
+    return (*p.recorded_notes, *remarks(p))
+
+
+def _measured(p: ProfileNumbers) -> str:
+    channel = {
+        "symmetric": "a wrong label is any of the other classes, each as likely",
+        "matrix": "a wrong label is drawn from the channel matrix given",
+        "gaussian": "Gaussian noise, in units of the target's standard deviation (sd)",
+    }[str(p.data.attrs["channel"])]
+    target = (
+        f"{p.n_classes} classes, 0-1 loss" if p.n_classes else "a number, squared error (summed over outputs)"
+    )
+    sizes = readable(int(p.n_train[0])) + (f" to {p.n_train[-1]}" if len(p.n_train) > 1 else "")
+    extent = f"{sizes} training samples, {p.data.attrs['n_test']} test samples, {p.n_trials} trial"
+    extent += "s" * (p.n_trials != 1)
+    text = f"{target} on clean test labels; {channel}. {extent}."
+    return text[:1].upper() + text[1:]
+
+
+def _sensitivities(p: ProfileNumbers) -> Table:
+    s, error = p.sensitivity.to_numpy(), p.standard_error.to_numpy()
+    heads = ["samples", *(noise_name(p, level) for level in p.noise_levels[1:])]
+    rows = [
+        (str(n), *(with_error(float(v), float(e)) for v, e in zip(s[i], error[i], strict=True)))
+        for i, n in enumerate(p.n_train)
+    ]
+    return Table(tuple(heads), tuple(rows))
+
+
+def _errors(p: ProfileNumbers, level: float) -> Table:
+    levels = [0.0, level]
+    mean, error = (
+        one.sel(noise_level=levels).to_numpy() for one in (p.test_error, p.test_error_standard_error)
+    )
+    train = p.data.train_error.mean("trial").sel(noise_level=level).to_numpy()
+    name = noise_name(p, level)
+    heads = ["samples", "without noise", f"with {name}", f"training error, {name}"]
+    factor, unit = (100.0, " %") if p.n_classes else (1.0, "")
+    rows = [
+        (
+            str(n),
+            *(f"{with_error(factor * mean[i, j], factor * error[i, j])}{unit}" for j in range(2)),
+            f"{readable(factor * float(train[i]), 3)}{unit}",
+        )
+        for i, n in enumerate(p.n_train)
+    ]
+    return Table(tuple(heads), tuple(rows))
+
+
+def _cleaning(p: ProfileNumbers, level: float) -> str:
+    now = float(p.test_error.sel(noise_level=level)[-1])
+    parts: list[str] = []
+    for target in (level / 2, 0.0):
+        gain = p.cleaning_gain(level, target).isel(n_train=-1)
+        by, error = float(gain), float(gain.standard_error)
+        if np.isfinite(error) and by < 2.0 * error:
+            worth = f"gains nothing that shows ({_amount(p, by, error)})"
+        else:
+            worth = f"lowers it by {_amount(p, by, error)}"
+        if target and target not in p.noise_levels:
+            worth += ", interpolated"
+        parts.append(f"cleaning to {noise_name(p, target) if target else 'none'} {worth}")
+    error = percent(now) if p.n_classes else readable(now)
+    start = f"With {p.n_train[-1]} samples and {noise_name(p, level)} the test error is {error}"
+    return f"{start}; {', '.join(parts)}."
+
+
+def _amount(p: ProfileNumbers, value: float, error: float) -> str:
+    # Percent of what would be open: of all answers, or of the error now.
+    return (
+        f"{with_error(100 * value, 100 * error)} percentage points"
+        if p.n_classes
+        else with_error(value, error)
+    )
+
+
+# A mean that is so many times the median comes from a few trials: more of them may not settle it.
+_HEAVY = 3.0
+
+
+def remarks(profile: ProfileNumbers) -> tuple[str, ...]:
+    """Return a sentence each on labels that were not fitted, on heavy tails, and on what the test set resolves."""
+    found = (
+        _not_interpolating(profile),
+        _heavy_tails(profile),
+        _no_skill(profile),
+        _shared(profile),
+        _resolution(profile),
+    )
+    return tuple(sentence for sentence in found if sentence)
+
+
+def noise_name(profile: ProfileNumbers, level: float) -> str:
+    """Return a noise level in words: `20 % noise`, or for a number `noise of 0.5 sd`."""
+    return f"{percent(level, 4)} noise" if profile.n_classes else f"noise of {level:g} sd"
+
+
+def _not_interpolating(profile: ProfileNumbers) -> str:
+    left = (~profile.interpolates).to_numpy()
+    if not left.any():
+        return ""
+    train = profile.data.train_error.mean("trial").where(~profile.interpolates)
+    size, level = np.unravel_index(int(np.nanargmax(train.to_numpy())), left.shape)
+    at = f"{readable(float(train[size, level]), 3)} with {profile.n_train[size]} samples at "
+    at += noise_name(profile, profile.noise_levels[level])
+    where = "anywhere" if left.all() else f"in {left.sum()} of {left.size} cases"
+    return (
+        f"it does not interpolate: its training labels are not all fitted {where} (mean training error up to {at}), so "
+        "the word overfitting is loose here"
+    )
+
+
+def _heavy_tails(profile: ProfileNumbers) -> str:
+    """Say where a few trials make the mean; errors of classes are bounded."""
+    if profile.n_classes or profile.n_trials < 3:
+        return ""
+    noisy = profile.data.test_error.isel(noise_level=slice(1, None))
+    ratio = (noisy.mean("trial") / noisy.median("trial")).to_numpy()
+    if not (ratio > _HEAVY).any():
+        return ""
+    size, level = np.unravel_index(int(np.nanargmax(ratio)), ratio.shape)
+    return (
+        f"a few trials make the mean: with {profile.n_train[size]} samples at "
+        f"{noise_name(profile, profile.noise_levels[1 + level])} it is {ratio[size, level]:.3g} times the median; the "
+        "mean may not exist, and its standard errors mean little"
+    )
+
+
+def _no_skill(profile: ProfileNumbers) -> str:
+    """Say at which sizes a classifier is no better than chance without noise."""
+    if profile.n_classes is None:
+        return ""
+    unknown = profile.n_train[np.isnan(profile.sensitivity.to_numpy()).all(axis=1)]
+    if not len(unknown):
+        return ""
+    sizes = ", ".join(str(n) for n in unknown)
+    return (
+        f"with {sizes} samples it is no better than chance without noise: a sensitivity has no meaning there"
+    )
+
+
+def _shared(profile: ProfileNumbers) -> str:
+    """Say where trials share most of their samples, and what the verdict makes of it."""
+    factor = float(profile.widening[-1])
+    if profile.n_trials < 2 or factor < 1.05:
+        return ""
+    return (
+        f"with {profile.n_train[-1]} of {profile.data.attrs['n_pool']} samples trials train on much the same ones and "
+        f"scatter too little: the verdict takes {factor:.2g} times their standard error there"
+    )
+
+
+def _resolution(profile: ProfileNumbers) -> str:
+    if profile.n_classes is None:
+        return ""
+    if not profile.data.attrs["one_test_set"]:
+        return ""
+    n_test = int(profile.data.attrs["n_test"])
+    clean = float(profile.test_error[-1, 0])
+    # An error of nothing is known to one in so many.
+    floor = max(np.sqrt(clean * (1.0 - clean) / n_test), 1.0 / n_test)
+    return (
+        f"a test set of {n_test} leaves each error uncertain by {readable(float(floor), 2)}, in all trials alike: it "
+        "is not in the standard errors"
+    )

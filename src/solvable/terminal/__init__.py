@@ -1,0 +1,1 @@
+"""What commands of the command line share: how they print, what their options hold, and those that serve all wings."""

@@ -1,0 +1,153 @@
+"""The commands `solvable show` and `solvable runs`: look at records, open, list and delete them."""
+
+from typing import Any
+
+from cyclopts import App
+
+from solvable.errors import InputError
+from solvable.lab.files import remove
+from solvable.lab.record import CACHE, Record, cache_sizes, find_record, records
+from solvable.lab.text import file_size
+from solvable.terminal.output import OUTPUT, Output, example, open_in_browser, plain, print_styled
+
+_MAX_ROWS = 30
+
+
+show = App(name="show", help_epilogue=example("solvable show latest"))
+
+
+@show.default
+def show_record(run: str, /, *, output: Output = OUTPUT) -> None:
+    """Show a record: the answer, the table of errors, and where figure and report are.
+
+    Args:
+        run: `latest`, a record's path, or the beginning of its name or of its short hash.
+        output: how the result is printed.
+    """
+    print_record(find_record(run, output.runs_dir), output)
+
+
+runs = App(
+    name="runs",
+    help="List, open and delete records and cached trials, with the space they take.",
+    help_epilogue=example("solvable runs --runs-dir ~/experiments"),
+)
+
+
+@runs.default
+def list_runs(*, output: Output = OUTPUT) -> None:
+    """List records and cached trials, with the space they take."""
+    from rich.table import Table
+
+    found, cached = records(output.runs_dir), cache_sizes(output.runs_dir)
+    facts = {
+        "records": [
+            _identity(record) | {"created": record.created, "bytes": record.size} for record in found
+        ],
+        "cache": [{"study": name, "trials": n, "bytes": n_bytes} for name, (n, n_bytes) in cached.items()],
+    }
+
+    def full() -> None:
+        if not found and not cached:
+            print_styled(
+                f"There is nothing in {plain(str(output.runs_dir))} yet; `solvable run` makes a record."
+            )
+        if found:
+            table = Table("record", "study", "size", "answer", box=None, pad_edge=False, header_style="dim")
+            for record in found:
+                table.add_row(
+                    plain(record.name), record.study, file_size(record.size), plain(record.conclusion)
+                )
+            print_styled(table)
+        for study, (n, n_bytes) in cached.items():
+            print_styled(f"[dim]cache[/dim] {study}: {n} trials, {file_size(n_bytes)}")
+
+    output.emit(facts, [record.name for record in found], full)
+
+
+@runs.command(name="open", help_epilogue=example("solvable runs open latest"))
+def open_(run: str, /, *, output: Output = OUTPUT) -> None:
+    """Open a record's report in the browser, and print its path.
+
+    Args:
+        run: `latest`, a record's path, or the beginning of its name or of its short hash.
+        output: how the result is printed.
+    """
+    report = (find_record(run, output.runs_dir).path / "report.html").resolve()
+    open_in_browser(report.as_uri())
+    output.emit({"report": report}, [str(report)], lambda: print(report))
+
+
+@runs.command(help_epilogue=example("solvable runs delete 20260101-120000-1a2b3c4"))
+def delete(*run: str, output: Output = OUTPUT) -> None:
+    """Delete records. Their trials stay in the cache, so that the same run is quickly made anew.
+
+    Args:
+        run: one or more of: `latest`, a record's path, the beginning of its name or of its short hash.
+        output: how the result is printed.
+    """
+    if not run:
+        raise InputError("no record was named; expected one or more, as `solvable runs` lists them")
+    # All are looked up before the first is deleted, so that a typing error deletes nothing.
+    found = {record.path.resolve(): record for record in (find_record(name, output.runs_dir) for name in run)}
+    for path in found:
+        remove(path)
+    names = [record.name for record in found.values()]
+    output.emit({"deleted": names}, names, lambda: print(*(f"deleted {name}" for name in names), sep="\n"))
+
+
+@runs.command(help_epilogue=example("solvable runs clear-cache"))
+def clear_cache(*, output: Output = OUTPUT) -> None:
+    """Delete all cached trials; records stay."""
+
+    freed = sum(n_bytes for _, n_bytes in cache_sizes(output.runs_dir).values())
+    remove(output.runs_dir / CACHE)
+    output.emit({"freed_bytes": freed}, [str(freed)], lambda: print(f"freed {file_size(freed)}"))
+
+
+def _identity(record: Record) -> dict[str, Any]:
+    return {"name": record.name, "study": record.study, "path": record.path, "conclusion": record.conclusion}
+
+
+def print_record(record: Record, output: Output) -> None:
+    """Print a record: its table, its answer and its paths."""
+    from rich.table import Table
+
+    comparison = record.comparison
+    facts = _identity(record) | {
+        "title": record.title,
+        "question": record.question,
+        "paper": record.paper,
+        "command": record.command,
+        "created": record.created,
+        "seconds": record.seconds,
+        "notes": record.notes,
+        "parameters": record.parameters,
+        "environment": record.environment,
+        "summary": comparison.summary,
+        "comparison": comparison.table.to_dict("records"),
+        "figure": record.path / "figure.png",
+        "report": record.path / "report.html",
+    }
+
+    def full() -> None:
+        for name, agreement in comparison.summary.items():
+            fixed, heads, rows = comparison.rows(name)
+            table = Table(box=None, pad_edge=False, header_style="dim")
+            for head in heads:
+                table.add_column(head, justify="right", no_wrap=True)
+            for row in rows[:_MAX_ROWS]:
+                style = "yellow" if row["outside"] else None if row["counted"] else "dim"
+                table.add_row(*row["cells"], style=style)
+            print_styled(f"[bold]{name}[/bold]{', ' if fixed else ''}{plain(fixed)}")
+            print_styled(table)
+            if len(rows) > _MAX_ROWS:
+                print_styled(f"… {len(rows) - _MAX_ROWS} more rows in the report", style="dim")
+            print_styled(f"{agreement}\n", style="dim")
+        for note in record.notes:
+            print_styled(f"[dim]note:[/dim] {plain(note)}")
+        print_styled(f"\n[bold]{plain(record.conclusion)}[/bold]\n")
+        for kind in ("figure.png", "report.html", "comparison.csv"):
+            print_styled(plain(str(record.path / kind)), soft_wrap=True)
+
+    output.emit(facts, [str(record.path)], full)
