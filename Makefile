@@ -11,7 +11,11 @@ export SOLVABLE_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test slow lint bench docs durations clean
+
+# One thread of linear algebra in each of several processes: more threads than cores wait for each other.
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PARALLEL := -n logical --dist worksteal
 
 help:  ## say what each target does
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / - /; s/^/make /'
@@ -31,7 +35,15 @@ demo: $(VENV)/core  ## predict a learning curve on scikit-learn's digits, measur
 	@$(BIN)/solvable run regression
 
 test: $(VENV)/dev lint  ## lint, then the tests without the slow studies
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow and not serial' $(PARALLEL)
+	$(PYTEST) -m 'serial and not slow'
+
+slow: $(VENV)/dev  ## the slow studies at full size, on the real data where SOLVABLE_DATA names them
+	$(PYTEST) -m 'slow and not serial' -rP $(PARALLEL)
+	$(PYTEST) -m 'serial and slow' -rP
+
+durations: $(VENV)/dev  ## how long the fast and the slow tests of each folder take
+	$(PYTEST) --folders $(PARALLEL)
 
 lint: $(VENV)/dev  ## style, format and types
 	$(BIN)/ruff check src tests benchmarks docs_tools

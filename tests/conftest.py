@@ -1,6 +1,8 @@
 """What all tests share."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
@@ -17,7 +19,6 @@ install_import_hook(
         "solvable.spectra.compressed",
         "solvable.spectra.sums",
         "solvable.spectra.tails",
-        "solvable.spectra.sums",
     ),
     "beartype.beartype",
 )
@@ -38,3 +39,49 @@ def _one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
         _controller = ThreadpoolController()
     with _controller.limit(limits=1):
         yield
+
+
+@pytest.fixture
+def command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs `solvable` in a folder of its own and returns exit code, stdout and stderr."""
+    from solvable.cli import main
+    from solvable.wings import WINGS
+
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def command(*tokens: object, wings=WINGS) -> tuple[int, str, str]:
+        code = 0
+        try:
+            main([str(token) for token in tokens], wings)
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--folders", action="store_true", help="print how long the tests of each folder take")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the seconds of each folder's tests, the fast ones and the slow ones apart."""
+    if not config.getoption("--folders"):
+        return
+    seconds: dict[str, dict[bool, float]] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration"):
+                folder = report.nodeid.split("::")[0].rpartition("/")[0] or "."
+                slow = "slow" in report.keywords
+                seconds.setdefault(folder, {False: 0.0, True: 0.0})[slow] += report.duration
+    terminalreporter.section("seconds by folder: fast, slow")
+    for folder, both in sorted(seconds.items()):
+        terminalreporter.write_line(f"{both[False]:8.1f} {both[True]:8.1f}  {folder}")
+    total = [sum(both[slow] for both in seconds.values()) for slow in (False, True)]
+    terminalreporter.write_line(f"{total[0]:8.1f} {total[1]:8.1f}  in all")

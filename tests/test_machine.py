@@ -1,14 +1,16 @@
-"""Free memory: the sentence when too little is free, said before anything large is allocated."""
+"""What belongs to the process: free memory, asked before anything large is allocated, and threads of BLAS."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from solvable import machine
 from solvable.errors import InputError
-from solvable.machine import free_memory, need_memory
+from solvable.machine import blas_threads, cores, free_memory, limited_blas_threads, need_memory
 from solvable.regression import LearningSurface
 
 
@@ -113,3 +115,40 @@ def test_a_large_sample_is_refused_where_little_is_free(monkeypatch: pytest.Monk
         LearningSurface.from_kernel("laplace", X, X[:, 0])
     monkeypatch.setattr(machine, "free_memory", lambda: 10**6)
     assert LearningSurface.from_kernel("laplace", X, X[:, 0]).n_samples == 100
+
+
+def threads() -> set[int]:
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_limits_of_linear_algebra_may_overlap() -> None:
+    with threadpool_limits(4, "blas"):
+        before = threads()
+        one, other = limited_blas_threads(2), limited_blas_threads(1)
+        one.__enter__()
+        assert threads() == {2}
+        other.__enter__()
+        assert threads() == {1}
+        # The first to come is the first to go: the other's limit stays, and then all is as it was.
+        one.__exit__(None, None, None)
+        assert threads() == {1}
+        with limited_blas_threads(3):
+            assert threads() == {1}
+        other.__exit__(None, None, None)
+        assert threads() == before == {4}
+
+
+def test_limits_of_linear_algebra_in_many_threads() -> None:
+    def limited(most: int) -> bool:
+        for _ in range(50):
+            with limited_blas_threads(most):
+                if max(threads()) > most:
+                    return False
+        return True
+
+    with threadpool_limits(4, "blas"):
+        before = threads()
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(limited, [1, 2, 3, 1]))
+        assert threads() == before
+        assert blas_threads() == min(4, cores())

@@ -92,8 +92,11 @@ def one_number(
         array = np.asarray(value)
         value = array.item() if array.size == 1 else value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise InputError(f"{name} must be one number; got {value!r}")
+        got = repr(value) if np.size(value) == 1 else f"{np.size(value)} values"
+        raise InputError(f"{name} must be one number; got {got}")
     number = float(value)
+    if np.isnan(number) and max(above, at_least, -at_most) == -np.inf:
+        raise InputError(f"{name} must be one number; got nan")
     if np.isinf(number):
         raise InputError(f"{name} must be finite; got {number:g}")
     return float(numbers(name, number, above=above, at_least=at_least, at_most=at_most))

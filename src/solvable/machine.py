@@ -65,7 +65,10 @@ def _apply_limits() -> None:
     for library in _blas_libraries():
         # A library that was loaded meanwhile still has all of its threads.
         before = _before.setdefault(library.filepath, library.num_threads)
-        library.set_num_threads(min([before, *_limits]))
+        # threadpoolctl lets one thread alone set the number, for as long as that thread lives; here a lock and the list
+        # of limits see to it that several may.
+        set_num_threads = getattr(library, "_real_set_num_threads", library.set_num_threads)
+        set_num_threads(min([before, *_limits]))
 
 
 def _blas_libraries() -> list[Any]:

@@ -22,7 +22,7 @@ class Wing:
         studies: name on the command line -> the module in the folder whose `study` it is.
         commands: name on the command line -> a line of help; `command.py` has a function or a `cyclopts.App` of that
             name, with underscores for hyphens.
-        package: where the folder is.
+        package: where the folder is; empty for one that is a package of its own.
     """
 
     name: str
@@ -30,9 +30,14 @@ class Wing:
     commands: Mapping[str, str] = field(default_factory=dict)
     package: str = "solvable"
 
+    @property
+    def place(self) -> str:
+        """The folder's full name."""
+        return f"{self.package}.{self.name}".lstrip(".")
+
     def module(self, name: str) -> str:
         """Return the full name of a module of the folder."""
-        return f"{self.package}.{self.name}.{name}"
+        return f"{self.place}.{name}"
 
     def command(self, name: str) -> str:
         """Return where a command is, as `module:attribute`."""
@@ -40,7 +45,7 @@ class Wing:
 
     def page(self) -> Path | None:
         """Return the wing's page, a marimo notebook, if it has one; nothing of the wing is imported."""
-        spec = find_spec(f"{self.package}.{self.name}")
+        spec = find_spec(self.place)
         folder = None if spec is None or spec.origin is None else Path(spec.origin).parent
         return None if folder is None or not (page := folder / "page.py").is_file() else page
 

@@ -113,7 +113,7 @@ def test_other_null_directions() -> None:
         ({"rate": 100.0}, "n/lambda_max"),
         ({"rate": -1.0}, "rate"),
         ({"steps": [-1]}, "steps"),
-        ({"steps": [2.5]}, "steps is 2.5"),
+        ({"steps": [2.5]}, "steps must be .*; got 2.5"),
         ({"steps": []}, "steps is empty"),
         ({"y": np.zeros(3)}, "a row for each input"),
         ({"y": np.full(30, np.nan)}, "NaN"),

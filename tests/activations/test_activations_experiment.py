@@ -12,7 +12,7 @@ from solvable.activations.experiment import Model, activation_of, split_on_spher
 from solvable.errors import InputError, MissingExtraError
 from solvable.kernels.duals import ABReLU, Sine
 from solvable.lab.parameters import seed_of
-from solvable.studies import load_study
+from solvable.wings import load_study
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.gaussian_process.kernels import RBF
 
+from cases import name
 from solvable.activations import SIGNS, DesignedActivation, Formula, design
 from solvable.errors import InputError
 from solvable.kernels import NNGP, NTK, CallableKernel, Gaussian, Kernel, Laplace
@@ -277,7 +278,7 @@ FORMULAS = [
 ]
 
 
-@pytest.mark.parametrize("phi", FORMULAS, ids=repr)
+@pytest.mark.parametrize("phi", FORMULAS, ids=name)
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_the_source_code_is_the_activation(phi, library) -> None:
     scope: dict = {}
@@ -288,7 +289,7 @@ def test_the_source_code_is_the_activation(phi, library) -> None:
     assert scope["mine"].__doc__.startswith("A network of one hidden layer")
 
 
-@pytest.mark.parametrize("phi", FORMULAS, ids=repr)
+@pytest.mark.parametrize("phi", FORMULAS, ids=name)
 def test_numpy_torch_and_module_agree(phi: DesignedActivation) -> None:
     z = np.linspace(-3, 3, 62)
     tensor = torch.from_numpy(z).requires_grad_()

@@ -1,7 +1,5 @@
 """Activations of bounded growth, fitted: the paper's mimic of a deep network and better ones."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -20,11 +18,8 @@ def test_the_authors_mimic() -> None:
     assert AUTHORS_MIMIC.kernel(np.ones(1))[0] == pytest.approx(5.130, abs=5e-4)
 
 
-def test_the_mimic_fit_is_close_and_fast() -> None:
-    design(NTK(1), family="relu+cos")  # imports
-    start = time.process_time()
+def test_the_mimic_fit_is_close() -> None:
     phi = design(MIMICKED, family="relu+cos")
-    assert time.process_time() - start < 2
     assert np.sum(phi.errors**2) <= 0.06
     # Calmer than the paper's, whose fourth moment is 53.
     assert phi.fourth_moment < 20
@@ -34,10 +29,10 @@ def test_the_mimic_fit_is_close_and_fast() -> None:
 @pytest.mark.parametrize(
     ("kernel", "family", "ratio"),
     [
-        (NTK(8, b_std=0.1), "shifted relus", 3.0),
-        (Laplace(1.0), "shifted relus", 3.0),
+        pytest.param(NTK(8, b_std=0.1), "shifted relus", 3.0, marks=pytest.mark.slow),
+        pytest.param(Laplace(1.0), "shifted relus", 3.0, marks=pytest.mark.slow),
         (Laplace(1.0), "relu+cos", 2.0),
-        (Gaussian(1.0), "relu+cos", 1.8),
+        pytest.param(Gaussian(1.0), "relu+cos", 1.8, marks=pytest.mark.slow),
     ],
 )
 def test_without_a_penalty_it_comes_closer_and_fluctuates_more(kernel, family, ratio) -> None:
@@ -71,13 +66,13 @@ def test_one_shifted_relu_finds_relu() -> None:
 @pytest.mark.parametrize(
     ("kernel", "kind", "error"),
     [
-        (NTK(2), "ntk", 0.01),
         ("relu ntk 4", "ntk", 0.015),
-        (NNGP(4, b_std=0.1), "nngp", 0.01),
-        (Gaussian(1.0), "ntk", 0.02),
+        pytest.param(NTK(2), "ntk", 0.01, marks=pytest.mark.slow),
+        pytest.param(NNGP(4, b_std=0.1), "nngp", 0.01, marks=pytest.mark.slow),
+        pytest.param(Gaussian(1.0), "ntk", 0.02, marks=pytest.mark.slow),
         (Laplace(1.0), "ntk", 0.04),
-        (NTK(3, "erf", w_std=1.5), "ntk", 0.06),
-        (lambda c: c * np.exp(c), "first layer", 0.06),
+        pytest.param(NTK(3, "erf", w_std=1.5), "ntk", 0.06, marks=pytest.mark.slow),
+        pytest.param(lambda c: c * np.exp(c), "first layer", 0.06, marks=pytest.mark.slow),
     ],
 )
 def test_other_kernels_from_generic_starts(kernel, kind, error, family) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cases import representative
 from solvable.activations import design, explore
 from solvable.activations.explore import Choice
 from solvable.activations.target import COSINES
@@ -19,8 +20,8 @@ def start(preset, **more):
     return Choice(preset, explore.starting_series(preset), **more)
 
 
-@pytest.mark.parametrize("preset", explore.PRESETS)
-@pytest.mark.parametrize("kind", ["ntk", "nngp"])
+@pytest.mark.parametrize("preset", representative(explore.PRESETS, fast=[RELU, POLYNOMIAL, IMPOSSIBLE]))
+@pytest.mark.parametrize("kind", representative(["ntk", "nngp"], fast=["ntk"]))
 def test_every_choice_of_the_page_can_be_shown(preset, kind):
     choice = start(preset, kind=kind, project=preset == IMPOSSIBLE)
     assert not choice.shaped

@@ -13,6 +13,7 @@ from solvable.kernels import NTK
 from solvable.lab import run
 
 
+@pytest.mark.slow
 def test_net_learns_and_kernel_does_not(tmp_path: Path) -> None:
     parameters = Parameters(n_bits=9, widths=(32, 256), steps=1500, trials=4)
     record = run(study, parameters, runs_dir=tmp_path, quiet=True)

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -44,14 +47,14 @@ def _gallery():
     return gallery
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """The address of a gallery that the tests of a file share."""
+    """The address of a gallery that all tests share."""
     with gallery() as (_, address):
         yield address
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator:
     """Debian's Chromium, driven by Playwright."""
     path = next(filter(None, map(shutil.which, _NAMES)), None)
@@ -66,3 +69,34 @@ def browser() -> Iterator:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def open_page(browser, address):
+    """A function that opens a wing's page; while it is open it asks nothing of a network and does not complain."""
+
+    @contextmanager
+    def opened(wing: str, ready: str, **window: Any) -> Iterator[Any]:
+        """Give the page of a wing as soon as there is what `ready` selects."""
+        page = browser.new_page(**({"viewport": {"width": 1280, "height": 1000}} | window))
+        requests: list[str] = []
+        complaints: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{address}{wing}/")
+        page.wait_for_selector(ready, timeout=60_000)
+        yield page
+        assert len(requests) > 10
+        asked = {url for url in requests if urlsplit(url).scheme not in ("data", "blob")}
+        assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
+        assert complaints == []
+        page.close()
+
+    return opened
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These tests watch a clock or drive a browser: they run one after the other."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.serial)

@@ -16,8 +16,15 @@ import solvable.app
 from solvable.cli import main
 
 
-@pytest.mark.parametrize("busy", [False, True])
-@pytest.mark.parametrize("ask", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("ask", "busy"),
+    [
+        (signal.SIGINT, True),
+        pytest.param(signal.SIGINT, False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
+    ],
+)
 def test_it_ends_within_three_seconds_with_a_page_open(browser, gallery, tmp_path, ask, busy):
     (temporary := tmp_path / "temporary").mkdir()
     with gallery(TMPDIR=str(temporary)) as (process, address):

@@ -80,7 +80,7 @@ def test_sets_from_the_users_folder(name, tmp_path, monkeypatch):
 
 def test_folder_that_is_not_set_or_empty(tmp_path, monkeypatch):
     monkeypatch.delenv("SOLVABLE_DATA", raising=False)
-    with pytest.raises(InputError, match=r"SOLVABLE_DATA is not set.*holds mnist.npz"):
+    with pytest.raises(InputError, match=r"SOLVABLE_DATA is not set.*folder with mnist.npz"):
         load("mnist")
     monkeypatch.setenv("SOLVABLE_DATA", str(tmp_path))
     with pytest.raises(InputError, match=r"no file .*cifar10_subset\.npz"):
@@ -131,7 +131,7 @@ def test_integers_with_few_rows_each_are_a_number(tmp_path, table):
     ages.to_csv(tmp_path / "ages.csv", index=False)
     assert load(tmp_path / "ages.csv").classes == ()
     assert len(load(tmp_path / "ages.csv", task="classes").classes) == 80
-    with pytest.raises(InputError, match="leave it out"):
+    with pytest.raises(InputError, match="has its own task; omit task"):
         load("digits", task="number")
 
 
@@ -212,14 +212,14 @@ def _npz(**arrays):
             None,
             "target 'b' looks like .* integers from 4 to 6.* --task number",
         ),
-        ("a.csv", _csv("age,id\n1,4\n2,7\n1,9\n"), None, "target 'id' looks like .* has the name of one"),
+        ("a.csv", _csv("age,id\n1,4\n2,7\n1,9\n"), None, "target 'id' looks like .* is named like one"),
         (
             "a.csv",
             _csv("age,b\n1,x\n2,z\n3,u\n4,u\n"),
             None,
             "2 of the 3 classes of the target have a single row",
         ),
-        ("a.csv", _csv(",b\n0,1.5\n1,2.5\n"), None, "no inputs besides 'b' and row numbers"),
+        ("a.csv", _csv(",b\n0,1.5\n1,2.5\n"), None, "the table has only 'b' and row numbers"),
         (
             "a.csv",
             _csv("age,b\n1,2\n2,\n"),
@@ -277,7 +277,7 @@ def test_files_that_cannot_be_used(tmp_path, file, write, target, sentence):
     ("name", "sentence"),
     [
         ("digit", "did you mean 'digits'.*or a path to a file"),
-        ("data.xlsx", "a file ending in '.xlsx'; expected .npz, .csv, .parquet"),
+        ("data.xlsx", "a file ending in '.xlsx'; expected a .npz, .csv, .parquet file"),
         ("some/folder", "a path without an ending"),
     ],
 )
@@ -290,8 +290,8 @@ def test_names_that_do_not_exist(name, sentence):
     ("options", "sentence"),
     [
         ({"target": "x"}, "has its own target"),
-        ({"missing": "drop"}, "has no missing values; leave it out"),
-        ({"drop": ["alcohol", "ash"]}, "drop='alcohol, ash' leaves out columns of a file"),
+        ({"missing": "drop"}, "has no missing values; omit missing"),
+        ({"drop": ["alcohol", "ash"]}, "drop='alcohol, ash' removes columns of a file"),
         ({"rows": 1}, "rows must be at least 2; got 1"),
     ],
 )
@@ -322,7 +322,7 @@ def test_columns_are_dropped_when_asked(tmp_path, table):
     data = load(tmp_path / "a.csv", drop=["kind"], task="number")
     assert data.X.shape == (40, 1)
     assert data.target_name == "b"
-    assert data.notes[0] == "left out, as asked: kind"
+    assert data.notes[0] == "columns dropped as requested: kind"
     with pytest.raises(InputError, match="to drop 'knd'; expected one of a, b, kind; did you mean 'kind'"):
         load(tmp_path / "a.csv", drop=["knd"])
     with pytest.raises(InputError, match=r"column 'a' of .* is both the target and dropped"):
@@ -330,7 +330,7 @@ def test_columns_are_dropped_when_asked(tmp_path, table):
     with pytest.raises(InputError, match=r"has 1 column\(s\) besides a, b"):
         load(tmp_path / "a.csv", drop=["a", "b"])
     np.savez(tmp_path / "a.npz", X=np.eye(4), y=np.arange(4.0))
-    with pytest.raises(InputError, match=r"columns of .* have no names, and a cannot be dropped"):
+    with pytest.raises(InputError, match=r"columns of .* have no names, so a cannot be dropped"):
         load(tmp_path / "a.npz", drop=["a"])
 
 
@@ -340,7 +340,7 @@ def test_missing_targets_are_dropped_and_integers_stay_classes(tmp_path, table):
         data = load(tmp_path / "a.csv", missing=missing)
         assert data.classes == ("1", "2")
         assert (len(data.X), data.n_rows) == (38, 40)
-        assert "2 of 40 rows dropped, since their target is missing" in data.notes
+        assert "2 of 40 rows dropped because their target is missing" in data.notes
 
 
 def test_names_with_spaces_after_the_commas(tmp_path):
@@ -377,7 +377,7 @@ def test_some_rows_of_a_large_file(tmp_path, monkeypatch, large, ending):
     assert data.X.shape == (400, 6)
     assert data.n_rows == 20_000
     assert "400 of 19999 rows, drawn at random (stratified by class)" in data.notes
-    assert "1 of 20000 rows dropped, since their target is missing" in data.notes
+    assert "1 of 20000 rows dropped because their target is missing" in data.notes
     assert np.unique(np.asarray(data.labels), return_counts=True)[1].tolist() == [300, 99, 1]
     # The rows are rows of the file, with their own labels.
     rows = {
@@ -438,9 +438,7 @@ def test_few_rows_of_many_classes(tmp_path):
     frame.to_parquet(tmp_path / "a.parquet")
     data = load(tmp_path / "a.parquet", rows=8)
     assert data.classes == ("a", "b", "c", "d")
-    assert (
-        "8 of 120 rows, drawn at random (stratified by class), which leaves 1 of 5 classes out" in data.notes
-    )
+    assert "8 of 120 rows, drawn at random (stratified by class), which omits 1 of 5 classes" in data.notes
     with pytest.raises(InputError, match=r"rows=3 is too few for 5 classes; expected at least 10"):
         load(tmp_path / "a.parquet", rows=3)
 
@@ -570,7 +568,7 @@ def test_decimal_commas_between_semicolons(tmp_path: Path) -> None:
     assert load(point, target="price").offset == pytest.approx([39.5])
     comma = tmp_path / "comma.csv"
     comma.write_text("a\tprice\n" + "".join(f"{i},5\t{2 * i}.5\n" for i in range(40)))
-    with pytest.raises(InputError, match=r"decimal comma, as in '0,5'; expected a point"):
+    with pytest.raises(InputError, match=r"decimal comma, as in '0,5'; expected a decimal point"):
         load(comma, target="price")
 
 

@@ -104,7 +104,7 @@ def test_columns_are_scaled_and_each_text_weighs_as_much_as_one_column():
     assert data.notes[:3] == (
         "1 constant column dropped: same",
         "4 columns scaled to mean 0 and standard deviation 1 each",
-        "text encoded as one-hot columns, those of each text scaled to mean 0 and total variance 1: city (3 values), "
+        "each text encoded as one-hot columns, scaled to mean 0 and total variance 1: city (3 values), "
         "grade (3 values)",
     )
 
@@ -165,13 +165,13 @@ def test_missing_values(missing, rows):
     notes = "\n".join(data.notes)
     if missing == "drop":
         shown = "size (3), flag (1), whole (1), price (1), city (1)"
-        assert f"6 of {N} rows dropped, since they have missing values: {shown}" in notes
+        assert f"6 of {N} rows dropped because they have missing values: {shown}" in notes
         keep = raw.notna().all(axis=1)
         np.testing.assert_array_equal(data.encoder.transform(raw[keep]), data.X)
         np.testing.assert_allclose(data.y[:, 0] + data.offset, Y[keep])
     else:
         assert "filled with the column's mean: size (3), flag (1), whole (1), price (1)" in notes
-        assert "missing values of text made a value of their own, 'missing': city (1)" in notes
+        assert "missing text replaced by a separate value, 'missing': city (1)" in notes
         np.testing.assert_allclose(data.X[3:6, 0], 0, atol=1e-12)
         assert "city_missing" in data.encoder.get_feature_names_out()
 
@@ -189,9 +189,9 @@ def test_missing_values_that_cannot_be_mended():
         with pytest.raises(InputError, match=r'X in the data has 1 values .* images with missing="drop"'):
             from_arrays(images, Y, missing=missing)
     data = from_arrays(images, Y, missing="drop")
-    assert f"1 of {N} images dropped, since they have missing values" in data.notes
+    assert f"1 of {N} images dropped because they have missing values" in data.notes
     images[:] = np.nan
-    with pytest.raises(InputError, match="0 of 60 images of the data are without missing values"):
+    with pytest.raises(InputError, match="0 of 60 images of the data have no missing values"):
         from_arrays(images, Y, missing="drop")
 
 
@@ -323,7 +323,7 @@ def test_targets_of_which_some_are_missing():
 @pytest.mark.parametrize(
     ("y", "sentence"),
     [
-        (np.arange(N), 'integers from 0 to 59, each once; .* say task="number"'),
+        (np.arange(N), 'integers from 0 to 59, each once; .* set task="number"'),
         (pd.Series(np.arange(N) * 2, name="user_id"), "the target 'user_id' looks like an identifier"),
         ([f"n{i}" for i in range(N)], "as many classes as samples"),
         (["a"] * 30 + [f"n{i}" for i in range(30)], "30 of the 31 classes of the target have a single row"),
@@ -374,7 +374,9 @@ def test_settings_of_scikit_learn_do_not_matter():
 
 
 def test_unknown_words():
-    with pytest.raises(InputError, match=r"unknown way with missing values 'men'; .* did you mean 'mean'"):
+    with pytest.raises(
+        InputError, match=r"unknown treatment of missing values 'men'; .* did you mean 'mean'"
+    ):
         loading._check_choices("auto", "men")
     with pytest.raises(InputError, match="unknown task 'class'"):
         loading._check_choices("class", None)

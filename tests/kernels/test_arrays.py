@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.gaussian_process import kernels as scikit
 
+from cases import name
 from solvable.errors import InputError
 from solvable.kernels import (
     NNGP,
@@ -45,7 +46,7 @@ NATIVE = [
     NTK(2, b_std=0.3, readout_b_std=0.1),
 ]
 BROUGHT = [CallableKernel(lambda X, Z: X @ Z.T), ScikitLearnKernel(1.5 * scikit.Matern(2.0, nu=1.5))]
-EVERY = pytest.mark.parametrize("kernel", NATIVE + BROUGHT, ids=str)
+EVERY = pytest.mark.parametrize("kernel", NATIVE + BROUGHT, ids=name)
 RNG = np.random.default_rng(0)
 
 
@@ -123,7 +124,7 @@ def test_peak_memory(kernel):
     assert peak < (3 if isinstance(kernel, CallableKernel) else 1.4)
 
 
-@pytest.mark.parametrize("kernel", [Laplace(), NTK(2, b_std=0.1)], ids=str)
+@pytest.mark.parametrize("kernel", [Laplace(), NTK(2, b_std=0.1)], ids=name)
 def test_two_tight_clusters(kernel):
     """Nearly all pairs within a cluster are too close for the expansion: the worst case for memory."""
     n = 1500
@@ -139,7 +140,7 @@ def test_two_tight_clusters(kernel):
     np.testing.assert_allclose(kernel.for_data(X)(X[some]), K[some, some], rtol=1e-10)
 
 
-@pytest.mark.parametrize("kernel", [Laplace(1.0), Linear(), NTK(1), *BROUGHT], ids=str)
+@pytest.mark.parametrize("kernel", [Laplace(1.0), Linear(), NTK(1), *BROUGHT], ids=name)
 @pytest.mark.parametrize(
     ("X", "says"),
     [
@@ -161,7 +162,7 @@ def test_refused_points(kernel, X, says):
         kernel.diag(X)
 
 
-@pytest.mark.parametrize("kernel", [Laplace(1.0), Linear(), NTK(1), *BROUGHT], ids=str)
+@pytest.mark.parametrize("kernel", [Laplace(1.0), Linear(), NTK(1), *BROUGHT], ids=name)
 @pytest.mark.parametrize(
     ("Z", "says"),
     [

@@ -142,9 +142,13 @@ def test_no_features():
 
 
 def test_bad_arguments():
-    with pytest.raises(InputError, match="n_features is 0"):
+    with pytest.raises(InputError, match=r"n_features must be .*; got 0"):
         Gaussian(1.0).features(0)
     with pytest.raises(InputError, match="random_state is 'seed'"):
         Gaussian(1.0).features(5, "seed")
     with pytest.raises(InputError, match="random_state is -1"):
         Gaussian(1.0).features(5, -1)
+
+
+def test_features_of_the_kernel_that_is_zero():
+    assert PowerSeries([0.0]).features(5, 0)([[1.0]]).tolist() == [[0.0] * 5]

@@ -65,10 +65,10 @@ def test_every_name_makes_a_kernel():
     ("spec", "says"),
     [
         ("laplac", "unknown kernel 'laplac'; expected one of laplace.*did you mean 'laplace'"),
-        ("relu ntk 0", "depth is 0"),
+        ("relu ntk 0", "depth must be .*; got 0"),
         (3, "3 is not a kernel; expected a name"),
         (None, "None is not a kernel"),
-        (Laplace, r"is not a kernel.*with \(\) after the class"),
+        (Laplace, r"is not a kernel.*add \(\) after the class"),
     ],
 )
 def test_what_is_no_kernel(spec, says):
@@ -159,7 +159,7 @@ def test_positive_semidefinite():
 
 @pytest.mark.parametrize("name", ["relu ntk -3", "relu ntk 4.5", "erf nngp depth x", "relu ntk depth -1"])
 def test_a_depth_that_is_none(name):
-    with pytest.raises(InputError, match=r"the depth in .* is no whole number of at least 1"):
+    with pytest.raises(InputError, match=r"the depth in .* is not a whole number of at least 1"):
         as_kernel(name)
 
 

@@ -128,12 +128,12 @@ def test_kernels_are_values():
 
 @pytest.mark.parametrize("length_scale", [0, -1.0, np.inf, np.nan, "long", True])
 def test_bad_length_scale(length_scale):
-    with pytest.raises(InputError, match="length_scale is"):
+    with pytest.raises(InputError, match="length_scale must be"):
         Laplace(length_scale)
 
 
 def test_bad_shape_parameters():
     with pytest.raises(InputError, match=r"nu is 2; expected 0.5, 1.5 or 2.5"):
         Matern(2)
-    with pytest.raises(InputError, match="alpha is 0"):
+    with pytest.raises(InputError, match=r"alpha must be .*; got 0"):
         RationalQuadratic(0)

@@ -85,6 +85,7 @@ def test_curves_get_their_own_classes():
     assert named(curves[::-1])[:2] == ["curve first", "curve two many"]
 
 
+@pytest.mark.serial
 def test_a_chart_is_drawn_many_times_faster_than_a_figure():
     from solvable.lab.figure import log_axes, prediction_line, save, subplots
 

@@ -6,8 +6,7 @@ import pytest
 import xarray as xr
 
 from solvable.errors import InputError
-from solvable.lab import Agreement, Comparison, compare
-from solvable.lab.text import comparison_rows
+from solvable.lab import Agreement, Comparison, compare, mean_and_error
 
 
 def _datasets(predicted, measured, n=(1, 2, 3), low=None, high=None):
@@ -83,11 +82,11 @@ def test_rows_are_marked_where_an_interval_is_missed_and_only_there(tmp_path):
     comparison.table.to_csv(tmp_path / "table.csv", index=False)
     table = pd.read_csv(tmp_path / "table.csv", dtype={"inside": "boolean"})
     for again in (comparison, Comparison(table, comparison.summary)):
-        _, heads, rows = comparison_rows(again, "mse")
+        _, heads, rows = again.rows("mse")
         assert heads == ["n", "predicted", "measured", "error", "interval"]
         assert [row["outside"] for row in rows] == [False, True, False]
         assert [row["cells"][3] for row in rows] == ["+0.0 %", "+0.0 %", "+0.0 %"]
-        _, heads, rows = comparison_rows(again, "plain")
+        _, heads, rows = again.rows("plain")
         assert heads == ["n", "predicted", "measured", "error"]
         assert not any(row["outside"] for row in rows)
 
@@ -98,3 +97,20 @@ def test_datasets_that_cannot_be_compared():
         compare(prediction, measurement.isel(trial=0), ["mse"])
     with pytest.raises(InputError, match="no grid point in common"):
         compare(prediction, measurement.assign_coords(n=[7, 8, 9]), ["mse"])
+
+
+def test_a_variable_that_one_side_lacks_is_a_sentence() -> None:
+    prediction = xr.Dataset({"mse": ("n", [1.0])}, {"n": [1]})
+    measurement = xr.Dataset({"rate": (("trial", "n"), [[1.0]])}, {"n": [1]})
+    with pytest.raises(InputError, match="'mse' is not in the measurement; expected it in both"):
+        compare(prediction, measurement, ["mse"])
+    with pytest.raises(InputError, match="'rate' is not in the prediction"):
+        compare(prediction, measurement, ["rate"])
+
+
+def test_means_and_errors_leave_out_what_is_missing() -> None:
+    trials = xr.DataArray([[1.0, 1.0], [3.0, np.nan], [5.0, 3.0]], dims=("trial", "n"))
+    mean, error = mean_and_error(trials)
+    assert mean.values.tolist() == [3.0, 2.0]
+    np.testing.assert_allclose(error, [2 / 3**0.5, 2**0.5 / 2**0.5])
+    assert np.isnan(mean_and_error(trials.isel(trial=[0]))[1]).all()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from solvable.lab.figure import COLUMN, FULL, curves, house_style, key, save, subplots
+from solvable.lab.figure import COLUMN, FULL, curves, house_style, legend, save, subplots
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_nothing_global_changes(datasets):
     with house_style():
         _, ax = subplots()
         curves(ax, *datasets, "mse", x="n", hue="ridge", label="ridge {}")
-        key(ax)
+        legend(ax)
     assert dict(matplotlib.rcParams) == before
     assert "matplotlib.pyplot" not in sys.modules or not sys.modules["matplotlib.pyplot"].get_fignums()
 
@@ -35,7 +35,7 @@ def test_nothing_global_changes(datasets):
 def test_curves_have_a_line_each_and_points_where_measured(datasets):
     figure, ax = subplots(width=COLUMN)
     curves(ax, *datasets, "mse", x="n", hue="ridge", label="ridge {}")
-    key(ax)
+    legend(ax)
     assert figure.get_figwidth() == COLUMN < FULL
     assert len(ax.containers) == 1
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
@@ -60,8 +60,9 @@ def test_files_are_reproducible(datasets, tmp_path):
             figure, ax = subplots()
             curves(ax, *datasets, "mse", x="n", hue="ridge")
         save(figure, tmp_path / f"{name}.svg")
-        save(figure, tmp_path / f"{name}.png")
-    for kind in ("svg", "png"):
+        for kind in ("png", "pdf", "PDF"):
+            save(figure, tmp_path / f"{name}.{kind}")
+    for kind in ("svg", "png", "pdf", "PDF"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from toy_study import Parameters, study
 
 from solvable.errors import InputError
 from solvable.lab import Record, Study, find_record, records, run
+from toy_wing.study import Parameters, study
 
 FILES = {
     *(
@@ -146,6 +146,7 @@ def test_the_smallest_study_and_infinite_values(tmp_path):
         paper="none",
         question="?",
         Parameters=NoParameters,
+        tiny=NoParameters(),
         compared=("mse",),
         predict=predict,
         trial=lambda parameters, setting, index: xr.Dataset({"mse": ("n", [3.0, 0.5])}, {"n": [1, 2]}),

@@ -94,8 +94,8 @@ def test_centred_starts_at_zero_with_the_same_kernel() -> None:
     ("options", "sentence"),
     [
         ({"widths": []}, "widths is empty"),
-        ({"widths": [8, 0]}, "widths is 0"),
-        ({"widths": 2.5}, "widths is 2.5"),
+        ({"widths": [8, 0]}, "widths must be .*; got 0"),
+        ({"widths": 2.5}, "widths must be .*; got 2.5"),
         ({"activation": "rely"}, "did you mean 'relu'"),
         ({"activation": 3}, "not an activation"),
         ({"w_std": [1.0, 1.0]}, "w_std has 2 values"),

@@ -186,7 +186,10 @@ def test_effective_dimension_of_no_overfitting_is_infinite():
         (lambda: power_law_asymptotics(1.0), "alpha must be above 1; got 1"),
         (lambda: power_law_asymptotics(2.0, -1.0), "ridge must be at least 0; got -1"),
         (lambda: power_law_asymptotics(2.0).coefficient(1), "n_train must be above 1; got 1"),
-        (lambda: power_law_coefficient(2.0, 10, 1.5), "train_to_test must be at most 1; got 1.5"),
+        (
+            lambda: power_law_coefficient(2.0, 10, 1.5),
+            "train_to_test must be at least 0 and at most 1; got 1.5",
+        ),
         (lambda: log_corrected_asymptotics(1), "log_power must be above 1; got 1"),
         (lambda: exponential_asymptotics(0), "rate must be above 0; got 0"),
         (lambda: exponential_asymptotics(1, -2), "power must be above 0; got -2"),

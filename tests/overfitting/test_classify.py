@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases import representative
 from solvable.overfitting.classify import classify_overfitting
 from solvable.overfitting.floor import DEFAULT, STRICT, fit_floor, log_sizes
 
@@ -68,7 +69,7 @@ def test_clear_cases_are_decided_nearly_always():
         assert counts["benign"] <= 0.03 * RUNS
 
 
-@pytest.mark.parametrize("relative", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize("relative", representative([0.02, 0.05, 0.1], fast=[0.05]))
 def test_strict_does_not_take_a_logarithm_for_a_floor(relative):
     assert simulated(1.0 / np.log(SIZES), relative, strict=True)["tempered"] < 0.1 * RUNS
     assert simulated(np.log(250) / np.log(SIZES), relative, strict=True)["tempered"] < 0.1 * RUNS

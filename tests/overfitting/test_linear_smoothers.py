@@ -262,7 +262,7 @@ def test_few_draws_at_a_time_are_all_at_once(monkeypatch: pytest.MonkeyPatch) ->
         ({"y_test": [0]}, "one label for each row of the weights"),
         ({"y_test": [0, 7]}, "y_test holds 7, a class that y has not"),
         ({"noise_levels": [0.6]}, "noise level 0.6 is too high"),
-        ({"n_draws": 1}, "n_draws is 1"),
+        ({"n_draws": 1}, "n_draws must be .*; got 1"),
         ({"method": "gauss"}, "did you mean 'gaussian'"),
         ({"method": "gaussian", "channel": [[0, 1], [1, 0]]}, "symmetric channel only"),
         ({"method": "gaussian", "y": [0, 1, 2]}, "two classes only; got 3"),

@@ -26,7 +26,7 @@ from sklearn.svm import SVC
 from solvable.errors import InputError
 from solvable.overfitting.build_task import prepare
 from solvable.overfitting.noise_profile import NoiseProfile, noise_profile
-from solvable.overfitting.words import told
+from solvable.overfitting.words import verdict_on
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"train_sizes": [60, 200], "n_trials": 2, "test_size": 200}
@@ -315,7 +315,7 @@ def test_no_skill_is_no_verdict(labels) -> None:
     assert any("no better than chance without noise" in note for note in profile.notes)
     with pytest.raises(InputError, match="no better than chance without noise at any size"):
         profile.verdict()
-    assert "There is no verdict: DummyClassifier" in told(profile)
+    assert "There is no verdict: DummyClassifier" in str(verdict_on(profile))
     # Half of the time the nearest neighbour, half of the time one class: some skill, and a verdict.
     assert small(NEAREST, labels=labels, **options).verdict().floor > 0.5
 
@@ -351,9 +351,9 @@ def test_a_fit_that_fails_says_which() -> None:
         ({"task": "class"}, "unknown task 'class'"),
         ({"test_size": 1.5}, "test_size must be a share"),
         ({"test_size": 1790}, "leaves 7 of 1797 samples"),
-        ({"n_trials": 0}, "n_trials is 0; expected a whole number of at least 1"),
-        ({"n_trials": 2.5}, "n_trials is 2.5"),
-        ({"n_jobs": 0}, "n_jobs is 0"),
+        ({"n_trials": 0}, "n_trials must be a whole number of at least 1; got 0"),
+        ({"n_trials": 2.5}, "n_trials must be a whole number of at least 1; got 2.5"),
+        ({"n_jobs": 0}, "n_jobs must be a whole number of at least 1, or -1"),
         ({"random_state": None}, "random_state must be a whole number"),
         ({"channel": np.eye(10)}, "leaves every label as it is"),
         ({"X_test": X}, "one of X_test and y_test was given"),
@@ -415,14 +415,14 @@ def test_it_is_told_in_words(nearest: NoiseProfile) -> None:
         "10 classes, 0-1 loss on clean test labels",
         "60 to 960 training samples, 500 test samples, 8 trials",
         "0: ignores noise, 1: passes it on in full, as 1-NN does",
-        "Verdict at 20 % noise Tempered.",
+        "Verdict at 20 % noise: tempered",
         "cleaning to 10 % noise lowers it by",
         "with 960 of 1297 samples trials train on much the same ones and scatter too little",
     ):
         assert part in text
     assert max(map(len, str(nearest).splitlines())) <= 96
-    assert "Verdict at 40 % noise" in told(nearest, 0.4)
-    assert "n^-0.05" in told(nearest, strict=True)
+    assert "Verdict at 40 % noise" in str(verdict_on(nearest, 0.4))
+    assert "n^-0.05" in str(verdict_on(nearest, strict=True))
     json.dumps(nearest.notes)
 
 

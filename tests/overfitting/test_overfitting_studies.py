@@ -44,7 +44,7 @@ def test_all_three_regimes_are_shown(trichotomy: Record) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"alpha": 1.0}, "alpha is 1"),
+        ({"alpha": 1.0}, "alpha must be .*; got 1"),
         ({"n_modes": 500}, "n_modes is 500"),
         ({"n_train": (20000,)}, "at most 5000"),
         ({"n_train": (1,)}, "at least 2"),

@@ -309,13 +309,13 @@ def test_through_a_noise_profile(digits) -> None:
         (TrainedUntil(mlp(early_stopping=True)), "early_stopping=True"),
         (TrainedUntil(TrainedUntil(mlp())), "expected the estimator inside it"),
         (TrainedUntil(mlp(), "interpolate"), "did you mean 'interpolation'"),
-        (TrainedUntil(mlp(), 0), "stop is 0; expected a whole number"),
-        (TrainedUntil(mlp(), True), "stop is True"),
-        (TrainedUntil(mlp(), 2.5), "stop is 2.5"),
-        (TrainedUntil(mlp(), max_epochs=0), "max_epochs is 0"),
-        (TrainedUntil(mlp(), "validation", patience=0), "patience is 0"),
+        (TrainedUntil(mlp(), 0), "stop must be .*; got 0"),
+        (TrainedUntil(mlp(), True), "stop must be .*; got True"),
+        (TrainedUntil(mlp(), 2.5), "stop must be .*; got 2.5"),
+        (TrainedUntil(mlp(), max_epochs=0), "max_epochs must be .*; got 0"),
+        (TrainedUntil(mlp(), "validation", patience=0), "patience must be .*; got 0"),
         (TrainedUntil(mlp(), "validation", validation_size=200), "keeps all of 200 samples aside"),
-        (TrainedUntil(mlp(), "validation", validation_size=0), "validation_size must be above 0"),
+        (TrainedUntil(mlp(), "validation", validation_size=0), "validation_size must be a share"),
     ],
 )
 def test_bad_input_is_said(digits, model, said: str) -> None:
@@ -338,3 +338,12 @@ def test_divergence_is_said(digits) -> None:
     X, y, _ = digits
     with pytest.raises(InputError, match="NaN or infinite values after epoch 1"):
         TrainedUntil(skorch_net(NeuralNetRegressor, 1).set_params(lr=1e30), random_state=0).fit(X, y * 1.0)
+
+
+@pytest.mark.parametrize("size", [1.7, 0, -0.1, np.inf, "half", True])
+def test_a_share_to_keep_aside_is_a_share_or_a_number(size) -> None:
+    rule = TrainedUntil(mlp(), "validation", validation_size=size)
+    with pytest.raises(
+        InputError, match="validation_size must be a share between 0 and 1, or a whole number"
+    ):
+        rule.fit(np.eye(30), np.arange(30) % 2)

@@ -162,8 +162,8 @@ def test_figure(profile: TrainingProfile) -> None:
     [
         ({"estimator": TrainedUntil(mlp())}, "expected the estimator inside it"),
         ({"estimator": MLPClassifier}, "is a class"),
-        ({"max_epochs": 0}, "max_epochs is 0"),
-        ({"n_trials": 1.5}, "n_trials is 1.5"),
+        ({"max_epochs": 0}, "max_epochs must be .*; got 0"),
+        ({"n_trials": 1.5}, "n_trials must be .*; got 1.5"),
         ({"epochs": [1, 2.5]}, "whole numbers up to max_epochs=200; got 2.5"),
         ({"epochs": [1, 300]}, "got 300"),
         ({"until": "validation"}, "unknown until 'validation'"),

@@ -11,12 +11,14 @@ import sklearn
 import xarray as xr
 from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from solvable.overfitting.trial_cache import _version, estimator_key
 
 from solvable.errors import InputError
+from solvable.lab.keys import _version, code_of, object_key
+from solvable.overfitting.fitting import fit_in_trial
 from solvable.overfitting.noise_profile import NoiseProfile, noise_profile
 
 X, Y = load_digits(return_X_y=True)
@@ -107,7 +109,7 @@ def test_the_cache_measures_only_what_is_missing(tmp_path, monkeypatch) -> None:
         small(**{"estimator": Counted(1), "cache": "kept"} | options)
         assert fits() == 8
     for damage in ("", "{", "[1]", '[[0.0, "x"]]'):
-        for path in Path("kept").glob("*/trial-0000-n60.json"):
+        for path in Path("kept").glob("*/trial-0000-n60-*.json"):
             path.write_text(damage)
         same(small(Counted(1), cache="kept"), first)
         assert fits() == 2
@@ -128,7 +130,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch) -> None:
             small(Counted(1), cache="kept")
     assert fits() == 5
     whole = small(Counted(1), cache="kept")
-    assert fits() == 8 - 4  # pairs of two levels are kept, the half one is not
+    assert fits() == 8 - 5  # each finished one was kept
     same(whole, small(Counted(1)))
 
 
@@ -152,13 +154,13 @@ def test_the_cache_knows_all_code_of_ones_own(tmp_path, monkeypatch) -> None:
     import other_of_cache  # pyright: ignore[reportMissingImports]
 
     mine = other_of_cache.mine_of_cache.Mine(1)
-    key = estimator_key(mine)
+    key = object_key(mine)
     assert key is not None
     for name, code in files.items():
         (tmp_path / f"{name}.py").write_text(code + "# changed\n")
-        assert (estimator_key(mine) == key) == (name == "other_of_cache"), name
+        assert (object_key(mine) == key) == (name == "other_of_cache"), name
         (tmp_path / f"{name}.py").write_text(code)
-        assert estimator_key(mine) == key
+        assert object_key(mine) == key
     assert _version("sklearn") == f"scikit-learn {sklearn.__version__}"
     assert _version("numpy") == np.__version__
 
@@ -194,3 +196,22 @@ def test_more_processes_than_trials_are_not_started() -> None:
         small(NEAREST, n_trials=1, train_sizes=[60], n_jobs=10_000),
         small(NEAREST, n_trials=1, train_sizes=[60]),
     )
+
+
+def test_the_cache_knows_the_names_of_the_classes(tmp_path) -> None:
+    # The parameter names labels, so that the same rows with other names are another task.
+    model = LogisticRegression(class_weight={"b": 50})
+    inputs, first = X[Y < 2], np.array(["a", "b"])[Y[Y < 2]]
+    second = np.array(["b", "c"])[Y[Y < 2]]
+    options = {"train_sizes": [20, 60], "levels": (0.3,), "test_size": 100}
+    one = small(model, inputs, first, cache=tmp_path, **options)
+    other = small(model, inputs, second, cache=tmp_path, **options)
+    same(other, small(model, inputs, second, **options))
+    assert not np.array_equal(one.test_error, other.test_error)
+
+
+def test_a_comment_elsewhere_voids_no_trial(tmp_path, monkeypatch) -> None:
+    files, _ = code_of(fit_in_trial)
+    assert {"solvable.overfitting.fitting", "solvable.overfitting.task", "solvable.machine"} <= set(files)
+    for other in ("solvable.regression.theory", "solvable.overfitting.words", "solvable.lab.chart"):
+        assert other not in files

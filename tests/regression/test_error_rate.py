@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
+from cases import representative
 from solvable import datasets
 from solvable.errors import InputError
 from solvable.kernels import ArcCosine, Kernel, as_kernel
@@ -127,10 +128,10 @@ def rate_by_angle(d: int, n: int, ridge: float, flips: float, trials: int = 40) 
     ("d", "n_sample", "sizes"),
     [
         (50, 400, (25, 100, 200, 400, 1000)),  # a kernel of few modes: past the sample too
-        (400, 300, (40, 100, 200)),
+        pytest.param(400, 300, (40, 100, 200), marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("flips", [0.0, 0.1])
+@pytest.mark.parametrize("flips", representative([0.0, 0.1], fast=[0.1]))
 def test_two_classes_by_geometry(d: int, n_sample: int, sizes: tuple[int, ...], flips: float) -> None:
     ridges = [0.01, 1, 30]
     exact = np.array([[rate_by_angle(d, n, ridge, flips) for ridge in ridges] for n in sizes])

@@ -127,7 +127,7 @@ def test_what_is_given_is_left_as_it_was() -> None:
         (KernelRegressor("laplace", float("nan")), "ridge must be at least 0; got nan"),
         (KernelRegressor("laplace", float("inf")), "ridge must be finite"),
         (KernelRegressor("laplace", [1.0, 2.0]), "ridge must be one number; got 2"),  # pyright: ignore[reportArgumentType]
-        (KernelRegressor("laplace", "much"), "ridge must be numbers"),  # pyright: ignore[reportArgumentType]
+        (KernelRegressor("laplace", "much"), "ridge must be one number"),  # pyright: ignore[reportArgumentType]
         (KernelRegressor("laplas"), "did you mean 'laplace'"),
         (KernelClassifier("laplace", -1.0), "ridge must be at least 0"),
     ],

@@ -252,3 +252,17 @@ def test_bad_groups_are_one_sentence(bad: str, door: str) -> None:
     with pytest.raises(InputError, match=sentence) as caught:
         doors[door]()
     assert "\n" not in str(caught.value)
+
+
+def test_groups_are_counted_again_without_repeated_points() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3))
+    groups = np.repeat([0, 1, 2, 3, 4], [40, 8, 8, 8, 8])
+    rows = np.concatenate([np.arange(40), *[np.arange(8)] * 4])
+    with (
+        pytest.warns(UserWarning, match="32 of 72 points repeat another one"),
+        pytest.raises(
+            InputError, match="there are 2 groups without the repeated points; expected at least 5"
+        ),
+    ):
+        LearningSurface.from_kernel("laplace", X[rows], X[rows, 0], groups=groups)

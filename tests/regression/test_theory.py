@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cases import representative
 from solvable.errors import InputError
 from solvable.regression import learned_coefficients, optimal_ridge, predict
 from solvable.spectra import Eigensystem, log_effective_ridge, power_law
@@ -71,12 +72,12 @@ def random_spectrum(rng, n_modes):
     )
 
 
-def random_settings(seed=20231114):
-    """Return forty tasks with n, k and ridge; ten of each kind."""
+def random_settings(seed=20231114, count=40):
+    """Return tasks with n, k and ridge, as many of each kind."""
     # The theory is exact to O(1/n), and to O(1/(n tau)) in the training error: sizes above 90, no ridge below 0.01.
     rng = np.random.default_rng(seed)
     found = []
-    for kind in range(40):
+    for kind in range(count):
         task = random_spectrum(rng, 300)
         n = int(rng.integers(90, 150))
         ridge = float(10 ** rng.uniform(-2, 0.3))
@@ -94,11 +95,12 @@ def random_settings(seed=20231114):
     return found
 
 
-def test_brute_force_at_forty_random_settings():
+@pytest.mark.parametrize("count", [12, pytest.param(40, marks=pytest.mark.slow)])
+def test_brute_force_at_random_settings(count):
     rng = np.random.default_rng(1)
     misses = []
     kinds = set()
-    for task, n, k, ridge in random_settings():
+    for task, n, k, ridge in random_settings(count=count):
         kinds.add((np.sign(k - n) if np.isfinite(k) else 2, ridge == 0))
         theory = predict(task, n, k, ridge).squeeze()
         test, train, _ = simulate(task, n, k, ridge, rng=rng, n_trials=200)
@@ -109,7 +111,7 @@ def test_brute_force_at_forty_random_settings():
             if error > allowed:
                 misses.append((name, n, k, ridge, task.noise, expected, trials.mean(), error / expected))
     assert kinds == {(1, False), (-1, False), (0, False), (2, False), (1, True), (-1, True), (2, True)}
-    assert len({miss[1:5] for miss in misses}) <= 2, misses
+    assert len({miss[1:5] for miss in misses}) <= count // 20, misses
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,10 @@ FIFTY_DIGITS = {
 }
 
 
-@pytest.mark.parametrize("name", FIFTY_DIGITS)
+@pytest.mark.parametrize(
+    "name",
+    representative(FIFTY_DIGITS, fast=["fewer features", "sharp peak", "2000 nats, features, ridge 1e-300"]),
+)
 def test_published_formulas_in_fifty_digits(name):
     spread, n, k, ridge = FIFTY_DIGITS[name]
     deep = spread > 100

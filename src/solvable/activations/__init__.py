@@ -37,7 +37,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The torch modules load when they are first asked for: designing needs no torch.
+    # The torch modules are imported on first use, since `design` does not need torch.
     if name in ("ActivationModule", "ShallowNetwork"):
         return getattr(import_module("solvable.activations.modules"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

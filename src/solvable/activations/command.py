@@ -16,9 +16,9 @@ from solvable.terminal.arguments import FIGURES, check_path
 from solvable.terminal.output import OUTPUT, Output, example, print_written
 
 _COSINES = (0.5, 0.9)
-_MOST_SHOWN = 12
+_MOST_PRINTED = 12
 _HUGE, _HIGHEST = 10**9, 100
-# A polynomial that is further off than this share of K(1) may not be the best choice.
+# With an error above this share of K(1), a polynomial may not be the best choice.
 _FAR = 0.05
 
 activations = App(
@@ -50,19 +50,19 @@ def design_command(
     """Design an activation with which a network of ONE hidden layer has a given kernel.
 
     Args:
-        kernel: "relu ntk 4", "relu nngp 2" (all layers with weight variance 2, the readout too) and so with the name of
-            any activation ("tanh ntk 3", "erf nngp depth 2"); gaussian:1, laplace:1, matern32:1, matern52:1 (the number
-            is the length on the unit sphere); or power coefficients a_0,a_1,... as in 0,1,0,0,1.
+        kernel: "relu ntk 4", "relu nngp 2" (weight variance 2 in all layers, including the readout), and likewise with
+            the name of any activation ("tanh ntk 3", "erf nngp depth 2"); gaussian:1, laplace:1, matern32:1, matern52:1
+            (the number is the length scale on the unit sphere); or power coefficients a_0,a_1,... as in 0,1,0,0,1.
         family: hermite (a polynomial), relu+cos or shifted-relus (both for kernels of ReLU networks).
-        kind: What is trained: ntk (everything), nngp (the readout), first-layer.
-        degree: Of the polynomial (family hermite). By default that of the power coefficients given, else 5.
-        signs: Of its coefficients: "alternate pairs", positive, "minimise variance", or a string such as ++--++.
-        project: Take the nearest kernel that an activation has, where the given one has none.
+        kind: Trained parameters: ntk (all), nngp (the readout), first-layer.
+        degree: Degree of the polynomial (family hermite). By default that of the power coefficients, otherwise 5.
+        signs: Signs of its coefficients: "alternate pairs", positive, "minimise variance", or a string such as ++--++.
+        project: Use the nearest kernel that an activation has, if none has this kernel.
         width: Number of neurons of the network whose error bars are printed and drawn.
-        code: Where to write the activation as Python code: FILE.py.
-        library: What that code works on.
+        code: Write the activation as Python code to FILE.py.
+        library: Library that the code uses.
         source: Print the code.
-        figure: Where to draw kernel and activation: FILE.svg, FILE.png or FILE.pdf.
+        figure: Draw kernel and activation to FILE.svg, FILE.png or FILE.pdf.
         output: How the result is printed.
     """
     check_path("output", code, (".py",))
@@ -73,7 +73,7 @@ def design_command(
             _kernel(kernel), kind.replace("-", " "), degree, family.replace("-", " "), _signs(signs), project
         )
     except InputError as error:
-        # The sentence is the library's; on the command line its remedy has another name.
+        # On the command line the remedy has another name.
         raise InputError(str(error).replace("project=True", "--project")) from None
     written = []
     if code is not None:
@@ -118,19 +118,19 @@ def _facts(phi: DesignedActivation, width: int, library: str | None) -> dict[str
 
 def _print(phi: DesignedActivation, facts: dict[str, Any], width: int) -> None:
     print(f"phi(z) = {phi.formula}\n")
-    shown = [_coefficient(b) for b in phi.coefficients[:_MOST_SHOWN].tolist()]
-    more = ", …" * (phi.degree >= _MOST_SHOWN)
-    print(f"Hermite coefficients b_0 … b_{phi.degree}: {', '.join(shown)}{more}")
-    print(f"{phi.kind} asked for: {phi.target_name}")
-    print(f"{phi.closeness}; K(1) = {facts['kernel_at_1']:.4g}, asked for {facts['asked_at_1']:.4g}")
+    first = [_coefficient(b) for b in phi.coefficients[:_MOST_PRINTED].tolist()]
+    more = ", …" * (phi.degree >= _MOST_PRINTED)
+    print(f"Hermite coefficients b_0 … b_{phi.degree}: {', '.join(first)}{more}")
+    print(f"target {phi.kind}: {phi.target_name}")
+    print(f"{phi.closeness}; K(1) = {facts['kernel_at_1']:.4g}, target {facts['asked_at_1']:.4g}")
     if (hint := _hint(phi)) is not None:
         print(hint)
     for row in facts["finite_width"]:
-        c, needed = row["cosine"], row["required_width"]
+        c, n = row["cosine"], row["required_width"]
         words = (
             "where the kernel is 0"
-            if needed is None
-            else f"10 % takes {needed if needed < _HUGE else f'{float(needed):.4g}'} neuron{'s' * (needed != 1)}"
+            if n is None
+            else f"10 % needs {n if n < _HUGE else f'{float(n):.4g}'} neuron{'s' * (n != 1)}"
         )
         print(f"at c = {c}: K = {row['kernel']:.4g} ± {row['std']:.3g} with {width} neurons; {words}")
     if facts["source"] is not None:
@@ -143,11 +143,10 @@ def _coefficient(b: float) -> str:
 
 
 def _hint(phi: DesignedActivation) -> str | None:
-    """Return what may come closer where a polynomial is far off."""
+    """Return a hint at a closer design if a polynomial is far off."""
     if phi.family != "hermite" or phi.kernel_error <= _FAR:
         return None
-    # Where K falls like the angle itself, as of ReLU networks and Laplace kernels, half as far is half the fall; where
-    # it is smooth, a quarter.
+    # At half the angle a kernel with a kink (ReLU networks, Laplace) has half the fall, a smooth one a quarter.
     at_0, half, whole_ = phi.target[:3]
     if at_0 - half > 0.4 * (at_0 - whole_) > 0:
         return "another family may come closer: --family relu+cos or shifted-relus"
@@ -155,7 +154,7 @@ def _hint(phi: DesignedActivation) -> str | None:
 
 
 def _kernel(text: str) -> Any:
-    """Return what `design` takes from the words of the command line."""
+    """Return the kernel argument of `design` for the text on the command line."""
     if text.strip()[:1] in "0123456789.+-":
         return [_number(text, word) for word in text.split(",")]
     name, colon, length = text.partition(":")
@@ -163,11 +162,11 @@ def _kernel(text: str) -> Any:
     if not colon:
         if getattr(kernel, "length_scale", 0.0) is None:
             raise InputError(
-                f"kernel {text!r} has no length; expected one on the unit sphere; give e.g. {name}:1"
+                f"kernel {text!r} is given without a length scale; expected one on the unit sphere, as in {name}:1"
             )
         return kernel
     if not hasattr(kernel, "length_scale"):
-        raise InputError(f"kernel {name!r} has no length scale; expected its name alone; leave :{length} out")
+        raise InputError(f"kernel {name!r} has no length scale; expected its name alone, without :{length}")
     scale: Any = {"length_scale": one_number("length scale", _number(text, length), above=0)}
     return replace(kernel, **scale)
 
@@ -177,7 +176,7 @@ def _number(text: str, word: str) -> float:
         return float(word)
     except ValueError:
         raise InputError(
-            f"kernel is {text!r}, in which {word!r} is no number; expected numbers such as 0,1,0,0.5"
+            f"kernel is {text!r}, in which {word!r} is not a number; expected numbers such as 0,1,0,0.5"
         ) from None
 
 

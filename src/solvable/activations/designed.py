@@ -1,4 +1,4 @@
-r"""A designed activation: a function that knows which kernel it was made for and how close it comes."""
+r"""`DesignedActivation`: an activation with its target kernel and the error of its own kernel."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _NEAR_END = 5
-"""Angles next to c = 1, of 100, that `kernel_rms_error` leaves out."""
+"""Number of angles next to c = 1, out of 100, that `kernel_rms_error` omits."""
 _TOLERANCE = 1e-8
 _EXACT = 1e-12
 
@@ -38,18 +38,18 @@ class DesignedActivation(Activation):
     r"""An activation $\phi$ with which one hidden layer has a given kernel; from `design`.
 
     The kernel is that of weights of variance 1 and no biases, in the hidden layer and in the readout, and of inputs of
-    norm $\sqrt d$. It is a value, an `Activation` of `solvable.kernels` (so that `NTK(1, phi, w_std=1)` is the kernel,
-    at inputs of every norm), and a function of NumPy arrays and torch tensors.
+    norm $\sqrt d$. The object is an immutable value, an `Activation` of `solvable.kernels` (`NTK(1, phi, w_std=1)` is
+    the kernel for inputs of every norm), and a function of NumPy arrays and torch tensors.
 
     Attributes:
-        formula: $\phi$, written out.
+        formula: $\phi$ as a formula.
         kind: "ntk", "nngp" or "first layer".
         family: "hermite", "relu+cos" or "shifted relus".
-        degree: of `coefficients`.
-        target_name: the kernel that was asked for, in words.
-        target: it at 100 angles, equally spaced from 0 to π.
-        checked: where the kernel was given as a function of real numbers only, the last power whose coefficient could
-            be looked at; None where nothing is left to doubt.
+        degree: degree of `coefficients`.
+        target_name: the target kernel, in words.
+        target: the target kernel at 100 angles, equally spaced from 0 to π.
+        checked: if the target is a function of real numbers only, the last power whose coefficient could be checked;
+            None if all coefficients are known.
     """
 
     formula: Formula
@@ -89,7 +89,7 @@ class DesignedActivation(Activation):
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        r"""Where $\phi'$ jumps."""
+        r"""Positions where $\phi'$ jumps."""
         return self.formula.kinks
 
     @property
@@ -98,37 +98,36 @@ class DesignedActivation(Activation):
         return self.formula.coefficients(self.degree)
 
     def curve(self, cosine: ArrayLike) -> Floats:
-        r"""Return the kernel that one hidden layer of it has, at cosines in [-1, 1] of any shape."""
+        r"""Return the kernel of one hidden layer with this activation, at cosines in [-1, 1] of any shape."""
         c = finite_width.checked_cosines(cosine)
         return self.formula.kernel(c.ravel(), self.kind).reshape(c.shape)
 
     @property
     def kernel(self) -> NTK | NNGP:
-        """The kernel as one of points: `kernel(X, Z)`.
+        """The kernel as a function of points: `kernel(X, Z)`.
 
         Raises:
-            InputError: where only the first layer is trained, of which there is only the `curve`.
+            InputError: if only the first layer is trained, which has only the `curve`.
         """
         if self.kind == "first layer":
             raise InputError(
-                "kind is 'first layer'; expected 'ntk' or 'nngp' for a kernel of points; use .curve(cosine) on the "
-                "cosines"
+                "kind is 'first layer'; expected 'ntk' or 'nngp' for a kernel of points; use .curve(cosine)"
             )
         return (NTK if self.kind == "ntk" else NNGP)(1, self, w_std=1.0)
 
     @property
     def errors(self) -> Floats:
-        """The kernel minus the one that was asked for, at 100 angles, equally spaced from 0 to π."""
+        """The kernel minus the target, at 100 angles, equally spaced from 0 to π."""
         return self.formula.kernel(COSINES, self.kind) - np.array(self.target)
 
     @property
     def kernel_error(self) -> float:
-        """The largest error over the angles, relative to the K(1) that was asked for."""
+        """The largest error over the angles, relative to the target's K(1)."""
         return float(np.max(np.abs(self.errors))) / self.target[0]
 
     @property
     def kernel_rms_error(self) -> float:
-        """The root-mean-square error over the angles without the last 9 degrees before c = 1, relative to K(1)."""
+        """The root-mean-square error over the angles, without the 9 degrees next to c = 1, relative to K(1)."""
         return float(np.sqrt(np.mean(self.errors[_NEAR_END:] ** 2))) / self.target[0]
 
     @property
@@ -137,17 +136,17 @@ class DesignedActivation(Activation):
         worst, rms = self.kernel_error, self.kernel_rms_error
         if worst < _EXACT:
             return "exact, K(1) included"
-        return f"off by {percent(rms, 2)} rms away from c = 1, at worst by {percent(worst, 2)} of K(1)"
+        return f"off by {percent(rms, 2)} rms away from c = 1, by at most {percent(worst, 2)} of K(1)"
 
     @property
     def description(self) -> str:
-        """What it is, in a line."""
+        """Formula, target and error in one line."""
         return f"{self.formula}; its kernel is {self.target_name}, {self.closeness}"
 
     @property
     def fourth_moment(self) -> float:
-        r"""$E[\phi(z)^4]$, z standard normal; the smaller, the calmer a finite network."""
-        # High powers have their weight far out.
+        r"""$E[\phi(z)^4]$, z standard normal; a finite network fluctuates less if it is small."""
+        # High powers have their weight at large z.
         z, w = panel_rule(12.0 + 2 * len(self.formula.hermite) ** 0.5, 128, np.array(self.kinks))
         return float(np.sum(self(z) ** 4 * w * normal_density(z)))
 
@@ -169,19 +168,20 @@ class DesignedActivation(Activation):
     def required_width(
         self, relative_std: float, cosine: float | finite_width.Cosines = 0.5
     ) -> int | NDArray[np.int64]:
-        r"""Return the width at which the kernel fluctuates by a fraction of itself.
+        r"""Return the width at which the kernel has the given relative standard deviation.
 
         Args:
-            relative_std: the fraction, as 0.1 for 10 %.
-            cosine: where, in [-1, 1]; an int for one, else integers of its shape are returned.
+            relative_std: the relative standard deviation, such as 0.1 for 10 %.
+            cosine: cosine between inputs, in [-1, 1]; for one number the result is an int, for an array integers of its
+                shape.
         """
         return finite_width.required_width(self, relative_std, cosine, self.kind)
 
     def plot(self, width: int = 4096) -> "Figure":
-        """Draw the kernel asked for beside the one that a network of some width has, and the function.
+        """Plot the target kernel and the kernel of a network of finite width, and the activation.
 
         Args:
-            width: number of neurons of the network whose kernel's standard deviation is the band.
+            width: number of neurons; the band is the standard deviation of the network's kernel.
         """
         from solvable.lab.figure import COLORS, house_style, prediction_line, subplots
 
@@ -192,11 +192,11 @@ class DesignedActivation(Activation):
             mean, std = self.curve(COSINES), self.finite_width_std(COSINES, width)
             label = f"one hidden layer, N = {width}: ± 1 std"
             prediction_line(left, degrees, mean, mean - std, mean + std, color=COLORS[1], label=label)
-            left.plot(degrees, self.target, linestyle="--", color=COLORS[0], label="asked for")
+            left.plot(degrees, self.target, linestyle="--", color=COLORS[0], label="target")
             left.set(
                 xlabel="angle between inputs (degrees)",
                 ylabel=_KERNELS[self.kind],
-                title=f"off by {percent(self.kernel_error, 2)} of K(1) at worst",
+                title=f"off by at most {percent(self.kernel_error, 2)} of K(1)",
             )
             left.legend()
             z = np.linspace(-4, 4, 801)
@@ -205,20 +205,20 @@ class DesignedActivation(Activation):
         return figure
 
     def module(self) -> "ActivationModule":
-        """Return it as a `torch.nn.Module`."""
+        """Return the activation as a `torch.nn.Module`."""
         from solvable.activations.modules import ActivationModule
 
         return ActivationModule(self)
 
     def source(self, library: str = "numpy", name: str = "activation") -> str:
-        """Return Python code of a plain function that computes it, with all digits.
+        """Return Python code of a plain function that computes the activation, with all digits.
 
         Args:
             library: "numpy" or "torch".
-            name: of the function.
+            name: name of the function.
         """
         return self.formula.source(
-            library, whole_name(name), f"A network of one hidden layer of it has the {self._title}."
+            library, whole_name(name), f"A network of one hidden layer with it has the {self._title}."
         )
 
     @property
@@ -237,17 +237,16 @@ class DesignedActivation(Activation):
         means = self.curve([0.5, 0.9])
         lines = [
             f"phi(z) = {self.formula}",
-            f"One hidden layer of it (weights of variance 1, no biases) has, for inputs of norm sqrt(d), as its "
+            f"One hidden layer (weights of variance 1, no biases) for inputs of norm sqrt(d) has as its "
             f"{_KERNELS[self.kind]}: {self.target_name},",
             f"{self.closeness}, which is {self.target[0]:.4g}.",
-            f"With N neurons its standard deviation is {deviation[0]:.3g}/sqrt(N) at c = 0.5 (kernel "
-            f"{means[0]:.3g}) and "
-            f"{deviation[1]:.3g}/sqrt(N) at c = 0.9 (kernel {means[1]:.3g}).",
+            f"With N neurons the kernel's standard deviation is {deviation[0]:.3g}/sqrt(N) at c = 0.5 (mean "
+            f"{means[0]:.3g}) and {deviation[1]:.3g}/sqrt(N) at c = 0.9 (mean {means[1]:.3g}).",
         ]
         if self.checked is not None:
             lines.append(
-                f"As a function of real cosines the kernel's power coefficients could be checked to a_{self.checked}; "
-                "beyond, only that a series without negative ones comes close to it."
+                f"The target is a function of real cosines: its power coefficients were checked to a_{self.checked}; "
+                "beyond that, only that a series without negative coefficients is close to it."
             )
         return "\n".join(lines)
 
@@ -256,7 +255,7 @@ _KERNELS = {"ntk": "NTK", "nngp": "NNGP kernel", "first layer": "NTK of the firs
 
 
 def whole_name(name: str) -> str:
-    """Return the name of a function when it is one."""
+    """Return `name` if it is a valid name of a function."""
     if not isinstance(name, str) or not name.isidentifier():
-        raise InputError(f"name is {name!r}; expected a name for a function; give one such as 'activation'")
+        raise InputError(f"name is {name!r}; expected a valid name of a function, such as 'activation'")
     return name

@@ -1,5 +1,4 @@
-"""What the studies of this wing share: activations as words, parameters checked, data on the sphere, nets and kernels
-side by side."""
+"""Shared parts of the activation studies: activations by name, data on the sphere, networks and their kernels."""
 
 import re
 from dataclasses import dataclass
@@ -21,32 +20,32 @@ if TYPE_CHECKING:
 
 _NUMBER = r"(\d+\.?\d*(?:e[+-]?\d+)?|\.\d+)"
 _SINUSOID = re.compile(rf"{_NUMBER}?\s*\*?\s*(sin|cos)\s*\(?\s*{_NUMBER}?\s*\*?\s*z?\s*\)?", re.IGNORECASE)
-# Test points beyond these tell little more and cost as much as training.
+# More test points improve the estimate little and cost as much as training.
 _MOST_TEST_POINTS = 2000
 
 
 def need_torch() -> None:
-    """Raise where torch is not installed, before anything is computed that only networks could be compared with.
+    """Raise if torch is not installed, before a study computes its predictions.
 
     Raises:
-        MissingExtraError: saying which `pip install` brings it.
+        MissingExtraError: with the `pip install` command.
     """
     if find_spec("torch") is None:
         raise missing_extra("torch", "nets", "a study that trains networks")
 
 
 def activation_of(words: str) -> Activation:
-    r"""Return the activation that a word on the command line means: a name, or a sinusoid with its two numbers.
+    r"""Return the activation for a text on the command line: a name, or a sinusoid with amplitude and frequency.
 
     >>> activation_of("0.5 sin 6z")
     Sine(amplitude=0.5, frequency=6.0, phase=0.0)
     >>> activation_of("relu")
     ABReLU(negative=0.0, positive=1.0)
     """
-    found = _SINUSOID.fullmatch(words.strip())
-    if not found:
+    match = _SINUSOID.fullmatch(words.strip())
+    if not match:
         return as_activation(words)
-    amplitude, name, frequency = found.groups()
+    amplitude, name, frequency = match.groups()
     phase = np.pi / 2 if name.lower() == "cos" else 0.0
     return Sine(float(amplitude or 1.0), float(frequency or 1.0), phase)
 
@@ -61,7 +60,7 @@ class Split:
             standard deviation 1 over the training points.
         X_test: test inputs `(m, d)`.
         y_test: targets `(m, c)`.
-        notes: what was done to the data.
+        notes: changes made to the data.
     """
 
     X: Float[NDArray, "n d"]
@@ -72,18 +71,18 @@ class Split:
 
 
 def split_on_sphere(data: Dataset, n_train: int | None, random_state: int) -> Split:
-    r"""Return half of the data to train on and half to test on, all of norm $\sqrt d$.
+    r"""Return half of the data for training and half for testing, all inputs of norm $\sqrt d$.
 
-    Columns get the mean 0 and the standard deviation 1 of the training half, then every row is scaled to norm
-    $\sqrt d$: a kernel designed as a function of the cosine is one on the sphere alone.
+    Columns are scaled to mean 0 and standard deviation 1 over the training points, then every row is scaled to norm
+    $\sqrt d$, since a kernel is a function of the cosine only on the sphere.
 
     Args:
-        data: classes keep their proportions in both halves.
-        n_train: how many of the training half are trained on; by default all, at most 400.
+        data: the data; classes keep their proportions in both halves.
+        n_train: number of points of the training half to use; by default all, at most 400.
         random_state: seed of the split.
 
     Raises:
-        InputError: where the half is smaller than `n_train`, or a row is the mean itself and has no direction.
+        InputError: if the half is smaller than `n_train`, or a row equals the mean and has no direction.
     """
     from sklearn.model_selection import train_test_split
 
@@ -95,66 +94,66 @@ def split_on_sphere(data: Dataset, n_train: int | None, random_state: int) -> Sp
         else None
     )
     if data.classes and stratify is None:
-        notes.append("a class has one member, so the two halves are drawn without regard to classes")
+        notes.append("a class has one member, so the two halves are not stratified by class")
     halves: list[Any] = train_test_split(
         np.arange(len(data.X)), test_size=0.5, stratify=stratify, random_state=random_state
     )
     train, test = halves
     if n_train is not None and n_train > len(train):
         raise InputError(
-            f"n_train is {n_train}; {data.name!r} has {len(data.X)} points, half of them for training; "
-            f"expected at most {len(train)}; lower n_train"
+            f"n_train is {n_train}; expected at most {len(train)}, half of the {len(data.X)} points of {data.name!r}"
         )
     train, test = train[: n_train or 400], test[:_MOST_TEST_POINTS]
     mean, std = data.X[train].mean(axis=0), data.X[train].std(axis=0)
-    kept = std > 1e-12 * np.abs(data.X).max(initial=1.0)
-    if kept.sum() < 2:
+    varying = std > 1e-12 * np.abs(data.X).max(initial=1.0)
+    if varying.sum() < 2:
         raise InputError(
-            f"the {len(train)} training points of {data.name!r} differ in {kept.sum()} columns; expected at least two, "
-            "since on the sphere one coordinate is only a sign; give more columns or raise n_train"
+            f"the {len(train)} training points of {data.name!r} differ in {varying.sum()} columns; expected at least "
+            "two, since on the sphere one coordinate is only a sign; give more columns or raise n_train"
         )
-    X = (data.X[:, kept] - mean[kept]) / std[kept]
+    X = (data.X[:, varying] - mean[varying]) / std[varying]
     norms = np.linalg.norm(X, axis=1)
     if (bad := norms[np.concatenate([train, test])] < 1e-9).any():
         row = np.concatenate([train, test])[np.argmax(bad)]
         raise InputError(
             f"row {data.rows[row]} of {data.name!r} is the mean of the training points and has no direction; expected "
-            "rows that can be scaled to the sphere; leave it out"
+            "rows that can be scaled to the sphere; drop this row"
         )
     X = X * (np.sqrt(X.shape[1]) / np.where(norms > 0, norms, 1.0))[:, None]
     notes.append(
-        f"{len(train)} points are trained on and {len(test)} tested on; each of the {X.shape[1]} columns that vary has "
-        "mean 0 and standard deviation 1 over the training points, and then each row has norm √d: kernels of the "
-        "angle alone hold there"
+        f"{len(train)} points for training and {len(test)} for testing; each of the {X.shape[1]} varying columns is "
+        "scaled to mean 0 and standard deviation 1 over the training points, and then each row to norm √d, where "
+        "kernels are functions of the angle"
     )
-    # Classes as zeros and ones: what is subtracted from them for regression without an intercept is added again.
+    # Classes as zeros and ones: the offset subtracted for regression without an intercept is added again.
     y = (data.y + data.offset).round() if data.classes else data.y
     if not data.classes:
-        # A net as wide as ours leaves the regime of its kernel when it has to reach targets in the hundreds.
+        # A net of this width leaves the regime of its kernel if its targets are in the hundreds.
         mean, std = y[train].mean(axis=0), y[train].std(axis=0)
         if not (std > 0).all():
             raise InputError(
-                f"the target of {data.name!r} is the same at all {len(train)} training points; expected several; "
-                "raise n_train"
+                f"the target of {data.name!r} is the same at all {len(train)} training points; expected different "
+                "values; raise n_train"
             )
         y = (y - mean) / std
         notes.append(
-            "the target has mean 0 and standard deviation 1 over the training points: a loss of 1 is no skill"
+            "the target is scaled to mean 0 and standard deviation 1 over the training points: predicting the mean has "
+            "a loss of 1"
         )
     return Split(X[train], y[train], X[test], y[test], tuple(notes))
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network of finite width, and the kernel that it has at infinite width.
+    """A network of finite width and its infinite-width kernel.
 
     Attributes:
-        name: as tables and legends call it.
-        activation: of its hidden layers.
+        name: name in tables and legends.
+        activation: activation of the hidden layers.
         depth: number of hidden layers.
-        width: of each.
-        w_std: of the hidden layers.
-        b_std: of the hidden layers.
+        width: width of each hidden layer.
+        w_std: standard deviation of the hidden layers' weights.
+        b_std: standard deviation of the hidden layers' biases.
     """
 
     name: str
@@ -169,7 +168,7 @@ class Model:
         return NTK(self.depth, self.activation, w_std=self.w_std, b_std=self.b_std)
 
     def n_parameters(self, d: int, n_outputs: int) -> int:
-        """Return how many weights and biases are trained."""
+        """Return the number of trained weights and biases."""
         fan = [d, *(self.width,) * self.depth, n_outputs]
         biases = self.width * self.depth if self.b_std else 0
         return sum(a * b for a, b in pairwise(fan)) + biases
@@ -194,7 +193,7 @@ class Model:
     def train(
         self, split: Split, rate: float, steps: int, record_at: NDArray[np.int64], seed: int
     ) -> "Training":
-        """Return what training the network, minus its output at the start, records."""
+        """Train the network minus its initial output and return the records."""
         from solvable.networks import centred, train
 
         net = self.net(split.X.shape[1], split.y.shape[1], seed)
@@ -210,12 +209,12 @@ class Model:
         )
 
     def measured_curve(self, d: int, cosine: Float[NDArray, "m"], seed: int) -> Float[NDArray, "m"]:
-        r"""Return the kernel of one network of finite width between a random point and others at given cosines.
+        r"""Return the kernel of one network of finite width between a random point and points at the given cosines.
 
         Args:
-            d: coordinates of the points, at least 2; they have norm $\sqrt d$.
-            cosine: in [-1, 1].
-            seed: of weights and points.
+            d: number of coordinates of the points, at least 2; they have norm $\sqrt d$.
+            cosine: cosines in [-1, 1].
+            seed: seed of weights and points.
         """
         from solvable.kernels.empirical import empirical_ntk
 

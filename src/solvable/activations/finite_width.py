@@ -1,9 +1,9 @@
-r"""Networks of one hidden layer and finite width: how far their kernel is from the infinite-width one.
+r"""Fluctuation of the kernel of a network of one hidden layer and finite width about the infinite-width kernel.
 
-The six means that it takes, $E[g(u)g(v)]$ for g in $\phi^2, \phi\phi', \phi'^2, \phi, \phi'$, are Mehler series of the
-g's Hermite coefficients. Kinks of $\phi$ are jumps of $\phi'$: what jumps in g and its first two derivatives is split
-off as rectified powers, whose products are known in closed form, so that the series of the rest falls fast. Derivatives
-are those of the polynomials through the quadrature's panels, none of which crosses a kink.
+The means $E[g(u)g(v)]$ for g in $\phi^2, \phi\phi', \phi'^2, \phi, \phi'$ are Mehler series of the
+g's Hermite coefficients. Kinks of $\phi$ are jumps of $\phi'$: the jumps of g and its first two derivatives are split
+off as rectified powers, whose products are known in closed form, so that the series of the rest converges fast.
+Derivatives are those of the interpolating polynomials on the quadrature's panels, none of which crosses a kink.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ _MOST_KINKS = 8
 _POWERS = 3
 _TAIL = 1e-11
 _NARROW = 1e-3
-# Derivatives of what is constant are rounding over the panels' width; their squares are below this share.
+# Derivatives of a constant are rounding errors divided by the panels' width; their squares are below this share.
 _DUST = 1e-20
 _WIDEST = 1e150
 
@@ -51,12 +51,12 @@ def finite_width_std(
 ) -> Array:
     r"""Return the standard deviation $S/\sqrt N$ of the kernel of a network of one hidden layer of N neurons.
 
-    Its mean is the infinite-width kernel, whatever the width; both are exact. The readout has variance 1 and no bias:
-    with $\sigma_2^2$ both are multiplied by it.
+    The mean is the infinite-width kernel at every width; both are exact. The readout has variance 1 and no bias; a
+    readout variance $\sigma_2^2$ multiplies both.
 
     Args:
         activation: a name, an `Activation`, or a function of arrays.
-        cosine: between inputs of norm $\sqrt d$, of any shape.
+        cosine: cosine between inputs of norm $\sqrt d$, of any shape.
         width: N, the number of neurons, at least 1.
         kind: "ntk", "nngp" (only the readout is trained) or "first layer".
         w_std: $\sigma_w > 0$ of the hidden layer.
@@ -66,7 +66,7 @@ def finite_width_std(
         The standard deviation, of the shape of `cosine`.
 
     Raises:
-        InputError: for cosines outside [-1, 1], activations with jumps, or whose fourth moment diverges.
+        InputError: for cosines outside [-1, 1], and for activations with jumps or with a divergent fourth moment.
 
     Source: derived for this library; see `theory.finite_width_scale`.
 
@@ -107,21 +107,21 @@ def required_width(
     w_std: float = 1.0,
     b_std: float = 0.0,
 ) -> int | NDArray[np.int64]:
-    r"""Return the width $N = (S/(\varepsilon K))^2$ at which the kernel fluctuates by a fraction of itself.
+    r"""Return the width $N = (S/(\varepsilon K))^2$ at which the kernel has the given relative standard deviation.
 
     Args:
         activation: a name, an `Activation`, or a function of arrays.
-        relative_std: $\varepsilon > 0$, as 0.1 for 10 %.
-        cosine: where, in [-1, 1], of any shape.
+        relative_std: $\varepsilon > 0$, such as 0.1 for 10 %.
+        cosine: cosine between inputs, in [-1, 1], of any shape.
         kind: "ntk", "nngp" (only the readout is trained) or "first layer".
         w_std: $\sigma_w > 0$ of the hidden layer.
         b_std: $\sigma_b \ge 0$ of the hidden layer.
 
     Returns:
-        The width, an int for one cosine, else integers of the shape of `cosine`.
+        The width, an int for one cosine, otherwise integers of the shape of `cosine`.
 
     Raises:
-        InputError: also where the kernel is 0, of which no width is a fraction.
+        InputError: as for `finite_width_std`, and where the kernel is 0.
 
     >>> required_width("relu", 0.1)
     469
@@ -139,8 +139,8 @@ def required_width(
         return widths[0]
     if max(widths) > np.iinfo(np.int64).max:
         raise InputError(
-            f"relative_std is {relative_std:g}; expected more, since a width that it takes is {max(widths):.2g}, which "
-            "no array of integers holds; give one cosine at a time"
+            f"relative_std is {relative_std:g}; expected a larger one, since the width is {max(widths):.2g}, too large "
+            "for an array of integers; give one cosine at a time"
         )
     return np.array(widths, dtype=np.int64).reshape(c.shape)
 
@@ -148,14 +148,14 @@ def required_width(
 def _width(mean: float, scale: float, relative_std: float, cosine: float) -> int:
     if abs(mean) <= 1e-12 * max(scale, 1e-300):
         raise InputError(
-            f"the kernel is 0 at cosine {cosine:g}; expected a cosine at which it is not, since no width makes its "
-            "fluctuation a fraction of 0; give another cosine"
+            f"the kernel is 0 at cosine {cosine:g}; expected a cosine where it is not 0, since the relative standard "
+            "deviation is infinite there at every width"
         )
     ratio = scale / abs(mean) / relative_std
     if ratio > _WIDEST:
         raise InputError(
-            f"relative_std is {relative_std:g}; expected more, since the width that it takes has more than 300 digits; "
-            "give a fraction such as 0.1"
+            f"relative_std is {relative_std:g}; expected a fraction such as 0.1, since the width has more than 300 "
+            "digits"
         )
     return max(1, ceil(ratio**2))
 
@@ -167,7 +167,7 @@ def finite_width_moments(
 
     Args:
         activation: a name, an `Activation`, or a function of arrays.
-        cosine: between inputs of norm $\sqrt d$.
+        cosine: cosine between inputs of norm $\sqrt d$.
         kind: "ntk", "nngp" (only the readout is trained) or "first layer".
         w_std: $\sigma_w > 0$ of the hidden layer.
         b_std: $\sigma_b \ge 0$ of the hidden layer.
@@ -186,15 +186,15 @@ def finite_width_moments(
 
 
 def _neuron(activation: Activation, scale: float, derivative: bool) -> "NeuronMeans":
-    make = _known_neuron if _never_changes(activation) else NeuronMeans
+    make = _cached_neuron if _is_constant(activation) else NeuronMeans
     return make(activation, scale, derivative)
 
 
-def _never_changes(activation: Activation) -> bool:
-    """Return whether an activation can be remembered: functions and torch modules of the user's may change."""
+def _is_constant(activation: Activation) -> bool:
+    """Return whether results for an activation can be cached: the user's functions and torch modules may change."""
     inner = getattr(activation, "function", activation)
     owner = inner if isinstance(inner, FunctionType) else type(inner)
-    # What `exec` made belongs to no module.
+    # Functions from `exec` belong to no module.
     home = str(getattr(owner, "__module__", None) or "")
     return isinstance(inner, np.ufunc) or home.split(".")[0] == __name__.split(".")[0]
 
@@ -209,26 +209,26 @@ def checked_cosines(cosine: ArrayLike) -> Floats:
         values = to_float64(cosine)
     except (TypeError, ValueError):
         raise InputError(
-            f"cosine is {cosine!r}; expected real numbers in [-1, 1]; give one such as 0.5, or an array of them"
+            f"cosine is {cosine!r}; expected a real number in [-1, 1] or an array of them"
         ) from None
     if np.isnan(values).any():
         raise InputError(
             f"cosine is NaN in {int(np.isnan(values).sum())} of {values.size} values; expected numbers in [-1, 1]; "
-            "inputs of norm 0 have no cosine: leave them out"
+            "drop inputs of norm 0, which have no cosine"
         )
     return cosines(values)[1]
 
 
 class NeuronMeans:
-    r"""$E[g(u)g(v)]$ of $g = \phi^2, \phi\phi', \phi'^2, \phi, \phi'$ of pre-activations s u, by the correlation.
+    r"""$E[g(u)g(v)]$ of $g = \phi^2, \phi\phi', \phi'^2, \phi, \phi'$ as functions of the correlation of u and v.
 
     Args:
         activation: $\phi$.
-        scale: s, the standard deviation of a pre-activation; $\phi'$ is the derivative by u.
-        derivative: whether $\phi'$ is wanted; else it is 0.
+        scale: s, the standard deviation of a pre-activation s u; $\phi'$ is the derivative with respect to u.
+        derivative: whether $\phi'$ is needed; otherwise it is 0.
 
     Raises:
-        InputError: when a fourth moment diverges, or $\phi$ is too steep to be resolved.
+        InputError: if a fourth moment diverges, or $\phi$ is too steep to be resolved.
     """
 
     def __init__(self, activation: Activation, scale: float, derivative: bool) -> None:
@@ -253,8 +253,7 @@ class NeuronMeans:
             if panels >= _MOST_PANELS:
                 raise InputError(
                     f"{activation!r} is not resolved by {panels} pieces of its range; expected a piecewise smooth "
-                    "function; "
-                    "use a gentler one"
+                    "function; use a gentler one"
                 )
             coarse = moments
         self._expand(panels, split)
@@ -272,16 +271,15 @@ class NeuronMeans:
                         both = jumps[:, i, p] * jumps[:, j, q] * (2 if j < i else 1)
                         if both.any():
                             result += both[:, None] * M(p, q) / (factorial(p) * factorial(q))
-        # At the ends the two are one Gaussian, and a series would converge most slowly.
+        # At the ends u = ±v, where the series converges most slowly.
         result[:, inside == 1] = self._ends[0][:, None]
         result[:, inside == -1] = self._ends[1][:, None]
         return result
 
     def _panels(self, panels: int) -> tuple[Floats, Floats, Floats]:
         """Return nodes and weights (with the density), (panels, 16), and the panels' ends."""
-        # Kinks at both signs: u = -v at the correlation -1. Panels must not be narrow, since derivatives divide by
-        # their width: mirrored kinks that almost coincide with another are left out, and the even grid keeps its
-        # distance.
+        # Kinks at both signs, since u = -v at correlation -1. Panels must not be narrow, since derivatives divide by
+        # their width: mirrored kinks close to another kink and grid points close to kinks are omitted.
         mirrored = [-t for t in self._kinks if np.abs(self._kinks + t).min() > _NARROW]
         inside = np.concatenate([self._kinks, mirrored])
         grid = np.linspace(-self._edge, self._edge, panels + 1)
@@ -340,18 +338,18 @@ class NeuronMeans:
         return jumps
 
 
-_known_neuron: Callable[[Activation, float, bool], NeuronMeans] = lru_cache(maxsize=64)(NeuronMeans)
+_cached_neuron: Callable[[Activation, float, bool], NeuronMeans] = lru_cache(maxsize=64)(NeuronMeans)
 
 
 def _hermite_coefficients(functions: Floats, z: Floats, w: Floats, sizes: Floats) -> Floats:
-    """Return the Hermite coefficients of functions (5, nodes), as many as it takes, (5, terms).
+    """Return the Hermite coefficients of functions (5, nodes), as many as necessary, (5, terms).
 
-    What is left out is judged against the second moments `sizes` (5,) of the functions with their kinks.
+    The remainder is compared with the second moments `sizes` (5,) of the functions with their kinks.
     """
-    # Those of the first three are of fourth order in the activation, of the last two of second.
+    # The second moments are of fourth order in the activation for the first three functions, of second for the others.
     largest = np.array([np.max(sizes[:3])] * 3 + [np.max(sizes[3:])] * 2)
     sizes = np.maximum(sizes, _DUST * largest)
-    # Only two of the Hermite functions are kept: there may be thousands.
+    # Only two Hermite functions are in memory: there may be thousands.
     root = np.sqrt(w)
     f = functions * root
     total = np.sum(f * f, axis=1)
@@ -363,19 +361,18 @@ def _hermite_coefficients(functions: Floats, z: Floats, w: Floats, sizes: Floats
         if k >= 16 and k % 16 == 0 and np.all(total - squares <= _TAIL * sizes):
             break
         before, psi = psi, (z * psi - sqrt(k) * before) / sqrt(k + 1)
-    lost = float(np.max((total - squares) / np.where(sizes > 0, sizes, 1.0)))
-    if lost > 1e-5:
+    remainder = float(np.max((total - squares) / np.where(sizes > 0, sizes, 1.0)))
+    if remainder > 1e-5:
         raise InputError(
-            f"the activation is too steep for a Hermite series: {_MOST_TERMS} terms leave {lost:.1g} of a fourth "
-            "moment out; "
-            "expected a gentler one; lower its frequency or the variance of its inputs"
+            f"the activation is too steep for a Hermite series: {_MOST_TERMS} terms miss {remainder:.1g} of a fourth "
+            "moment; expected a gentler one; lower its frequency or the variance of its inputs"
         )
     return np.stack(alpha, axis=1)
 
 
 @lru_cache(maxsize=1)
 def _differentiation() -> Floats:
-    """Return the matrix that differentiates the polynomial through values at the Gauss-Legendre nodes."""
+    """Return the differentiation matrix for values at the Gauss-Legendre nodes."""
     x, _ = gauss_legendre(_NODES)
     vandermonde = np.polynomial.legendre.legvander(x, _NODES - 1)
     return _derivative_rows(x, 1) @ np.linalg.inv(vandermonde)
@@ -383,7 +380,7 @@ def _differentiation() -> Floats:
 
 @lru_cache(maxsize=1)
 def _one_sided() -> tuple[Floats, Floats]:
-    """Return rows that take values at the nodes to derivatives 0, 1, 2 at a panel's left and at its right end."""
+    """Return rows that map values at the nodes to derivatives 0, 1, 2 at a panel's left and right end."""
     x, _ = gauss_legendre(_NODES)
     inverse = np.linalg.inv(np.polynomial.legendre.legvander(x, _NODES - 1))
     ends = [

@@ -1,4 +1,4 @@
-r"""Activations fitted to a kernel: non-negative least squares on its series, least squares on formulas."""
+r"""Fits of activations to a kernel: non-negative least squares for series, least squares for formulas."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from solvable.kernels.duals.shifted_relu import RectifiedMoments
 
 Floats = NDArray[np.float64]
 
-# The paper's designs count the kernel at equal inputs twelve times.
+# Weight of the kernel at equal inputs, as in the paper.
 _END_WEIGHT = 12
 
 AUTHORS_MIMIC = Formula(
@@ -26,9 +26,9 @@ AUTHORS_MIMIC = Formula(
 )
 """The paper's activation that mimics the NTK of a network of four hidden ReLU layers."""
 _MIMIC_K1 = 5.07
-# Fits of the same kernel go to this end slowly from elsewhere: a long, flat valley of slow cosines.
+# Fits of the same kernel converge to this one slowly from elsewhere: a long, flat valley of slow cosines.
 _CLOSE_MIMIC = Formula((-1.35, -2.86), ((6.0, 1.1),), (6.6, 0.5, -1.2))
-# Gentler than both and as close: a kink on the left of the inputs, on a slow cosine.
+# With a smaller E[phi^4] than both and as close: a kink at negative inputs, on a slow cosine.
 _GENTLE_MIMIC = Formula((-19.1, -0.77), ((6.2, -1.2),), (17.6, 0.385, 0.71))
 
 _LOWEST_FREQUENCY, _HIGHEST_FREQUENCY = 0.3, 15.0
@@ -40,7 +40,7 @@ def non_negative_series(target: Target, kind: str, degree: int) -> Floats:
     r"""Return $a_k \ge 0$, k = 0 … degree, whose kernel is nearest to the target.
 
     Least squares at 100 angles, equally spaced from 0 to π, with the one at c = 1 counted twelve times, as in the
-    paper. Where only the first layer is trained $a_0 = 0$.
+    paper. If only the first layer is trained, $a_0 = 0$.
     """
     from scipy.optimize import nnls
 
@@ -49,7 +49,7 @@ def non_negative_series(target: Target, kind: str, degree: int) -> Floats:
     powers = np.vander(COSINES, degree + 1, increasing=True)
     first = 1 if kind == "first layer" else 0
     if first > degree:
-        # scipy aborts the process when it is given no columns.
+        # SciPy aborts the process for a matrix without columns.
         return np.zeros(degree + 1)
     solution, _ = nnls(powers[:, first:] * weights[:, None], target.values * weights)
     return np.concatenate([np.zeros(first), solution])
@@ -60,8 +60,8 @@ class Parameters:
     r"""The numbers of a formula as one vector: weights, shifts, slope, constant, then those of the cosine.
 
     Args:
-        rectifiers: how many.
-        cosine: whether there is one.
+        rectifiers: number of rectifiers.
+        cosine: whether there is a cosine.
     """
 
     rectifiers: int
@@ -83,12 +83,12 @@ class Parameters:
         return np.array([*weights, *shifts, slope, constant, *(formula.cosine or ())])
 
     def bounds(self) -> tuple[Floats, Floats]:
-        """Return the least and the largest values that a fit may take."""
+        """Return the lower and upper bounds of a fit."""
         m, infinite = self.rectifiers, np.inf
         high = [infinite] * m + [_WIDEST_SHIFT] * m + [infinite] * 2
         low = [-value for value in high]
         if self.cosine:
-            # Slower cosines are parabolas made of large numbers that cancel.
+            # Slower cosines are parabolas from large numbers that cancel.
             high, low = (
                 [*high, infinite, _HIGHEST_FREQUENCY, infinite],
                 [*low, -infinite, _LOWEST_FREQUENCY, -infinite],
@@ -97,10 +97,10 @@ class Parameters:
 
 
 class KernelOfParameters:
-    """The kernel of a formula at `COSINES` with its derivatives by the formula's numbers.
+    """The kernel of a formula at `COSINES` with its derivatives with respect to the formula's parameters.
 
     Args:
-        parameters: what the vector means.
+        parameters: the layout of the parameter vector.
         kind: which parameters of the network are trained.
     """
 
@@ -143,7 +143,7 @@ class KernelOfParameters:
                 t, s, both = float(shifts[i]), float(shifts[j]), weights[i] * weights[j]
                 M = RectifiedMoments(np, t, s, COSINES)
                 pair = self._value * M(1, 1) + self._slope * COSINES * M(0, 0)
-                # How the probability P(u > t, v > s) falls with t: the density of u at t times P(v > s | u = t).
+                # -d/dt P(u > t, v > s): the density of u at t times P(v > s | u = t).
                 edge_t = normal_density(t) * ndtr((COSINES * t - s) / M.spread)
                 by_t = -self._value * M(0, 1) - self._slope * COSINES * edge_t
                 kernel += (1 if i == j else 2) * both * pair
@@ -157,7 +157,7 @@ class KernelOfParameters:
 
 
 def _cosine_slopes(efg: Floats, degree: int) -> Floats:
-    """Return the derivatives of the Hermite coefficients of e cos(f z + g) by e, f and g, (degree + 1, 3)."""
+    """Return the derivatives of the Hermite coefficients of e cos(f z + g) w.r.t. e, f and g, (degree + 1, 3)."""
     e, f, g = (float(number) for number in efg)
     by_phase = cosine_coefficients(f, g + np.pi / 2, degree + 1)
     k = np.arange(degree + 1)
@@ -170,9 +170,9 @@ def _cosine_slopes(efg: Floats, degree: int) -> Floats:
 def fit_formula(
     target: Target, kind: str, parameters: Parameters, starts: Sequence[Formula], penalty: float = 0.0
 ) -> Formula:
-    r"""Return the formula with the least $\sum_\theta (K - K^*)^2 + (p\, E[\phi^4]/K^*(1))^2$, K* the target.
+    r"""Return the formula that minimises $\sum_\theta (K - K^*)^2 + (p\, E[\phi^4]/K^*(1))^2$, K* the target.
 
-    Least squares with exact derivatives from each start, as far as it takes to see which is the best one.
+    Least squares with exact derivatives: a few steps from each start, then only the best one is continued.
 
     Args:
         target: $K^*$.
@@ -201,7 +201,7 @@ def fit_formula(
         latest: list[tuple[Floats, tuple[Floats, Floats]]] = []
 
         def both(vector: Floats) -> tuple[Floats, Floats]:
-            # The solver asks for the Jacobian where it has just asked for the residuals.
+            # The solver needs the Jacobian at the point where it has just computed the residuals.
             if not latest or not np.array_equal(latest[-1][0], vector):
                 latest[:] = [(vector.copy(), evaluate(vector))]
             return latest[-1][1]
@@ -217,29 +217,30 @@ def fit_formula(
             xtol=1e-8,
         )
 
-    # Most starts are decided early; only the best one is worth the rest of the way.
+    # Most starts are ranked after a few steps.
     rough = [solve(parameters.vector(start), _FIRST_STEPS) for start in starts]
-    best = min(rough, key=lambda found: found.cost)
+    best = min(rough, key=lambda fit: fit.cost)
     return parameters.formula(best.x if best.status > 0 else solve(best.x, _MOST_STEPS).x)
 
 
 def relu_cos_starts(scale: float) -> list[Formula]:
-    """Return where fits of a ReLU and a cosine start: the paper's activation, what fits of it found, generic ones.
+    """Return starts for fits of a ReLU and a cosine: the paper's activation, fits of the same kernel, generic ones.
 
     Args:
         scale: K(1) of the target.
     """
     root = scale**0.5
-    found = [_scaled(one, (scale / _MIMIC_K1) ** 0.5) for one in (AUTHORS_MIMIC, _CLOSE_MIMIC, _GENTLE_MIMIC)]
+    factor = (scale / _MIMIC_K1) ** 0.5
+    mimics = [_scale(formula, factor) for formula in (AUTHORS_MIMIC, _CLOSE_MIMIC, _GENTLE_MIMIC)]
     generic = [
         Formula((0.1 * root, 0.2 * root), ((0.5 * root, 0.0),), (0.2 * root, f, g))
         for f, g in ((1.0, 0.8), (2.0, 0.8), (4.0, 0.8))
     ]
-    return [*found, *generic]
+    return [*mimics, *generic]
 
 
 def rectifier_starts(scale: float, n: int) -> list[Formula]:
-    """Return where fits of n shifted ReLUs start.
+    """Return starts for fits of n shifted ReLUs.
 
     Args:
         scale: K(1) of the target.
@@ -254,7 +255,7 @@ def rectifier_starts(scale: float, n: int) -> list[Formula]:
     return [Formula((0.1 * root, 0.1 * root), tuple((w * root, t) for w, t in layout)) for layout in layouts]
 
 
-def _scaled(formula: Formula, factor: float) -> Formula:
+def _scale(formula: Formula, factor: float) -> Formula:
     e, f, g = formula.cosine or (0.0, 1.0, 0.0)
     return Formula(
         tuple(factor * b for b in formula.hermite),
@@ -269,7 +270,7 @@ def _gauss_hermite() -> tuple[Floats, Floats]:
 
 
 def _values_and_slopes(parameters: Parameters, vector: Floats, z: Floats) -> tuple[Floats, Floats]:
-    """Return phi at z and its derivatives by the parameters, (nodes, parameters)."""
+    """Return phi at z and its derivatives w.r.t. the parameters, (nodes, parameters)."""
     m = parameters.rectifiers
     past = z[:, None] - vector[m : 2 * m]
     slopes = [np.maximum(past, 0), -vector[:m] * (past > 0), z[:, None], np.ones((len(z), 1))]

@@ -1,4 +1,4 @@
-r"""Activations that are a formula: a Hermite series, shifted ReLUs and a cosine, added up."""
+r"""Activations given by a formula: the sum of a Hermite series, shifted ReLUs and a cosine."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -38,14 +38,14 @@ class Formula:
     cosine: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        # No terms are the constant 0, so that nothing else has to know the difference.
+        # Without terms the series is the constant 0, which needs no special case elsewhere.
         object.__setattr__(self, "hermite", self.hermite or (0.0,))
 
     def __call__(self, z: Array) -> Array:
         r"""Return $\phi(z)$ for numbers, a NumPy array or a torch tensor (with gradient)."""
-        z = _floating(z)
+        z = _to_float(z)
         xp = array_namespace(z)
-        # The sum is a new array, so that it is added to in place: half of the time is memory.
+        # The sum is a new array, so terms are added in place: half of the time is memory access.
         value = _hermite_sum(z, self.hermite)
         for weight, shift in self.rectifiers:
             past = z - shift
@@ -56,8 +56,8 @@ class Formula:
         return value
 
     def derivative(self, z: Array) -> Array:
-        r"""Return $\phi'(z)$; at a kink that of its left side."""
-        z = _floating(z)
+        r"""Return $\phi'(z)$; at a kink, the derivative from the left."""
+        z = _to_float(z)
         xp = array_namespace(z)
         value = _hermite_sum(z, tuple(sqrt(k) * b for k, b in enumerate(self.hermite))[1:] or (0.0,))
         for weight, shift in self.rectifiers:
@@ -69,7 +69,7 @@ class Formula:
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """Where the derivative jumps, in order."""
+        """Positions where the derivative jumps, ascending."""
         return tuple(sorted({shift for weight, shift in self.rectifiers if weight}))
 
     def coefficients(self, degree: int) -> Floats:
@@ -82,8 +82,8 @@ class Formula:
     def smooth_coefficients(self, degree: int) -> Floats:
         """Return the Hermite coefficients without those of the rectifiers."""
         total = np.zeros(degree + 1)
-        known = self.hermite[: degree + 1]
-        total[: len(known)] = known
+        series = self.hermite[: degree + 1]
+        total[: len(series)] = series
         if self.cosine is not None:
             e, f, g = self.cosine
             total += e * cosine_coefficients(f, g, degree)
@@ -95,7 +95,7 @@ class Formula:
         degree = len(self.hermite) - 1
         if self.cosine is None:
             return degree
-        # Those of the cosine are largest at k = f^2 and fall like a Poisson distribution's weights.
+        # The cosine's coefficients are largest at k = f^2 and fall like the weights of a Poisson distribution.
         f = abs(self.cosine[1])
         return max(degree, int(f * f + 12 * f + 40))
 
@@ -113,19 +113,19 @@ class Formula:
         for i, (w, t) in enumerate(self.rectifiers):
             for j, (v, s) in enumerate(self.rectifiers[: i + 1]):
                 value, slope = shifted_relu_dual(np, one, one, cosine * 1.0, t, s)
-                total = total + (2 if j < i else 1) * w * v * _mixed(kind, cosine, value, slope)
+                total = total + (2 if j < i else 1) * w * v * _combine(kind, cosine, value, slope)
         return total
 
     def __str__(self) -> str:
-        """Return the formula as one reads it, with five digits."""
-        terms = [(w, f"relu(z {_signed(-t)})") for w, t in self.rectifiers]
+        """Return the formula as text, with five digits."""
+        terms = [(w, f"relu(z {_five_digits(-t)})") for w, t in self.rectifiers]
         terms += [(b, ("", "z")[k] if k < 2 else f"h{k}(z)") for k, b in enumerate(self.hermite) if b]
         if self.cosine is not None:
             e, f, g = self.cosine
-            terms.append((e, f"cos({f:.5g} z {_signed(g)})"))
+            terms.append((e, f"cos({f:.5g} z {_five_digits(g)})"))
         if not terms:
             return "0"
-        words = [" ".join([_signed(number), *([what] if what else [])]) for number, what in terms]
+        words = [" ".join([_five_digits(factor), *([term] if term else [])]) for factor, term in terms]
         text = " ".join(words)
         return text[2:] if text.startswith("+ ") else "-" + text[2:]
 
@@ -133,20 +133,20 @@ class Formula:
         """Return Python code of a function that computes the formula, with all digits.
 
         Args:
-            library: "numpy" or "torch", what the function works on.
-            name: of the function.
-            about: its docstring, one line; the formula when left out.
+            library: "numpy" or "torch", for arrays or tensors.
+            name: name of the function.
+            about: its docstring, one line; by default the formula.
         """
         module = {"numpy": "np", "torch": "torch"}[choice("library", library, ("numpy", "torch"))]
         header = "import numpy as np" if library == "numpy" else "import torch"
         clip = "({}).clip(min=0)" if library == "torch" else "np.maximum({}, 0)"
         setup: list[str] = []
-        terms = [(w, clip.format(f"z {_exactly(-t)}")) for w, t in self.rectifiers]
+        terms = [(w, clip.format(f"z {_all_digits(-t)}")) for w, t in self.rectifiers]
         if self.cosine is not None:
             e, f, g = self.cosine
-            terms.append((e, f"{module}.cos({f!r} * z {_exactly(g)})"))
+            terms.append((e, f"{module}.cos({f!r} * z {_all_digits(g)})"))
         if len(self.hermite) > _MONOMIALS + 1:
-            # Powers of z would lose the digits that cancel between them.
+            # Powers of z would lose digits by cancellation.
             setup = [
                 f"    b = {list(self.hermite)!r}",
                 "    before, h, series = 0 * z, 0 * z + 1, 0 * z",
@@ -158,22 +158,22 @@ class Formula:
         else:
             powers = enumerate(_monomials(self.hermite))
             terms += [(a, "" if k == 0 else "z" if k == 1 else f"z**{k}") for k, a in powers if a]
-        body = [f"        {_product(number, what)}" for number, what in terms] or ["        0 * z"]
-        if not any(what for _, what in terms) and terms:
+        body = [f"        {_product(factor, term)}" for factor, term in terms] or ["        0 * z"]
+        if not any(term for _, term in terms) and terms:
             body.append("        + 0 * z")
         if terms:
-            # Only the sign that the first line begins with; those inside it stay.
+            # Only the sign at the start of the first line changes.
             sign, rest = body[0][8:10], body[0][10:]
             body[0] = " " * 8 + ("-" if sign == "- " else "") + rest
         lines = [header, "", "", f"def {name}(z):", f'    """{about or f"Return {self}."}"""', *setup]
         return "\n".join([*lines, "    return (", *body, "    )", ""])
 
 
-def _mixed(kind: str, cosine: Floats, value: Floats, slope: Array) -> Floats:
+def _combine(kind: str, cosine: Floats, value: Floats, slope: Array) -> Floats:
     return {"ntk": value + cosine * slope, "nngp": value, "first layer": cosine * slope}[kind]
 
 
-def _floating(z: Array) -> Array:
+def _to_float(z: Array) -> Array:
     if is_torch_array(z):
         if z.is_complex():
             raise _not_real(str(z.dtype))
@@ -181,19 +181,17 @@ def _floating(z: Array) -> Array:
     try:
         array = np.asarray(z)
         if array.dtype.kind == "O":
-            # NumPy takes None for NaN.
+            # NumPy would convert None to NaN.
             return np.array([float(value) for value in array.flat]).reshape(array.shape)
         if array.dtype.kind in "fbiu":
             return array if array.dtype.kind == "f" else array.astype(np.float64)
     except (TypeError, ValueError):
-        raise _not_real(f"a {type(z).__name__} of something else") from None
+        raise _not_real(f"a {type(z).__name__} without an array of numbers") from None
     raise _not_real(repr(z) if array.ndim == 0 else f"an array of {array.dtype}")
 
 
-def _not_real(what: str) -> InputError:
-    return InputError(
-        f"z is {what}; expected real numbers; give a number, a NumPy array or a torch tensor of them"
-    )
+def _not_real(got: str) -> InputError:
+    return InputError(f"z is {got}; expected real numbers: a number, a NumPy array or a torch tensor")
 
 
 def _hermite_sum(z: Array, coefficients: tuple[float, ...]) -> Array:
@@ -201,7 +199,7 @@ def _hermite_sum(z: Array, coefficients: tuple[float, ...]) -> Array:
     present = [k for k, b in enumerate(coefficients) if b]
     last = present[-1] if present else 0
     if not last:
-        # A constant is a function of z too, with gradient 0.
+        # A constant must also depend on z, with gradient 0.
         return coefficients[0] + 0 * z
     before, h = 1.0, z
     total = coefficients[1] * z if coefficients[1] or coefficients[0] else None
@@ -215,7 +213,7 @@ def _hermite_sum(z: Array, coefficients: tuple[float, ...]) -> Array:
 
 
 def _add(total: Array, factor: float, term: Array) -> Array:
-    """Return `total + factor * term`, in the array of the first."""
+    """Return `total + factor * term`, computed in place in `total`."""
     if is_torch_array(total):
         return total.add_(term, alpha=factor)
     total += factor * term
@@ -231,13 +229,13 @@ def _monomials(coefficients: tuple[float, ...]) -> list[float]:
     return [float(a) for a in np.polynomial.hermite_e.herme2poly(scaled)]
 
 
-def _signed(number: float) -> str:
+def _five_digits(number: float) -> str:
     return f"{'-' if number < 0 else '+'} {abs(number):.5g}"
 
 
-def _product(number: float, what: str) -> str:
-    return f"+ {what}" if number == 1 and what else f"{_exactly(number)}{' * ' + what if what else ''}"
+def _product(factor: float, term: str) -> str:
+    return f"+ {term}" if factor == 1 and term else f"{_all_digits(factor)}{' * ' + term if term else ''}"
 
 
-def _exactly(number: float) -> str:
+def _all_digits(number: float) -> str:
     return f"{'-' if number < 0 else '+'} {abs(number)!r}"

@@ -1,18 +1,18 @@
-r"""The study `kernel-convergence`: how far the kernel of a network of N units is from the infinite-width one.
+r"""The study `kernel-convergence`: distance of the kernel of a network of N units from the infinite-width kernel.
 
-The deviation is $\|\hat\Theta - \Theta\|_F / \|\Theta\|_F$ on points of the sphere, and compared is its square, whose
-mean over networks theory knows without bias:
+The deviation is $\|\hat\Theta - \Theta\|_F / \|\Theta\|_F$ on points of the sphere. The study compares its square,
+whose mean over networks the theory gives:
 
 - One hidden layer: exactly, at every width. The empirical kernel is a mean over N independent neurons, so that
   $E\|\hat\Theta - \Theta\|_F^2 = \frac1N \sum_{ij} S_{ij}^2$ with $S^2$ a Gaussian mean of the activation
   (`solvable.activations.finite_width_std`).
 - Deeper: no closed form is known. Only the law is predicted, squares falling as 1/N; its constant is measured on
-  pilot networks of one width, which are not among those that the prediction is compared with.
+  separate pilot networks of one width.
 
-The interval says where the mean over the trials should lie, from the pilots' spread.
+The interval for the mean over the trials is based on the pilots' spread.
 
-Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022, arXiv:2106.03186, whose nets of
-width 2^14 it is to justify; the exact deviation was derived for this library.
+Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022, arXiv:2106.03186, which uses nets
+of width 2^14; the exact deviation was derived for this library.
 """
 
 from dataclasses import dataclass
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 _PILOTS = 100
 _PILOT_WIDTH = 256
 _LARGEST_WEIGHTS = 2.0**28
-"""Numbers in one network: 2 GB in double precision."""
+"""Largest number of weights in one network: 2 GB in double precision."""
 _AIM = 0.05
 _FEWEST_TRIALS = 10
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Which networks, on which points."""
+    """The networks and the points."""
 
     activation: str = "relu"
     """Activation: a name (relu, tanh, gelu, ...), or a sinusoid such as "0.5 sin 6z"."""
@@ -57,10 +57,10 @@ class Parameters:
     """Widths of the hidden layers."""
 
     n_points: int = 20
-    """How many points, random on the sphere of radius sqrt(d)."""
+    """Number of random points on the sphere of radius sqrt(d)."""
 
     d: int = 10
-    """Coordinates of a point."""
+    """Number of coordinates of a point."""
 
     w_std: float = 2**0.5
     """Standard deviation of the hidden layers' weights, times 1/sqrt(fan in)."""
@@ -69,7 +69,7 @@ class Parameters:
     """Standard deviation of the hidden layers' biases."""
 
     trials: int = 30
-    """How many networks of each depth and width."""
+    """Number of networks of each depth and width."""
 
     random_state: int = 0
     """Seed of the points and the weights."""
@@ -81,13 +81,13 @@ class Parameters:
         if numbers > _LARGEST_WEIGHTS:
             raise InputError(
                 f"a network of {max(self.depth)} layers of {max(self.widths)} units has {numbers:.2g} weights; "
-                f"expected at most {_LARGEST_WEIGHTS:.2g}, which is 2 GB; lower the width"
+                f"expected at most {_LARGEST_WEIGHTS:.2g} (2 GB); lower the width"
             )
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """The points `(n, d)` of norm √d, and for each depth the kernel and its matrix at infinite width."""
+    """The points `(n, d)` of norm √d, and the kernel and its matrix at infinite width for each depth."""
 
     X: Float[NDArray, "n d"]
     kernels: dict[int, NTK]
@@ -106,9 +106,9 @@ def prepare(parameters: Parameters) -> Setting:
         for depth in np.unique(parameters.depth)
     }
     notes = (
-        "the deviation is the Frobenius norm of empirical minus infinite-width tangent kernel over that of the latter, "
-        f"on {parameters.n_points} random points of the sphere in {parameters.d} dimensions; squares are compared, "
-        "since their mean is what theory knows",
+        "the deviation is the Frobenius norm of empirical minus infinite-width tangent kernel, divided by that of the "
+        f"latter, on {parameters.n_points} random points of the sphere in {parameters.d} dimensions; squares are "
+        "compared, since the theory predicts their mean",
     )
     return Setting(X, kernels, {depth: to_float64(kernel(X)) for depth, kernel in kernels.items()}, notes)
 
@@ -119,8 +119,8 @@ def deviation_squared(setting: Setting, depth: int, width: int, seed: int) -> fl
     Args:
         setting: the points and kernels.
         depth: number of hidden layers.
-        width: of each.
-        seed: of its weights.
+        width: width of each hidden layer.
+        seed: seed of the weights.
     """
     from solvable.kernels.empirical import empirical_ntk
     from solvable.networks import FullyConnected
@@ -141,7 +141,7 @@ def exact_constant(parameters: Parameters, X: Float[NDArray, "n d"]) -> float:
     r"""Return $\sum_{ij} S_{ij}^2 / \sum_{ij} \Theta_{ij}^2$: N times the mean square deviation of one hidden layer.
 
     Args:
-        parameters: activation, w_std and b_std.
+        parameters: provides activation, w_std and b_std.
         X: points of norm $\sqrt d$.
 
     >>> X = np.sqrt(2.0) * np.array([[1.0, 0.0]])  # one point: var(z_+^2 + w^2 1_{z>0}) = 1.5 + 1 + 1.5 - 1
@@ -157,7 +157,7 @@ def exact_constant(parameters: Parameters, X: Float[NDArray, "n d"]) -> float:
 
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
-    """Return the mean square deviation by depth and width, exact for one hidden layer, else from pilot networks."""
+    """Return the mean square deviation by depth and width, exact for one hidden layer, otherwise from pilot networks."""
     depths, widths = list(setting.kernels), np.unique(parameters.widths)
     pilot_width = min(_PILOT_WIDTH, int(widths.max()))
     constants, spreads, notes = [], [], []
@@ -166,7 +166,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
             deviation_squared(setting, depth, pilot_width, seed_of(parameters.random_state, 1, depth, i))
             for i in range(_PILOTS)
         ]
-        measured = pilot_width * float(np.mean(pilots))
+        pilot_constant = pilot_width * float(np.mean(pilots))
         spreads.append(float(np.std(pilots, ddof=1) / np.mean(pilots)))
         if depth == 1:
             constants.append(exact_constant(parameters, setting.X))
@@ -174,21 +174,21 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
                 f"one hidden layer: predicted exactly, deviation {np.sqrt(constants[-1]):.3g}/√N (root mean square)"
             )
         else:
-            constants.append(measured)
+            constants.append(pilot_constant)
             notes.append(
-                f"{depth} hidden layers: no formula is known; predicted is the law 1/√N, its constant "
-                f"{np.sqrt(measured):.3g} from {_PILOTS} pilot networks of width {pilot_width}"
+                f"{depth} hidden layers: no formula is known; the prediction is the law 1/√N with the constant "
+                f"{np.sqrt(pilot_constant):.3g} from {_PILOTS} pilot networks of width {pilot_width}"
             )
     grid = np.union1d(widths, np.geomspace(widths.min(), widths.max(), 30).round().astype(int))
     mean = np.array(constants)[:, None] / grid
-    # Of the mean over the trials, and of the pilots where they give the constant.
-    chance = np.array(
+    # Relative error of the mean over the trials, and of the pilots if they give the constant.
+    relative_error = np.array(
         [
             s * np.sqrt(1 / parameters.trials + (depth > 1) / _PILOTS)
             for s, depth in zip(spreads, depths, strict=True)
         ]
     )
-    factor = np.exp(1.645 * chance)[:, None]
+    factor = np.exp(1.645 * relative_error)[:, None]
     dims = ("depth", "width")
     return xr.Dataset(
         {
@@ -217,7 +217,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
-    """Draw the root mean square deviation against width, and the deviation times √N, which should be level."""
+    """Plot the root mean square deviation against width, and the deviation times √N, which should be constant."""
     from solvable.lab.figure import (
         COLORS,
         MARKERS,
@@ -235,7 +235,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         one = prediction.sel(depth=depth)
         root, low, high = (100 * one[f"{name}{side}"] ** 0.5 for side in ("", "_low", "_high"))
         measured = 100 * squares.sel(depth=depth) ** 0.5
-        # The root's error bar is half the square's, relatively.
+        # The root's relative error is half that of the square.
         error = measured * spread.sel(depth=depth) / squares.sel(depth=depth) / 2
         color, label = COLORS[i % len(COLORS)], f"{depth} hidden layer{'s' if depth > 1 else ''}"
         for ax, of_width in ((axes[0], None), (axes[1], 0.01)):
@@ -250,8 +250,8 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
                 fmt=MARKERS[i % len(MARKERS)],
                 label=label,
             )
-    axes[0].set(xlabel="width N (units a layer)", ylabel="rms deviation from the kernel (%)")
-    axes[1].set(xlabel="width N (units a layer)", ylabel="rms deviation · √N")
+    axes[0].set(xlabel="width N (units per layer)", ylabel="rms deviation from the kernel (%)")
+    axes[1].set(xlabel="width N (units per layer)", ylabel="rms deviation · √N")
     log_axes(axes[0])
     log_axes(axes[1], "x")
     axes[1].set_ylim(0, None)
@@ -262,9 +262,9 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
-    """Say how far off the widest nets are, how the deviation falls, and which width brings it to 5 %."""
+    """Return sentences on the deviation of the widest nets, its exponent, and the width for a deviation of 5 %."""
     squares = measurement.squared_deviation.mean("trial")
-    widths, said = squares.width.to_numpy(), []
+    widths, sentences = squares.width.to_numpy(), []
     for depth, constant in zip(
         prediction.depth.to_numpy(), np.atleast_1d(prediction.attrs["constants"]), strict=True
     ):
@@ -275,26 +275,28 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
         )
         text += f"{100 * root[-1]:.2g} %"
         trials = measurement.squared_deviation.sel(depth=depth).transpose("trial", "width").to_numpy()
-        if (found := exponent(widths, trials)) is not None:
-            text += f", falling as N^({found[0]:.2f} ± {found[1]:.2g})"
-        needed = (float(constant) / _AIM) ** 2
-        said.append(f"{text}; {100 * _AIM:.0f} % takes about {float(f'{needed:.2g}'):.0f} units a layer.")
+        if (slope := exponent(widths, trials)) is not None:
+            text += f", falling as N^({slope[0]:.2f} ± {slope[1]:.2g})"
+        width = (float(constant) / _AIM) ** 2
+        sentences.append(
+            f"{text}; {100 * _AIM:.0f} % needs about {float(f'{width:.2g}'):.0f} units per layer."
+        )
     agreement = comparison.summary["squared_deviation"]
-    exact = " (exact for one hidden layer, from pilot networks for more)" if len(said) > 1 else ""
-    said.append(
-        f"Mean squares are predicted{exact} within {100 * agreement.median_error:.0f} % (median; largest "
+    exact = " (exact for one hidden layer, from pilot networks for more)" if len(sentences) > 1 else ""
+    sentences.append(
+        f"Mean squares are predicted{exact} within {100 * agreement.median_error:.0f} % (median; largest error "
         f"{100 * agreement.max_error:.0f} %, {100 * (agreement.coverage or 0):.0f} % inside the intervals)."
     )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def exponent(
     widths: Float[NDArray, "widths"], squares: Float[NDArray, "trials widths"]
 ) -> tuple[float, float] | None:
-    r"""Return the exponent of N with which the root of the mean square goes, and its standard error.
+    r"""Return the exponent of N of the root mean square, and its standard error.
 
-    A straight line of logarithms, each weighted by the spread of its trials; None of one width, or of fewer than 10
-    trials, whose spread is too uncertain to be a weight.
+    A straight line is fitted to the logarithms, each weighted by the spread of its trials. None for a single width, or
+    for fewer than 10 trials, whose spread is too uncertain for a weight.
 
     >>> spread = np.random.default_rng(0).gamma(9.0, 1 / 9, size=(40, 3))
     >>> slope, error = exponent(np.array([64, 256, 1024]), spread / np.array([64, 256, 1024]))
@@ -305,7 +307,7 @@ def exponent(
     if len(widths) < 2 or n < _FEWEST_TRIALS:
         return None
     mean = squares.mean(axis=0)
-    # The root's logarithm is half the square's, and so is its error.
+    # The logarithm of the root is half that of the square, and so is its error.
     error = squares.std(axis=0, ddof=1) / mean / np.sqrt(n) / 2
     if not (np.isfinite(error) & (error > 0)).all():
         return None
@@ -317,7 +319,7 @@ def exponent(
 
 study = Study(
     name="kernel-convergence",
-    title="How wide is wide: the kernel of a finite network, and how fast it becomes the infinite-width one",
+    title="How wide is wide: how fast the kernel of a finite network approaches the infinite-width one",
     paper=(
         "J. B. Simon, S. Anand, M. R. DeWeese, Reverse engineering the neural tangent kernel, ICML 2022, "
         "arXiv:2106.03186"

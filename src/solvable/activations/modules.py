@@ -13,7 +13,7 @@ from solvable.networks.fully_connected import tensor_function
 
 
 class ActivationModule(nn.Module):
-    """An activation, designed or another, as a module without parameters.
+    """An activation as a module without parameters.
 
     Attributes:
         activation: the `DesignedActivation`, or the `Activation` of `solvable.kernels`.
@@ -28,14 +28,14 @@ class ActivationModule(nn.Module):
         return self._function(z)
 
     def extra_repr(self) -> str:
-        # A designed activation says more of itself than its repr does.
+        # The description of a designed activation is longer than its repr.
         return getattr(self.activation, "description", None) or repr(self.activation)
 
 
 class ShallowNetwork(nn.Module):
     r"""One hidden layer in the NTK parametrization, $f(x) = V \phi(W x/\sqrt d)/\sqrt N$, all of W and V ~ N(0, 1).
 
-    Its NTK at infinite width is the kernel that $\phi$ was designed for, at inputs of norm $\sqrt d$.
+    For inputs of norm $\sqrt d$ its NTK at infinite width is the kernel that $\phi$ was designed for.
 
     Attributes:
         activation: $\phi$, as a module.
@@ -46,14 +46,14 @@ class ShallowNetwork(nn.Module):
         n_inputs: d.
         width: N.
         n_outputs: number of outputs.
-        activation: $\phi$, a module, or an activation of which the module is taken, such as `design` returns.
+        activation: $\phi$, a module or an activation, such as `design` returns.
         normalize: whether inputs are scaled to norm $\sqrt d$ first (0 stays 0).
-        generator: of the weights; by default torch's own.
-        dtype: of the weights.
-        random_state: seed of the weights, in place of a generator.
+        generator: random number generator for the weights; by default torch's own.
+        dtype: dtype of the weights.
+        random_state: seed of the weights, instead of a generator.
 
     Raises:
-        InputError: for sizes that are not whole or below 1, and for what is no activation.
+        InputError: for sizes that are not whole numbers of at least 1, and for an invalid activation.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class ShallowNetwork(nn.Module):
         n_outputs = whole("n_outputs", n_outputs, at_least=1)
         if random_state is not None:
             if generator is not None:
-                raise InputError("generator and random_state are both given; expected one; leave one out")
+                raise InputError("generator and random_state are both given; expected at most one of them")
             seed = whole("random_state", random_state, at_least=0)
             generator = torch.Generator().manual_seed(seed)
         self.activation: Any = _module_of(activation)
@@ -90,18 +90,18 @@ class ShallowNetwork(nn.Module):
                 f"torch.as_tensor(x, dtype={self.hidden.dtype})"
             )
         if x.ndim < 2:
-            raise InputError(f"inputs have shape {tuple(x.shape)}; expected (n, {d}); one input is x[None]")
-        # Where torch casts by itself the dtypes may differ.
+            raise InputError(
+                f"inputs have shape {tuple(x.shape)}; expected (n, {d}); use x[None] for one input"
+            )
+        # Under autocast the dtypes may differ.
         if x.dtype != self.hidden.dtype and not torch.is_autocast_enabled(x.device.type):
             raise InputError(
-                f"inputs are {x.dtype} and the weights {self.hidden.dtype}; expected the same; convert the inputs "
-                f"with x.to({self.hidden.dtype}), or the network with .to({x.dtype})"
+                f"inputs are {x.dtype} and the weights {self.hidden.dtype}; expected the same dtype; convert the "
+                f"inputs with x.to({self.hidden.dtype}), or the network with .to({x.dtype})"
             )
         x = x.flatten(1)
         if x.shape[1] != d:
-            raise InputError(
-                f"inputs have {x.shape[1]} numbers each; expected {d}; give what the network was made for"
-            )
+            raise InputError(f"inputs have {x.shape[1]} numbers each; expected {d}, as in the network's weights")
         if self.normalize:
             x = x * (sqrt(d) / x.norm(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny))
         return self.activation(x @ self.hidden.T / sqrt(d)) @ self.readout.T / sqrt(width)
@@ -117,6 +117,6 @@ def _module_of(activation: Any) -> nn.Module:
     if isinstance(activation, Activation):
         return ActivationModule(activation)
     raise InputError(
-        f"activation is {activation!r}; expected a torch module or an activation of solvable; give design(...), its "
-        ".module(), or a module such as torch.nn.ReLU()"
+        f"activation is {activation!r}; expected a torch module such as torch.nn.ReLU(), or an activation of solvable "
+        "such as design(...)"
     )

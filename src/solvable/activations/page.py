@@ -10,70 +10,55 @@ __generated_with = "0.25.2"
 app = marimo.App(width="full", app_title="Activations by design", css_file="../lab/page.css")
 
 with app.setup:
-    from html import escape
+    import html
 
     import marimo as mo
 
     from solvable.activations import explore, explore_training
     from solvable.errors import InputError
+    from solvable.lab import page
     from solvable.lab.text import readable
+    from solvable.lab.verdict import escape
 
 
 @app.cell(hide_code=True)
 def _():
-    # Served by `solvable app` it stands below the gallery; on its own there is nothing above it.
-    request = mo.app_meta().request
-    below = request is not None and "/" in str(request.url["path"]).strip("/")
-    up = '<p><a href="../">← all pages</a></p>' if below else ""
-    mo.Html(f"""
-    <div class="solvable">{up}
-    <h1>Shape a kernel, get the activation that has it</h1>
-    <p class="lead">What a wide network learns is decided by its kernel: how alike it holds two inputs, by the angle
-    between them. Choose one, a deep network's if you like, or shape your own; here is the activation with which a
-    network of <em>one</em> hidden layer has it, and what that network learns.</p>
-    </div>
-    """)
+    page.header(
+        "Shape a kernel, get the activation that has it",
+        """What a wide network learns is decided by its kernel: how alike it holds two inputs, by the angle between
+        them. Choose one, a deep network's if you like, or shape your own; here is the activation with which a network
+        of <em>one</em> hidden layer has it, and what that network learns.""",
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    preset_choice = mo.ui.dropdown(
-        list(explore.PRESETS),
-        value=next(iter(explore.PRESETS)),
-        label="Kernel to start from",
-        full_width=True,
-    )
-    kind_choice = mo.ui.dropdown(
+    preset_choice = page.choice("Kernel to start from", list(explore.PRESETS))
+    kind_choice = page.choice(
+        "What is trained",
         {"everything (its kernel: the NTK)": "ntk", "the readout alone (the NNGP kernel)": "nngp"},
-        value="everything (its kernel: the NTK)",
-        label="What is trained",
-        full_width=True,
     )
-    family_choice = mo.ui.dropdown(
+    family_choice = page.choice(
+        "What the activation is made of",
         {
             explore.AUTOMATIC: explore.AUTOMATIC,
             "polynomial of degree 6": "hermite",
             "ReLU + cosine + line": "relu+cos",
             "three shifted ReLUs + line": "shifted relus",
         },
-        value=explore.AUTOMATIC,
-        label="What the activation is made of",
-        full_width=True,
     )
-    signs_choice = mo.ui.dropdown(
+    signs_choice = page.choice(
+        "Signs of a polynomial's terms",
         {
             "+ + − − + + −": "alternate pairs",
             "all +": "positive",
             "the calmest, searched": "minimise variance",
         },
-        value="+ + − − + + −",
-        label="Signs of a polynomial's terms",
-        full_width=True,
     )
-    mo.Html(f"""
-    <div class="solvable"><div class="choices"><div>{preset_choice}</div><div>{kind_choice}</div>
-    <div>{family_choice}</div><div>{signs_choice}</div></div></div>
+    page.block(f"""
+    <div class="choices"><div>{preset_choice}</div><div>{kind_choice}</div>
+    <div>{family_choice}</div><div>{signs_choice}</div></div>
     """)
     return family_choice, kind_choice, preset_choice, signs_choice
 
@@ -84,8 +69,7 @@ def _(preset_choice):
     values = [explore.slider_values(start) for start in explore.starting_series(preset_choice.value)]
     sliders = mo.ui.array(
         [
-            # A slider moves along the indices of its values, whose steps grow.
-            mo.ui.slider(0, len(steps) - 1, 1, value=steps.index(start), label=term, full_width=True)
+            page.slider(term, steps, start)
             for steps, start, term in zip(
                 values,
                 explore.starting_series(preset_choice.value),
@@ -100,9 +84,7 @@ def _(preset_choice):
 
 @app.cell(hide_code=True)
 def _():
-    width_slider = mo.ui.slider(
-        0, len(explore.WIDTHS) - 1, 1, value=explore.WIDTHS.index(1024), label="Neurons N", full_width=True
-    )
+    width_slider = page.slider("Neurons N", explore.WIDTHS, 1024)
     library_choice = mo.ui.dropdown(["numpy", "torch"], value="numpy", label="The activation as code, for")
     return library_choice, width_slider
 
@@ -117,7 +99,7 @@ def _(family_choice, kind_choice, preset_choice, project_choice, signs_choice, s
         signs_choice.value,
         project_choice.value,
     )
-    problem = ""
+    refusal = ""
     try:
         if choice.waits:
             # It lies above the page: one that pushed the charts down would make them jump.
@@ -126,67 +108,52 @@ def _(family_choice, kind_choice, preset_choice, project_choice, signs_choice, s
             )
         explore.shape(choice)
     except InputError as error:
-        problem = str(error)
+        refusal = str(error)
     # Something empty in its place, since a cell without output has no margin.
     mo.output.replace(mo.Html("<div></div>"))
-    return choice, problem
+    return choice, refusal
 
 
 @app.cell(hide_code=True)
-def _(choice, library_choice, problem, project_choice, sliders, values, width_slider):
+def _(choice, library_choice, refusal, project_choice, sliders, values, width_slider):
     width = explore.WIDTHS[width_slider.value]
 
-    def control(slider, value: str) -> str:
-        return f'<div class="control"><b>{value}</b>{slider}</div>'
-
-    def facts_of(facts) -> str:
-        shown = (
-            f'<div class="fact"><dt>{name}</dt><dd>{value}</dd><dd>{note}</dd></div>'
-            for name, value, note in facts
-        )
-        return f'<dl class="facts">{"".join(shown)}</dl>'
-
-    coefficients = "".join(
-        control(slider, readable(steps[slider.value])) for steps, slider in zip(values, sliders, strict=True)
-    )
-    asked_words = "your power series" if choice.shaped else escape(choice.preset)
+    asked_for = ("asked", f"asked for: {'your power series' if choice.shaped else choice.preset}")
     # The offer stays where it is once it is taken, so that it can be taken back.
-    offer = f"<p>{project_choice}</p>" if problem or choice.project else ""
-    legend = f"""<div class="legend"><span class="asked">asked for: {asked_words}</span>"""
-    if problem:
+    offer = f"<p>{project_choice}</p>" if refusal or choice.project else ""
+    if refusal:
         try:
-            chart = explore.asked_chart(choice)
+            chart = explore.asked_chart(choice) + page.legend(asked_for)
         except InputError:
-            chart, legend = "", ""
+            chart = ""
         result = f"""
-        <div id="problem" class="problem" role="alert">{escape(problem[:1].upper() + problem[1:])}.{offer}</div>
-        <div class="charts"><div id="kernel">{chart}{legend}</div></div></div>
+        {page.problem(refusal, offer)}
+        <div class="charts"><div id="kernel">{chart}</div></div>
         """
     else:
-        seen = explore.view(choice, width)
+        view = explore.view(choice, width)
+        names = page.legend(asked_for, ("", f"this net; band: ± 1 std with {width} neurons"))
+        source = html.escape(view.source[library_choice.value])
         result = f"""
         {f'<div id="offer" class="problem">{offer}</div>' if offer else ""}
-        {facts_of(seen.facts)}
-        <p class="formula" id="formula">{escape(seen.formula)}</p>
+        {page.facts(view.facts)}
+        <p class="formula" id="formula">{html.escape(view.formula)}</p>
         <div class="charts">
-        <div><div id="kernel">{seen.kernel}</div>{legend}
-        <span>this net; band: ± 1 std with {width} neurons</span></div></div>
-        <div id="activation">{seen.activation}</div>
-        <div id="coefficients">{seen.coefficients}</div>
+        <div><div id="kernel">{view.kernel}</div>{names}</div>
+        <div id="activation">{view.activation}</div>
+        <div id="coefficients">{view.coefficients}</div>
         <div class="code"><div class="row">{library_choice}</div>
-        <div id="code"><div class="codehilite"><pre>{escape(seen.source[library_choice.value])}</pre></div></div></div>
+        <div id="code"><div class="codehilite"><pre>{source}</pre></div></div></div>
         </div>
         """
-    mo.Html(f"""
-    <div class="solvable"><div class="explorer">
-    <div class="controls dense">
-    <p class="soft">K(c) = a₀ + a₁ c + … + a₆ c⁶, where c is the cosine of the angle. These start at the series
-    nearest to the kernel; move one, and the series is the kernel.</p>
-    {coefficients}{control(width_slider, str(width))}</div>
-    <div>{result}</div>
-    </div></div>
-    """)
-    return facts_of, width
+    explanation = """<p class="soft">K(c) = a₀ + a₁ c + … + a₆ c⁶, where c is the cosine of the angle. These start at
+    the series nearest to the kernel; move one, and the series is the kernel.</p>"""
+    coefficients = (
+        page.control(slider, readable(steps[slider.value]))
+        for steps, slider in zip(values, sliders, strict=True)
+    )
+    page.explorer((explanation, *coefficients, page.control(width_slider, str(width))), result, dense=True)
+    return (width,)
 
 
 @app.cell(hide_code=True)
@@ -196,8 +163,8 @@ def _():
     )
     train_button = mo.ui.run_button(label="Train the net")
     lacking = explore_training.torch_missing()
-    mo.Html(f"""
-    <div class="solvable"><h2>Train it</h2>
+    page.block(f"""
+    <h2>Train it</h2>
     <p class="soft">On 400 handwritten digits, beside a ReLU net of the same size, with full-batch gradient descent,
     {
         explore_training.STEPS
@@ -208,7 +175,6 @@ def _():
         if lacking
         else f'<div class="row">{task_choice}{train_button}</div>'
     }
-    </div>
     """)
     return task_choice, train_button
 
@@ -221,13 +187,13 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(choice, facts_of, problem, set_last_trained, task_choice, train_button, width):
-    if train_button.value and problem:
-        set_last_trained('<p class="warn">There is no net to train: no activation has the kernel above.</p>')
+def _(choice, refusal, set_last_trained, task_choice, train_button, width):
+    if train_button.value and refusal:
+        set_last_trained(page.warning("There is no net to train: no activation has the kernel above."))
     elif train_button.value:
         with mo.status.spinner(title="Training …", subtitle="a few seconds") as training_spinner:
             try:
-                told = explore_training.trained_view(
+                trained = explore_training.trained_view(
                     explore_training.train_both(
                         choice,
                         width,
@@ -235,17 +201,18 @@ def _(choice, facts_of, problem, set_last_trained, task_choice, train_button, wi
                         lambda stage: training_spinner.update(subtitle=stage),
                     )
                 )
+                curves = page.legend(
+                    *(("", "designed net"), ("theory", "what its kernel said")),
+                    *(("other", "ReLU net"), ("theory other", "what its kernel said")),
+                )
                 set_last_trained(f"""
-                <p class="soft">{escape(told.note)}</p>
-                {f'<p class="warn">{escape(told.warning)}</p>' if told.warning else ""}
-                {facts_of(told.facts)}
-                <div class="charts"><div id="train-loss">{told.train_loss}</div>
-                <div id="test-loss">{told.test_loss}</div></div>
-                <div class="legend"><span>designed net</span><span class="theory">what its kernel said</span>
-                <span class="other">ReLU net</span><span class="theory other">what its kernel said</span></div>
+                <p class="soft">{escape(trained.note)}</p>{page.warning(trained.warning)}
+                {page.facts(trained.facts)}
+                <div class="charts"><div id="train-loss">{trained.train_loss}</div>
+                <div id="test-loss">{trained.test_loss}</div></div>{curves}
                 """)
             except InputError as error:
-                set_last_trained(f'<p class="warn">{escape(str(error))}</p>')
+                set_last_trained(page.warning(str(error)))
     return
 
 
@@ -257,12 +224,10 @@ def _(last_trained):
 
 @app.cell(hide_code=True)
 def _():
-    mo.Html("""
-    <div class="solvable soft">
+    page.footer("""
     <p>The kernel is that of inputs of norm √d and weights of variance 1 in both layers, without biases. The same in
     Python: <code>solvable.activations.design(kernel)</code>; on the command line:
     <code>solvable activations design "relu ntk 4" --family relu+cos</code>.</p>
-    </div>
     """)
     return
 

@@ -1,13 +1,13 @@
-r"""The study `parity`: a small network learns the parity of bits, and its infinite-width kernel does not.
+r"""The study `parity`: a small network learns the parity of bits, but its infinite-width kernel does not.
 
 A network of one hidden layer with activation $\frac12 \sin 6z$ was proposed as a solution of parity that its kernel
-explains. The kernel does not: kernel regression with it knows the test points whose antipode was in the training set
-and gets nearly all others wrong. On the hypercube the eigenvalues of every dot-product kernel obey
-$\lambda_k \ge \lambda_{k+2}$, so that parity is never learned before simpler functions. The network succeeds because
-it is *not* wide: its features move, and test error grows with width towards the kernel's.
+explains. It does not: kernel regression is right at test points whose antipode is in the training set, and wrong at
+nearly all others. On the hypercube the eigenvalues of every dot-product kernel obey $\lambda_k \ge \lambda_{k+2}$, so
+that parity is never learned before simpler functions. The network succeeds because it is *not* wide: its features
+move, and its test error grows with width towards the kernel's.
 
 Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022, arXiv:2106.03186; the comparison
-over widths is ours.
+over widths is new.
 """
 
 from dataclasses import dataclass
@@ -30,22 +30,22 @@ from solvable.lab.parameters import check_parameters, seed_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Half of all inputs are trained on: one kernel matrix of 4096 points takes a minute to decompose.
+# Half of all inputs are for training: a kernel matrix of 4096 points takes a minute to decompose.
 _MOST_BITS = 13
-# Eigenvalues below this fraction of the largest are zeros with rounding on them.
+# Eigenvalues below this fraction of the largest count as zero.
 _CUTOFF = 1e-10
-# Splits over which the kernel's error is averaged: it hardly varies.
+# Number of splits over which the kernel's error is averaged; it hardly varies.
 _MOST_SPLITS = 3
-# A net with fewer wrong answers has learned parity.
+# A net with a lower error rate has learned parity.
 _LEARNED = 0.1
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Which network learns the parity of how many bits."""
+    """The number of bits, the networks and the training."""
 
     n_bits: int = 11
-    """Number of bits; inputs are all points of {-1, 1}^n_bits, half of them trained on, half tested on."""
+    """Number of bits; inputs are all points of {-1, 1}^n_bits, half for training, half for testing."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512, 1024)
     """Widths of the hidden layers to train."""
@@ -66,13 +66,13 @@ class Parameters:
     """Learning rate of full-batch gradient descent on the mean squared error."""
 
     steps: int = 3000
-    """At most so many steps."""
+    """Maximum number of steps."""
 
     stop_at: float = 1e-3
-    """Training ends where the training error is this small."""
+    """Training stops at this training error."""
 
     trials: int = 3
-    """How many random splits and initial weights."""
+    """Number of random splits and initial weights."""
 
     random_state: int = 0
     """Seed of the splits and the weights."""
@@ -93,8 +93,8 @@ class Parameters:
         )
         if self.n_bits > _MOST_BITS:
             raise InputError(
-                f"n_bits is {self.n_bits}; expected at most {_MOST_BITS}, since the kernel matrix has half of all "
-                f"2^n_bits inputs; give fewer bits"
+                f"n_bits is {self.n_bits}; expected at most {_MOST_BITS}, since the kernel matrix has a row for half "
+                "of all 2^n_bits inputs"
             )
         symmetry = 0 if self.b_std else symmetry_of(activation_of(self.activation))
         parity = 1 if self.n_bits % 2 == 0 else -1
@@ -102,21 +102,21 @@ class Parameters:
             words = {1: "even", -1: "odd"}
             raise InputError(
                 f"a network of {self.activation!r} without biases is an {words[symmetry]} function and the parity of "
-                f"{self.n_bits} bits an {words[parity]} one, which it cannot be; expected the same; change n_bits by "
-                "one, or give b_std above 0"
+                f"{self.n_bits} bits an {words[parity]} one; expected the same symmetry; change n_bits by one, or set "
+                "b_std above 0"
             )
 
 
 def symmetry_of(activation: Activation) -> int:
-    r"""Return 1 where $\phi(-z) = \phi(z)$, -1 where $\phi(-z) = -\phi(z)$, else 0.
+    r"""Return 1 if $\phi(-z) = \phi(z)$, -1 if $\phi(-z) = -\phi(z)$, otherwise 0.
 
     >>> [symmetry_of(activation_of(name)) for name in ("cos", "0.5 sin 6z", "relu")]
     [1, -1, 0]
     """
     z = np.linspace(0.05, 3.0, 40)
-    there, back = to_float64(activation(z)), to_float64(activation(-z))
-    near = 1e-9 * float(np.abs(there).max())
-    return next((sign for sign in (1, -1) if np.abs(there - sign * back).max() <= near), 0)
+    right, left = to_float64(activation(z)), to_float64(activation(-z))
+    tolerance = 1e-9 * float(np.abs(right).max())
+    return next((sign for sign in (1, -1) if np.abs(right - sign * left).max() <= tolerance), 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ class Setting:
 
 
 def prepare(parameters: Parameters) -> Setting:
-    """Lay out the hypercube; an activation of which no kernel is known is refused here."""
+    """Return the hypercube and the kernel; raise for an activation without a known kernel."""
     need_torch()
     n = parameters.n_bits
     X = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
@@ -141,10 +141,10 @@ def prepare(parameters: Parameters) -> Setting:
         b_std=parameters.b_std,
     )
     notes = (
-        f"{2 ** (n - 1)} of the {2**n} points of {{-1, 1}}^{n}, drawn at random, are trained on and the others tested "
-        "on; the target is the product of the coordinates, 1 or -1, so that always answering 0 has error 1",
+        f"{2 ** (n - 1)} of the {2**n} points of {{-1, 1}}^{n}, drawn at random, are used for training and the others "
+        "for testing; the target is the product of the coordinates, 1 or -1, so that always predicting 0 has error 1",
         "the predictions are kernel regression at infinite width and infinite time, the same at every width; the "
-        "nets are the finite ones, minus their output at the start, trained by full-batch gradient descent",
+        "nets are finite, minus their initial output, and trained by full-batch gradient descent",
     )
     return Setting(X, X.prod(axis=1), kernel, notes)
 
@@ -162,25 +162,25 @@ def kernel_regression(
     y: Float[NDArray, "n"],
     X_test: Float[NDArray, "m d"],
 ) -> tuple[Float[NDArray, "m"], int]:
-    r"""Return the least-norm $f(x) = k(x) K^+ y$ at `X_test`, and how many directions of K are null.
+    r"""Return the least-norm $f(x) = k(x) K^+ y$ at `X_test`, and the number of null directions of K.
 
-    $K^+$ is the pseudo-inverse, eigenvalues below 1e-10 of the largest counting as 0: under an odd activation a point
-    and its antipode have opposite rows in K, so that the matrix is singular wherever both are trained on.
+    $K^+$ is the pseudo-inverse, with eigenvalues below 1e-10 of the largest set to 0. For an odd activation a point
+    and its antipode have opposite rows in K, so that the matrix is singular if both are in the training set.
 
     Args:
-        kernel: of the points.
+        kernel: the kernel.
         X: training inputs.
-        y: their targets.
-        X_test: where the regression is wanted.
+        y: training targets.
+        X_test: test inputs.
     """
     values, vectors = np.linalg.eigh(to_float64(kernel(X)))
-    kept = values > _CUTOFF * values[-1]
-    dual = vectors[:, kept] @ (vectors[:, kept].T @ y / values[kept])
-    return to_float64(kernel(X_test, X)) @ dual, int((~kept).sum())
+    nonzero = values > _CUTOFF * values[-1]
+    dual = vectors[:, nonzero] @ (vectors[:, nonzero].T @ y / values[nonzero])
+    return to_float64(kernel(X_test, X)) @ dual, int((~nonzero).sum())
 
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
-    """Return the errors of kernel regression, constant over width; with them those of a deep ReLU kernel."""
+    """Return the errors of kernel regression, constant over width, and those of a deep ReLU kernel."""
     X, y = setting.X, setting.y
     deep = NTK(4, "relu", b_std=0.1)
     own, reference, null, undecided = [], [], 0, 0.0
@@ -196,14 +196,14 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     notes = []
     if null:
         notes.append(
-            f"the kernel's matrix is singular ({null} of {len(X) // 2} directions of the last split are null: points "
-            "whose antipode is trained on too); its pseudo-inverse is taken, eigenvalues below 1e-10 of the largest "
-            "counting as 0"
+            f"the kernel matrix is singular ({null} of {len(X) // 2} directions of the last split are null: points "
+            "whose antipode is also in the training set); its pseudo-inverse is used, with eigenvalues below 1e-10 of "
+            "the largest set to 0"
         )
     if undecided:
         notes.append(
-            f"on {100 * undecided:.0f} % of the test points the kernel says less than 1e-6, which is undecided and "
-            "counts as wrong"
+            f"on {100 * undecided:.0f} % of the test points the kernel's prediction is below 1e-6 in magnitude, which "
+            "is undecided and counts as wrong"
         )
     notes.append(
         f"for comparison, kernel regression with the NTK of a ReLU network of four hidden layers: test error "
@@ -229,7 +229,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
 
 
 def errors_of(f: Float[NDArray, "m"], y: Float[NDArray, "m"]) -> tuple[float, float]:
-    """Return the mean squared error, and the share of points whose sign is wrong or undecided (|f| ≤ 1e-6)."""
+    """Return the mean squared error, and the share of points where the sign is wrong or undecided (|f| ≤ 1e-6)."""
     return float(np.square(f - y).mean()), float(1 - (f * y > 1e-6).mean())
 
 
@@ -239,7 +239,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
     from solvable.networks import FullyConnected, centred, train
 
-    chosen, unseen = split(parameters, index)
+    train_rows, test_rows = split(parameters, index)
     widths = np.unique(parameters.widths)
     names = ("test_mse", "error_rate", "train_mse", "movement", "steps_taken")
     rows = []
@@ -253,30 +253,30 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
             random_state=seed_of(parameters.random_state, index, int(width)),
             dtype=torch.float32,
         )
-        done = train(
+        training = train(
             centred(net),
-            setting.X[chosen],
-            setting.y[chosen],
+            setting.X[train_rows],
+            setting.y[train_rows],
             parameters.rate,
             parameters.steps,
-            X_test=setting.X[unseen],
-            y_test=setting.y[unseen],
+            X_test=setting.X[test_rows],
+            y_test=setting.y[test_rows],
             record_at=[parameters.steps],
             stop_at=parameters.stop_at,
         )
-        last = [done.test_loss, done.test_error_rate, done.train_loss, done.movement]
-        values = [np.nan] * 4 if done.diverged else [float(record[-1]) for record in last]
-        rows.append([*values, done.steps[-1]])
+        records = [training.test_loss, training.test_error_rate, training.train_loss, training.movement]
+        values = [np.nan] * 4 if training.diverged else [float(record[-1]) for record in records]
+        rows.append([*values, training.steps[-1]])
     columns = np.array(rows, dtype=float).T
-    measured = xr.Dataset(
+    measurement = xr.Dataset(
         {name: ("width", column) for name, column in zip(names, columns, strict=True)}, {"width": widths}
     )
-    # Relative errors of a rate that is 0 say nothing; those of what is right do.
-    return measured.assign(accuracy=1 - measured.error_rate)
+    # The relative error of an error rate of 0 is meaningless; that of the accuracy is not.
+    return measurement.assign(accuracy=1 - measurement.error_rate)
 
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
-    """Draw error, wrong answers and the movement of the first layer against width, with the kernel's as lines."""
+    """Plot error, wrong answers and the movement of the first layer against width, with the kernel's errors as lines."""
     from solvable.lab.figure import COLORS, MARKERS, curves, log_axes, measured_points, subplots
 
     figure, axes = subplots(1, 3, height=2.7)
@@ -290,19 +290,19 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         predicted, measured = sides
         curves(ax, predicted, measured, name, x="width")
         ax.axhline(levels[name], color=COLORS[2], linestyle="--", linewidth=0.9)
-        ax.set_xlabel("width (units a layer)")
+        ax.set_xlabel("width (units per layer)")
     axes[0].set(ylabel="test error (mean square)")
     axes[1].set(ylabel="wrong answers (% of test points)", ylim=(-4, 104))
     axes[0].axhline(1.0, color="0.6", linestyle=":", linewidth=0.9)
 
     trials = 100 * measurement.movement
     measured_points(axes[2], trials.width, *mean_and_error(trials), color=COLORS[0], fmt=MARKERS[0])
-    axes[2].set(xlabel="width (units a layer)", ylabel="first layer moved (% of its norm)")
+    axes[2].set(xlabel="width (units per layer)", ylabel="first layer moved (% of its norm)")
     axes[2].set_ylim(0, None)
     log_axes(axes[0], "y")
     widths = measurement.width.to_numpy()
     for ax in axes:
-        # Where training diverged there is nothing that would set the limits.
+        # If training diverged, there are no points to set the limits.
         ax.set_xlim(widths[0] / 1.25, widths[-1] * 1.25)
         log_axes(ax, "x")
         ax.set_xticks(widths)
@@ -311,82 +311,85 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     ax.plot([], [], "o", color=COLORS[0], label="net, measured")
     ax.plot([], [], color=COLORS[0], label="its kernel, predicted")
     ax.plot([], [], "--", color=COLORS[2], linewidth=0.9, label="kernel of a deep ReLU net")
-    ax.plot([], [], ":", color="0.6", label="always answering 0")
+    ax.plot([], [], ":", color="0.6", label="always predicting 0")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
-    """Say which widths learn, what the kernel would have said, and whether features moved."""
+    """Return sentences on the widths that learn parity, the kernel's errors, and the movement of the features."""
     facts = prediction.attrs
-    mse, wrong, moved = (measurement[name].mean("trial") for name in ("test_mse", "error_rate", "movement"))
+    mse, wrong, movement = (
+        measurement[name].mean("trial") for name in ("test_mse", "error_rate", "movement")
+    )
     kernel = float(prediction.test_mse[0]), 100 * float(prediction.error_rate[0])
     layers = "one hidden layer" if facts["depth"] == 1 else f"{facts['depth']} hidden layers"
-    about = f"of {layers} of {facts['activation']} on the parity of {facts['n_bits']} bits"
+    network = f"with {layers} of {facts['activation']}"
+    task = f"the parity of {facts['n_bits']} bits"
     finite = np.flatnonzero(np.isfinite(mse))
     if not len(finite):
-        return f"Training of nets {about} diverged at every width: lower the rate."
+        return f"Training of nets {network} on {task} diverged at every width: lower the rate."
     narrow, wide = int(finite[0]), int(finite[-1])
     best = int(finite[np.argmin(mse.to_numpy()[finite])])
     width = mse.width.to_numpy()
-    said = [
-        f"Trained on half of all inputs, the net {about} has test error {float(mse[best]):.3g} and "
+    sentences = [
+        f"Trained on half of all inputs to learn {task}, the net {network} has test error {float(mse[best]):.3g} and "
         f"{100 * float(wrong[best]):.1f} % wrong answers at width {width[best]}; regression with its infinite-width "
-        f"kernel has {kernel[0]:.3g} and {kernel[1]:.0f} % (that of a deep ReLU net {facts['relu_mse']:.3g} and "
+        f"kernel has {kernel[0]:.3g} and {kernel[1]:.0f} % (with that of a deep ReLU net {facts['relu_mse']:.3g} and "
         f"{100 * facts['relu_error_rate']:.0f} %)."
     ]
     learned, by_kernel = float(wrong[best]) < _LEARNED, kernel[1] < 100 * _LEARNED
     if learned and not by_kernel:
-        said.append("So the net learns parity and its kernel does not explain it.")
+        sentences.append("So the net learns parity, which its kernel does not explain.")
     elif by_kernel:
-        said.append(
+        sentences.append(
             "So the kernel learns parity" + (", and so does the net." if learned else " better than the net.")
         )
     else:
-        said.append("Neither learns parity.")
+        sentences.append("Neither learns parity.")
     if wide > narrow and learned:
         by_width = measurement.test_mse.isel
         trend = trend_of((by_width(width=wide) - by_width(width=narrow)).to_numpy())
-        said.append(
-            f"From width {width[narrow]} to {width[wide]} its error {trend}, {float(mse[narrow]):.3g} and "
-            f"{float(mse[wide]):.3g}, while the first layer moves by {100 * float(moved[narrow]):.0f} % and "
-            f"{100 * float(moved[wide]):.0f} % of its norm"
+        sentences.append(
+            f"From width {width[narrow]} to {width[wide]} the net's error {trend} ({float(mse[narrow]):.3g} and "
+            f"{float(mse[wide]):.3g}), while the first layer moves by {100 * float(movement[narrow]):.0f} % and "
+            f"{100 * float(movement[wide]):.0f} % of its norm"
             + (
-                ": it wins by moving its features, and the wider it is the more it is its kernel."
-                if trend == "grows" and moved[wide] < moved[narrow] and mse[wide] <= kernel[0]
+                ": the net learns by moving its features, and approaches its kernel with growing width."
+                if trend == "grows" and movement[wide] < movement[narrow] and mse[wide] <= kernel[0]
                 else "."
             )
         )
     if len(finite) < len(mse):
-        said.append(
+        sentences.append(
             f"Training diverged at {len(mse) - len(finite)} of {len(mse)} widths; lower the rate there."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def trend_of(differences: Float[NDArray, "trials"]) -> str:
-    """Return whether differences, one a trial, are beyond twice the standard error of their mean.
+    """Return the trend of differences, one per trial, in words; it counts beyond two standard errors of the mean.
 
     >>> [trend_of(np.array(d)) for d in ([0.1, 0.12], [-0.1, -0.12], [0.1, -0.05])]
     ['grows', 'falls', 'does not change beyond the noise of 2 trials']
     """
-    known = differences[np.isfinite(differences)]
-    if len(known) < 2:
-        return "is, with one trial and so with no measure of the noise"
-    mean, error = float(known.mean()), float(known.std(ddof=1)) / len(known) ** 0.5
+    finite = differences[np.isfinite(differences)]
+    if len(finite) < 2:
+        return "has no known trend, since one trial does not measure the noise"
+    mean, error = float(finite.mean()), float(finite.std(ddof=1)) / len(finite) ** 0.5
     if abs(mean) <= 2 * error:
-        return f"does not change beyond the noise of {len(known)} trials"
+        return f"does not change beyond the noise of {len(finite)} trials"
     return "grows" if mean > 0 else "falls"
 
 
 study = Study(
     name="parity",
-    title="Parity: a small net learns it, and its infinite-width kernel does not",
+    title="Parity: a small net learns it, but its infinite-width kernel does not",
     paper=(
         "J. B. Simon, S. Anand, M. R. DeWeese, Reverse engineering the neural tangent kernel, ICML 2022, "
         "arXiv:2106.03186"
     ),
-    question="My network learns a task: is it enough to know its kernel, or does it need features that move?",
+    question="My network learns a task: does its kernel explain this, or does it need to learn features?",
     Parameters=Parameters,
     tiny=Parameters(n_bits=5, widths=(16, 32), steps=20, trials=2),
     compared=("test_mse", "accuracy"),

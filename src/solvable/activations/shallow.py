@@ -1,4 +1,4 @@
-r"""A network of one hidden layer in place of a deep one, with the same infinite-width NTK."""
+r"""Networks of one hidden layer with the infinite-width NTK of a deep network."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +20,18 @@ def shallow_copy_of(
 ) -> "ShallowNetwork":
     r"""Return a network of one hidden layer whose NTK is, up to the fit's error, that of a deep network.
 
-    The kernel is that of the same layers, with the variances of the module's weights and biases, in the NTK
-    parametrization. The variances are read from the weights as they are now: copy before training, since those of a
-    trained network are others than it started from. In torch's own (standard) parametrization the kernel also grows
-    with the width, and so do learning rates shrink: rates of the module are not those of the copy. The two kernels
-    agree for inputs of norm $\sqrt d$; elsewhere the deep network's grows with the norm in its own way.
+    The kernel is that of the same layers in the NTK parametrization, with the variances of the module's weights and
+    biases. The variances are estimated from the current weights: copy before training, which changes them. In torch's
+    (standard) parametrization the kernel grows with the width and stable learning rates shrink, so that the module's
+    rates do not apply to the copy. The two kernels agree for inputs of norm $\sqrt d$; for other norms they differ.
 
     Args:
         module: a `torch.nn.Sequential` of `Linear` layers and elementwise activations.
-        family: of the activation: "relu+cos", "shifted relus" or "hermite".
+        family: family of the activation: "relu+cos", "shifted relus" or "hermite".
         width: number of neurons of the copy.
-        random_state: seed of its weights; None: fresh ones.
+        random_state: seed of its weights; None: a random seed.
         normalize: whether the copy scales its inputs to norm $\sqrt d$ itself.
-        options: more arguments of `design`, such as `penalty`, or `degree` of a polynomial.
+        options: further arguments of `design`, such as `penalty`, or `degree` of a polynomial.
 
     Returns:
         a `ShallowNetwork` on the dtype and device of the module, its activation at `.activation.activation`.
@@ -57,15 +56,13 @@ def shallow_copy_of(
     from solvable.kernels import NTK, from_module
 
     width = whole("width", width, at_least=1)
-    known = from_module(module)
-    if not isinstance(known, NTK):
+    deep = from_module(module)
+    if not isinstance(deep, NTK):
         raise InputError(
-            "the module has Conv2d layers, whose kernel is no function of the angle; expected a Sequential of Linear "
-            "layers and activations; a convolutional network has no shallow copy of this kind"
+            "the module has Conv2d layers, whose kernel is not a function of the angle; expected a Sequential of "
+            "Linear layers and activations"
         )
-    kernel = NTK(
-        known.depth, known.activation, known.w_std, known.b_std, known.readout_w_std, known.readout_b_std
-    )
+    kernel = NTK(deep.depth, deep.activation, deep.w_std, deep.b_std, deep.readout_w_std, deep.readout_b_std)
     linears = [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear)]
     weight = linears[0].weight
     generator = torch.Generator()

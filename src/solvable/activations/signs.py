@@ -1,4 +1,4 @@
-r"""Signs of the Hermite coefficients: the kernel does not see them, its fluctuation at finite width does."""
+r"""Signs of the Hermite coefficients: they affect not the kernel, but its fluctuation at finite width."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -15,10 +15,10 @@ from solvable.kernels.duals.hermite import hermite_functions
 Floats = NDArray[np.float64]
 
 SIGNS = ("alternate pairs", "positive", "minimise variance")
-"""What `design` takes by name."""
+"""Named patterns of signs for `design`."""
 
 _EXHAUSTIVE = 12
-"""Up to so many coefficients all patterns are tried, 2048 of them; with more, flips of one or two signs."""
+"""Up to this number of coefficients all patterns, at most 2048, are tried; beyond it, flips of one or two signs."""
 
 
 def chosen_signs(signs: str | Sequence[int], sizes: Floats, kind: str) -> Floats:
@@ -30,7 +30,7 @@ def chosen_signs(signs: str | Sequence[int], sizes: Floats, kind: str) -> Floats
         kind: which parameters of the network are trained.
 
     Raises:
-        InputError: for other names, numbers, or lengths.
+        InputError: for other names or numbers, or a wrong number of signs.
 
     >>> chosen_signs("alternate pairs", np.ones(6), "ntk").tolist()
     [1.0, 1.0, -1.0, -1.0, 1.0, 1.0]
@@ -49,9 +49,9 @@ def least_variance_signs(sizes: Floats, kind: str, start: Floats) -> Floats:
     """Return the signs for which the kernel of a finite network fluctuates least, in the mean square over all angles.
 
     Args:
-        sizes: of the coefficients, (K + 1,).
+        sizes: magnitudes of the coefficients, (K + 1,).
         kind: which parameters of the network are trained.
-        start: signs from which the search starts where there are too many to try them all.
+        start: initial signs of the search, if there are too many to try them all.
     """
     present = np.flatnonzero(sizes)
     # The signs of phi and of z change nothing: the first coefficient and the first odd one may be positive.
@@ -69,21 +69,21 @@ def least_variance_signs(sizes: Floats, kind: str, start: Floats) -> Floats:
         patterns = np.repeat(best[None], len(flips), axis=0)
         for pattern, flip in zip(patterns, flips, strict=True):
             pattern[flip] *= -1
-        found = mean_square_scales(patterns * sizes, kind)
-        if np.min(found) >= least * (1 - 1e-9):
+        scales = mean_square_scales(patterns * sizes, kind)
+        if np.min(scales) >= least * (1 - 1e-9):
             return best
-        best, least = patterns[np.argmin(found)], float(np.min(found))
+        best, least = patterns[np.argmin(scales)], float(np.min(scales))
 
 
 def mean_square_scales(coefficients: Floats, kind: str) -> Floats:
-    r"""Return the mean of $S^2$ over 100 angles of Hermite series (patterns, K + 1); exact: they are polynomials.
+    r"""Return the mean over 100 angles of $S^2$ of `theory.finite_width_scale`, for Hermite series (patterns, K + 1).
 
-    S is that of `theory.finite_width_scale`.
+    The quadrature is exact, since the series are polynomials.
     """
     degree = coefficients.shape[1] - 1
     z, w = hermegauss(2 * degree + 2)
     w = w / w.sum()
-    # h_k at the nodes; orthonormal ones do not overflow.
+    # h_k at the nodes, from Hermite functions, which do not overflow.
     density_root = np.exp(-0.25 * z * z) / (2 * np.pi) ** 0.25
     h = hermite_functions(z, max(2 * degree, 1)) / density_root
     k = np.arange(degree + 1)

@@ -1,11 +1,11 @@
-r"""The study `activations`: one hidden layer, designed to have the kernel of a deep ReLU net, trained beside it.
+r"""The study `activations`: one hidden layer, designed to have the kernel of a deep ReLU net, compared with that net.
 
-Three networks: the deep ReLU net, the shallow one whose activation is designed so that its tangent kernel is the deep
-one's, and a shallow ReLU net for contrast. Predicted is what their kernels say of training, before any net is made:
+There are three networks: a deep ReLU net, a shallow net whose activation is designed to give it the deep net's tangent
+kernel, and a shallow ReLU net for contrast. The predictions are the training curves of their kernels,
 
 $$ f_t(x) = K(x, X)\, K^{-1} \left[1 - (1 - 2\eta K/n)^t\right] y, $$
 
-measured are nets of finite width, minus their output at the start, under full-batch gradient descent.
+and the measurements are nets of finite width, minus their initial output, under full-batch gradient descent.
 
 Source: Simon, Anand and DeWeese, Reverse engineering the neural tangent kernel, 2022, arXiv:2106.03186.
 """
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The author's settings: hidden layers of variance 2 and 0.01, readout of variance 1 and no bias.
+# The authors' settings: hidden layers of variance 2 and 0.01, readout of variance 1 and no bias.
 _W_STD, _B_STD = 2**0.5, 0.1
-# Rows that are read from a user's file at most.
+# Larger files are subsampled to this many rows.
 _MOST_ROWS = 6000
-# So many times closer to one than to the other is an answer.
-_CLEARLY = 3
+# Ratio of distances from which the designed net counts as clearly closer to the deep kernel.
+_CLEAR_RATIO = 3
 _COSINES = np.linspace(-1.0, 1.0, 21)
 _Z = np.linspace(-3.0, 3.0, 301)
 DEEP, DESIGNED, SHALLOW = "deep ReLU", "designed", "shallow ReLU"
@@ -51,34 +51,34 @@ DEEP, DESIGNED, SHALLOW = "deep ReLU", "designed", "shallow ReLU"
 
 @dataclass(frozen=True)
 class Parameters(DataParameters):
-    """Which net is mimicked, on which data."""
+    """The networks, the data and the training."""
 
     task: Task = "auto"
-    """What integers to predict in a file mean; auto: classes when they are few."""
+    """Meaning of an integer target in a file; auto: classes if there are few different integers."""
 
     n_train: int | None = None
-    """Training points; by default half of the data, at most 400."""
+    """Number of training points; by default half of the data, at most 400."""
 
     depth: int = 4
-    """Hidden layers of the ReLU net whose kernel the shallow net is designed to have."""
+    """Number of hidden layers of the ReLU net whose kernel the shallow net is designed to have."""
 
     family: Literal["relu+cos", "shifted relus", "hermite"] = "relu+cos"
-    """What the designed activation is made of."""
+    """Family of the designed activation."""
 
     width: int = 4096
-    """Units of the two nets of one hidden layer."""
+    """Number of units of the two nets with one hidden layer."""
 
     deep_width: int = 512
-    """Units of each hidden layer of the deep net."""
+    """Number of units per hidden layer of the deep net."""
 
     rate: float = 0.1
     """Learning rate of full-batch gradient descent on the squared error, summed over outputs."""
 
     steps: int = 600
-    """Steps of gradient descent."""
+    """Number of steps of gradient descent."""
 
     trials: int = 2
-    """How many random initial weights; the split into training and test points is the same."""
+    """Number of random initialisations; the split into training and test points is the same."""
 
     random_state: int = 0
     """Seed of the split and the weights."""
@@ -114,15 +114,15 @@ def prepare(parameters: Parameters) -> Setting:
     notes = (
         *data.notes,
         *split.notes,
-        f"the designed activation is {activation.formula}; its kernel is off the target by "
-        f"{percent(activation.kernel_error, 2)} of K(1) at worst",
+        f"the designed activation is {activation.formula}; its kernel is off the target by at most "
+        f"{percent(activation.kernel_error, 2)} of K(1)",
         f"the nets have {', '.join(sizes)}",
     )
     return Setting(split, (deep, designed, shallow), bool(data.classes), notes, data.fingerprint)
 
 
 def recorded_steps(steps: int) -> NDArray[np.int64]:
-    """Return the steps at which nets are measured: 1, 2, 5, 10, 20, 50, ... and the last.
+    """Return the steps at which nets are measured: 1, 2, 5, 10, 20, 50, ... and the last step.
 
     >>> recorded_steps(60)
     array([ 1,  2,  5, 10, 20, 50, 60])
@@ -132,7 +132,7 @@ def recorded_steps(steps: int) -> NDArray[np.int64]:
 
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
-    """Return the kernels over the cosine, and what they say of training."""
+    """Return the kernels as functions of the cosine, and the training curves that they predict."""
     split, models = setting.split, setting.models
     steps = np.union1d(
         recorded_steps(parameters.steps), np.geomspace(1, parameters.steps, 60).round().astype(np.int64)
@@ -169,7 +169,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
 
 
 def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
-    """Train the three nets from one set of initial weights, and measure the kernel of each before."""
+    """Measure the kernel of each net at initialisation, then train it."""
     split, models = setting.split, setting.models
     steps = recorded_steps(parameters.steps)
     records, curves = [], []
@@ -189,11 +189,11 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
-    """Draw activations, kernels and how far features move above; losses and errors over training below."""
+    """Plot activations, kernels and movement of the first layer above, losses and errors during training below."""
     from solvable.lab.figure import COLORS, MARKERS, curves, log_axes, measured_points, subplots
 
     figure, axes = subplots(2, 3, height=5.0)
-    (shape, kernel, moved), below = axes
+    (shape, kernel, movement), below = axes
     names = list(prediction.model.to_numpy())
     for i, name in enumerate(names):
         if name != SHALLOW:
@@ -207,11 +207,11 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     percent = 100 * measurement.movement
     for i, name in enumerate(names):
         one = percent.sel(model=name)
-        measured_points(moved, one.step, *mean_and_error(one), color=COLORS[i], fmt=MARKERS[i])
-    moved.set(xlabel="step", ylabel="first layer moved (% of its norm)")
-    # Where training diverged there is nothing that would set the limits.
-    moved.set_xlim(0.8, 1.25 * int(percent.step[-1]))
-    log_axes(moved, "xy" if bool((percent > 0).any()) else "x")
+        measured_points(movement, one.step, *mean_and_error(one), color=COLORS[i], fmt=MARKERS[i])
+    movement.set(xlabel="step", ylabel="first layer moved (% of its norm)")
+    # If training diverged, there are no points to set the limits.
+    movement.set_xlim(0.8, 1.25 * int(percent.step[-1]))
+    log_axes(movement, "xy" if bool((percent > 0).any()) else "x")
 
     panels = {
         "train_loss": "training loss (sum over outputs)",
@@ -237,7 +237,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
 
 
 def _broad(ax: "Axes", predicted: xr.DataArray, x: str) -> None:
-    """Lay a broad line under the deep kernel's, which the designed one's would hide."""
+    """Draw a broad line under the deep kernel's line, which the designed kernel's would hide."""
     from solvable.lab.figure import COLORS
 
     one = predicted.sel(model=DEEP)
@@ -258,58 +258,58 @@ def _legend(figure: "Figure", ax: "Axes") -> None:
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
-    """Say whether the designed shallow net trains and tests like the deep one, and unlike a shallow ReLU net."""
+    """Return sentences that compare the designed shallow net with the deep one and with a shallow ReLU net."""
     facts, mean = prediction.attrs, measurement.mean("trial").isel(step=-1)
     step = int(mean.step)
     train = {str(name): float(mean.train_loss.sel(model=name)) for name in mean.model.to_numpy()}
     test = {name: float(mean.test_loss.sel(model=name)) for name in train}
     deep = prediction.sel(model=DEEP, step=step)
     if not all(np.isfinite(list(train.values()))):
-        lost = [name for name, value in train.items() if not np.isfinite(value)]
-        return f"Training diverged ({', '.join(lost)}): lower the rate."
+        diverged = [name for name, value in train.items() if not np.isfinite(value)]
+        return f"Training diverged ({', '.join(diverged)}): lower the rate."
     near = abs(train[DESIGNED] - float(deep.train_loss))
     far = abs(train[DESIGNED] - train[SHALLOW])
-    said = [
-        f"After {step} steps on {facts['n_train']} points of {facts['data']} the designed net of one hidden layer "
-        f"({facts['width']} units) is at training loss {train[DESIGNED]:.3g} and test loss {test[DESIGNED]:.3g}; the "
-        f"kernel of {facts['depth']} ReLU layers that it mimics says {float(deep.train_loss):.3g} and "
-        f"{float(deep.test_loss):.3g}, the deep net itself ({facts['deep_width']} units a layer) {train[DEEP]:.3g} and "
-        f"{test[DEEP]:.3g}, a shallow ReLU net {train[SHALLOW]:.3g} and {test[SHALLOW]:.3g}."
+    sentences = [
+        f"After {step} steps on {facts['n_train']} points of {facts['data']} the designed net with one hidden layer "
+        f"({facts['width']} units) has training loss {train[DESIGNED]:.3g} and test loss {test[DESIGNED]:.3g}.",
+        f"The kernel of {facts['depth']} ReLU layers that it mimics predicts {float(deep.train_loss):.3g} and "
+        f"{float(deep.test_loss):.3g}; the deep net itself ({facts['deep_width']} units per layer) has "
+        f"{train[DEEP]:.3g} and {test[DEEP]:.3g}, and a shallow ReLU net {train[SHALLOW]:.3g} and {test[SHALLOW]:.3g}.",
     ]
     if far >= near:
         ratio = far / near if near > 0 else np.inf
-        said.append(
-            f"In training loss it is {float(f'{min(ratio, 999):.2g}'):g} times closer to the deep kernel than to the "
-            "shallow ReLU net"
+        sentences.append(
+            f"In training loss the designed net is {float(f'{min(ratio, 999):.2g}'):g} times closer to the deep kernel "
+            "than to the shallow ReLU net"
             + (
-                ": the activation, not the depth, makes the learning curve in training."
-                if ratio >= _CLEARLY
-                else f", which is less than {_CLEARLY} times and decides nothing: try a wider net or more steps."
+                ": the activation, not the depth, determines the training curve."
+                if ratio >= _CLEAR_RATIO
+                else f", less than {_CLEAR_RATIO} times and so inconclusive: try a wider net or more steps."
             )
         )
     else:
-        said.append(
-            "In training loss it is closer to the shallow ReLU net than to the deep kernel: at this width the design "
-            "does not carry over."
+        sentences.append(
+            "In training loss the designed net is closer to the shallow ReLU net than to the deep kernel: at this "
+            "width the design does not carry over."
         )
-    said.append(
+    sentences.append(
         f"In test loss it is {abs(test[DESIGNED] - float(deep.test_loss)):.2g} from the deep kernel and "
         f"{abs(test[DESIGNED] - test[SHALLOW]):.2g} from the shallow ReLU net."
     )
-    off = {
+    errors = {
         name: abs(float(prediction.test_loss.sel(model=name, step=step)) / test[name] - 1) for name in test
     }
-    said.append(
-        "Kernels predict the final test loss of the nets within "
-        + ", ".join(f"{percent(value, decimals=1)} ({name})" for name, value in off.items())
+    sentences.append(
+        "The kernels predict the nets' final test loss within "
+        + ", ".join(f"{percent(value, decimals=1)} ({name})" for name, value in errors.items())
         + "."
     )
     if "error_rate" in mean:
         rates = ", ".join(
             f"{percent(float(mean.error_rate.sel(model=name)), decimals=1)} ({name})" for name in test
         )
-        said.append(f"Test errors: {rates}.")
-    return " ".join(said)
+        sentences.append(f"Test errors: {rates}.")
+    return " ".join(sentences)
 
 
 study = Study(

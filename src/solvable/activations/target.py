@@ -1,4 +1,4 @@
-r"""The kernel that is asked for: whatever the user gives, as a function of the cosine and as a power series."""
+r"""The target kernel of a design, as a function of the cosine and as a power series."""
 
 import sys
 import warnings
@@ -21,14 +21,14 @@ from solvable.kernels.names import as_kernel
 Floats = NDArray[np.float64]
 
 ANGLES = np.linspace(0.0, np.pi, 100)
-"""Where kernels are compared: 100 angles, both ends among them."""
+"""The 100 angles at which kernels are compared, both ends included."""
 COSINES = np.cos(ANGLES)
 
-_CHECKED = 64
-"""Coefficients of the library's own kernels, which are positive semidefinite by construction, up to this power."""
-_CHECKED_FUNCTION = 400
-"""Those of functions of complex numbers."""
-# On the circle that `power_series` takes for these powers rounding grows by e; the rest is for functions that lose
+_HIGHEST_POWER = 64
+"""Highest power computed for the library's own kernels, which are positive semidefinite by construction."""
+_HIGHEST_POWER_FUNCTION = 400
+"""Highest power computed for functions of complex numbers."""
+# On the circle that `power_series` uses for these powers rounding grows by e; the rest allows for functions that lose
 # digits themselves.
 _ROUNDING = 1e-11
 _ROUNDING_ON_CIRCLE = 1e-13
@@ -36,15 +36,15 @@ _ROUNDING_ON_CIRCLE = 1e-13
 
 @dataclass(frozen=True)
 class Target:
-    """A kernel of the angle, known in the three ways that a design needs.
+    """A kernel of the angle, in the three forms that a design needs.
 
     Args:
-        name: how it is called in sentences.
+        name: name of the kernel in sentences.
         values: the kernel at `COSINES`.
         series: $a_0, a_1, \\dots$
-        error: what a coefficient may be off, one each.
+        error: error bound of each coefficient.
         ends: whether the series is known to end with `series`.
-        function: where no coefficients beyond `series` could be looked at, the kernel at any real cosines.
+        function: the kernel as a function of real cosines, if coefficients beyond `series` could not be computed.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Target:
 
     @property
     def checked(self) -> int | None:
-        """The last power of which the coefficient was looked at, where further ones could not be; else None."""
+        """The last power whose coefficient was checked, if further ones could not be; otherwise None."""
         return None if self.function is None else len(self.series) - 1
 
     @property
     def distance(self) -> float:
-        """How far from K the nearest series of non-negative coefficients is, relative to K(1); see `real_series`."""
+        """Distance of K from the nearest series with non-negative coefficients, relative to K(1); see `real_series`."""
         return 0.0 if self.function is None else distance_from_non_negative(self.function, self.size)
 
     @property
@@ -71,43 +71,42 @@ class Target:
 
     @property
     def size(self) -> float:
-        """The largest |K|, which is K(1) where K is a kernel."""
+        """The largest |K|, which is K(1) if K is a kernel."""
         return _size(self.values)
 
     @property
     def degree(self) -> float:
-        """The last power of which the kernel has something; infinite where the series goes on."""
+        """The last power with a non-zero coefficient; infinite if the series does not end."""
         present = np.flatnonzero(np.abs(self.series) > np.maximum(self.error, 0))
         last = float(present[-1]) if len(present) else 0.0
         if self.ends:
             return last
-        # What ends within what was looked at must also add up to the kernel, ends included.
+        # A series that ends within the known coefficients must also add up to the kernel, at both ends too.
         total = np.polynomial.polynomial.polyval(COSINES, self.series[: int(last) + 1])
         return last if np.max(np.abs(total - self.values)) <= 1e-9 * self.size else np.inf
 
 
 def as_target(kernel: Any) -> Target:
-    """Return the target that the user means.
+    """Return a kernel as a target.
 
     Args:
         kernel: a kernel of the angle, its name, a function of the cosine, or power coefficients.
 
     Raises:
-        InputError: when it is no function of the angle, not finite, complex, or not analytic.
+        InputError: for a kernel that is not a function of the angle, not finite, complex, or not analytic.
     """
     if isinstance(kernel, str):
         kernel = as_kernel(kernel)
     if isinstance(kernel, AngularKernel):
         name = _short(kernel)
-        values = _checked(name, to_float64(kernel.curve(COSINES)))
-        series = kernel.power_series(_CHECKED)
+        values = _finite_curve(name, to_float64(kernel.curve(COSINES)))
+        series = kernel.power_series(_HIGHEST_POWER)
         return Target(name, values, series, np.full(len(series), _ROUNDING * _size(values)), False)
     scikit = sys.modules.get("sklearn.gaussian_process.kernels")
     if isinstance(kernel, Kernel) or (scikit is not None and isinstance(kernel, scikit.Kernel)):
         raise InputError(
-            f"{kernel!r} is not known to be a function of the angle; expected a kernel that is, such as Gaussian or "
-            "NTK, "
-            "a function of the cosine, or power coefficients; give K(c) as lambda c: ..."
+            f"{kernel!r} is not known to be a function of the angle; expected a kernel of the angle such as Gaussian "
+            "or NTK, a function of the cosine, or power coefficients; give K(c) as lambda c: ..."
         )
     if callable(kernel) and not isinstance(kernel, type):
         return _of_function(kernel)
@@ -115,57 +114,56 @@ def as_target(kernel: Any) -> Target:
         return _of_series(kernel)
     raise InputError(
         f"{kernel!r} is not a kernel of the angle; expected a kernel such as NTK(4), its name, a function of the "
-        "cosine, "
-        "or its power coefficients a_0, a_1, ...; give one of these"
-        + (", e.g. with () after the class" if callable(kernel) else "")
+        "cosine, or its power coefficients a_0, a_1, ..."
+        + ("; write () after the class" if callable(kernel) else "")
     )
 
 
 def _short(kernel: Kernel) -> str:
-    """Return the call that makes the kernel, without what it takes by default."""
-    shown = []
+    """Return the call that creates the kernel, without default arguments."""
+    arguments = []
     for one in fields(kernel):
         value = getattr(kernel, one.name)
         if one.repr and (one.default is MISSING or value != one.default):
-            shown.append(f"{one.name}={value:.4g}" if isinstance(value, float) else f"{one.name}={value!r}")
-    return f"{type(kernel).__name__}({', '.join(shown)})"
+            arguments.append(f"{one.name}={value:.4g}" if isinstance(value, float) else f"{one.name}={value!r}")
+    return f"{type(kernel).__name__}({', '.join(arguments)})"
 
 
 def _of_series(values: Any) -> Target:
     if np.iscomplexobj(values):
-        raise InputError("the power coefficients are complex; expected real ones; take the real part")
+        raise InputError("the power coefficients are complex; expected real numbers; take the real part")
     series = numbers("power coefficients", values)
     if series.ndim != 1:
         raise InputError(
-            f"the power coefficients have shape {series.shape}; expected a flat list a_0, a_1, ...; give one number "
-            "each"
+            f"the power coefficients have shape {series.shape}; expected a flat list of numbers a_0, a_1, ..."
         )
     finite("power coefficients", series, mend="give finite coefficients")
     words = ", ".join(f"{a:.4g}" for a in series[:6]) + (", …" if len(series) > 6 else "")
     name = f"the series {words}"
-    curve = _checked(name, series_curve(series, COSINES))
+    curve = _finite_curve(name, series_curve(series, COSINES))
     return Target(name, curve, series, np.zeros(len(series)), True)
 
 
 def _of_function(function: Callable[[Any], Any]) -> Target:
     name = getattr(function, "__name__", None) or repr(function)
     name = "the function" if name == "<lambda>" else str(name)
-    values = _checked(name, _real_values(name, function, COSINES))
+    values = _finite_curve(name, _real_values(name, function, COSINES))
     scale = _size(values)
-    if (found := _complex_series(function, scale)) is not None:
-        return Target(name, values, *found, False)
+    if (expansion := _complex_series(function, scale)) is not None:
+        return Target(name, values, *expansion, False)
 
     def real(cosine: Floats) -> Floats:
-        return _all_finite(name, _real_values(name, function, cosine), cosine)
+        return _finite_values(name, _real_values(name, function, cosine), cosine)
 
-    if (found := ending_series(real, scale)) is not None:
-        return Target(name, values, *found, False)
-    if (found := first_series(real, scale)) is None:
+    if (expansion := ending_series(real, scale)) is not None:
+        return Target(name, values, *expansion, False)
+    if (expansion := first_series(real, scale)) is None:
         raise InputError(
             f"{name} is not analytic around c = 0; expected a kernel with a power series, since by Schoenberg's "
-            "theorem only these are positive semidefinite in every dimension; |c| and clipped functions are not"
+            "theorem only such kernels are positive semidefinite in every dimension; |c| and clipped functions have "
+            "none"
         )
-    return Target(name, values, *found, False, real)
+    return Target(name, values, *expansion, False, real)
 
 
 def _real_values(name: str, function: Callable[[Any], Any], cosine: Floats) -> Floats:
@@ -173,30 +171,28 @@ def _real_values(name: str, function: Callable[[Any], Any], cosine: Floats) -> F
         try:
             values = function(cosine.copy())
         except Exception as array_error:
-            # A function of one number, such as math.exp, is taken number by number.
+            # A function of one number, such as math.exp, is called number by number.
             try:
                 values = np.array([function(float(c)) for c in cosine])
             except Exception:
                 reason = (str(array_error).splitlines() or [""])[0]
                 raise InputError(
                     f"{name} fails on an array of cosines ({type(array_error).__name__}: {reason}); expected a "
-                    "function "
-                    "K(c) of arrays of cosines in [-1, 1]; a kernel K(x, x') of points has to be written as one of "
-                    "the cosine"
+                    "function K(c) of arrays of cosines in [-1, 1]; write a kernel K(x, x') of points as a function "
+                    "of the cosine"
                 ) from array_error
     try:
         array = to_float64(values)
     except (TypeError, ValueError):
         raise InputError(
-            f"{name} returned {_described(values)}; expected real numbers, one for each cosine; take the real part"
+            f"{name} returned {_type_in_words(values)}; expected real numbers, one for each cosine; take the real part"
         ) from None
     if array.shape != cosine.shape:
         # A constant is a kernel too.
         if array.size == 1:
             return np.full(cosine.shape, float(array.ravel()[0]))
         raise InputError(
-            f"{name} returned shape {array.shape} for {len(cosine)} cosines; expected one number for each; "
-            "let it work elementwise"
+            f"{name} returned shape {array.shape} for {len(cosine)} cosines; expected one number for each cosine"
         )
     return array
 
@@ -205,7 +201,7 @@ def _size(values: Floats) -> float:
     return float(np.max(np.abs(values)))
 
 
-def _described(values: Any) -> str:
+def _type_in_words(values: Any) -> str:
     return (
         f"{np.asarray(values).dtype} numbers"
         if isinstance(values, np.ndarray)
@@ -213,29 +209,28 @@ def _described(values: Any) -> str:
     )
 
 
-def _checked(name: str, values: Floats) -> Floats:
-    """Return the curve when it is finite."""
+def _finite_curve(name: str, values: Floats) -> Floats:
+    """Return the kernel at `COSINES` if it is finite."""
     if not np.isfinite(values[0]):
         raise InputError(
-            f"{name} is {values[0]} at c = 1; expected a finite number there, the kernel of an input with itself; "
-            "keep the singularity outside [-1, 1], e.g. 1/(1.1 - c)"
+            f"{name} is {values[0]} at c = 1; expected a finite kernel of an input with itself; keep the singularity "
+            "outside [-1, 1], as in 1/(1.1 - c)"
         )
-    return _all_finite(name, values, COSINES)
+    return _finite_values(name, values, COSINES)
 
 
-def _all_finite(name: str, values: Floats, cosine: Floats) -> Floats:
+def _finite_values(name: str, values: Floats, cosine: Floats) -> Floats:
     bad = ~np.isfinite(values)
     if bad.any():
         c = cosine[bad][0]
         raise InputError(
-            f"{name} is {values[bad][0]} at c = {c:.4g}; expected finite numbers at all cosines in [-1, 1]; "
-            "choose another kernel"
+            f"{name} is {values[bad][0]} at c = {c:.4g}; expected finite numbers at all cosines in [-1, 1]"
         )
     return values
 
 
 def _complex_series(function: Callable[[Any], Any], scale: float) -> tuple[Floats, Floats] | None:
-    """Return the power series from the circle in the complex plane, and its error, or None where it is not for it."""
+    """Return the power series from a circle in the complex plane, and its error, or None if that does not work."""
     largest = 0.0
 
     def values(c: Any) -> Any:
@@ -256,11 +251,11 @@ def _complex_series(function: Callable[[Any], Any], scale: float) -> tuple[Float
             real = values(probe.copy())
             if np.max(np.abs(values(probe.astype(complex)) - real)) > 1e-9 * scale:
                 return None
-            series = power_series(values, _CHECKED_FUNCTION)
+            series = power_series(values, _HIGHEST_POWER_FUNCTION)
         except Exception:
             return None
-    # |c|, clipped or real parts take complex numbers too, and are no power series of them.
+    # |c|, clipping and real parts accept complex numbers too, but are not analytic.
     if np.max(np.abs(np.polynomial.polynomial.polyval(probe, series) - real)) > 1e-9 * scale:
         return None
-    # Of what is no kernel the values on the circle may be far above the scale, and so may their rounding.
+    # If the function is not a kernel, its values on the circle and their rounding may be far above the scale.
     return series, np.full(len(series), max(_ROUNDING * scale, _ROUNDING_ON_CIRCLE * largest))

@@ -1,6 +1,6 @@
-r"""One hidden layer, kernel and activation: each as a series, and what a finite width adds. Arrays in, arrays out.
+r"""Kernel and activation of one hidden layer as series, and the fluctuation at finite width.
 
-Inputs have norm $\sqrt d$ and meet at the cosine c. With $h_k = He_k/\sqrt{k!}$, $s^2 = \sigma_w^2 + \sigma_b^2$ the
+Inputs have norm $\sqrt d$ and cosine c. With $h_k = He_k/\sqrt{k!}$, $s^2 = \sigma_w^2 + \sigma_b^2$ the
 variance of a pre-activation and $\rho = (\sigma_w^2 c + \sigma_b^2)/s^2$ the correlation of two, a network of one
 hidden layer with activation $\phi(z) = \sum_k b_k h_k(z/s)$ and readout variances $\sigma_2^2, \sigma_{b2}^2$ has
 
@@ -29,7 +29,7 @@ from solvable.errors import InputError
 Floats = NDArray[np.float64]
 
 KINDS = ("ntk", "nngp", "first layer")
-"""Which parameters are trained: all, the readout, the first layer."""
+"""Trained parameters: all, the readout, or the first layer."""
 
 _NO_VARIANCE = 1e-14
 
@@ -60,9 +60,9 @@ def kernel_series(
         w_std: $\sigma_w > 0$ of the hidden layer.
         b_std: $\sigma_b \ge 0$ of the hidden layer.
         readout_w_std: $\sigma_2 > 0$.
-        readout_b_std: $\sigma_{b2} \ge 0$; not trained, and so without a share, where only the first layer is.
+        readout_b_std: $\sigma_{b2} \ge 0$; without effect if only the first layer is trained.
 
-    Source: theorem 3.1 of arXiv:2106.03186; the variances are carried along here.
+    Source: theorem 3.1 of arXiv:2106.03186, extended here to general variances.
 
     >>> kernel_series([0.0, 0.5**0.5])  # the identity: K = 2 b^2 c
     array([0., 1.])
@@ -71,7 +71,7 @@ def kernel_series(
     a = readout_w_std**2 * trained_factors(kind, len(b) - 1) * b**2
     if b_std:
         variance = w_std**2 + b_std**2
-        a = _composed(a, b_std**2 / variance, w_std**2 / variance)
+        a = _compose(a, b_std**2 / variance, w_std**2 / variance)
     if kind != "first layer":
         a[0] += readout_b_std**2
     return a
@@ -86,22 +86,22 @@ def hermite_series(
     readout_w_std: float = 1.0,
     readout_b_std: float = 0.0,
 ) -> Floats:
-    r"""Return $b_0 \dots b_K$ of an activation whose network has the kernel $\sum_k a_k c^k$; undoes `kernel_series`.
+    r"""Return $b_0 \dots b_K$ of an activation whose network has the kernel $\sum_k a_k c^k$: inverse `kernel_series`.
 
-    A bias of the hidden layer can only shrink what is reachable: a series that is non-negative in $\rho$ is so in c,
-    not the other way round.
+    A bias of the hidden layer can only reduce the set of possible kernels: a series that is non-negative in $\rho$ is
+    non-negative in c, but not vice versa.
 
     Args:
         series: $a_0 \dots a_K$.
         kind: "ntk", "nngp" or "first layer".
-        signs: of the $b_k$, $\pm 1$, one for all or one each (0 where $a_k = 0$ too).
+        signs: signs $\pm 1$ of the $b_k$, one for all or one each (may be 0 if $a_k = 0$).
         w_std: $\sigma_w > 0$ of the hidden layer.
         b_std: $\sigma_b \ge 0$ of the hidden layer.
         readout_w_std: $\sigma_2 > 0$.
         readout_b_std: $\sigma_{b2} \ge 0$.
 
     Raises:
-        InputError: naming the first coefficient that would have to be negative; for signs that are none, or too few.
+        InputError: for a kernel with a negative coefficient, with the first one; for invalid signs or a wrong number.
 
     >>> hermite_series([1.0, 0.5, 0.0, 1.0]).round(3)
     array([1. , 0.5, 0. , 0.5])
@@ -111,8 +111,8 @@ def hermite_series(
         a[0] -= readout_b_std**2
     if b_std:
         ratio = (b_std / w_std) ** 2
-        a = _composed(a, -ratio, 1 + ratio)
-    # What rounding leaves of a zero is no negative coefficient.
+        a = _compose(a, -ratio, 1 + ratio)
+    # A zero coefficient may come out negative by rounding.
     a[np.abs(a) <= 1e-14 * np.max(np.abs(a))] = 0.0
     check_realisable(a, kind)
     factors = trained_factors(kind, len(a) - 1)
@@ -121,24 +121,23 @@ def hermite_series(
 
 
 def explicit_signs(signs: Any, n: int, names: Sequence[str] = (), absent: ArrayLike = False) -> Floats:
-    """Return n signs, given one each, or one for all where there are no names for patterns of them.
+    """Return n signs from n numbers, or from one number for all if there are no named patterns.
 
     Args:
         signs: numbers 1 or -1.
-        n: how many.
-        names: what else could have been given.
-        absent: of which coefficients the sign may be 0 too, as `np.sign` has it.
+        n: number of coefficients.
+        names: names of patterns, for the message.
+        absent: mask of the coefficients whose sign may also be 0, as from `np.sign`.
 
     Raises:
-        InputError: for other numbers, or another number of them.
+        InputError: for other numbers, or a wrong number of signs.
     """
     array = numbers("signs", signs)
     for_all = not names and array.ndim == 0
     if not (for_all or array.shape == (n,)) or not _are_signs(array, absent):
         other = f"one of {', '.join(names)}" if names else "one for all"
         raise InputError(
-            f"signs is {signs!r}; expected {n} numbers 1 or -1, one for each of b_0 … b_{n - 1}, or {other}; "
-            "give one of these"
+            f"signs is {signs!r}; expected {n} numbers 1 or -1, one for each of b_0 … b_{n - 1}, or {other}"
         )
     return np.broadcast_to(array, (n,))
 
@@ -148,15 +147,15 @@ def _are_signs(array: Floats, absent: ArrayLike) -> bool:
 
 
 def check_realisable(series: Floats, kind: str, tolerance: float = 0.0) -> None:
-    r"""Raise when no network of one hidden layer has the kernel $\sum_k a_k c^k$.
+    r"""Raise if no network of one hidden layer has the kernel $\sum_k a_k c^k$.
 
     Args:
         series: $a_0, a_1, \dots$
         kind: "ntk", "nngp" or "first layer".
-        tolerance: how far below 0 a coefficient may be.
+        tolerance: a coefficient may be this far below 0.
 
     Raises:
-        InputError: naming the first negative coefficient, or $a_0$ where only the first layer is trained.
+        InputError: with the first negative coefficient, or with $a_0$ if only the first layer is trained.
     """
     negative = np.flatnonzero(series < -tolerance)
     if len(negative):
@@ -164,12 +163,12 @@ def check_realisable(series: Floats, kind: str, tolerance: float = 0.0) -> None:
         raise InputError(
             f"the kernel K(c) has the power series coefficient a_{k} = {series[k]:.4g}; expected none below 0, since "
             "otherwise it is not positive semidefinite in every dimension, and no activation has it; "
-            "project=True takes the nearest kernel that one has"
+            "project=True takes the nearest kernel that an activation has"
         )
     if kind == "first layer" and series[0] > tolerance:
         raise InputError(
-            f"the kernel K(c) has a_0 = {series[0]:.4g}; expected 0 where only the first layer is trained, since that "
-            "kernel vanishes for orthogonal inputs; project=True leaves a_0 out, and kind='ntk' can have it"
+            f"the kernel K(c) has a_0 = {series[0]:.4g}; expected 0 if only the first layer is trained, since that "
+            "kernel vanishes for orthogonal inputs; project=True drops a_0, and kind='ntk' allows it"
         )
 
 
@@ -182,24 +181,25 @@ def series_curve(series: ArrayLike, cosine: ArrayLike) -> Floats:
 def relu_coefficients(degree: int) -> Floats:
     r"""Return the Hermite coefficients of $\max(z, 0)$.
 
-    $b_0 = 1/\sqrt{2\pi}$, $b_1 = 1/2$, and for even k $b_k = (-1)^{k/2-1} (k-3)!!/\sqrt{2\pi k!}$, else 0.
+    $b_0 = 1/\sqrt{2\pi}$, $b_1 = 1/2$, and for even k $b_k = (-1)^{k/2-1} (k-3)!!/\sqrt{2\pi k!}$, otherwise 0.
 
     >>> relu_coefficients(6).round(4)
     array([ 0.3989,  0.5   ,  0.2821,  0.    , -0.0814,  0.    ,  0.0446])
     """
     b = np.zeros(max(degree + 1, 3))
     b[:3] = 1 / sqrt(2 * pi), 0.5, 1 / sqrt(4 * pi)
-    # By b_{k+2} = -b_k (k-1)/sqrt((k+1)(k+2)): scipy's factorial2(-1) is 0, which would lose b_2.
+    # By b_{k+2} = -b_k (k-1)/sqrt((k+1)(k+2)): with SciPy's factorial2(-1) = 0, b_2 would be 0.
     for k in range(2, degree - 1, 2):
         b[k + 2] = -b[k] * (k - 1) / sqrt((k + 1) * (k + 2))
     return b[: degree + 1]
 
 
 def relu_ntk_tail(depth: int, k: ArrayLike) -> Floats:
-    r"""Return $a_k \approx \frac{L(L+1)}{2} \frac{\sqrt 2}{\pi\sqrt\pi} k^{-3/2}$, the far coefficients of a ReLU NTK.
+    r"""Return $a_k \approx \frac{L(L+1)}{2} \frac{\sqrt 2}{\pi\sqrt\pi} k^{-3/2}$, the high coefficients of a ReLU NTK.
 
-    It is for L hidden layers, all weight variances 2 (the readout's too) and no biases: depth multiplies the tail and
-    leaves its exponent. An activation with such a kernel has $b_k^2 \propto k^{-5/2}$, that is, a kink.
+    It holds for L hidden layers, weight variance 2 in all layers including the readout, and no biases: depth scales the
+    tail, but does not change its exponent. An activation with such a kernel has $b_k^2 \propto k^{-5/2}$, that is, a
+    kink.
 
     Args:
         depth: L.
@@ -216,7 +216,7 @@ def finite_width_scale(
 ) -> Floats:
     r"""Return S: the kernel of N neurons has standard deviation $S/\sqrt N$ about its mean, the infinite-width kernel.
 
-    A neuron's share is $A + w^2 B$ with $A = \phi(u)\phi(v)$, $B = s^2\rho\,\phi'(u)\phi'(v)$ and w ~ N(0, 1) its
+    A neuron contributes $A + w^2 B$ with $A = \phi(u)\phi(v)$, $B = s^2\rho\,\phi'(u)\phi'(v)$ and w ~ N(0, 1) its
     weight in the readout, so that $S^2 = E[A^2] + 2E[AB] + 3E[B^2] - (E[A] + E[B])^2$.
 
     Args:
@@ -237,7 +237,7 @@ def finite_width_scale(
         a2, ab, a = 0 * a2, 0 * ab, 0 * a
     second = a2 + 2 * ab + 3 * b2
     variance = second - (a + b) ** 2
-    # Constant activations have no variance; the root of what rounding leaves of it would look like one.
+    # Constant activations have variance 0, which the root of a rounding error would hide.
     return np.sqrt(np.where(variance > _NO_VARIANCE * second, variance, 0.0))
 
 
@@ -247,7 +247,7 @@ def _series(name: str, values: ArrayLike) -> Floats:
     return array
 
 
-def _composed(series: Floats, shift: float, factor: float) -> Floats:
+def _compose(series: Floats, shift: float, factor: float) -> Floats:
     """Return the coefficients in c of the series in `shift + factor c`."""
-    composed = Polynomial(series)(Polynomial([shift, factor])).coef
-    return np.pad(np.asarray(composed, dtype=np.float64), (0, len(series) - len(composed)))
+    coefficients = Polynomial(series)(Polynomial([shift, factor])).coef
+    return np.pad(np.asarray(coefficients, dtype=np.float64), (0, len(series) - len(coefficients)))

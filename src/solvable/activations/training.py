@@ -1,4 +1,4 @@
-r"""What gradient descent does with an infinitely wide network, from one eigendecomposition of its kernel."""
+r"""Training curves of infinitely wide networks, from one eigendecomposition of the kernel."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-# Inputs of which the kernel sees the same to this are one for it; eigenvalues below this, times n, are rounding.
+# Inputs whose cosine under the kernel is within this of ±1 count as parallel.
 _PARALLEL = 1e-13
+# Eigenvalues below this, times n, relative to the largest are rounding errors.
 _ROUNDING = 2e-16
 
 
@@ -33,25 +34,25 @@ def training_curve(
 ) -> "xr.Dataset":
     r"""Return the losses of a wide network in training, $f_t(x) = K(x, X) K^{-1} [1 - (1 - 2\eta K/n)^t] y$.
 
-    It is full-batch gradient descent at rate $\eta$ on the mean over samples of the sum over outputs of squared errors,
-    for a centred network (its output at the start subtracted) in the NTK parametrization.
+    Training is full-batch gradient descent with rate $\eta$ on the squared error, summed over outputs and averaged over
+    samples, for a centred network (its initial output subtracted) in the NTK parametrization.
 
     Args:
-        kernel: its NTK, a name, or a designed activation, of whose network it is; with the NNGP kernel only the readout
-            is trained.
+        kernel: the network's NTK, its name, or a designed activation; with an NNGP kernel only the readout is trained.
         X: training inputs, (n, d).
         y: training targets, (n,) or (n, outputs).
         X_test: test inputs, (m, d).
         y_test: test targets, (m,) or (m, outputs).
         rate: $\eta > 0$; below $n/\lambda_{\max}(K)$, where training is stable.
-        steps: t, one or several whole numbers of at least 0 (10.0 is one).
+        steps: t, one or several whole numbers of at least 0 (10.0 is allowed).
 
     Returns:
-        a dataset with the dim `step` and `train_loss`, `test_loss`; where targets are one-hot rows of two or more
-        classes also `train_error_rate`, `test_error_rate`; the attributes `rate`, `largest_rate`
-        ($n/\lambda_{\max}$), `null_directions` (how many of the n no training moves), `least_train_loss` (what they
-        hold of the targets, below which the training loss never falls) and `notes`, a sentence about why: for odd
-        kernels $f(-x) = -f(x)$, so that of the targets at two antipodes only the difference is learned.
+        a dataset with the dim `step` and `train_loss`, `test_loss`; if targets are one-hot rows of two or more
+        classes also `train_error_rate`, `test_error_rate`. Its attributes are `rate`, `largest_rate`
+        ($n/\lambda_{\max}$), `null_directions` (number of the n directions that training does not change),
+        `least_train_loss` (the targets' share in these directions, a lower bound of the training loss) and `notes`, a
+        sentence with the reasons: for odd kernels, for example, $f(-x) = -f(x)$, so that only the difference of the
+        targets at two antipodes is learned.
 
     Raises:
         InputError: for shapes that do not match, and for rates at which training diverges.
@@ -72,47 +73,45 @@ def training_curve(
     Y, Y_new = _targets("y", y, len(X_train)), _targets("y_test", y_test, len(X_new))
     if Y.shape[1] != Y_new.shape[1]:
         raise InputError(
-            f"y has {Y.shape[1]} outputs and y_test has {Y_new.shape[1]}; expected the same number; give both the "
-            "same columns"
+            f"y has {Y.shape[1]} outputs and y_test has {Y_new.shape[1]}; expected the same columns in both"
         )
     rate = one_number("rate", rate, above=0)
     t = np.array([_step(step) for step in np.atleast_1d(np.asarray(steps)).tolist()])
     if not len(t):
-        raise InputError("steps is empty; expected one or more whole numbers; give e.g. steps=[10, 100]")
+        raise InputError("steps is empty; expected one or more whole numbers, as in steps=[10, 100]")
 
     kernel = kernel.for_data(X_train)
     K = kernel(X_train)
     values, vectors = np.linalg.eigh(K)
-    # Rounding makes eigenvalues of a singular kernel negative, which would grow in training.
+    # Rounding can make eigenvalues of a singular kernel negative, and these would grow in training.
     values = np.maximum(values, 0.0)
     n, largest = len(X_train), float(values[-1])
     if largest > 0 and rate >= n / largest:
         raise InputError(
-            f"rate is {rate:g}; expected one below n/lambda_max = {n / largest:.4g}, above which gradient descent "
-            "diverges; "
-            "lower rate"
+            f"rate is {rate:g}; expected a rate below n/lambda_max = {n / largest:.4g}, above which gradient descent "
+            "diverges"
         )
     targets, cross = vectors.T @ Y, kernel(X_new, X_train) @ vectors
     facts = _null_directions(K, values, targets)
     values[: facts["null_directions"]] = 0.0
     shrink = 2 * rate * values / n
-    measured: dict[str, list[float]] = {"train_loss": [], "test_loss": []}
+    records: dict[str, list[float]] = {"train_loss": [], "test_loss": []}
     one_hot = _one_hot(Y) and _one_hot(Y_new)
     if one_hot:
-        measured |= {"train_error_rate": [], "test_error_rate": []}
+        records |= {"train_error_rate": [], "test_error_rate": []}
     for step in t:
         remaining, response = _remaining(shrink, int(step), rate / n)
         train = vectors @ ((1 - remaining)[:, None] * targets)
         test = cross @ (response[:, None] * targets)
-        # The residual itself, whose digits 1 - (1 - ...) would lose.
-        measured["train_loss"].append(float(np.sum((remaining[:, None] * targets) ** 2)) / n)
-        measured["test_loss"].append(float(np.sum((Y_new - test) ** 2)) / len(Y_new))
+        # From the residual itself: 1 - (1 - ...) would lose digits.
+        records["train_loss"].append(float(np.sum((remaining[:, None] * targets) ** 2)) / n)
+        records["test_loss"].append(float(np.sum((Y_new - test) ** 2)) / len(Y_new))
         if one_hot:
-            measured["train_error_rate"].append(_error_rate(train, Y))
-            measured["test_error_rate"].append(_error_rate(test, Y_new))
+            records["train_error_rate"].append(_error_rate(train, Y))
+            records["test_error_rate"].append(_error_rate(test, Y_new))
     largest_rate = n / largest if largest > 0 else np.inf
     return xr.Dataset(
-        {name: ("step", series) for name, series in measured.items()},
+        {name: ("step", series) for name, series in records.items()},
         {"step": t},
         {"rate": rate, "largest_rate": largest_rate} | facts,
     )
@@ -126,37 +125,37 @@ def _step(value: Any) -> int:
 
 
 def _null_directions(K: Floats, values: Floats, targets: Floats) -> dict[str, Any]:
-    """Return how many directions of the kernel matrix are null, what they hold of the targets, and why in words.
+    """Return the number of null directions of the kernel matrix, the least training loss, and the reasons in words.
 
     Args:
         K: the kernel of the training inputs, (n, n).
         values: its eigenvalues, ascending.
-        targets: in the directions, (n, outputs).
+        targets: the targets in the basis of eigenvectors, (n, outputs).
     """
     n = len(K)
     root = np.sqrt(np.diag(K))
-    nowhere = root == 0
-    cosine = K / np.outer(*[np.where(nowhere, np.inf, root)] * 2)
-    # Of points that are one for the kernel, up to a factor, the first stands for all.
-    one = np.abs(cosine) > 1 - _PARALLEL
-    first = np.where(nowhere, np.arange(n), one.argmax(axis=1))
+    zero = root == 0
+    cosine = K / np.outer(*[np.where(zero, np.inf, root)] * 2)
+    # Points that are parallel under the kernel are repeats of the first of them.
+    parallel = np.abs(cosine) > 1 - _PARALLEL
+    first = np.where(zero, np.arange(n), parallel.argmax(axis=1))
     sign = np.sign(cosine[np.arange(n), first])
-    again = ~nowhere & (first < np.arange(n))
-    opposite, equal = int((again & (sign < 0)).sum()), int((again & (sign > 0)).sum())
-    zero = int(nowhere.sum())
-    explained = opposite + equal + zero
+    repeats = ~zero & (first < np.arange(n))
+    n_opposite, n_equal = int((repeats & (sign < 0)).sum()), int((repeats & (sign > 0)).sum())
+    n_zero = int(zero.sum())
+    explained = n_opposite + n_equal + n_zero
     null = max(explained, int((values <= _ROUNDING * n * values[-1]).sum()))
     reasons = {
-        "from antipodes of other training points, since this odd kernel has f(-x) = -f(x)": opposite,
-        "from points that repeat others up to a factor": equal,
-        "from points with K(x, x) = 0": zero,
+        "from antipodes of other training points, since this odd kernel has f(-x) = -f(x)": n_opposite,
+        "from points that repeat others up to a factor": n_equal,
+        "from points with K(x, x) = 0": n_zero,
         "by rounding": null - explained,
     }
     least = float(np.sum(targets[:null] ** 2)) / n
-    said = "; ".join(f"{count} {words}" for words, count in reasons.items() if count)
+    counts = "; ".join(f"{count} {words}" for words, count in reasons.items() if count)
     notes = (
-        f"The kernel matrix is singular: {null} of {n} directions are null ({said}); training never moves them, and "
-        f"its loss stays above {least:.3g}."
+        f"The kernel matrix is singular: {null} of {n} directions are null ({counts}); training never changes them, "
+        f"and the training loss stays above {least:.3g}."
         if null
         else ""
     )
@@ -178,12 +177,11 @@ def _targets(name: str, y: Any, n: int) -> Floats:
         Y = to_float64(y)
     except (TypeError, ValueError):
         raise InputError(
-            f"{name} does not hold numbers; expected targets (n,) or (n, outputs); encode classes first"
+            f"{name} does not hold numbers; expected numbers (n,) or (n, outputs); encode classes first"
         ) from None
     if Y.ndim not in (1, 2) or len(Y) != n:
         raise InputError(
-            f"{name} has shape {Y.shape}; expected ({n},) or ({n}, outputs), a row for each input; check which "
-            "belong together"
+            f"{name} has shape {Y.shape}; expected ({n},) or ({n}, outputs), one row for each input"
         )
     finite(name, Y)
     return Y[:, None] if Y.ndim == 1 else Y

@@ -1,7 +1,7 @@
-"""Data sets as plain arrays: `load` reads one by name or from a file, `from_arrays` takes what is in memory.
+"""Data sets as plain arrays: `load` reads one by name or from a file, `from_arrays` takes arrays and tables.
 
-Nothing is downloaded. What was done to the data (scaling, encoding, dropped columns and rows) is said in
-`Dataset.notes`, and `Dataset.encoder` does it to new inputs.
+Nothing is downloaded. `Dataset.notes` lists the changes to the data (scaling, encoding, dropped columns and rows), and
+`Dataset.encoder` applies them to new inputs.
 """
 
 from solvable.datasets.labels import encode_targets

@@ -1,4 +1,4 @@
-"""Inputs and targets that are in memory, of whatever kind, as arrays and tables."""
+"""Conversion of inputs and targets in memory to arrays and tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,36 +11,38 @@ from solvable.errors import InputError
 
 
 def given_inputs(X: Any, name: str) -> tuple[NDArray | pd.DataFrame, Sequence[str] | None]:
-    """Return inputs as an array or a table, and names for messages where its columns have no text for a name.
+    """Return inputs as an array or a table, and names for messages where a table's column names are not text.
 
     Args:
         X: an array, list, tensor or table.
-        name: what to call the data in messages.
+        name: name of the data in messages.
 
     Raises:
-        InputError: for one dimension, a sparse matrix, anything that is no array, and names that are not unique.
+        InputError: for one dimension, a sparse matrix, an object that is no array, and column names that repeat.
     """
     if isinstance(X, pd.DataFrame):
         if not X.columns.is_unique:
-            twice = X.columns[X.columns.duplicated()][0]
-            raise InputError(f"X has more than one column {twice!r}; expected names that differ: rename them")
+            duplicate = X.columns[X.columns.duplicated()][0]
+            raise InputError(
+                f"X has more than one column {duplicate!r}; expected unique names: rename the columns"
+            )
         kinds = {isinstance(column, str) for column in X.columns}
         if len(kinds) > 1:
             raise InputError(
-                "some names of columns of X are text and some are not; expected text: X.rename(columns=str)"
+                "some column names of X are text and others are not; expected text: use X.rename(columns=str)"
             )
         names = None if kinds <= {True} else [str(column) for column in X.columns]
         _at_least_one_column(X.shape, name)
         return X, names
     if hasattr(X, "tocsr") or hasattr(X, "tocoo"):
-        raise InputError("X is a sparse matrix; expected a dense array: X.toarray()")
+        raise InputError("X is a sparse matrix; expected a dense array: use X.toarray()")
     array = as_array(X, "X")
     if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
-        # A list of numbers and text; numpy would make all of it text.
+        # A list of numbers and text: NumPy would turn the numbers into text.
         array = np.array(X, dtype=object)
     if array.ndim == 1:
         raise InputError(
-            f"X has shape {array.shape}; expected (n, d) or images (n, ...): X.reshape(-1, 1) if it is one input"
+            f"X has shape {array.shape}; expected (n, d) or images (n, ...): use X.reshape(-1, 1) for one input column"
         )
     if (
         array.ndim == 0
@@ -55,7 +57,7 @@ def given_inputs(X: Any, name: str) -> tuple[NDArray | pd.DataFrame, Sequence[st
 
 
 def given_targets(X: Any, y: Any) -> tuple[Any, str | None]:
-    """Return targets as an array, column or table, and their name where they have one.
+    """Return targets as an array, column or table, and their name if they have one.
 
     Raises:
         InputError: when X and y are pandas objects with the same row names in another order.
@@ -70,7 +72,7 @@ def given_targets(X: Any, y: Any) -> tuple[Any, str | None]:
         and X.index.sort_values().equals(y.index.sort_values())
     ):
         raise InputError(
-            "X and y have the same row names in another order; expected one order: y = y.loc[X.index]"
+            "X and y have the same row names in another order; expected the same order: use y.loc[X.index] as y"
         )
     if isinstance(y, pd.Series):
         return y, None if y.name is None else str(y.name)
@@ -78,7 +80,7 @@ def given_targets(X: Any, y: Any) -> tuple[Any, str | None]:
 
 
 def as_array(values: Any, name: str) -> NDArray:
-    """Return a list, tensor or anything that numpy reads as an array."""
+    """Return a list, a tensor or another object that NumPy can read as an array."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if "bfloat16" in str(values.dtype):

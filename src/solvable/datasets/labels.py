@@ -1,4 +1,4 @@
-"""Targets as numbers: what labels mean, which targets are none, and one-hot columns."""
+"""Targets as numbers: classes or quantities, checks of targets, and one-hot columns."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -18,10 +18,10 @@ _NAMES_OF_IDENTIFIERS = ("id", "index", "idx", "row", "uid", "uuid", "guid", "ke
 
 
 def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]]:
-    """Return targets as columns of numbers, and the classes they stand for.
+    """Return targets as columns of numbers, and the names of their classes.
 
     Integers, strings and booleans are labels: they become one-hot columns minus 1/c, c the number of classes,
-    in sorted order. A float array `(n,)` or `(n, c)` is used as given and has no classes.
+    in sorted order. A float array `(n,)` or `(n, c)` is used unchanged and has no classes.
 
     Args:
         y: labels `(n,)`, or numbers `(n,)` or `(n, c)`; at least two samples.
@@ -59,7 +59,7 @@ def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]
     if array.ndim == 2:
         raise InputError(
             f"a target of shape {array.shape} with integers or text is ambiguous; expected one label per "
-            "sample, (n,), or numbers (n, c) as floats: y.astype(float)"
+            "sample, (n,), or numbers (n, c) as floats: use y.astype(float)"
         )
     values, codes = np.unique(array, return_inverse=True)
     _refuse_one_class(values)
@@ -70,9 +70,9 @@ def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]
 
 
 def split_missing(y: Any) -> tuple[Shaped[NDArray, "n *c"], Bool[NDArray, "rows"]]:
-    """Return the targets that are there, and which rows have none.
+    """Return the targets that are not missing, and a mask of the rows whose target is missing.
 
-    Whole numbers beside missing ones are integers again: pandas had to make them floats.
+    Whole numbers next to missing values become integers again; pandas had turned them into floats.
     """
     import pandas as pd
     from pandas.api import types
@@ -85,15 +85,15 @@ def split_missing(y: Any) -> tuple[Shaped[NDArray, "n *c"], Bool[NDArray, "rows"
             raise InputError(f"the target must have shape (n,) or (n, c); got {array.shape}")
         absent = np.array(np.asarray(pd.isna(array)).reshape(len(array), -1).any(axis=1), dtype=bool)
         if array.dtype.kind == "f" and array.ndim == 1 and absent.any():
-            return _whole_again(array[~absent]), absent
+            return _integers_if_whole(array[~absent]), absent
         return _plain(array[~absent]), absent
     absent = y.isna().to_numpy(dtype=bool)
     present: Any = y[~absent]
     dtype: Any = y.dtype
     if types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
         raise InputError(
-            f"the target holds dates, as in {str(present.iloc[0])!r}; expected labels or numbers: turn it into "
-            "numbers first (the month, the days since a start)"
+            f"the target holds dates, as in {str(present.iloc[0])!r}; expected labels or numbers: use the month or "
+            "the days since a start instead"
         )
     if types.is_bool_dtype(dtype):
         return present.to_numpy(dtype=bool), absent
@@ -101,20 +101,20 @@ def split_missing(y: Any) -> tuple[Shaped[NDArray, "n *c"], Bool[NDArray, "rows"
         return present.to_numpy(dtype=np.int64), absent
     if types.is_float_dtype(dtype):
         numbers = present.to_numpy(dtype=np.float64)
-        return _whole_again(numbers) if absent.any() else numbers, absent
+        return _integers_if_whole(numbers) if absent.any() else numbers, absent
     return _plain(present.to_numpy(dtype=object)), absent
 
 
 def decide(
     labels: Shaped[NDArray, "n *c"], task: Task | None, name: str | None, choose_number: str
 ) -> tuple[Shaped[NDArray, "n *columns"], list[str]]:
-    """Return the targets as floats where they are a number and as labels where they are classes, and notes.
+    """Return the targets, as floats if they are a number and as labels if they are classes, and notes.
 
     Args:
         labels: all targets, none missing.
-        task: what integers mean; None: classes, whatever they look like.
-        name: the target's name, which may say that it is an identifier.
-        choose_number: how the user says that the task is a number.
+        task: meaning of integers; None: always classes.
+        name: name of the target, which may be that of an identifier.
+        choose_number: the option that makes the task a number.
 
     Raises:
         InputError: when the target looks like an identifier, or most classes have a single row.
@@ -137,20 +137,20 @@ def decide(
     if integers and distinct > 1 and (task == "number" or (task == "auto" and not few)):
         notes.append(
             f"the target holds {distinct} different integers in {n} rows and is taken as a number, not as classes "
-            "(the task says which)"
+            "(set the task to choose)"
         )
         return labels.astype(np.float64), notes
     if labels.dtype.kind == "f" and task != "classes":
         if task == "auto" and distinct <= 10 and n >= _MIN_ROWS_A_CLASS * distinct > _MIN_ROWS_A_CLASS:
             notes.append(
                 f"the target has only {distinct} different values but is a float, so it is taken as a number; "
-                "say that the task is classes if it names classes"
+                "set the task to classes if they are class labels"
             )
         return labels, notes
     if task == "number":
         raise InputError(
             f"the target holds text, as in {str(labels[0])!r}, and the task is a number; expected numbers: convert "
-            "it, or leave the task out"
+            "the text, or do not set the task"
         )
     if task == "classes" and labels.dtype.kind == "f":
         finite("the target", labels, "drop these samples first")
@@ -158,7 +158,7 @@ def decide(
     if 2 * (single := int((counts == 1).sum())) > distinct > 1:
         raise InputError(
             f"{single} of the {distinct} classes of the target have a single row, so most of them cannot be learned; "
-            "expected two rows or more of a class: merge rare classes, or predict another column"
+            "expected two or more rows per class: merge rare classes, or predict another column"
         )
     return labels.astype(str) if task == "classes" else labels, notes
 
@@ -166,10 +166,10 @@ def decide(
 def encode(
     labels: Shaped[NDArray, "n *c"],
 ) -> tuple[Float[NDArray, "n c"], tuple[str, ...], Float[NDArray, "c"], list[str]]:
-    """Return centred targets, their classes, what was subtracted from each column, and notes.
+    """Return centred targets, their classes, the number subtracted from each column, and notes.
 
     Args:
-        labels: targets that `decide` has decided on, or some of their rows.
+        labels: targets from `decide`, or some of their rows.
     """
     y, classes = encode_targets(labels)
     if not classes:
@@ -189,7 +189,7 @@ def encode(
 def _refuse_one_class(values: Sequence[Any] | NDArray) -> None:
     if len(values) == 1:
         raise InputError(
-            f"the target has one class only, {values[0]!s}, so there is nothing to learn; expected two"
+            f"the target has one class only, {values[0]!s}, so there is nothing to learn; expected at least two"
         )
 
 
@@ -197,12 +197,12 @@ def _refuse_as_many_as_samples(distinct: int, n: int) -> None:
     if distinct == n:
         raise InputError(
             f"the target has as many classes as samples ({n}), so it looks like an identifier or a "
-            "number; expected labels that repeat, or numbers as floats: y.astype(float)"
+            "number; expected labels that repeat, or numbers as floats: use y.astype(float)"
         )
 
 
 def names_an_identifier(name: str) -> bool:
-    """Return whether a column is called as identifiers are.
+    """Return whether a column's name is typical of identifiers.
 
     >>> names_an_identifier("Patient_ID"), names_an_identifier("width")
     (True, False)
@@ -212,29 +212,29 @@ def names_an_identifier(name: str) -> bool:
 
 
 def _refuse_identifier(labels: NDArray, name: str | None, choose_number: str) -> None:
-    """Raise for integers that count the rows, or that are all different and called like an identifier."""
+    """Raise for integers that number the rows, or that are all different and named like an identifier."""
     least, most = int(labels.min()), int(labels.max())
     word = (name or "").lower()
     if most - least + 1 == len(labels):
-        what = f"the integers from {least} to {most}, each once"
+        reason = f"holds the integers from {least} to {most}, each once"
     elif names_an_identifier(word):
-        what = "integers, all different, and has the name of one"
+        reason = "holds integers that are all different and is named like one"
     else:
         return
-    named = f" {name!r}" if name else ""
+    target = f"the target {name!r}" if name else "the target"
     raise InputError(
-        f"the target{named} looks like an identifier, since it holds {what}; expected labels that repeat or a "
-        f"quantity: predict another column, or say {choose_number} if it is a quantity"
+        f"{target} looks like an identifier, since it {reason}; expected labels that repeat or a "
+        f"quantity: predict another column, or set {choose_number} if it is a quantity"
     )
 
 
-def _whole_again(numbers: NDArray) -> NDArray:
+def _integers_if_whole(numbers: NDArray) -> NDArray:
     whole = bool((numbers == np.floor(numbers)).all()) and bool((np.abs(numbers) < 2.0**53).all())
     return numbers.astype(np.int64) if whole and len(numbers) else numbers
 
 
 def _plain(y: ArrayLike) -> NDArray:
-    """Return a target as an array of floats, or of integers, booleans or strings where it holds labels."""
+    """Return a target as an array of floats, or of integers, booleans or strings if it holds labels."""
     array = np.asarray(y)
     if array.dtype.kind == "O":
         flat = array.ravel().tolist()

@@ -1,4 +1,4 @@
-"""`Dataset`, and the two ways to one: `load` by name or from a file, `from_arrays` from what is in memory."""
+"""`Dataset`, and the functions that return one: `load` by name or from a file, `from_arrays` from memory."""
 
 import hashlib
 import os
@@ -28,24 +28,24 @@ _TASKS = ("auto", "classes", "number")
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Inputs and targets, ready for a kernel, and what was done to them.
+    """Inputs and targets, ready for a kernel, and a record of their preparation.
 
     Attributes:
-        name: the name or path it was loaded by.
+        name: the name or path of the data.
         X: inputs `(n, d)`, scaled, dimensionless.
-        y: targets `(n, c)`: one-hot columns minus 1/c for classes, in its own units for a number.
-        labels: the labels before encoding `(n,)`, or None where the target is a number.
-        classes: the name of each column of `y`; empty where the target is a number.
-        notes: one sentence for each thing that was done to the data, or that a reader should know.
-        encoder: the fitted scikit-learn transformer from inputs as they were given to `X`:
-            `encoder.transform(inputs)`. It takes a table by the names of its columns, in any order and with others
-            beside them (of a file without a header: `"0"`, `"1"`, ...); an array with all its columns; images as
-            they were. A text that it has not seen is zero in every one-hot column before scaling.
-        offset: what was subtracted from each column of the target `(c,)`: its mean, in its own units, or 1/c.
-        target_name: the name of the target, where it has one.
-        n_rows: the number of rows where the data come from; `len(X)` unless rows were left out.
-        rows: which of those rows these are `(n,)`, ascending.
-        fingerprint: short hash of `X` and `y`; results computed from the same numbers carry the same one.
+        y: targets `(n, c)`: one-hot columns minus 1/c for classes, or a centred number in its own units.
+        labels: the labels before encoding `(n,)`, or None if the target is a number.
+        classes: the name of each column of `y`; empty if the target is a number.
+        notes: one sentence for each change to the data and for each caveat.
+        encoder: the fitted scikit-learn transformer from raw inputs to `X`: `encoder.transform(inputs)`. It accepts a
+            table with the same column names (without a header: `"0"`, `"1"`, ...), in any order and with further
+            columns; an array with all its columns; or images of the same shape. A text not present in the data is
+            zero in every one-hot column before scaling.
+        offset: number subtracted from each column of the target `(c,)`: its mean, in its own units, or 1/c.
+        target_name: the name of the target, if it has one.
+        n_rows: number of rows in the source; `len(X)` unless rows were dropped.
+        rows: the numbers of these rows in the source `(n,)`, ascending.
+        fingerprint: short hash of `X` and `y`, equal for equal numbers.
     """
 
     name: str
@@ -78,11 +78,11 @@ def load(
     random_state: int = 0,
     quiet: bool = False,
 ) -> Dataset:
-    """Return a data set by name, or from a file of the user's own.
+    """Return a data set by name, or from the user's file.
 
     Tables are scaled per column to mean 0 and standard deviation 1 (constant columns are dropped), images by
-    one global mean and standard deviation. Text with at most 30 different values becomes one-hot columns, those of
-    each text scaled to mean 0 and total variance 1: as much as one column of numbers has. Booleans are 0 and 1.
+    one global mean and standard deviation. Text with at most 30 different values becomes one-hot columns, scaled
+    together to mean 0 and total variance 1, the variance of one numeric column. Booleans are 0 and 1.
     Classes are encoded by `encode_targets`; a target that is a number has its mean subtracted.
 
     Args:
@@ -90,20 +90,20 @@ def load(
             (from the folder named by the environment variable `SOLVABLE_DATA`: `mnist.npz`,
             `cifar10_subset.npz`, training part); or a path to a `.npz` (arrays X and y, x_train and y_train,
             or data and target), `.csv` or `.parquet` file.
-        target: the column (in a `.npz`: the array) to predict; by default one named target, label or y, else
+        target: the column (in a `.npz`: the array) to predict; by default the one named target, label or y, otherwise
             the last column.
-        task: what integers in a file mean: `classes`, `number`, or `auto`: classes when they are at most 30
-            different ones with five rows each on average, else a number.
-        missing: what to do with missing values in a file: `drop` the rows, or fill in the column's `mean` (of text:
-            a value of its own); None: refuse them. Rows without a target are dropped by both.
-        drop: columns of a `.csv` or `.parquet` file to leave out.
-        rows: how many rows to draw at random where there are more, each class in its proportion; a larger `.csv` or
+        task: meaning of integers in a file: `classes`, `number`, or `auto`: classes if there are at most 30 different
+            integers with five rows each on average, otherwise a number.
+        missing: treatment of missing values in a file: `drop` the rows, or fill in the column's `mean` (for text, a
+            separate value); None: refuse them. Rows without a target are dropped by both.
+        drop: columns of a `.csv` or `.parquet` file to remove.
+        rows: larger data sets are subsampled at random to this many rows, stratified by class; a larger `.csv` or
             `.parquet` file is never in memory as a whole. None: all rows.
-        random_state: seed of the draw.
-        quiet: whether to show no progress bar; there is none where stderr is no terminal.
+        random_state: seed of the subsample.
+        quiet: whether to hide the progress bar, which appears only if stderr is a terminal.
 
     Raises:
-        InputError: when there is no such data set, file or column, or the data cannot be used as they are.
+        InputError: for an unknown data set, file or column, or data that cannot be used.
 
     >>> data = load("digits")
     >>> data.X.shape, data.y.shape, data.classes[:3]
@@ -125,26 +125,24 @@ def load(
         return _finish(name, repr(name), source, task, missing, rows, random_state, file=True)
     if name not in NAMES and (suffix or os.sep in name):
         got = f"a file ending in {suffix!r}" if suffix else "a path without an ending"
-        raise InputError(
-            f"cannot read {name!r}, {got}; expected {', '.join(FILE_TYPES)}: convert it to one of them"
-        )
+        raise InputError(f"cannot read {name!r}, {got}; expected a {', '.join(FILE_TYPES)} file: convert it")
     try:
         choice("data set", name, NAMES)
     except InputError as error:
         raise InputError(f"{error} (or a path to a file: {', '.join(FILE_TYPES)})") from None
     if task != "auto":
-        raise InputError(f"task={task!r} says how to read a file, but {name!r} has its own; leave it out")
+        raise InputError(f"task={task!r} applies to files, but {name!r} has its own task; omit task")
     if target is not None:
         raise InputError(
-            f"target={target!r} chooses a column of a file, but {name!r} has its own target; leave it out"
+            f"target={target!r} chooses a column of a file, but {name!r} has its own target; omit target"
         )
     if missing is not None:
         raise InputError(
-            f"missing={missing!r} says how to read a file, but {name!r} has no missing values; leave it out"
+            f"missing={missing!r} applies to files, but {name!r} has no missing values; omit missing"
         )
     if drop:
         raise InputError(
-            f"drop={', '.join(drop)!r} leaves out columns of a file, but {name!r} is used as it is; leave it out"
+            f"drop={', '.join(drop)!r} removes columns of a file, but {name!r} is a fixed data set; omit drop"
         )
     source = _from_folder(name) if name in ("mnist", "cifar10") else _from_sklearn(name)
     return _finish(name, repr(name), source, None, None, rows, random_state)
@@ -160,20 +158,20 @@ def from_arrays(
     random_state: int = 0,
     name: str = "the data",
 ) -> Dataset:
-    """Return a data set from inputs and targets in memory; checked, scaled, encoded and noted as `load` does.
+    """Return a data set from inputs and targets in memory; checked, scaled, encoded and documented as in `load`.
 
     Args:
-        X: inputs: an array, list or tensor of numbers `(n, d)`, columns scaled each; images `(n, ...)`, one scale for
-            all; or a pandas table, text columns allowed.
-        y: targets: labels or numbers `(n,)`, or floats `(n, outputs)`; a pandas column is fine.
-        task: what integers in y mean, as in `load`; floats are numbers, unless it says `classes`.
-        missing: what to do with missing values, as in `load`.
-        rows: how many rows to draw at random where there are more, as in `load`.
-        random_state: seed of the draw.
-        name: what to call the data in messages.
+        X: inputs: an array, list or tensor of numbers `(n, d)`, scaled per column; images `(n, ...)`, with one common
+            scale; or a pandas table, which may have text columns.
+        y: targets: labels or numbers `(n,)`, or floats `(n, outputs)`; may be a pandas column.
+        task: meaning of integers in y, as in `load`; floats are numbers, unless the task is `classes`.
+        missing: treatment of missing values, as in `load`.
+        rows: larger data sets are subsampled to this many rows, as in `load`.
+        random_state: seed of the subsample.
+        name: name of the data in messages.
 
     Raises:
-        InputError: when the data cannot be used as they are.
+        InputError: for data that cannot be used.
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"size": [1.0, 2.0, 4.0, 5.0], "kind": ["x", "y", "x", "y"]})
@@ -196,12 +194,12 @@ def from_arrays(
 def _check_choices(task: str, missing: str | None) -> None:
     choice("task", task, _TASKS)
     if missing is not None:
-        choice("way with missing values", missing, ("drop", "mean"))
+        choice("treatment of missing values", missing, ("drop", "mean"))
 
 
 def _finish(
     name: str,
-    shown: str,
+    name_in_messages: str,
     source: Source,
     task: Task | None,
     missing: Missing,
@@ -209,59 +207,58 @@ def _finish(
     random_state: int,
     file: bool = False,
 ) -> Dataset:
-    """Check, choose rows, scale and encode: what every source has in common."""
+    """Return the data set of a source: check, choose rows, scale and encode."""
     from solvable.datasets.columns import Origin
     from solvable.datasets.encoding import encode_inputs
 
-    origin = Origin(shown, file, source.names)
+    origin = Origin(name_in_messages, file, source.names)
     notes = list(source.notes)
     n_targets = np.shape(source.y)[:1]
     if source.n_inputs is not None and n_targets not in ((), (source.n_inputs,)):
         raise InputError(
-            f"{shown} has {source.n_inputs} inputs and {n_targets[0]} targets; expected as many of both"
+            f"{name_in_messages} has {source.n_inputs} inputs and {n_targets[0]} targets; expected equal numbers"
         )
-    labels, present, dropped = _present_targets(source, origin, missing)
-    at_least_two(shown, len(labels))
+    labels, present, target_notes = _present_targets(source, origin, missing)
+    at_least_two(name_in_messages, len(labels))
     choose_number = '--task number (in Python: task="number")' if file else 'task="number"'
     labels, kind_notes = decide(labels, task, source.target_name, choose_number)
     n_rows, n_present = len(present), int(present.sum())
-    chosen = np.flatnonzero(present)
+    indices = np.flatnonzero(present)
     if rows is not None and rows < n_present:
-        labels, chosen, drawn = _draw(labels, chosen, rows, random_state)
-        notes.append(drawn)
-    raw = source.read(None if len(chosen) == n_rows else chosen)
-    origin = replace(origin, rows=chosen)
-    X, keep, encoder, scaling = encode_inputs(raw, origin, images=source.images, missing=missing)
+        labels, indices, sample_note = _draw(labels, indices, rows, random_state)
+        notes.append(sample_note)
+    raw = source.read(None if len(indices) == n_rows else indices)
+    origin = replace(origin, rows=indices)
+    X, keep, encoder, input_notes = encode_inputs(raw, origin, images=source.images, missing=missing)
     labels = labels[keep]
-    # 0.0 and -0.0 are equal, but not their bytes.
+    # 0.0 and -0.0 are equal, but their bytes differ.
     duplicates = len(X) - len({hash((row + 0).tobytes()) for row in X})
-    y, classes, offset, encoding = encode(labels)
-    notes += [*dropped, *scaling, *kind_notes, *encoding]
+    y, classes, offset, encoding_notes = encode(labels)
+    notes += [*target_notes, *input_notes, *kind_notes, *encoding_notes]
     if duplicates:
         notes.append(
             f"{duplicates} of {len(X)} rows of X are duplicates of another row: leave-one-out is optimistic on "
-            "them, and so is every prediction that rests on it"
+            "them, and so is every prediction based on it"
         )
-    kept_labels = labels if classes else None
     return Dataset(
         name,
         X,
         y,
-        kept_labels,
+        labels if classes else None,
         classes,
         tuple(notes),
         encoder,
         offset,
         source.target_name,
         n_rows,
-        chosen[keep],
+        indices[keep],
     )
 
 
 def _present_targets(
     source: Source, origin: "Origin", missing: str | None
 ) -> tuple[Shaped[NDArray, "n *c"], Shaped[NDArray, "rows"], list[str]]:
-    """Return the targets that are there, which rows have one, and a note on the others."""
+    """Return the targets that are not missing, a mask of their rows, and a note on the others."""
     labels, absent = split_missing(source.y)
     if not absent.any():
         return labels, ~absent, []
@@ -271,7 +268,7 @@ def _present_targets(
             f"{where} has {absent.sum()} missing values in {len(absent)} rows ({absent.mean():.1%}), the first in data "
             f"row {absent.argmax() + 1}; expected none: drop these rows with {origin.option('missing', 'drop')}"
         )
-    return labels, ~absent, [f"{absent.sum()} of {len(absent)} rows dropped, since their target is missing"]
+    return labels, ~absent, [f"{absent.sum()} of {len(absent)} rows dropped because their target is missing"]
 
 
 def _draw(
@@ -281,18 +278,18 @@ def _draw(
     import pandas as pd
 
     codes, classes = (None, ()) if labels.dtype.kind == "f" else pd.factorize(labels)
-    drawn = draw_rows(codes, len(numbers), rows, random_state)
+    sample = draw_rows(codes, len(numbers), rows, random_state)
     note = f"{rows} of {len(numbers)} rows, drawn at random"
     if codes is not None:
-        kept = len(np.unique(codes[drawn]))
-        if kept == rows:
+        n_classes = len(np.unique(codes[sample]))
+        if n_classes == rows:
             raise InputError(
                 f"rows={rows} is too few for {len(classes)} classes; expected at least {2 * len(classes)}, two of each"
             )
         note += " (stratified by class)"
-        if kept < len(classes):
-            note += f", which leaves {len(classes) - kept} of {len(classes)} classes out"
-    return labels[drawn], numbers[drawn], note
+        if n_classes < len(classes):
+            note += f", which omits {len(classes) - n_classes} of {len(classes)} classes"
+    return labels[sample], numbers[sample], note
 
 
 def _from_sklearn(name: str) -> Source:
@@ -312,14 +309,10 @@ def _from_sklearn(name: str) -> Source:
 def _from_folder(name: str) -> Source:
     file = {"mnist": "mnist.npz", "cifar10": "cifar10_subset.npz"}[name]
     folder = os.environ.get("SOLVABLE_DATA")
-    mend = (
-        f"set the environment variable SOLVABLE_DATA to the folder that holds {file}; nothing is downloaded"
-    )
+    mend = f"set the environment variable SOLVABLE_DATA to the folder with {file}; nothing is downloaded"
     if not folder:
-        raise InputError(f"data set {name!r} is read from your disk and SOLVABLE_DATA is not set; {mend}")
+        raise InputError(f"data set {name!r} is read from disk, but SOLVABLE_DATA is not set; {mend}")
     path = Path(folder).expanduser() / file
     if not path.is_file():
-        raise InputError(
-            f"data set {name!r} is read from your disk and there is no file {str(path)!r}; {mend}"
-        )
+        raise InputError(f"data set {name!r} is read from disk, but there is no file {str(path)!r}; {mend}")
     return open_file(path, name)

@@ -1,17 +1,21 @@
-"""Which rows of a large data set to read: as many of each class as its share asks for."""
+"""Random choice of rows of a large data set, stratified by class."""
+
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
+from solvable.errors import InputError
+
 
 def draw_rows(codes: Int[NDArray, "n"] | None, n: int, rows: int, random_state: int) -> Int[NDArray, "drawn"]:
-    """Return the numbers of `rows` of `n` rows, drawn without replacement, in rising order.
+    """Return the sorted numbers of `rows` rows drawn without replacement from `n`.
 
     Args:
-        codes: the class of each row as a number from 0, to draw from each class its share; None: uniformly.
-        n: how many rows there are, more than `rows`.
-        rows: how many to draw.
+        codes: the class of each row as a number from 0, to draw each class in proportion; None: draw uniformly.
+        n: number of rows in the data, more than `rows`.
+        rows: number of rows to draw.
         random_state: seed.
     """
     order = np.random.default_rng(random_state).permutation(n)
@@ -24,9 +28,9 @@ def draw_rows(codes: Int[NDArray, "n"] | None, n: int, rows: int, random_state: 
 
 
 def class_shares(counts: Int[NDArray, "c"], rows: int) -> Int[NDArray, "c"]:
-    """Return how many of `rows` rows fall to each class: its share, by largest remainders.
+    """Return the number of rows of each class, in proportion to `counts`, by largest remainders.
 
-    A class of two or more rows gets at least one, as long as there are rows for all of them.
+    Each class of two or more rows gets at least one, as long as `rows` suffices for all of them.
 
     >>> class_shares(np.array([900, 97, 2, 1]), 10)
     array([8, 1, 1, 0])
@@ -37,7 +41,7 @@ def class_shares(counts: Int[NDArray, "c"], rows: int) -> Int[NDArray, "c"]:
     while (excess := int(shares.sum()) - rows) > 0:
         spare = shares > 1
         if not spare.any():
-            # Too few rows for all classes: the most frequent ones stay.
+            # Too few rows for all classes: the most frequent classes stay.
             shares[np.argsort(np.where(shares > 0, counts, counts.max() + 1), kind="stable")[:excess]] = 0
             break
         shares[np.where(spare, shares - exact, -np.inf).argmax()] -= 1
@@ -45,3 +49,24 @@ def class_shares(counts: Int[NDArray, "c"], rows: int) -> Int[NDArray, "c"]:
     remainders = np.where(shares < counts, exact - shares, -np.inf)
     shares[np.argsort(-remainders, kind="stable")[:short]] += 1
     return shares
+
+
+def number_of(name: str, size: Any, n: int, at_least: int = 1) -> int:
+    """Return how many of `n` samples a size means: a share of them, or a number.
+
+    Args:
+        name: of the argument.
+        size: a share between 0 and 1, or a whole number.
+        n: number of samples.
+        at_least: the least number that is returned for a share.
+
+    Raises:
+        InputError: for another size.
+
+    >>> number_of("test_size", 0.2, 50), number_of("test_size", 20, 50)
+    (10, 20)
+    """
+    is_number = isinstance(size, (int, float, np.integer, np.floating)) and not isinstance(size, bool)
+    if not is_number or not 0 < size < np.inf or (size >= 1 and size != int(size)):
+        raise InputError(f"{name} must be a share between 0 and 1, or a whole number of samples; got {size!r}")
+    return max(at_least, round(size * n)) if size < 1 else int(size)

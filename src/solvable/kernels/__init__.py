@@ -6,8 +6,10 @@ from solvable.kernels.adapters import CallableKernel, ScikitLearnKernel
 from solvable.kernels.arc_cosine import ArcCosine
 from solvable.kernels.base import FeatureMap, Kernel
 from solvable.kernels.convolutional import ConvNNGP, ConvNTK
+from solvable.kernels.convolutional.cost import Cost
 from solvable.kernels.dot_product import Linear, Polynomial, PowerSeries
 from solvable.kernels.duals import ACTIVATION_NAMES, Activation, as_activation
+from solvable.kernels.encoded import EncodedKernel
 from solvable.kernels.gram import check_gram, check_positive_semidefinite
 from solvable.kernels.modules import from_module
 from solvable.kernels.names import KERNEL_NAMES, as_kernel
@@ -27,6 +29,8 @@ __all__ = [
     "CallableKernel",
     "ConvNNGP",
     "ConvNTK",
+    "Cost",
+    "EncodedKernel",
     "FeatureMap",
     "Gaussian",
     "Kernel",
@@ -49,7 +53,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Finite networks are torch's; whoever wants no kernel of theirs does not wait for its import.
+    # These two import torch, which is slow and optional.
     if name in ("empirical_nngp", "empirical_ntk"):
         from solvable.kernels import empirical
 

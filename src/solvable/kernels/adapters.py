@@ -1,4 +1,4 @@
-"""Kernels that the user brings: any function of two sets of points, or a scikit-learn kernel."""
+"""Kernels from user objects: a function of two sets of points, or a scikit-learn kernel."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from solvable.kernels.base import Kernel
 from solvable.kernels.gram import check_gram
 from solvable.kernels.inputs import Array, Namespace, point_pair, points, to_float64
 
-# The diagonal of a function that only knows matrices is computed in blocks of so many points.
+# The diagonal of a kernel function is computed from matrices of this many points.
 _DIAGONAL_BLOCK = 64
 
 
@@ -24,7 +24,7 @@ class CallableKernel(Kernel):
     """The kernel K = function(X, Z) of a user's function, always called with two arguments.
 
     Args:
-        function: takes points (n, d) and (m, d), NumPy or torch as the kernel is called, and returns (n, m).
+        function: takes points (n, d) and (m, d), NumPy or torch like the kernel's input, and returns (n, m).
 
     >>> CallableKernel(lambda X, Z: (X @ Z.T + 1) ** 2)([[1.0, 2.0]], [[3.0, 4.0]])
     array([[144.]])
@@ -53,13 +53,13 @@ class CallableKernel(Kernel):
         except (TypeError, ValueError):
             raise InputError(
                 f"the kernel function returned a {type(value).__name__}; expected an array of real numbers; "
-                "let it return the matrix of K(x_i, z_j)"
+                "return the matrix of K(x_i, z_j)"
             ) from None
         shape = (X.shape[0], Z.shape[0])
         if K.shape != shape:
             raise InputError(
                 f"the kernel function returned shape {K.shape} for {shape[0]} and {shape[1]} points; "
-                f"expected {shape}; let it return the matrix of K(x_i, z_j)"
+                f"expected {shape}; return the matrix of K(x_i, z_j)"
             )
         finite("the matrix that the kernel function returned", K, mend="check the function on these points")
         return K
@@ -67,10 +67,10 @@ class CallableKernel(Kernel):
 
 @dataclass(frozen=True)
 class ScikitLearnKernel(Kernel):
-    """A kernel of `sklearn.gaussian_process.kernels`, with the hyperparameters that it holds.
+    """A kernel of `sklearn.gaussian_process.kernels`, with its hyperparameters as they are.
 
     Args:
-        kernel: the scikit-learn kernel; a WhiteKernel in it counts only where `Z` is left out, as there.
+        kernel: the scikit-learn kernel; a WhiteKernel in it counts only if `Z` is omitted, as in scikit-learn.
 
     >>> from sklearn.gaussian_process.kernels import RBF
     >>> ScikitLearnKernel(RBF(length_scale=2.0))([[0.0]], [[2.0]]).round(4)
@@ -80,15 +80,15 @@ class ScikitLearnKernel(Kernel):
     kernel: Any = field(hash=False)
 
     def __hash__(self) -> int:
-        # Scikit-learn's kernels compare by their numbers but cannot be hashed.
+        # Scikit-learn's kernels compare by their parameters but cannot be hashed.
         return hash(repr(self.kernel))
 
     def __call__(self, X: Array, Z: Array | None = None) -> Array:
         if Z is None or Z is X:
             xp, X = points("X", X)
             X_ = to_float64(X)
-            # By tiles, since composite kernels make several matrices of the size that they are asked for;
-            # the diagonal apart, since that is where a WhiteKernel counts.
+            # In tiles, since composite kernels allocate several matrices of the size of the result; the diagonal
+            # separately, since a WhiteKernel counts only there.
             tile = self._tile(X_, X_)
             return _like(xp, X, tiles.symmetric(np, tile, self.kernel.diag(X_), X_))
         xp, X, Z = point_pair(X, Z)
@@ -104,5 +104,5 @@ class ScikitLearnKernel(Kernel):
 
 
 def _like(xp: Namespace, X: Array, K: Any) -> Array:
-    """Return the NumPy array `K` in the library, dtype and device of the points."""
+    """Return the NumPy array `K` in the library, dtype and device of `X`."""
     return xp.asarray(K, dtype=X.dtype, device=X.device) if is_torch_array(X) else K

@@ -26,8 +26,8 @@ class ArcCosine(AngularKernel):
     $s = |x||x'|/d$, $\theta$ is the angle between the inputs and $J_0 = \pi - \theta$,
     $J_1 = \sin\theta + (\pi-\theta)\cos\theta$,
     $J_2 = 3\sin\theta\cos\theta + (\pi-\theta)(1 + 2\cos^2\theta)$,
-    $J_3 = 15\sin\theta - 11\sin^3\theta + (\pi-\theta)(9\cos\theta + 6\cos^3\theta)$. With order 1 it is the
-    kernel of random ReLU features. A zero vector has kernel 0 with everything.
+    $J_3 = 15\sin\theta - 11\sin^3\theta + (\pi-\theta)(9\cos\theta + 6\cos^3\theta)$. Order 1 is the kernel of random
+    ReLU features. The kernel of a zero vector is 0.
 
     Args:
         order: p, from 0 (the step function) to 3.
@@ -44,7 +44,7 @@ class ArcCosine(AngularKernel):
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", whole("order", self.order, at_least=0))
         if self.order > 3:
-            raise InputError(f"order is {self.order}; expected 0, 1, 2 or 3; choose one of these")
+            raise InputError(f"order is {self.order}; expected 0, 1, 2 or 3")
 
     def _of_cosine(self, xp: Namespace, cosine: Array) -> Array:
         return self._of_angle(xp, 0.5 - 0.5 * cosine)
@@ -71,7 +71,7 @@ class ArcCosine(AngularKernel):
         return tile
 
     def _power(self, xp: Namespace, norm: Array) -> Array:
-        # The step function is 0 at 0, so a zero vector has no kernel at order 0 either (0^0 would be 1).
+        # The step function is 0 at 0, so the kernel of a zero vector is 0 at order 0 too (0^0 would be 1).
         return xp.astype(norm > 0, norm.dtype) if self.order == 0 else norm**self.order
 
     def _of_angle(self, xp: Namespace, q: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What every kernel is: a value that is called on points and returns their kernel matrix."""
+"""The base classes of kernels and of their random features."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -18,11 +18,9 @@ from solvable.kernels.inputs import Array, Namespace, point_pair, points
 class FeatureMap(ABC):
     r"""A callable: `phi(X)` has shape (n, `n_features`) and `phi(X) @ phi(Z).T` estimates the kernel matrix.
 
-    The weights are drawn at the first call, from `random_state` and the number of coordinates of its points,
-    and stay: training and test set see the same map. Tensors get the same weights, in their dtype, on their
-    device.
-
-    Made by `kernel.features(n_features, random_state)`.
+    `kernel.features(n_features, random_state)` returns one. The weights are drawn at the first call, from
+    `random_state` and the number of coordinates, and are kept: training and test sets use the same map. Tensors get
+    the same weights, in their dtype and on their device.
 
     >>> from solvable.kernels import Gaussian
     >>> phi = Gaussian(length_scale=1.0).features(5000, random_state=0)
@@ -37,11 +35,11 @@ class FeatureMap(ABC):
     kernel: "Kernel"
 
     def error(self, X: Array, Z: Array | None = None) -> float:
-        r"""Return how far $\phi(X)\phi(Z)^\top$ is from the kernel matrix: its rms, over the mean of the diagonal.
+        r"""Return the rms error of $\phi(X)\phi(Z)^\top$ as an estimate of K, over the mean of the diagonal.
 
         Args:
-            X: points, (n, d): some hundred are enough.
-            Z: points, (m, d); `X` itself when left out.
+            X: points, (n, d); a few hundred are enough.
+            Z: points, (m, d); `X` itself if omitted.
 
         >>> from solvable.kernels import Gaussian
         >>> X = np.random.default_rng(0).standard_normal((50, 3))
@@ -52,20 +50,20 @@ class FeatureMap(ABC):
         features = self(X)
         xp = array_namespace(features)
         estimate = features @ (features if Z is None else self(Z)).T
-        off = estimate - self.kernel(X, Z)
-        return float(xp.sqrt(xp.mean(off * off)) / xp.mean(self.kernel.diag(X)))
+        error = estimate - self.kernel(X, Z)
+        return float(xp.sqrt(xp.mean(error * error)) / xp.mean(self.kernel.diag(X)))
 
     @abstractmethod
     def __call__(self, X: Array) -> Array:
         """Return the features of the points `X` (n, d), shape (n, n_features).
 
         Raises:
-            InputError: for points that a kernel would refuse, or of another d than at the first call.
+            InputError: for points that a kernel would reject, or of another d than in the first call.
         """
 
 
 class DrawnFeatures(FeatureMap):
-    """Features of weights that are drawn once."""
+    """Features with weights drawn once."""
 
     def __init__(self, n_features: int, random_state: Any, kernel: "Kernel") -> None:
         self.n_features = whole("n_features", n_features, at_least=1)
@@ -74,8 +72,7 @@ class DrawnFeatures(FeatureMap):
             self._generator = np.random.default_rng(random_state)
         except (TypeError, ValueError):
             raise InputError(
-                f"random_state is {random_state!r}; expected None, a whole number >= 0 or a "
-                "numpy.random.Generator; give one of these"
+                f"random_state is {random_state!r}; expected None, a whole number >= 0 or a numpy.random.Generator"
             ) from None
         self._weights: list[NDArray[np.float64]] | None = None
         self._shape: tuple[int, ...] = ()
@@ -88,8 +85,8 @@ class DrawnFeatures(FeatureMap):
             self._shape = shape
         if shape != self._shape:
             raise InputError(
-                f"X has {_described(shape)} and the weights of these features were drawn for "
-                f"{_described(self._shape)}; expected the same; make a new map with kernel.features(...)"
+                f"X has {_shape_words(shape)} and the weights of these features were drawn for "
+                f"{_shape_words(self._shape)}; expected the same; make a new map with kernel.features(...)"
             )
         weights = [xp.asarray(w, dtype=X.dtype, device=X.device) for w in self._weights]
         return self._transform(xp, X, weights)
@@ -106,7 +103,7 @@ class DrawnFeatures(FeatureMap):
         """Return the features of checked points."""
 
 
-def _described(shape: tuple[int, ...]) -> str:
+def _shape_words(shape: tuple[int, ...]) -> str:
     return f"{shape[0]} coordinates" if len(shape) == 1 else f"images of {' x '.join(map(str, shape))}"
 
 
@@ -114,23 +111,23 @@ def _described(shape: tuple[int, ...]) -> str:
 class Kernel(ABC):
     r"""A positive semidefinite function $K(x, x')$; `kernel(X, Z)` is the matrix $K(x_i, z_j)$.
 
-    Kernels are values: two of the same numbers are equal, hash alike and print as the call that makes them.
-    NumPy in, NumPy float64 out; a torch tensor in, a tensor of its dtype on its device out, without gradient.
+    Kernels compare and hash by their parameters, and print as the call that creates them. NumPy input gives NumPy
+    float64; a torch tensor gives a tensor of its dtype on its device, without gradient.
     """
 
     @abstractmethod
     def __call__(self, X: Array, Z: Array | None = None) -> Array:
-        """Return the kernel matrix of `X` (n, d) and `Z` (m, d), or of `X` and itself when `Z` is left out.
+        """Return the kernel matrix of `X` (n, d) and `Z` (m, d), or of `X` with itself if `Z` is omitted.
 
         Args:
-            X: points, (n, d); images are flattened by the caller.
-            Z: points, (m, d). Left out, the (n, n) result is exactly symmetric with an exact diagonal.
+            X: points, (n, d); flatten images first.
+            Z: points, (m, d). If omitted, the (n, n) result is exactly symmetric with an exact diagonal.
 
         Returns:
             $K$, (n, m).
 
         Raises:
-            InputError: when an array is not (points, coordinates), is not finite, or the two do not match.
+            InputError: if an array is not (points, coordinates), is not finite, or the two do not match.
         """
 
     @abstractmethod
@@ -138,11 +135,11 @@ class Kernel(ABC):
         """Return $K(x_i, x_i)$, (n,), in O(n d)."""
 
     def rows(self, X: Array, Z: Array | None = None, batch: int = 1024) -> Iterator[tuple[slice, Array]]:
-        """Yield the kernel matrix by rows, `(rows, K[rows])`, for what need not be in memory at once.
+        """Yield `(rows, K[rows])`, the kernel matrix in blocks of rows, so that it need not fit in memory.
 
         Args:
             X: points, (n, d).
-            Z: points, (m, d); `X` itself when left out.
+            Z: points, (m, d); `X` itself if omitted.
             batch: rows at a time, at least 1.
 
         >>> import numpy as np
@@ -152,16 +149,16 @@ class Kernel(ABC):
         [9.0, 39.0, 69.0]
         """
         Z = X if Z is None else Z
-        for some in tiles.slices(len(X), whole("batch", batch, at_least=1)):
-            yield some, self(X[some], Z)
+        for block in tiles.slices(len(X), whole("batch", batch, at_least=1)):
+            yield block, self(X[block], Z)
 
     @property
     def resolved(self) -> bool:
-        """Whether the kernel has all its numbers, so that it may be called on two different sets."""
+        """Whether all parameters are set, so that the kernel can be called on two different sets."""
         return True
 
     def for_data(self, X: Array) -> Self:
-        """Return the kernel with the numbers that it takes from data set by the inputs `X` (n, d)."""
+        """Return the kernel with data-dependent parameters set from the inputs `X` (n, d)."""
         return self
 
     def features(
@@ -172,17 +169,17 @@ class Kernel(ABC):
         Args:
             n_features: number of columns of $\phi(X)$, at least 1.
             random_state: an int, a `numpy.random.Generator` or None (fresh entropy).
-            orthogonal: whether frequencies are orthogonal in blocks of d, which lowers the error of kernels of the
-                distance; None: of the Gaussian kernel, which gains most. False: columns independent of each other, as
-                the theory of random-feature regression assumes; those of all other kernels always are.
+            orthogonal: whether frequencies are orthogonal in blocks of d, which lowers the error of distance kernels;
+                None: only for the Gaussian kernel, which gains most. False: independent columns, as the theory of
+                random-feature regression assumes; those of other kernels are always independent.
 
         Raises:
-            InputError: when the kernel has no random features, or none that are orthogonal.
+            InputError: if the kernel has no random features, or no orthogonal ones.
         """
         if orthogonal:
             raise InputError(
                 f"{type(self).__name__} has no orthogonal features; expected a kernel of the distance, such as "
-                "Gaussian; leave orthogonal out"
+                "Gaussian; omit orthogonal"
             )
         return self._features(n_features, random_state)
 
@@ -195,21 +192,21 @@ class Kernel(ABC):
 
 @dataclass(frozen=True)
 class TiledKernel(Kernel):
-    """A kernel that is computed tile by tile: the peak memory is the result and a few tiles."""
+    """A kernel computed tile by tile: the peak memory is the result and a few tiles."""
 
     def __call__(self, X: Array, Z: Array | None = None, out: Array | None = None) -> Array:
-        """Return the kernel matrix of `X` (n, d) and `Z` (m, d), or of `X` and itself when `Z` is left out.
+        """Return the kernel matrix of `X` (n, d) and `Z` (m, d), or of `X` with itself if `Z` is omitted.
 
         Args:
-            X: points, (n, d); images are flattened by the caller.
-            Z: points, (m, d). Left out, the (n, n) result is exactly symmetric with an exact diagonal.
-            out: where the result is written, (n, m), of the points' dtype: a `np.memmap` holds what memory does not.
+            X: points, (n, d); flatten images first.
+            Z: points, (m, d). If omitted, the (n, n) result is exactly symmetric with an exact diagonal.
+            out: array for the result, (n, m), of the points' dtype; a `np.memmap` for results larger than memory.
 
         Returns:
-            $K$, (n, m); `out` itself where it was given.
+            $K$, (n, m); `out` itself if passed.
 
         Raises:
-            InputError: when an array is not (points, coordinates), is not finite, or the two do not match.
+            InputError: if an array is not (points, coordinates), is not finite, or the two do not match.
         """
         if Z is None or Z is X:
             xp, X = points("X", X)
@@ -219,19 +216,19 @@ class TiledKernel(Kernel):
 
     def rows(self, X: Array, Z: Array | None = None, batch: int = 1024) -> Iterator[tuple[slice, Array]]:
         batch = whole("batch", batch, at_least=1)
-        # Another array object, since of a symmetric matrix only one half may be asked for.
+        # X[:] is another object: with Z is X, tiles above the diagonal are not available.
         xp, X, Z = point_pair(X, X[:] if Z is None else Z)
         tile = self._tile_function(xp, X, Z)
-        for some in tiles.slices(X.shape[0], batch):
-            yield some, tiles.rectangular(xp, tile, X, Z, some=some)
+        for block in tiles.slices(X.shape[0], batch):
+            yield block, tiles.rectangular(xp, tile, X, Z, block=block)
 
     def diag(self, X: Array) -> Array:
         return self._diagonal(*points("X", X))
 
     @abstractmethod
     def _tile_function(self, xp: Namespace, X: Array, Z: Array) -> tiles.TileFunction:
-        """Return the function of two slices that computes a tile; what tiles share is computed here once."""
+        """Return the function of two slices that computes a tile; work shared by all tiles is done here once."""
 
     @abstractmethod
     def _diagonal(self, xp: Namespace, X: Array) -> Array:
-        """Return the diagonal of the checked points."""
+        """Return the kernel's diagonal at checked points."""

@@ -1,11 +1,11 @@
-r"""Squared distances and angles between points, tile by tile, at full precision for close pairs too.
+r"""Squared distances and angles between points, tile by tile, at full precision even for close pairs.
 
-Both come from one matrix product, $|x - z|^2 = |x|^2 + |z|^2 - 2 x \cdot z$, which is fast and loses the
-distance of two close points: its rounding error is $\epsilon (|x|^2 + |z|^2)$. Two remedies keep the speed:
+Both come from one matrix product, $|x - z|^2 = |x|^2 + |z|^2 - 2 x \cdot z$, which is fast but inaccurate for close
+points: its rounding error is $\epsilon (|x|^2 + |z|^2)$. Two remedies keep the speed:
 
-- Points are centred first. Distances do not change, and what counts in the error is then the spread of the
-  data instead of its distance from the origin (inputs around 10^6 would leave no digit of a unit distance).
-- The few pairs that are still close for their norms are computed once more from $x - z$ itself.
+- Points are centred first. Distances do not change, and the error depends on the spread of the data instead of its
+  distance from the origin (inputs around 10^6 would leave no digit of a unit distance).
+- The few pairs that are still close relative to their norms are recomputed from $x - z$ itself.
 """
 
 import threading
@@ -16,44 +16,39 @@ from solvable.errors import InputError
 from solvable.kernels import tiles
 from solvable.kernels.inputs import Array, Namespace
 
-# How many numbers the gathered points of one round of close pairs may hold (0.5 MB in float64).
+# Numbers in the gathered points of one round of close pairs (0.5 MB in float64).
 _GATHERED = 2**16
 
 
 class Products:
-    r"""$x_i \cdot z_j$ of `X` (n, d) and `Z` (m, d); called with two slices, it returns a view of that tile.
+    r"""$x_i \cdot z_j$ of `X` (n, d) and `Z` (m, d); a call with two slices returns a view of that tile.
 
-    On a processor the product is computed for a band of rows (`tiles.bands`) and kept until the next one; each thread
-    keeps its own. When `Z` is `X`, no columns beyond the band's last row may be asked for.
+    On a CPU each thread computes the product of one band of rows (`tiles.bands`) and caches it until the next one.
+    If `Z` is `X`, columns beyond the band's last row are not available.
     """
 
     def __init__(self, X: Array, Z: Array) -> None:
         self.X, self.Z = X, Z
         self._height = next(tiles.bands(X.shape[0], Z.shape[0])).stop
-        self._kept = threading.local()
+        self._cache = threading.local()
 
     def __call__(self, rows: slice, columns: slice) -> Array:
         if not tiles.on_cpu(self.X):
             return self.X[rows] @ self.Z[columns].T
-        kept, start = self._kept, rows.start // self._height * self._height
+        cache, start = self._cache, rows.start // self._height * self._height
         assert rows.stop <= start + self._height, "a tile lies in one band"
-        if getattr(kept, "start", None) != start:
+        if getattr(cache, "start", None) != start:
             stop = start + self._height
-            kept.product = None  # Two bands at once would be one too many.
-            kept.product = self.X[start:stop] @ self.Z[: stop if self.Z is self.X else None].T
-            kept.start = start
-        return kept.product[rows.start - start : rows.stop - start, columns]
+            cache.product = None  # Free the old band before the next is computed.
+            cache.product = self.X[start:stop] @ self.Z[: stop if self.Z is self.X else None].T
+            cache.start = start
+        return cache.product[rows.start - start : rows.stop - start, columns]
 
 
 class SquaredDistances:
-    r"""$s |x_i - z_j|^2$ of `X` (n, d) and `Z` (m, d); called with two slices, it returns that tile.
+    r"""$s |x_i - z_j|^2$ of `X` (n, d) and `Z` (m, d), $s$ the `scale`; a call with two slices returns that tile.
 
-    Args:
-        xp: the namespace of the points.
-        X: points, (n, d).
-        Z: points, (m, d).
-        scale: s > 0.
-        overwrite: whether the arrays are the caller's to be centred in place.
+    With `overwrite` the arrays are centred in place.
     """
 
     def __init__(
@@ -63,7 +58,7 @@ class SquaredDistances:
         centre = xp.mean(X, axis=0)
         self.X = _minus(X, centre, overwrite)
         self.Z = self.X if Z is X else _minus(Z, centre, overwrite)
-        # With -1/2 in place of 1 one factor, the last, does for all three terms.
+        # Halved, so that one final factor serves all three terms.
         self.x2 = sum_of_squares(xp, self.X) * 0.5
         self.z2 = self.x2 if Z is X else sum_of_squares(xp, self.Z) * 0.5
         self._products = Products(self.X, self.Z)
@@ -79,18 +74,18 @@ class SquaredDistances:
         return tile
 
     def expanded(self, rows: slice, columns: slice) -> tuple[Array, tuple[Array, ...] | None]:
-        """Return the tile by the expansion, and the indices (i, j) of the pairs for which it lost its digits.
+        """Return the tile by the expansion, and the indices (i, j) of the pairs for which it is inaccurate.
 
-        Every entry that rounding may have made negative is among those pairs.
+        These include every entry that rounding may have made negative.
         """
         xp, x2, z2 = self.xp, self.x2[rows], self.z2[columns]
         tile = self._products(rows, columns) - x2[:, None]
         tile -= z2[None, :]
         tile *= -2 * self.scale
-        # About 1e-6 in float64: the relative error of a squared distance stays below 1e-10, hence that of a
-        # distance, measured in the data's spread, below 1e-13.
+        # About 1e-6 in float64: the relative error of a squared distance is below 1e-10, so that of a distance,
+        # relative to the data's spread, is below 1e-13.
         tolerance = 2 * self.scale * float(xp.finfo(tile.dtype).eps) ** 0.375
-        # The minimum is one cheap pass, and most tiles hold no close pair.
+        # Finding the minimum is one cheap pass, and most tiles hold no close pair.
         if float(xp.min(tile)) > tolerance * float(xp.max(x2) + xp.max(z2)):
             return tile, None
         return tile, xp.nonzero(tile <= tolerance * (x2[:, None] + z2[None, :]))
@@ -99,14 +94,9 @@ class SquaredDistances:
 class Angles:
     r"""The angles $\theta_{ij}$ between `X` (n, d) and `Z` (m, d) seen from the origin.
 
-    They are kept as $q = \sin^2(\theta/2) = |\hat x - \hat z|^2 / 4$, which resolves small angles where the
-    cosine $1 - 2q$ rounds to 1. Where a point is the origin, q is some number in [0, 1].
-
-    Args:
-        xp: the namespace of the points.
-        X: points, (n, d).
-        Z: points, (m, d).
-        constant: one more coordinate that all points have, as a bias is.
+    They are represented by $q = \sin^2(\theta/2) = |\hat x - \hat z|^2 / 4$, which resolves small angles where the
+    cosine $1 - 2q$ rounds to 1; it is arbitrary in [0, 1] if a point is the origin. `constant` is one more coordinate
+    common to all points, such as a bias.
     """
 
     def __init__(self, xp: Namespace, X: Array, Z: Array, constant: float = 0.0) -> None:
@@ -138,8 +128,8 @@ class Angles:
             return xp.sum((x - z) * (x + z), axis=1) / (xp.take(x_norm, i) + xp.take(z_norm, j))
 
         def from_difference(i: Array, j: Array) -> Array:
-            # With t^2 = |z|/|x|, w = t x - z/t has |w|^2 = |x||z| |x^ - z^|^2; it is formed from x - z, whose
-            # rounding error is small, and not from the unit vectors, which have been rounded already.
+            # With t^2 = |z|/|x|, w = t x - z/t has |w|^2 = |x||z| |x^ - z^|^2. It is formed from x - z, whose
+            # rounding error is small, not from the unit vectors, which are already rounded.
             x_length, z_length = xp.take(x_norm, i), xp.take(z_norm, j)
             z = xp.take(Z, j, axis=0)
             product = x_length * z_length
@@ -150,7 +140,7 @@ class Angles:
 
         q, close = unit.expanded(rows, columns)
         replace_pairs(q, close, from_difference, X.shape[1])
-        # Rounding cannot tell these pairs from opposite ones, and theta feels the root of an error in 1 - q.
+        # Within rounding these pairs are opposite, and the error of theta is the root of an error in 1 - q.
         opposite = 1 - 8 * float(xp.finfo(q.dtype).eps)
         if float(xp.max(q)) > opposite:
             q[q > opposite] = 1
@@ -170,12 +160,12 @@ def replace_pairs(
     i, j = pairs
     per_round = ceil(_GATHERED / n_coordinates)
     for start in range(0, i.shape[0], per_round):
-        some = slice(start, start + per_round)
-        tile[i[some], j[some]] = compute(i[some], j[some])
+        part = slice(start, start + per_round)
+        tile[i[part], j[part]] = compute(i[part], j[part])
 
 
 def _unit_vectors(xp: Namespace, X: Array, norm: Array, constant: float) -> Array:
-    """Return the points and their constant coordinate, where there is one, divided by their norms."""
+    """Return the points, with their constant coordinate if there is one, divided by their norms."""
     if not constant:
         return X / norm[:, None]
     n, d = X.shape
@@ -199,5 +189,5 @@ def sum_of_squares(xp: Namespace, X: Array) -> Array:
 
 
 def _not_zero(xp: Namespace, norm: Array) -> Array:
-    # A zero vector has no direction; dividing it by 1 leaves it zero, and its kernels do not use its angle.
+    # A zero vector has no direction: it stays zero, and its kernels do not use its angle.
     return xp.where(norm > 0, norm, xp.ones((), dtype=norm.dtype, device=norm.device))

@@ -1,4 +1,4 @@
-r"""Kernels of the inner product $x \cdot x'$ alone: linear, polynomial, power series."""
+r"""Kernels of the inner product $x \cdot x'$: linear, polynomial, power series."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class DotProduct(AngularKernel):
 
     @abstractmethod
     def _of_product(self, xp: Namespace, t: Array) -> Array:
-        """Return the kernel at the scaled inner products `t`, which it may overwrite."""
+        """Return the kernel at the scaled inner products `t`; may overwrite them."""
 
     def _features(self, n_features: int, random_state: Any) -> FeatureMap:
         coefficients = self._series()
@@ -50,11 +50,10 @@ class DotProduct(AngularKernel):
 
 @dataclass(frozen=True)
 class Linear(DotProduct):
-    r"""$K = x \cdot x'$, the kernel of the features that the user brings.
+    r"""$K = x \cdot x'$, the kernel of the user's features.
 
-    Unlike the other dot-product kernels it does not divide by d: a ridge on it is the ridge of linear
-    regression on the same features. Its `curve` is therefore the kernel at inputs of norm 1, the cosine
-    itself.
+    Unlike the other dot-product kernels it does not divide by d, so its ridge is that of linear regression on the same
+    features, and its `curve` is the kernel at inputs of norm 1, the cosine itself.
 
     >>> Linear()([[1.0, 2.0]], [[3.0, 4.0]])
     array([[11.]])
@@ -74,7 +73,7 @@ class Linear(DotProduct):
 class Polynomial(DotProduct):
     r"""$K = (x \cdot x' / d + o)^p$ for points of d coordinates.
 
-    It is scikit-learn's `polynomial_kernel` with its default gamma = 1/d and coef0 = o.
+    It equals scikit-learn's `polynomial_kernel` with its default gamma = 1/d and coef0 = o.
 
     Args:
         degree: p, at least 1.
@@ -128,9 +127,8 @@ class PowerSeries(DotProduct):
         for k, value in enumerate(a):
             if not 0 <= value < np.inf:
                 raise InputError(
-                    f"coefficient a_{k} is {value:g}; expected finite coefficients >= 0, since otherwise the "
-                    "kernel is not positive semidefinite in every dimension; set it to 0 or choose another "
-                    "series"
+                    f"coefficient a_{k} is {value:g}; expected finite coefficients >= 0, since otherwise the kernel "
+                    "is not positive semidefinite in every dimension; set it to 0 or choose another series"
                 )
         object.__setattr__(self, "coefficients", tuple(float(value) for value in a))
 
@@ -164,9 +162,11 @@ class MaclaurinFeatures(DrawnFeatures):
     def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
         (d,) = shape
         total = self._coefficients.sum()
-        # Sorted, the columns that have an i-th factor are the last ones; which column has which degree does not matter.
+        # Sorted, so that the columns with an i-th factor are the last ones; they are permuted at the end.
         degrees = np.sort(
-            generator.choice(len(self._coefficients), self.n_features, p=self._coefficients / total)
+            generator.choice(
+                len(self._coefficients), self.n_features, p=self._coefficients / total if total else None
+            )
         )
         order = generator.permutation(self.n_features)
         weights = [np.sqrt([total / self.n_features]), degrees.astype(float), order.astype(float)]

@@ -1,4 +1,4 @@
-"""A kernel of raw inputs: encodes and scales them as the data that it was made for, then applies another kernel."""
+"""A kernel of raw inputs, which it encodes as its data set was; kernel matrices on a GPU."""
 
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -66,11 +66,11 @@ class EncodedFeatures(FeatureMap):
 
 
 WORTH_IT_FROM = 8000
-"""Points from which on the matrix is worth the seconds that importing torch takes."""
+"""Number of points from which the matrix is worth the seconds that importing torch takes."""
 
 
 def accelerator() -> Any | None:
-    """Return torch's GPU, or None where torch is not installed or finds none."""
+    """Return torch's GPU, or None if torch is not installed or finds none."""
     if find_spec("torch") is None:
         return None
     import torch
@@ -81,16 +81,12 @@ def accelerator() -> Any | None:
 
 
 def large_gram(kernel: Kernel, X: Array) -> Array:
-    """Return the kernel matrix of `X` and itself; of many points in single precision on a GPU where there is one.
+    """Return the kernel matrix of `X` (n, d), for many points in single precision on a GPU if there is one.
 
-    Single precision leaves a relative 1e-7 in each entry, which hides eigenvalues below that: predictions at a ridge of
-    0 then rest on fewer of them. Whoever wants double precision on a GPU passes a tensor of it.
-
-    Args:
-        kernel: resolved.
-        X: points, `(n, d)`; a tensor stays as it is.
+    Single precision has a relative error of 1e-7 per entry, which hides smaller eigenvalues: predictions at a ridge of
+    0 then rest on fewer of them. For double precision on a GPU pass a tensor, which is used as it is.
     """
-    # A kernel of few modes would seem to have as many as there are points: rounding fills the rest.
+    # A kernel of low rank would seem to have full rank, because of rounding.
     full = isinstance(kernel, TiledKernel) and not isinstance(kernel, (Linear, Polynomial))
     worth_it = isinstance(X, np.ndarray) and len(X) >= WORTH_IT_FROM and full
     device = accelerator() if worth_it else None

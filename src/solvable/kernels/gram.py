@@ -1,4 +1,4 @@
-"""Checks of a kernel matrix that the user brings, and of its eigenvalues."""
+"""Checks of a user's kernel matrix and of its eigenvalues, and its Cholesky factor."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def check_gram(K: Array) -> NDArray[np.float64]:
         K: (n, n), finite, symmetric to 1e-8 of its largest entry (to its own rounding in single precision).
 
     Raises:
-        InputError: when it is not.
+        InputError: if it is not.
 
     >>> check_gram([[2, 1], [1, 2]])
     array([[2., 1.],
@@ -46,7 +46,7 @@ def check_gram(K: Array) -> NDArray[np.float64]:
     symmetric *= 0.5
     largest = max(float(matrix.max()), -float(matrix.min()))
     tolerance = max(_TOLERANCE, 100 * entry_rounding(K))
-    # Some rows at a time: a third matrix of the full size would only serve this check.
+    # In blocks of rows, to avoid a third matrix of full size.
     for rows in slices(len(matrix), 256):
         deviation = np.abs(matrix[rows] - symmetric[rows])
         if float(deviation.max()) * 2 <= tolerance * largest:
@@ -62,13 +62,13 @@ def check_gram(K: Array) -> NDArray[np.float64]:
 
 
 def entry_rounding(K: Array) -> float:
-    """Return the relative rounding of a matrix's entries: 0 in double precision, 1e-7 or more in a shorter one."""
+    """Return the relative rounding of a matrix's entries: 0 in double precision, 1e-7 or more in a shorter format."""
     dtype = str(getattr(K, "dtype", "float64"))
     return next((eps for name, eps in _SHORT_PRECISIONS.items() if name in dtype), 0.0)
 
 
 def check_positive_semidefinite(eigenvalues: Array) -> None:
-    """Raise when an eigenvalue of a kernel matrix is below what rounding leaves, -1e-8 of the largest.
+    """Raise if an eigenvalue of a kernel matrix is negative beyond rounding: below -1e-8 of the largest.
 
     Args:
         eigenvalues: (n,), in any order.
@@ -98,12 +98,10 @@ SINGULAR = float(np.finfo(float).eps)
 
 
 def cholesky_in_place(matrix: Matrix, ridge: float) -> Matrix | None:
-    """Return the lower factor of `matrix + ridge I`, or None where that is singular to rounding.
+    """Return the lower Cholesky factor of `matrix + ridge I`, or None if that is singular to rounding.
 
-    Args:
-        matrix: `(n, n)`, symmetric positive semi-definite, in Fortran order, which LAPACK can overwrite: the factor is
-            returned in its lower half, and its diagonal is lost; the upper half stays.
-        ridge: at least 0.
+    `matrix`, (n, n), is symmetric positive semi-definite and in Fortran order, which LAPACK can overwrite: the factor is
+    returned in its lower half, and its diagonal is lost; the upper half is unchanged. `ridge` is at least 0.
     """
     matrix.flat[:: len(matrix) + 1] += ridge
     tolerance = SINGULAR * len(matrix)
@@ -113,5 +111,5 @@ def cholesky_in_place(matrix: Matrix, ridge: float) -> Matrix | None:
     factor, info = _potrf(matrix, lower=1, clean=0, overwrite_a=1)
     if info != 0:
         return None
-    # Not by the smallest pivot: rounding leaves it up to a million times the smallest eigenvalue.
+    # The smallest pivot is no test: with rounding it can be a million times the smallest eigenvalue.
     return factor if safe or _pocon(factor, norm, uplo="L")[0] > tolerance else None

@@ -1,4 +1,4 @@
-"""The kernels' door: points and parameters, checked once, with a sentence for each refusal."""
+"""Validation of the points and images that kernels are called on."""
 
 from typing import Any
 
@@ -10,24 +10,24 @@ from solvable.checks import finite
 from solvable.errors import InputError
 
 Array = Any
-"""A NumPy array or a torch tensor; shapes are given in the docstrings."""
+"""A NumPy array or a torch tensor; docstrings state the shapes."""
 Namespace = Any
 """The Array API namespace of an array."""
 
 
 def points(name: str, X: Array) -> tuple[Namespace, Array]:
-    """Return the Array API namespace of `X` and `X` as floating-point points of shape (n, d).
+    """Return the Array API namespace of `X`, and `X` as floating-point points of shape (n, d).
 
-    Whatever NumPy can read becomes a float64 array. A torch tensor stays where it is and keeps its floating
-    dtype; it is detached, since the kernels work in place and carry no gradient.
+    Array-likes become float64 arrays. A torch tensor keeps its device and floating dtype, and is detached, since
+    kernels work in place and carry no gradient.
 
     Raises:
-        InputError: when `X` holds no real numbers, is not (n, d), is empty, or holds NaN or infinity.
+        InputError: if `X` does not hold real numbers, is not (n, d), is empty, or holds NaN or infinity.
     """
     xp, X = real_numbers(name, X, "(points, coordinates)")
     if X.ndim != 2:
         mend = (
-            "images are flattened first: X.reshape(len(X), -1)"
+            "flatten images first: X.reshape(len(X), -1)"
             if X.ndim > 2
             else "one point is X[None, :], points of one coordinate are X[:, None]"
         )
@@ -43,16 +43,12 @@ def points(name: str, X: Array) -> tuple[Namespace, Array]:
 
 
 def real_numbers(name: str, X: Array, axes: str, keep_single: bool = False) -> tuple[Namespace, Array]:
-    """Return the Array API namespace of `X` and `X` as floating-point numbers, of whatever shape.
+    """Return the Array API namespace of `X`, and `X` as dense floating-point numbers of any shape.
 
-    Args:
-        name: of the argument.
-        X: what NumPy can read, or a torch tensor of floats.
-        axes: what its axes shall be, in words.
-        keep_single: whether NumPy's float32 stays.
+    Errors name the expected `axes`; with `keep_single`, NumPy's float32 is kept.
 
     Raises:
-        InputError: when `X` holds no dense real numbers.
+        InputError: if `X` does not hold dense real numbers.
     """
     if is_torch_array(X):
         xp = array_namespace(X)
@@ -71,7 +67,7 @@ def real_numbers(name: str, X: Array, axes: str, keep_single: bool = False) -> t
         return xp, X
     if np.ma.is_masked(X):
         raise InputError(
-            f"{name} has masked values; expected numbers everywhere; drop these rows or fill them in first"
+            f"{name} has masked values; expected numbers everywhere; drop or fill these rows first"
         )
     try:
         X = X if keep_single and getattr(X, "dtype", None) == "float32" else to_float64(X)
@@ -81,7 +77,7 @@ def real_numbers(name: str, X: Array, axes: str, keep_single: bool = False) -> t
 
 
 def check_alike(xp: Namespace, X: Array, xp_z: Namespace, Z: Array) -> None:
-    """Raise when two arrays are not of one library, dtype and device."""
+    """Raise if two arrays differ in library, dtype or device."""
     if xp is not xp_z:
         raise InputError(
             "X and Z are from different array libraries; expected both NumPy or both torch; "
@@ -97,24 +93,23 @@ def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
     """Return the common namespace and the checked `X` (n, d) and `Z` (m, d).
 
     Raises:
-        InputError: as `points` does, or when the two differ in library, dtype, device or coordinates.
+        InputError: as `points` does, or if the two differ in library, dtype, device or coordinates.
     """
     xp, X = points("X", X)
     xp_z, Z = points("Z", Z)
     check_alike(xp, X, xp_z, Z)
     if X.shape[1] != Z.shape[1]:
         raise InputError(
-            f"X has {X.shape[1]} coordinates and Z has {Z.shape[1]}; expected the same number; "
-            "give both the same columns"
+            f"X has {X.shape[1]} coordinates and Z has {Z.shape[1]}; expected the same columns in both"
         )
     return xp, X, Z
 
 
 def to_float64(X: Array) -> NDArray[np.float64]:
-    """Return `X` as a float64 NumPy array, from whichever library and device it comes.
+    """Return `X`, of any library and device, as a float64 NumPy array.
 
     Raises:
-        TypeError, ValueError: when it is not a dense rectangle of real numbers.
+        TypeError, ValueError: if it is not a dense rectangle of real numbers.
     """
     if is_torch_array(X):
         if X.is_complex():
@@ -135,13 +130,12 @@ def _not_real(name: str, X: Array, axes: str) -> InputError:
 
 
 def images(name: str, X: Any) -> tuple[Namespace, Array]:
-    """Return the Array API namespace of `X` and `X` as floating-point images (n, height, width, channels).
+    """Return the Array API namespace of `X`, and `X` as floating-point images (n, height, width, channels).
 
-    What NumPy can read becomes float64, but float32 arrays stay as they are; a torch tensor keeps its floating dtype
-    and device, and is detached.
+    Array-likes become float64, except float32 arrays; a torch tensor keeps its device and floating dtype, detached.
 
     Raises:
-        InputError: when `X` holds no real numbers, is not (n, height, width, channels), looks like
+        InputError: if `X` does not hold real numbers, is not (n, height, width, channels), looks like
             (n, channels, height, width), is empty, or holds NaN or infinity.
     """
     xp, X = real_numbers(name, X, "(images, height, width, channels)", keep_single=True)
@@ -151,9 +145,9 @@ def images(name: str, X: Any) -> tuple[Namespace, Array]:
     expected = "expected (images, height, width, channels)"
     if X.ndim != 4:
         mend = {
-            2: "flat images are given their shape back: X.reshape(len(X), height, width, channels)",
+            2: "reshape flat images: X.reshape(len(X), height, width, channels)",
             3: "images of one channel are X[..., None], one image is X[None]",
-        }.get(X.ndim, "bring the axes to these four")
+        }.get(X.ndim, "reshape it to these four axes")
         raise InputError(f"{name} has shape {shape}; {expected}; {mend}")
     if 0 in shape:
         raise InputError(
@@ -173,7 +167,7 @@ def image_pair(X: Any, Z: Any) -> tuple[Namespace, Array, Array]:
     """Return the common namespace and the checked images.
 
     Raises:
-        InputError: as `images` does, or when the two differ in library, dtype, device or image shape.
+        InputError: as `images` does, or if the two differ in library, dtype, device or image shape.
     """
     xp, X = images("X", X)
     xp_z, Z = images("Z", Z)

@@ -1,4 +1,4 @@
-"""Kernels by name, and whatever else a user may give where a kernel is expected."""
+"""Kernels by name and from other objects."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ from solvable.kernels.dot_product import Linear
 from solvable.kernels.networks import NNGP, NTK
 from solvable.kernels.stationary import Gaussian, Laplace, Matern, RationalQuadratic
 
-# All variances 2, the readout's too, as in the experiments on kernel regression.
+# All variances are 2, including the readout's, as in the experiments on kernel regression.
 _NETWORKS: dict[str, type[NNGP] | type[NTK]] = {"nngp": NNGP, "ntk": NTK}
 _DEPTH = 3
 
@@ -31,21 +31,20 @@ _MAKERS: dict[str, Callable[[], Kernel]] = {
 }
 
 KERNEL_NAMES: tuple[str, ...] = tuple(_MAKERS)
-"""The names that `as_kernel` knows; "relu" may be another activation, and a depth may follow: "erf ntk 5"."""
+"""The names that `as_kernel` accepts; "relu" may be another activation, and a depth may follow: "erf ntk 5"."""
 
 
 def as_kernel(spec: Any) -> Kernel:
-    r"""Return the kernel that `spec` means.
+    r"""Return the kernel that `spec` specifies.
 
     Args:
         spec: a `Kernel`; one of `KERNEL_NAMES` (case, spaces, `-` and `_` do not matter); a kernel of
-            `sklearn.gaussian_process.kernels`; or a function (X, Z) -> K. "relu ntk" and "relu nngp" are
-            networks of three hidden layers and weight variance 2 throughout, the readout included; "relu ntk
-            5" or "relu-ntk-depth-5" sets the number of hidden layers, "tanh ntk" another activation (one of
-            `ACTIVATION_NAMES`).
+            `sklearn.gaussian_process.kernels`; or a function (X, Z) -> K. "relu ntk" and "relu nngp" are networks of
+            three hidden layers and weight variance 2 throughout, including the readout; "relu ntk 5" or
+            "relu-ntk-depth-5" sets the number of hidden layers, "tanh ntk" the activation (one of `ACTIVATION_NAMES`).
 
     Raises:
-        InputError: when it is none of these.
+        InputError: if it is none of these.
 
     >>> as_kernel("rational-quadratic")
     RationalQuadratic(alpha=1.0, length_scale=None)
@@ -56,7 +55,7 @@ def as_kernel(spec: Any) -> Kernel:
         return spec
     if isinstance(spec, str):
         return _by_name(spec)
-    # Whoever holds a scikit-learn kernel has imported its module; nobody else waits for that import.
+    # A scikit-learn kernel implies that its module is loaded, so there is no need to import it.
     scikit = sys.modules.get("sklearn.gaussian_process.kernels")
     if scikit is not None and isinstance(spec, scikit.Kernel):
         return ScikitLearnKernel(spec)
@@ -64,8 +63,7 @@ def as_kernel(spec: Any) -> Kernel:
         return CallableKernel(spec)
     raise InputError(
         f"{spec!r} is not a kernel; expected a name ({', '.join(KERNEL_NAMES)}), a solvable or scikit-learn "
-        "kernel, or a function (X, Z) -> K; give one of these"
-        + (", e.g. with () after the class" if callable(spec) else "")
+        "kernel, or a function (X, Z) -> K" + ("; add () after the class" if callable(spec) else "")
     )
 
 
@@ -77,11 +75,11 @@ def _by_name(name: str) -> Kernel:
     network = re.fullmatch(r"(.+) (nngp|ntk)(?:(?: depth)? (\S+))?", words)
     if network is not None:
         depth = network[3] or str(_DEPTH)
-        # A dash binds words; after a space it is a sign.
+        # A dash joins words; after a space it is a sign.
         if not depth.isdecimal() or re.search(r"\s-\d", name):
             raise InputError(
-                f"the depth in {name!r} is no whole number of at least 1; expected a name such as "
-                f"{network[1]} {network[2]} {_DEPTH}; give the number of hidden layers"
+                f"the depth in {name!r} is not a whole number of at least 1; expected the number of hidden layers, as "
+                f"in {network[1]} {network[2]} {_DEPTH}"
             )
         return _network(network[1], network[2], int(depth))
     choice("kernel", name, KERNEL_NAMES)

@@ -1,7 +1,7 @@
 r"""Kernels of the distance $r = |x - x'|$ alone: Gaussian, Laplace, Matérn, rational quadratic.
 
-All measure r in units of `length_scale`. Left out, it is the median of the pairwise distances of the training
-inputs, the usual first guess, set by `kernel.for_data(X_train)`.
+All measure r in units of `length_scale`. By default it is the median of the pairwise distances of the training inputs,
+the usual first guess, set by `kernel.for_data(X_train)`.
 """
 
 from abc import abstractmethod
@@ -26,18 +26,18 @@ _SMOOTHNESS = (0.5, 1.5, 2.5)
 def median_distance(X: Array) -> float:
     """Return the median of the Euclidean distances between all pairs of rows of `X` (n, d) that differ.
 
-    Of more than 2000 points it takes every k-th, with the smallest k that leaves at most 2000: the median
-    hardly changes, the result does not depend on chance, and the memory stays at 2000^2 doubles.
+    Of more than 2000 points it takes every k-th, with the smallest k that leaves at most 2000: the median hardly
+    changes, the result is deterministic, and the memory stays at 2000^2 doubles.
 
     Raises:
-        InputError: for fewer than two points, or when all of them coincide.
+        InputError: for fewer than two points, or if all of them coincide.
     """
     _, X = points("X", X)
     n = X.shape[0]
     if n < 2:
         raise InputError(
             "X has one point; expected at least two for the median of their distances; "
-            "give more points or pass length_scale"
+            "add points or pass length_scale"
         )
     X = to_float64(X[:: -(-n // _MEDIAN_POINTS)])
     xp, X = points("X", X)
@@ -51,12 +51,12 @@ def median_distance(X: Array) -> float:
             below = block[np.tri(*block.shape, k=rows.start - columns.start - 1, dtype=bool)]
             distances[filled : filled + below.size] = below
             filled += below.size
-    # Tables of few values have many equal rows, which say nothing about the scale on which the others differ.
+    # Tables of few values have many equal rows, which carry no information on the scale.
     distances = distances[distances > 0]
     if not len(distances):
         raise InputError(
-            "all rows of X that were looked at are equal, so that their distances have no median; expected points that "
-            "differ; give others or pass length_scale"
+            "all sampled rows of X are equal, so that their distances have no median; expected points that differ; "
+            "pass other points or length_scale"
         )
     return float(np.median(np.sqrt(distances, out=distances), overwrite_input=True))
 
@@ -64,7 +64,7 @@ def median_distance(X: Array) -> float:
 class Stationary(AngularKernel):
     """A kernel of the distance, in units of a length scale; K(x, x) = 1."""
 
-    # Each kernel declares this field itself, so that a parameter of its own may come first.
+    # Subclasses declare this field, so that other parameters may come first.
     length_scale: float | None
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Stationary(AngularKernel):
         return self.length_scale is not None
 
     def for_data(self, X: Array) -> Self:
-        """Return the kernel; a `length_scale` left out is set to the median distance of `X` (n, d)."""
+        """Return the kernel, with an unset `length_scale` replaced by the median distance of `X` (n, d)."""
         if self.resolved:
             return self
         return replace(self, length_scale=median_distance(X))  # pyright: ignore[reportArgumentType]
@@ -154,8 +154,7 @@ class Gaussian(Stationary):
     Others write $e^{-\gamma r^2}$: $\gamma = 1 / 2\ell^2$.
 
     Args:
-        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training
-            inputs.
+        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training inputs.
 
     >>> Gaussian(2.0)([[0.0], [2.0]]).round(4)
     array([[1.    , 0.6065],
@@ -179,8 +178,7 @@ class Laplace(Stationary):
     Scikit-learn's `laplacian_kernel` uses the sum of absolute differences instead; this one is Matérn 1/2.
 
     Args:
-        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training
-            inputs.
+        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training inputs.
 
     >>> Laplace().for_data([[0.0, 0.0], [3.0, 4.0]])
     Laplace(length_scale=5.0)
@@ -199,14 +197,13 @@ class Laplace(Stationary):
 
 @dataclass(frozen=True)
 class Matern(Stationary):
-    r"""Matérn of smoothness $\nu$: with $u = \sqrt{2\nu}\, r / \ell$, $K = e^{-u} p(u)$.
+    r"""The Matérn kernel of smoothness $\nu$: $K = e^{-u} p(u)$ with $u = \sqrt{2\nu}\, r / \ell$.
 
     p is 1 for $\nu = 1/2$ (the Laplace kernel), $1 + u$ for 3/2, $1 + u + u^2/3$ for 5/2.
 
     Args:
-        nu: 0.5, 1.5 or 2.5: draws have $\nu - 1/2$ continuous derivatives.
-        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training
-            inputs.
+        nu: 0.5, 1.5 or 2.5: sample functions have $\nu - 1/2$ continuous derivatives.
+        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training inputs.
 
     >>> Matern(1.5, length_scale=1.0)([[0.0]], [[1.0]]).round(4)
     array([[0.4834]])
@@ -245,12 +242,11 @@ class Matern(Stationary):
 
 @dataclass(frozen=True)
 class RationalQuadratic(Stationary):
-    r"""$K = (1 + r^2 / 2\alpha\ell^2)^{-\alpha}$: Gaussian kernels of many lengths, mixed.
+    r"""$K = (1 + r^2 / 2\alpha\ell^2)^{-\alpha}$: a mixture of Gaussian kernels of many lengths.
 
     Args:
         alpha: $\alpha > 0$; the Gaussian kernel is its limit at infinity.
-        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training
-            inputs.
+        length_scale: $\ell > 0$, in the units of the inputs; None: the median distance of the training inputs.
 
     >>> RationalQuadratic(1.0, length_scale=1.0)([[0.0]], [[2.0]]).round(4)
     array([[0.3333]])
@@ -265,7 +261,7 @@ class RationalQuadratic(Stationary):
 
     def _of_squared(self, xp: Namespace, r2: Array) -> Array:
         r2 *= 0.5 / (self.alpha * self._length**2)
-        # log1p keeps the digits of a small distance, and exp is faster than a general power.
+        # log1p is accurate at small distances, and exp is faster than a general power.
         K = xp.log1p(r2)
         K *= -self.alpha
         return xp.exp(K)
@@ -286,7 +282,7 @@ class FourierFeatures(DrawnFeatures):
     r"""$\phi_j(x) = \sqrt{2/k} \cos(w_j \cdot x + b_j)$ with random frequencies and phases.
 
     The frequencies w are draws from the kernel's spectral density, the phases b are uniform in [0, 2π). The columns
-    are independent, which is what the theory of random-feature regression is about.
+    are independent, as the theory of random-feature regression assumes.
 
     Source: Rahimi and Recht, Random features for large-scale kernel machines, 2007.
     """
@@ -309,9 +305,9 @@ class FourierFeatures(DrawnFeatures):
 class OrthogonalFeatures(DrawnFeatures):
     r"""$\sqrt{2/k} \cos(w_j \cdot x)$ and $\sqrt{2/k} \sin(w_j \cdot x)$ in turn, the $w_j$ orthogonal in blocks of d.
 
-    The directions of a block are the rows of a random rotation, the lengths of the $w_j$ those of Gaussian draws.
-    On digits the variance is 0.2 of that of independent frequencies. Of an odd number of features the last is a cosine
-    of a random phase.
+    The directions of a block are the rows of a random rotation; the lengths of the $w_j$ are those of independent
+    draws. On digits the variance is 0.2 of that of independent frequencies. The last of an odd number of features is a
+    cosine of random phase.
 
     Source: Yu, Suresh, Choromanski, Holtmann-Rice and Kumar, Orthogonal random features, 2016.
     """
@@ -324,7 +320,7 @@ class OrthogonalFeatures(DrawnFeatures):
         directions = []
         for _ in range(-(-size // d)):
             rotation, triangle = np.linalg.qr(generator.standard_normal((d, d)))
-            # Without these signs the rotation would not be uniform.
+            # These signs make the rotation uniform.
             directions.append(rotation * np.sign(np.diagonal(triangle)))
         frequencies = np.concatenate(directions, axis=1)[:, :size]
         lengths = np.linalg.norm(self.kernel.sample_frequencies(generator, size, d), axis=1)

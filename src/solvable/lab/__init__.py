@@ -5,23 +5,36 @@ A study predicts and measures the same quantities on the same grid. `run` predic
 report.
 """
 
-from solvable.lab.compare import Agreement, Comparison, compare
-from solvable.lab.parameters import ParameterField, as_text, parameter_fields
+from solvable.lab.compare import Agreement, Comparison, compare, mean_and_error
+from solvable.lab.parameters import (
+    DataParameters,
+    ParameterField,
+    as_text,
+    check_parameters,
+    parameter_fields,
+)
 from solvable.lab.record import Record, find_record, records
 from solvable.lab.run import run
 from solvable.lab.study import Study
 from solvable.lab.trials import TrialStore, run_trials
+from solvable.lab.verdict import Section, Table, Verdict
 
 __all__ = [
     "Agreement",
     "Comparison",
+    "DataParameters",
     "ParameterField",
     "Record",
+    "Section",
     "Study",
+    "Table",
     "TrialStore",
+    "Verdict",
     "as_text",
+    "check_parameters",
     "compare",
     "find_record",
+    "mean_and_error",
     "parameter_fields",
     "records",
     "run",

@@ -238,9 +238,7 @@ def _outcomes(
                 "and the same command goes on from them"
             ) from None
         finally:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joblib's, that results were not waited for
-                outcomes.close()
+            outcomes.close()
 
 
 def _in_a_line(error: BaseException) -> str:

@@ -106,7 +106,8 @@ def compare(prediction: xr.Dataset, measurement: xr.Dataset, compared: Sequence[
         compared: names of the variables to compare; one that neither has is left out.
 
     Raises:
-        InputError: where the two have different dims or no grid point in common.
+        InputError: for a variable that only one of the two has, and where they have different dims or no grid point
+            in common.
 
     >>> prediction = xr.Dataset({"mse": ("n_train", [1.0, 0.5])}, {"n_train": [10, 20]})
     >>> trials = (("trial", "n_train"), [[0.9, 0.5], [1.1, 0.6]])
@@ -151,6 +152,9 @@ _COLUMNS = (
 
 def _quantity(prediction: xr.Dataset, measurement: xr.Dataset, name: str) -> pd.DataFrame:
     """Return the rows of one quantity."""
+    for one, other in ((prediction, "prediction"), (measurement, "measurement")):
+        if name not in one:
+            raise InputError(f"{name!r} is not in the {other}; expected it in both prediction and measurement")
     predicted, trials = prediction[name], measurement[name]
     dims = [str(dim) for dim in predicted.dims]
     if set(trials.dims) != {*dims, "trial"}:

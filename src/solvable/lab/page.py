@@ -38,18 +38,20 @@ def footer(content: str) -> Any:
     return mo.Html(f'<div class="solvable soft">{content}</div>')
 
 
-def explorer(heading: str, lead: str, controls: Iterable[Any], content: str, dense: bool = False) -> Any:
+def explorer(
+    controls: Iterable[Any], content: str, heading: str = "", lead: str = "", dense: bool = False
+) -> Any:
     """Return controls at the left, and at the right what they do.
 
     Args:
-        heading: of this part of the page; may be empty.
-        lead: a sentence or two on what is shown, as HTML; may be empty.
         controls: elements, or HTML.
         content: HTML.
+        heading: of this part of the page.
+        lead: a sentence or two on what is shown, as HTML.
         dense: whether there are many controls.
     """
     above = (f"<h2>{heading}</h2>" if heading else "") + (f'<p class="soft">{lead}</p>' if lead else "")
-    left = "".join(f"<div>{control}</div>" for control in controls)
+    left = "".join(f"<div>{one}</div>" for one in controls)
     return block(
         f'{above}<div class="explorer"><div class="controls{" dense" if dense else ""}">{left}</div>'
         f"<div>{content}</div></div>"

@@ -175,7 +175,9 @@ def check_parameters(
     """
     for field in parameter_fields(type(parameters)):
         value: Any = getattr(parameters, field.name)
-        if value is None and field.default is None:
+        if value is None:
+            if field.default is not None:
+                raise InputError(f"{field.name} is None; expected a value such as {as_text(field.default)}")
             continue
         if field.several:
             if len(value) or field.default:

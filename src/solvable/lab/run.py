@@ -82,7 +82,7 @@ def run(
         quiet=quiet,
         say=say,
     )
-    measurement = _stacked(trials)
+    measurement = stacked(trials)
     comparison = compare(prediction, measurement, study.compared)
     facts = {
         "study": study.name,
@@ -98,7 +98,7 @@ def run(
     return _write(study, parameters, prediction, measurement, comparison, facts, runs_dir, started)
 
 
-def _stacked(trials: list[xr.Dataset]) -> xr.Dataset:
+def stacked(trials: list[xr.Dataset]) -> xr.Dataset:
     """Return trials as one dataset, along a new dim `trial`."""
     return xr.concat(
         trials,

@@ -61,7 +61,7 @@ def percent(fraction: float, digits: int = 3, *, decimals: int | None = None, si
         return f"{round(100 * fraction, decimals) + 0.0:{plus}.{decimals}f} %"
     if 0.0 < fraction < 1e-5:
         return "< 0.001 %"
-    return f"{plus * (fraction >= 0)}{readable(100 * fraction, digits)} %"
+    return f"{plus if fraction >= 0 else ''}{readable(100 * float(fraction), digits)} %"
 
 
 def file_size(n_bytes: int) -> str:

@@ -180,15 +180,13 @@ def _finished(
     if cluster:
         from solvable.lab.cluster import trials_on
 
-        with closing(trials_on(cluster, trial, shared, calls, n_jobs)) as outcomes:
-            yield outcomes
-        return
-    by_joblib = _in_threads if engine == "threads" else _in_processes
-    with warnings.catch_warnings():
-        # joblib warns where results were not waited for; who interrupts a run knows that.
+        outcomes = trials_on(cluster, trial, shared, calls, n_jobs)
+    else:
+        outcomes = (_in_threads if engine == "threads" else _in_processes)(trial, shared, calls, n_jobs)
+    with warnings.catch_warnings(), closing(outcomes):
+        # joblib warns of results that were not waited for; who interrupts a run knows that.
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
-        with closing(by_joblib(trial, shared, calls, n_jobs)) as outcomes:
-            yield outcomes
+        yield outcomes
 
 
 def _in_threads(

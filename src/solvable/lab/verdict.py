@@ -111,8 +111,8 @@ class Verdict:
 
 
 def escape(text: str) -> str:
-    """Return text as HTML in which no number is parted from its unit."""
-    return html.escape(_BOUND.sub("\u00a0", text))
+    """Return text as HTML in which no number is parted from its percent sign."""
+    return html.escape(text).replace(" %", "&nbsp;%")
 
 
 def _filled(text: str, first: str = "", others: str = "") -> str:

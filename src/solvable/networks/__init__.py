@@ -1,4 +1,4 @@
-"""Small torch networks in the NTK parametrization, and the one training loop that experiments share."""
+"""Small torch networks in the NTK parametrization, and the training loop of the experiments."""
 
 from solvable.errors import missing_extra
 

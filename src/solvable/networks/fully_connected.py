@@ -1,5 +1,4 @@
-r"""Fully-connected networks of finite width in the NTK parametrization, those of which `solvable.kernels.NTK` is the
-limit."""
+r"""Fully-connected networks of finite width in the NTK parametrization; `solvable.kernels.NTK` is their limit."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,17 +26,17 @@ class ScaledLinear(nn.Module):
         w_std: float,
         b_std: float,
         dtype: torch.dtype,
-        chance: torch.Generator,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.linear: nn.Linear
         self.bias: nn.Parameter | None
         self.scale, self.b_std = w_std / fan_in**0.5, b_std
-        # A Linear inside, since that is what `empirical_ntk` has a rule for.
+        # A Linear inside, since `empirical_ntk` has a rule for it.
         linear: Any = nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=False, dtype=dtype)
         self.linear = linear
-        # Drawn in double precision, so that a seed means the same network in both.
-        draw: dict[str, Any] = {"generator": chance, "dtype": torch.float64}
+        # Drawn in double precision, so that a seed gives the same network in both precisions.
+        draw: dict[str, Any] = {"generator": generator, "dtype": torch.float64}
         weight = torch.randn(fan_out, fan_in, **draw)
         with torch.no_grad():
             self.linear.weight.copy_(weight)
@@ -55,24 +54,24 @@ class FullyConnected(nn.Module):
     r"""A network of hidden layers $h \mapsto \phi(\frac{\sigma_w}{\sqrt{\text{fan in}}} W h + \sigma_b b)$ and a
     linear readout.
 
-    All weights and biases are N(0, 1) and trained: gradient descent moves each little, and in the limit of infinite
-    widths the network is kernel regression with `kernel()`.
+    All weights and biases are N(0, 1) and trained. Gradient descent changes each of them little, and in the limit of
+    infinite widths the network performs kernel regression with `kernel()`.
 
     Args:
-        d: coordinates of an input.
-        widths: of the hidden layers: one number for one layer, or a sequence.
-        n_outputs: of the readout.
+        d: number of coordinates of an input.
+        widths: widths of the hidden layers: one number for one layer, or a sequence.
+        n_outputs: number of outputs.
         activation: a name, an activation of `solvable.kernels.duals` or any function of arrays or tensors; one for
-            all layers, or one each.
-        w_std: $\sigma_w > 0$ of the hidden layers, one number or one each.
-        b_std: $\sigma_b \ge 0$ of the hidden layers, one number or one each; 0 is a layer without bias.
+            all layers, or one per layer.
+        w_std: $\sigma_w > 0$ of the hidden layers, one number or one per layer.
+        b_std: $\sigma_b \ge 0$ of the hidden layers, one number or one per layer; 0 is a layer without bias.
         readout_w_std: $\sigma_w$ of the readout.
         readout_b_std: $\sigma_b$ of the readout.
         random_state: seed of the weights, or a `torch.Generator` on the CPU.
         dtype: `torch.float64` or `torch.float32`; a seed draws the same weights in both.
 
     Attributes:
-        layers: an `nn.ModuleList`, the readout last; `layers[0].linear.weight` is the first W, (width, d).
+        layers: an `nn.ModuleList` with the readout last; `layers[0].linear.weight` is the first W, (width, d).
 
     Raises:
         InputError: for numbers out of range, sequences of the wrong length, or an unknown activation.
@@ -102,11 +101,11 @@ class FullyConnected(nn.Module):
     ) -> None:
         super().__init__()
         if dtype not in (torch.float64, torch.float32):
-            raise InputError(f"dtype is {dtype}; expected torch.float64 or torch.float32; give one of them")
-        given = widths if isinstance(widths, Sequence) else [widths]
-        self.widths = tuple(whole("widths", one, at_least=1) for one in given)
+            raise InputError(f"dtype is {dtype}; expected torch.float64 or torch.float32")
+        sequence = widths if isinstance(widths, Sequence) else [widths]
+        self.widths = tuple(whole("widths", one, at_least=1) for one in sequence)
         if not self.widths:
-            raise InputError("widths is empty; expected the width of each hidden layer; give one or more")
+            raise InputError("widths is empty; expected the width of at least one hidden layer")
         depth = len(self.widths)
         several = isinstance(activation, Sequence) and not isinstance(activation, str)
         self.activation = tuple(activation) if several else activation
@@ -118,11 +117,11 @@ class FullyConnected(nn.Module):
         fan = [whole("d", d, at_least=1), *self.widths, whole("n_outputs", n_outputs, at_least=1)]
         w = [*per_layer("w_std", self.w_std, depth), self.readout_w_std]
         b = [*per_layer("b_std", self.b_std, depth), self.readout_b_std]
-        chance = random_state
-        if not isinstance(chance, torch.Generator):
-            chance = torch.Generator().manual_seed(whole("random_state", chance, at_least=0))
+        generator = random_state
+        if not isinstance(generator, torch.Generator):
+            generator = torch.Generator().manual_seed(whole("random_state", generator, at_least=0))
         self.layers = nn.ModuleList(
-            ScaledLinear(fan[i], fan[i + 1], w[i], b[i] or 0.0, dtype, chance) for i in range(depth + 1)
+            ScaledLinear(fan[i], fan[i + 1], w[i], b[i] or 0.0, dtype, generator) for i in range(depth + 1)
         )
 
     def forward(self, X: Tensor) -> Tensor:
@@ -144,16 +143,16 @@ class FullyConnected(nn.Module):
 
 
 def tensor_function(spec: Any) -> Callable[[Tensor], Tensor]:
-    r"""Return the activation that `spec` means, as a function of tensors that autograd differentiates.
+    r"""Return the activation `spec` as a function of tensors that autograd differentiates.
 
-    Torch's own function stands in where it is the same one and faster. A function that only NumPy can compute gets
-    its derivative from its activation, by differences if need be.
+    Torch's own function is used for ReLU, since it is faster. A function that only NumPy can compute gets
+    its derivative from its activation, by finite differences if necessary.
 
     Args:
-        spec: a name, an activation of `solvable.kernels.duals`, any function of arrays or tensors.
+        spec: a name, an activation of `solvable.kernels.duals` or any function of arrays or tensors.
 
     Raises:
-        InputError: when it is no activation, or its derivative is not finite.
+        InputError: when `spec` is not an activation, or its derivative is not finite.
     """
     activation = as_activation(spec)
     if activation == ABReLU():
@@ -162,18 +161,18 @@ def tensor_function(spec: Any) -> Callable[[Tensor], Tensor]:
     try:
         out = activation(z)
         (slope,) = torch.autograd.grad(out.sum(), z)
-    # No graph: the function left torch, or works in place on its input.
+    # No graph: the function does not use torch, or works in place on its input.
     except RuntimeError:
-        return lambda z: _Differenced.apply(z, activation)  # pyright: ignore[reportReturnType]
+        return lambda z: _WithoutGraph.apply(z, activation)  # pyright: ignore[reportReturnType]
     if not bool(torch.isfinite(slope).all()):
         raise InputError(
-            f"the derivative of {spec!r} is not finite; expected one that is; give another activation"
+            f"the derivative of {spec!r} is not finite at all of -1.3, 0.4 and 2.1; expected a finite derivative"
         )
     return activation
 
 
-class _Differenced(torch.autograd.Function):
-    """An activation without a graph, its derivative taken from the activation."""
+class _WithoutGraph(torch.autograd.Function):
+    """An activation that autograd cannot differentiate, with the derivative of its `Activation`."""
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, activation: Activation) -> Tensor:

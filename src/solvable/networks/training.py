@@ -1,4 +1,4 @@
-"""Full-batch gradient descent with a record of what matters: the one training loop that experiments share."""
+"""Full-batch gradient descent that records losses, error rates and weight movement."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -16,25 +16,25 @@ from solvable.errors import InputError
 
 Numbers = NDArray[np.float64]
 
-# A loss that has grown so many times over is on its way to infinity.
-_DIVERGED = 1e3
-# Activations of one part of the batch: what a core's cache holds makes a step up to twice as fast.
+# A loss that has grown by this factor is taken to diverge.
+_DIVERGENCE_FACTOR = 1e3
+# Number of activations per part of the batch: a step is up to twice as fast if they fit in a core's cache.
 _NUMBERS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What `train` recorded.
+    """Records of a training run.
 
     Attributes:
-        steps: after how many steps of gradient descent, ascending; the last is where training ended `(records,)`.
+        steps: numbers of steps of gradient descent, ascending; the last is the end of training `(records,)`.
         train_loss: mean over samples of the squared error summed over outputs `(records,)`.
-        test_loss: the same of the test set; NaN without one.
-        train_error_rate: share of samples whose class is wrong (see `train`); NaN where targets are no classes.
-        test_error_rate: the same of the test set.
-        movement: of the first layer's weights, relative: |W - W_0| / |W_0|, Frobenius norms.
-        stopped: why training ended, in words.
-        diverged: whether it ended because the loss grew without bound.
+        test_loss: the loss on the test set; NaN without one.
+        train_error_rate: share of samples whose class is wrong (see `train`); NaN if the targets are not classes.
+        test_error_rate: the error rate on the test set.
+        movement: relative change of the first layer's weights: |W - W_0| / |W_0|, Frobenius norms.
+        stopped: reason why training ended, in words.
+        diverged: whether training ended because the loss grew without bound.
     """
 
     steps: NDArray[np.int64]
@@ -47,19 +47,19 @@ class Training:
     diverged: bool
 
     def at(self, steps: Sequence[int] | NDArray[np.int64], name: str) -> Numbers:
-        """Return one of the records at given steps.
+        """Return one of the records at the given steps.
 
-        Past the end: the last value where training reached its aim, NaN where it diverged.
+        Past the end of training this is the last value, or NaN if training diverged.
 
         Args:
-            steps: each one recorded, or past the end.
-            name: the record's name, as in `test_loss`.
+            steps: recorded steps, or steps past the end.
+            name: name of the record, such as `test_loss`.
         """
-        wanted, values = np.asarray(steps), getattr(self, name)
-        past = wanted > self.steps[-1]
-        index = np.searchsorted(self.steps, np.where(past, self.steps[-1], wanted))
-        if (missing := ~past & (self.steps[index] != wanted)).any():
-            raise InputError(f"step {wanted[missing][0]} was not recorded; name it in record_at")
+        queries, values = np.asarray(steps), getattr(self, name)
+        past = queries > self.steps[-1]
+        index = np.searchsorted(self.steps, np.where(past, self.steps[-1], queries))
+        if (missing := ~past & (self.steps[index] != queries)).any():
+            raise InputError(f"step {queries[missing][0]} was not recorded; add it to record_at")
         return np.where(past & self.diverged, np.nan, values[index])
 
 
@@ -80,31 +80,31 @@ def train(
 
     $$L = \frac{1}{n} \sum_{i=1}^{n} \sum_{a} (f_a(x_i) - y_{ia})^2,$$
 
-    the mean over samples of the *sum* over outputs, whose gradient has a factor of 2: for a wide network
+    the mean over samples of the *sum* over outputs. Its gradient has a factor of 2: for a wide network
     $f \leftarrow f - \frac{2\eta}{n} \Theta (f - y)$, stable while $\eta < n / \lambda_{max}(\Theta)$.
     (`torch.nn.MSELoss` averages over outputs too; its rate is larger by their number.)
 
-    Where targets have several columns the class is the largest one. One column of exactly two values, of either sign,
-    is two classes, told by the sign; an output below a millionth of the targets is undecided and wrong.
+    If the targets have several columns, the class is the largest one. One column of exactly two values of opposite
+    sign is two classes, told apart by the sign; an output below a millionth of the targets is undecided and wrong.
 
     Args:
-        module: trained in place, on the device and in the dtype that it has; `centred(module)` starts from 0.
+        module: trained in place, on its own device and in its own dtype; `centred(module)` starts from 0.
         X: inputs, (n, ...): arrays or tensors.
         y: targets, (n, outputs) or (n,) for one output.
         rate: $\eta > 0$.
-        steps: at most so many.
+        steps: maximum number of steps.
         X_test: inputs of a test set, with `y_test`.
-        y_test: its targets.
-        record_at: steps to record at, 0 being the start; by default those of a logarithmic grid. The step at which
-            training ends is recorded always.
+        y_test: targets of the test set.
+        record_at: steps to record, 0 being the start; by default a logarithmic grid. The last step is always
+            recorded.
         stop_at: train until the training loss is at most this.
-        batch: how many samples go through the module at a time; gradients are summed, so that it changes the speed
-            and not the result. By default as many as keep the widest layer in a core's cache.
+        batch: number of samples that go through the module at a time. Gradients are summed, so this changes the speed
+            and not the result. By default the widest layer fits in a core's cache.
 
     Raises:
-        InputError: for numbers out of range, or arrays that do not fit each other or the module.
+        InputError: for numbers out of range, or arrays that do not match each other or the module.
 
-    Example: a single linear layer, $\Theta = x \cdot x'$, one step of which solves the problem exactly.
+    Example: a single linear layer, $\Theta = x \cdot x'$, which one step solves exactly.
 
     >>> net = torch.nn.Linear(1, 1, bias=False).double()
     >>> done = train(net, [[1.0], [-1.0]], [2.0, -2.0], rate=0.5, steps=100, stop_at=1e-20)
@@ -115,17 +115,19 @@ def train(
     parameters = [p for p in module.parameters() if p.requires_grad]
     if not parameters:
         raise InputError(
-            "module has no trainable parameters; expected at least one; call requires_grad_(True) on those that train"
+            "module has no trainable parameters; expected at least one; call requires_grad_(True) on those to train"
         )
     first = next((p for p in parameters if p.ndim > 1), parameters[0])
     data = _Part.of("X", "y", X, y, first)
+    if X_test is None and y_test is not None:
+        raise InputError("y_test was given without X_test; expected both or neither")
     test = None if X_test is None else _Part.of("X_test", "y_test", X_test, y_test, first)
     if batch is None:
         widest = max(max(p.shape) for p in parameters)
         parts = -(-len(data.X) * widest // _NUMBERS_AT_ONCE)
         batch = -(-len(data.X) // parts)
     batch = whole("batch", batch, at_least=1)
-    recorded = _checked_steps(record_at, steps)
+    record_steps = _record_steps(record_at, steps)
     moving: Any = module.module if isinstance(module, Centred) else module
     start: Any = module.start if isinstance(module, Centred) else None
     data, test = data.split(batch, start), None if test is None else test.split(batch, start)
@@ -134,25 +136,25 @@ def train(
     rows: list[tuple[float, ...]] = []
 
     def record(step: int, output: Tensor, loss: float) -> None:
-        said = (np.nan, np.nan) if test is None else test.judge(test.outputs(moving))
+        test_loss, test_rate = (np.nan, np.nan) if test is None else test.scores(test.outputs(moving))
         movement = float((first.detach() - weights).norm() / weights.norm())
-        rows.append((step, loss, said[0], data.judge(output)[1], said[1], movement))
+        rows.append((step, loss, test_loss, data.scores(output)[1], test_rate, movement))
 
     stopped, diverged, worst = f"all {steps} steps were taken", False, np.inf
     for step in range(steps + 1):
         last = step == steps
         output, gradients = data.gradients(moving, parameters, none=last)
         loss = data.loss(output)
-        worst = _DIVERGED * max(loss, data.power) if step == 0 else worst
+        worst = _DIVERGENCE_FACTOR * max(loss, data.power) if step == 0 else worst
         if not loss <= worst:
             stopped, diverged, last = (
-                f"the training loss diverged, after {step} steps; lower the rate",
+                f"the training loss diverged after {step} steps; lower the rate",
                 True,
                 True,
             )
         elif loss <= stop_at:
             stopped, last = f"the training loss reached {stop_at:g} after {step} steps", True
-        if last or step in recorded:
+        if last or step in record_steps:
             record(step, output, loss)
         if last:
             break
@@ -162,25 +164,23 @@ def train(
     return Training(columns[0].astype(np.int64), *columns[1:], stopped=stopped, diverged=diverged)
 
 
-def _add(to: Sequence[Tensor], what: Sequence[Tensor], factor: float) -> None:
-    for one, other in zip(to, what, strict=True):
-        one.add_(other, alpha=factor)
+def _add(targets: Sequence[Tensor], terms: Sequence[Tensor], factor: float) -> None:
+    for target, term in zip(targets, terms, strict=True):
+        target.add_(term, alpha=factor)
 
 
-def _checked_steps(record_at: Any, steps: int) -> set[int]:
+def _record_steps(record_at: Any, steps: int) -> set[int]:
     if record_at is None:
         return {0, *np.unique(np.geomspace(1, steps, 40).round().astype(int)).tolist()}
-    wanted = grid("record_at", record_at, at_least=0)
-    if (bad := (wanted != np.floor(wanted)) | (wanted > steps)).any():
-        raise InputError(
-            f"record_at has {wanted[bad][0]:g}; expected whole numbers from 0 to steps = {steps}; change one of the two"
-        )
-    return {int(one) for one in wanted}
+    values = grid("record_at", record_at, at_least=0)
+    if (bad := (values != np.floor(values)) | (values > steps)).any():
+        raise InputError(f"record_at has {values[bad][0]:g}; expected whole numbers from 0 to steps = {steps}")
+    return {int(one) for one in values}
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Inputs and targets as tensors of the module's kind, cut in pieces that go through it one at a time."""
+    """Inputs and targets as tensors of the module's dtype and device, in pieces that go through it one at a time."""
 
     X: Tensor
     y: Tensor
@@ -189,12 +189,12 @@ class _Part:
     @classmethod
     def of(cls, name_X: str, name_y: str, X: Any, y: Any, like: Tensor) -> "_Part":
         if y is None:
-            raise InputError(f"{name_X} comes without {name_y}; expected both; give the targets too")
+            raise InputError(f"{name_X} is given without {name_y}; expected both")
         try:
             X, y = (torch.as_tensor(a, dtype=like.dtype, device=like.device).detach() for a in (X, y))
         except (TypeError, ValueError, RuntimeError):
             raise InputError(
-                f"{name_X} or {name_y} holds no numbers; expected arrays or tensors of them"
+                f"{name_X} or {name_y} holds no numbers; expected arrays or tensors of numbers"
             ) from None
         y = y[:, None] if y.ndim == 1 else y
         if X.ndim < 2 or y.ndim != 2 or len(X) != len(y) or not len(X):
@@ -205,12 +205,12 @@ class _Part:
         for name, array in ((name_X, X), (name_y, y)):
             if not bool(torch.isfinite(array).all()):
                 raise InputError(
-                    f"{name} holds NaN or infinity; expected finite numbers; drop or fill these first"
+                    f"{name} holds NaN or infinity; expected finite numbers; drop or fill these values first"
                 )
         return cls(X, y)
 
     def split(self, batch: int, start: nn.Module | None) -> "_Part":
-        """Return the part in pieces; with each, what the module says at the start, computed once."""
+        """Return the part in pieces, each with the module's output at the start, computed once."""
         pieces = []
         with torch.no_grad():
             for X, y in zip(self.X.split(batch), self.y.split(batch), strict=True):
@@ -230,14 +230,14 @@ class _Part:
         if output.shape != start.shape:
             raise InputError(
                 f"the module returns shape {tuple(output.shape)} for {len(X)} samples whose targets have shape "
-                f"{tuple(start.shape)}; expected the same; change the readout or the targets"
+                f"{tuple(start.shape)}; expected the same shape; change the readout or the targets"
             )
         return output - start
 
     def gradients(
         self, module: nn.Module, parameters: list[nn.Parameter], none: bool = False
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return the outputs, and the loss's gradient to each parameter; empty where none is wanted."""
+        """Return the outputs and the gradient of the loss for each parameter, or no gradients if `none`."""
         if none:
             return self.outputs(module), []
         outputs, gradients = [], []
@@ -256,19 +256,19 @@ class _Part:
     def loss(self, output: Tensor) -> float:
         return float((output - self.y).square().sum() / len(self.y))
 
-    def judge(self, output: Tensor) -> tuple[float, float]:
-        """Return loss and error rate; the rate is NaN where the targets are no classes."""
+    def scores(self, output: Tensor) -> tuple[float, float]:
+        """Return loss and error rate; the rate is NaN if the targets are not classes."""
         from solvable.networks.training import error_rate
 
         return self.loss(output), error_rate(output.cpu().double().numpy(), self.y.cpu().double().numpy())
 
 
 class Centred(nn.Module):
-    r"""$f(x; \theta) - f(x; \theta_0)$: zero everywhere at the start, and with the gradients of f.
+    r"""$f(x; \theta) - f(x; \theta_0)$: zero everywhere at the start, with the gradients of f.
 
     Attributes:
-        module: what is trained.
-        start: its copy at the start, which is not.
+        module: the module, which is trained.
+        start: its copy at the start, which is not trained.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -281,16 +281,16 @@ class Centred(nn.Module):
 
 
 def centred(module: nn.Module) -> Centred:
-    r"""Return the module minus its own output of now, so that training starts from the function 0.
+    r"""Return the module minus its current output, so that training starts from the function 0.
 
-    A wide network starts from a random function of the size of its targets, which kernel regression does not: a
-    formula for its training is one for the centred network. The module itself is trained, the copy is not.
+    A wide network starts from a random function of the size of its targets, unlike kernel regression: formulas for
+    its training hold for the centred network. Training changes the module itself, not the copy.
 
     Args:
-        module: any module; left as it is.
+        module: any module; not changed here.
 
     Raises:
-        InputError: when it is no `torch.nn.Module`.
+        InputError: when it is not a `torch.nn.Module`.
 
     >>> import torch
     >>> net = centred(torch.nn.Linear(3, 2))
@@ -299,20 +299,20 @@ def centred(module: nn.Module) -> Centred:
     """
     if not isinstance(module, nn.Module):
         raise InputError(
-            f"module is a {type(module).__name__}; expected a torch.nn.Module; give the network itself"
+            f"module is a {type(module).__name__}; expected a torch.nn.Module"
         )
     return Centred(module)
 
 
-# Outputs below this fraction of the targets say nothing: an odd kernel says 1e-17 where it knows nothing.
+# Outputs below this fraction of the targets are undecided: an odd kernel returns 1e-17 where the prediction is zero.
 UNDECIDED = 1e-6
 
 
 def error_rate(outputs: Float[NDArray, "n k"], y: Float[NDArray, "n k"]) -> float:
-    r"""Return the share of samples whose class is wrong, NaN where the targets are no classes.
+    r"""Return the share of samples whose class is wrong, NaN if the targets are not classes.
 
-    Of several columns the largest is the class, where every row of `y` has one that is largest. One column is two
-    classes where it has exactly two values, one above and one below 0: the sign tells them, and an output smaller than
+    With several columns the class is the largest one, if every row of `y` has a unique largest value. One column is two
+    classes if it has exactly two values, one above and one below 0: the sign is the class, and an output smaller than
     a millionth of the smaller of the two in magnitude is undecided, which counts as wrong.
 
     >>> y = np.array([[1.0], [-1.0], [1.0], [1.0]])
@@ -325,7 +325,7 @@ def error_rate(outputs: Float[NDArray, "n k"], y: Float[NDArray, "n k"]) -> floa
             return np.nan
         return float(1 - (outputs * np.sign(y) > UNDECIDED * np.abs(values).min()).mean())
     top = np.sort(y, axis=1)[:, -2:]
-    # Targets that are numbers have as many values as rows; classes have two.
+    # One-hot columns have two values; targets that are numbers have more.
     if len(np.unique(y.round(9))) > 2 or (top[:, 0] == top[:, 1]).any():
         return np.nan
     return float((outputs.argmax(axis=1) != y.argmax(axis=1)).mean())

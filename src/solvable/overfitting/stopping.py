@@ -19,7 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from solvable.checks import choice, one_number, whole
-from solvable.datasets.sampling import draw_rows
+from solvable.datasets.sampling import draw_rows, number_of
 from solvable.errors import InputError
 from solvable.machine import WHOLE_PROCESS
 from solvable.overfitting.estimators import is_net, net_inputs, net_targets
@@ -259,8 +259,7 @@ class TrainedUntil(BaseEstimator):
         self.reached_ = training.n_epochs - self.n_epochs_ >= patience
 
     def _rows_aside(self, model: Any, y: NDArray[Any], seed: int) -> NDArray[np.int64]:
-        size = one_number("validation_size", self.validation_size, above=0.0)
-        n_aside = max(1, round(size * len(y))) if size < 1 else int(size)
+        n_aside = number_of("validation_size", self.validation_size, len(y))
         if n_aside >= len(y):
             raise InputError(
                 f"validation_size {self.validation_size!r} keeps all of {len(y)} samples aside; expected some left to "

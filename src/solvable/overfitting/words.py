@@ -21,9 +21,12 @@ def verdict_on(p: ProfileNumbers, noise_level: float | None = None, *, strict: b
     """
     level = p.judged_level(noise_level)
     try:
-        sections = p.verdict(level, strict=strict).sections()
+        verdict = p.verdict(level, strict=strict)
+        sections = verdict.sections(f"Verdict at {noise_name(p, level)}: {verdict.regime}")
     except InputError as nothing_learned:
-        sections = (Section(text=f"There is no verdict: {nothing_learned}."),)
+        sections = (
+            Section(f"Verdict at {noise_name(p, level)}", f"There is no verdict: {nothing_learned}."),
+        )
     return Verdict(
         f"Noise profile of {p.estimator}",
         (
@@ -33,7 +36,6 @@ def verdict_on(p: ProfileNumbers, noise_level: float | None = None, *, strict: b
                 table=_sensitivities(p),
             ),
             Section("Test error", table=_errors(p, level)),
-            Section(f"Verdict at {noise_name(p, level)}"),
             *sections,
             Section("Cleaning labels", _cleaning(p, level)),
         ),

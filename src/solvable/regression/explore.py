@@ -104,7 +104,7 @@ class Steps:
     Attributes:
         n_train, n_features, ridge: ascending; the last number of features is `inf`, the kernel itself; the first
             ridge is 0.
-        start: the index of each that is shown first.
+        start: the value of each that is shown first.
         variance: error of always answering the mean, in which label noise is counted.
         errors: ends of the charts' axis: every setting's curve can be seen on it, the peak at n = k excepted, so that
             it can stay where it is while a slider moves.
@@ -114,7 +114,7 @@ class Steps:
     n_train: tuple[float, ...]
     n_features: tuple[float, ...]
     ridge: tuple[float, ...]
-    start: tuple[int, int, int]
+    start: tuple[float, float, float]
     variance: float
     errors: tuple[float, float]
     error_label: str
@@ -133,7 +133,7 @@ class Steps:
             sizes,
             (*sizes, np.inf),
             ridge,
-            (sizes.index(surface.n_samples), len(sizes), ridge.index(float(f"{0.1 * unit:g}"))),
+            (surface.n_samples, np.inf, float(f"{0.1 * unit:g}")),
             variance,
             (float(np.clip(0.7 * least, 1e-4 * highest, 0.3 * highest)), highest),
             f"test error, {'summed over classes' if surface.classes else 'in target units squared'}",

@@ -1,4 +1,6 @@
-"""How sure a learning surface is: standard errors of its predictions, and the error rates with theirs."""
+"""Uncertainty of a learning surface: standard errors of predicted test errors, and intervals of error rates."""
+
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,15 +10,15 @@ from solvable.regression import theory
 from solvable.regression.error_rate import ErrorRates
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.halves import HalvesCheck
-from solvable.spectra import ImplicitRegularization, SpectralSums, implicit_regularization
+from solvable.spectra import ImplicitRegularization, implicit_regularization
 
 Array = NDArray[np.float64]
 
 # 90 % of a normal distribution lie within this many standard deviations.
 NORMAL_90 = 1.645
-# Past what the sample shows, ln(error rate) goes on as a line in ln(test MSE), fitted up to the size where that begins.
+# Past the sample, ln(error rate) continues as a line in ln(test MSE), fitted at these multiples of the last size.
 _LINE = np.geomspace(1 / 8, 1, 6)
-# How far off the error rate itself is on real data, given the right squared error (MNIST, CIFAR-10, digits).
+# Error of the error rate itself on real data when the squared error is right (MNIST, CIFAR-10, digits).
 _RATE_ERROR = 0.05
 
 
@@ -24,77 +26,53 @@ def log_standard_error(
     curves: EstimatedCurves, check: HalvesCheck, solution: ImplicitRegularization
 ) -> Array:
     """Return the standard error of ln(test error) at each grid point."""
-    x = solution.log_feature_ridge
-    sums = curves.replicate_sums(x)
-
-    def each(values: NDArray) -> NDArray:
-        return values[..., None]
-
-    replicates = theory.test_mse(
-        ImplicitRegularization(
-            each(solution.n_train),
-            each(solution.n_features),
-            each(solution.ridge),
-            each(x),
-            SpectralSums(*sums),
-            each(solution.unused_samples),
-            each(solution.unused_features),
-        )
-    )
-    jackknife = _jackknife(replicates[..., 1:])
-    return np.hypot(jackknife, _other_than_labels(curves, check, solution))
+    grid = {f.name: getattr(solution, f.name)[..., None] for f in fields(solution) if f.name != "sums"}
+    sums = curves.replicate_sums(solution.log_feature_ridge)
+    replicates = theory.test_mse(replace(solution, sums=sums, **grid))
+    return np.hypot(_jackknife(replicates[..., 1:]), _systematic_error(curves, check, solution))
 
 
 def error_rate(
-    rates: ErrorRates,
-    curves: EstimatedCurves,
-    check: HalvesCheck,
-    solution: ImplicitRegularization,
+    rates: ErrorRates, curves: EstimatedCurves, check: HalvesCheck, solution: ImplicitRegularization
 ) -> tuple[Array, Array, Array]:
-    """Return the error rate at each grid point `(n, k, ridge)`, and the ends of its 90 % interval.
-
-    Args:
-        rates: the table of the sample.
-        curves: of the sample.
-        check: of the sample.
-        solution: of the equations, at the grid.
-    """
+    """Return the error rate at each grid point `(n, k, ridge)`, and the ends of its 90 % interval."""
     check = check.of_the_rate()
     test_mse = theory.test_mse(solution)
     n_samples = curves.statistics.n_samples
     replicates = rates.of(curves, solution)
     slope = np.ones(test_mse.shape)
     past = solution.log_feature_ridge < curves.log_kappa[0]
-    # A kernel of fewer modes than samples shows all of its spectrum: nothing is past the sample, whatever the size.
+    # The sample shows the whole spectrum of a kernel with fewer modes than samples: no size is past it.
     if curves.continuation is not None and past.any():
         columns = _up_to_the_end(curves, solution)
-        mse, along = theory.test_mse(columns), rates.of(curves, columns)
-        least = 0.5 / n_samples
-        x, y = np.log(np.minimum(mse, 1e300)), np.log(np.maximum(along[..., 0], least))
+        mse, rates_along = theory.test_mse(columns), rates.of(curves, columns)
+        x, y = np.log(np.minimum(mse, 1e300)), np.log(np.maximum(rates_along[..., 0], 0.5 / n_samples))
         x_apart, y_apart = x - x.mean(axis=0), y - y.mean(axis=0)
         line = (x_apart * y_apart).sum(axis=0) / np.maximum(np.square(x_apart).sum(axis=0), 1e-300)
         line = np.clip(line, 0.0, 3.0)
         with np.errstate(invalid="ignore", over="ignore"):
-            onward = along[-1] * np.exp(line * (np.log(test_mse) - x[-1]))[..., None]
+            onward = rates_along[-1] * np.exp(line * (np.log(test_mse) - x[-1]))[..., None]
         replicates = np.where(past[..., None], np.nan_to_num(onward, nan=1.0, posinf=1.0), replicates)
         slope = np.where(past, line, slope)
     correction = check.correction(solution.n_train, solution.n_features, solution.ridge)
     whole = np.clip(replicates[..., 0] * np.exp(-correction), 0.0, 1.0)
-    # Of so many points none may have been wrong: the rate is then known to a few in N only.
+    systematic = slope * _systematic_error(curves, check, solution)
+    # If no point is wrong, the rate is known only to a few in N.
     spread = np.hypot(_jackknife(np.maximum(replicates[..., 1:], 0.1 / n_samples)), _RATE_ERROR)
-    spread = np.hypot(spread, slope * _other_than_labels(curves, check, solution))
+    spread = np.hypot(spread, systematic)
     with np.errstate(over="ignore"):
         low, high = (whole * np.exp(sign * NORMAL_90 * spread) for sign in (-1.0, 1.0))
-    # One wrong answer in one fold makes the logarithm explode: no wider than counting answers leaves it, with doubts.
+    # A single wrong point in one fold makes the logarithm explode: the upper end is at most that of a binomial
+    # proportion, times the systematic error.
     wrong = whole * n_samples
-    counted = beta.ppf(0.95, wrong + 1.0, np.maximum(n_samples - wrong, 1e-9))
-    doubt = np.exp(NORMAL_90 * np.hypot(slope * _other_than_labels(curves, check, solution), _RATE_ERROR))
-    high = np.minimum(np.maximum(high, np.log(10.0) / n_samples), np.maximum(counted * doubt, whole))
+    binomial = beta.ppf(0.95, wrong + 1.0, np.maximum(n_samples - wrong, 1e-9))
+    factor = np.exp(NORMAL_90 * np.hypot(systematic, _RATE_ERROR))
+    high = np.minimum(np.maximum(high, np.log(10.0) / n_samples), np.maximum(binomial * factor, whole))
     return whole, low, np.clip(high, 0.0, 1.0)
 
 
 def _up_to_the_end(curves: EstimatedCurves, solution: ImplicitRegularization) -> ImplicitRegularization:
-    r"""Return solutions at the sizes that lead to the end of what the sample shows, `(sizes, k, ridge)`.
+    r"""Return solutions at the sizes that lead to the end of the sample's range, `(sizes, k, ridge)`.
 
     There $z$ and $\gamma$ are known, so that the equations of random-feature regression give $n = z + \delta / \kappa$
     with $\kappa = \gamma (k - z) / k$.
@@ -104,7 +82,7 @@ def _up_to_the_end(curves: EstimatedCurves, solution: ImplicitRegularization) ->
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         share = np.where(np.isinf(k), 1.0, np.maximum(1.0 - learned / k, 0.0))
         end = np.where(ridge > 0.0, learned + ridge * np.exp(-log_ridge) / share, learned)
-    # Fewer features than that never get there.
+    # With fewer than z features no size reaches the end.
     end = np.clip(end, learned, 1e3 * curves.statistics.n_samples)
     return implicit_regularization(curves, _LINE[:, None, None] * end, k, ridge)
 
@@ -114,24 +92,22 @@ def _jackknife(replicates: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.nan_to_num(np.log(replicates), posinf=0.0, neginf=0.0)
     folds = logs.shape[-1]
-    # Few folds know their own scatter badly: wider by Student's factor (1.05 for twenty folds, 1.3 for five).
+    # With few folds the scatter is uncertain: widen by Student's factor (1.05 for twenty folds, 1.3 for five).
     return t.ppf(0.95, folds - 1) / NORMAL_90 * np.sqrt((folds - 1) * logs.var(axis=-1))
 
 
-def _other_than_labels(
-    curves: EstimatedCurves, check: HalvesCheck, solution: ImplicitRegularization
-) -> Array:
-    """Return the standard error of ln(test error) for reasons other than the sample's size."""
-    of_the_check = check.standard_error(solution.n_train, solution.n_features, solution.ridge)
+def _systematic_error(curves: EstimatedCurves, check: HalvesCheck, solution: ImplicitRegularization) -> Array:
+    """Return the standard error of ln(test error) that does not come from the sample's size."""
+    check_error = check.standard_error(solution.n_train, solution.n_features, solution.ridge)
     doubt = curves.doubt(solution.log_feature_ridge)
-    return np.sqrt(_theory_error(solution) ** 2 + of_the_check**2 + doubt**2)
+    return np.sqrt(_theory_error(solution) ** 2 + check_error**2 + doubt**2)
 
 
 def _theory_error(solution: ImplicitRegularization) -> Array:
-    """Return how far the theory itself is off on real data, as a standard error of ln(test error).
+    """Return the error of the theory itself on real data, as a standard error of ln(test error).
 
-    Read off measurements on MNIST, CIFAR-10 and digits: about 1 % with many samples, more with few; finitely many
-    features are not Gaussian (3 % at 64, falling as the square root); and near interpolation, where noise is amplified,
+    Read off measurements on MNIST, CIFAR-10 and digits: about 1 % with many samples and more with few. A finite number
+    of features is not Gaussian (3 % at 64, falling as the square root). Near interpolation, where noise is amplified,
     so is any error.
     """
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""Errors of a model of the user's own, laid over a diagnosis: which needs fewer data, by what factor."""
+"""Measured errors of the user's own model beside those of the kernel: which needs less data, and by what factor."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +25,9 @@ def lay_over(
 
     Args:
         curve: the kernel's learning curve.
-        forecast: the kernel's errors at any sizes.
+        forecast: returns the kernel's errors at given sizes.
         name: of the measure.
-        n_train: the sizes of the model's training sets, `(m,)`.
+        n_train: sizes of the model's training sets, `(m,)`.
         error: its test errors, `(m,)`, above 0.
     """
     import xarray as xr
@@ -41,26 +41,23 @@ def lay_over(
         check_share(float(errors.max()))
     order = np.argsort(sizes, kind="stable")
     sizes, errors = sizes[order], errors[order]
-    kernel_error = forecast(sizes)[name].to_numpy()
     equal = np.array([first_below(curve, name, value) for value in errors])
-    equal[equal <= float(curve.n_train[0])] = np.nan  # fewer do, but how many is not known
-    return xr.Dataset(
-        {
-            "error": ("n_train", errors),
-            "kernel_error": ("n_train", kernel_error),
-            "equal_n": ("n_train", equal),
-            "data_factor": ("n_train", equal / sizes),
-        },
-        {"n_train": sizes},
-        attrs={"measure": name},
-    )
+    equal[equal <= float(curve.n_train[0])] = np.nan  # fewer samples than the curve's first size
+    columns = {
+        "error": errors,
+        "kernel_error": forecast(sizes)[name].to_numpy(),
+        "equal_n": equal,
+        "data_factor": equal / sizes,
+    }
+    variables = {key: ("n_train", values) for key, values in columns.items()}
+    return xr.Dataset(variables, {"n_train": sizes}, attrs={"measure": name})
 
 
 def read_measured(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return sizes and errors from a CSV file of two columns, with a header or without.
+    """Return sizes and errors from a CSV file of two columns, with or without a header.
 
     Raises:
-        InputError: when there is no such file, or it holds something else.
+        InputError: when there is no such file, or its content is something else.
     """
     import pandas as pd
 
@@ -69,10 +66,9 @@ def read_measured(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
         raise InputError(f"there is no file {str(path)!r}; {expected}")
     try:
         table = pd.read_csv(path, header=None, comment="#", skip_blank_lines=True)
-    except (ValueError, OSError) as problem:
-        raise InputError(
-            f"{str(path)!r} cannot be read ({str(problem).strip().splitlines()[0]}); {expected}"
-        ) from None
+    except (ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{str(path)!r} cannot be read ({reason}); {expected}") from None
     if table.shape[1] != 2:
         raise InputError(f"{str(path)!r} has {table.shape[1]} columns; {expected}")
     values: Any = table.apply(pd.to_numeric, errors="coerce")
@@ -87,19 +83,19 @@ def check_share(rate: float) -> None:
     """Raise for an error rate that looks like a percentage."""
     if rate > 1.0:
         raise InputError(
-            f"an error rate of {rate:g} was given; expected a share from 0 to 1: divide percentages by 100"
+            f"error_rate is {rate:g}; expected a share from 0 to 1: divide percentages by 100"
         )
 
 
-def first_below(curve: "xr.Dataset", name: str, wanted: float) -> float:
-    """Return the size at which a curve first falls to a value, interpolated in logarithms."""
+def first_below(curve: "xr.Dataset", name: str, level: float) -> float:
+    """Return the size at which a curve first falls to a level, interpolated in logarithms; `inf` if it never does."""
     sizes, values = np.log(curve.n_train.to_numpy()), curve[name].to_numpy()
-    below = np.flatnonzero(values <= wanted)
+    below = np.flatnonzero(values <= level)
     if not len(below):
         return np.inf
     i = int(below[0])
     if i == 0:
         return float(np.exp(sizes[0]))
     before, after = np.log(values[i - 1]), np.log(max(values[i], 1e-300))
-    share = (before - np.log(wanted)) / (before - after) if np.isfinite(before) else 1.0
+    share = (before - np.log(level)) / (before - after) if np.isfinite(before) else 1.0
     return float(np.exp(sizes[i - 1] + share * (sizes[i] - sizes[i - 1])))

@@ -16,56 +16,41 @@ with app.setup:
     import numpy as np
 
     from solvable.errors import InputError
-    from solvable.lab.text import readable
+    from solvable.lab import page
+    from solvable.lab.text import percent, readable
     from solvable.regression import explore
     from solvable.regression.label_noise import with_label_noise
-
-    # A kernel matrix is made of a few thousand rows at most; larger files only take longer to send.
-    LARGEST_FILE_MB = 25
 
 
 @app.cell(hide_code=True)
 def _():
-    # Served by `solvable app` it stands below the gallery; on its own there is nothing above it.
-    request = mo.app_meta().request
-    below = request is not None and "/" in str(request.url["path"]).strip("/")
-    up = '<p><a href="../">← all pages</a></p>' if below else ""
-    mo.Html(f"""
-    <div class="solvable">{up}
-    <h1>More is better: what would more data, features or ridge buy?</h1>
-    <p class="lead">One labelled sample tells the test error of kernel and random-feature regression at every size,
-    without training at each. Move a slider, or drop a file of your own.</p>
-    </div>
-    """)
+    page.header(
+        "More is better: what would more data, features or ridge buy?",
+        """One labelled sample tells the test error of kernel and random-feature regression at every size, without
+        training at each. Move a slider, or drop a file of your own.""",
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    data_choice = mo.ui.dropdown(explore.DATA, value="digits", label="Data", full_width=True)
-    kernel_choice = mo.ui.dropdown(explore.KERNELS, value="laplace", label="Kernel", full_width=True)
-    upload = mo.ui.file(
-        filetypes=[".csv", ".npz", ".parquet"],
-        kind="area",
-        max_size=LARGEST_FILE_MB * 1_000_000,
-        label=f"Your own data: .csv, .npz or .parquet, at most {LARGEST_FILE_MB} MB",
-    )
+    data_choice = page.choice("Data", explore.DATA)
+    kernel_choice = page.choice("Kernel", explore.KERNELS)
+    upload = page.file_drop()
     target_choice = mo.ui.text(
         placeholder="target, label, y, or the last one", label="Column to predict", full_width=True
     )
     drop_choice = mo.ui.text(placeholder="none", label="Columns to leave out", full_width=True)
-    missing_choice = mo.ui.dropdown(
+    missing_choice = page.choice(
+        "Missing values",
         {"refuse them": None, "leave their rows out": "drop", "fill in the column's mean": "mean"},
-        value="refuse them",
-        label="Missing values",
-        full_width=True,
     )
-    mo.Html(f"""
-    <div class="solvable"><div class="sources">
+    page.block(f"""
+    <div class="sources">
     <div class="controls"><div>{data_choice}</div><div>{kernel_choice}</div></div>
     <div>{upload}</div>
     <div class="controls"><div>{target_choice}</div><div>{drop_choice}</div><div>{missing_choice}</div></div>
-    </div></div>
+    </div>
     """)
     return data_choice, drop_choice, kernel_choice, missing_choice, target_choice, upload
 
@@ -73,7 +58,7 @@ def _():
 @app.cell(hide_code=True)
 def _(drop_choice, missing_choice, target_choice, upload):
     # A file of the user's own is diagnosed; the sliders below then move its surface.
-    diagnosis, problem, name = None, "", str(upload.name() or "")
+    diagnosis, refusal, name = None, "", str(upload.name() or "")
     if name:
         with mo.status.spinner(title=f"Diagnosing {escape(name)} …", subtitle="up to 30 seconds") as spinner:
             try:
@@ -86,7 +71,7 @@ def _(drop_choice, missing_choice, target_choice, upload):
                     watch=lambda stage: spinner.update(subtitle=f"{stage}; up to 30 seconds in all"),
                 )
             except InputError as error:
-                problem = str(error)
+                refusal = page.problem(error)
     if diagnosis is not None:
         verdict = f"""
         <div id="verdict">{diagnosis._repr_html_()}</div>
@@ -94,8 +79,8 @@ def _(drop_choice, missing_choice, target_choice, upload):
         kernel.</p>
         """
     else:
-        verdict = f'<div id="problem" class="problem" role="alert">{escape(problem)}</div>' if problem else ""
-    mo.Html(f'<div class="solvable">{verdict}</div>')
+        verdict = refusal
+    page.block(verdict)
     return (diagnosis,)
 
 
@@ -109,14 +94,11 @@ def _(data_choice, diagnosis, kernel_choice):
 
 @app.cell(hide_code=True)
 def _(steps):
-    def slider(label: str, values: tuple[float, ...], start: int):
-        # A slider moves along the indices of its values: one of them is infinite, and the page says them better.
-        return mo.ui.slider(0, len(values) - 1, 1, value=start, label=label, full_width=True)
-
-    n_slider = slider("Training samples", steps.n_train, steps.start[0])
-    k_slider = slider("Random features", steps.n_features, steps.start[1])
-    ridge_slider = slider("Ridge", steps.ridge, steps.start[2])
-    noise_slider = slider("Extra label noise", explore.NOISE, 0)
+    first_n, first_k, first_ridge = steps.start
+    n_slider = page.slider("Training samples", steps.n_train, first_n)
+    k_slider = page.slider("Random features", steps.n_features, first_k)
+    ridge_slider = page.slider("Ridge", steps.ridge, first_ridge)
+    noise_slider = page.slider("Extra label noise", explore.NOISE, 0.0)
     return k_slider, n_slider, noise_slider, ridge_slider
 
 
@@ -134,43 +116,33 @@ def _(k_slider, n_slider, noise, noise_slider, noisy, ridge_slider, steps):
         steps.n_features[k_slider.value],
         steps.ridge[ridge_slider.value],
     )
-    seen = explore.view(noisy, steps, n, k, ridge)
-
-    def control(slider, value: str) -> str:
-        return f'<div class="control"><b>{value}</b>{slider}</div>'
-
+    view = explore.view(noisy, steps, n, k, ridge)
     controls = (
-        control(n_slider, readable(n)),
-        control(k_slider, readable(k) if np.isfinite(k) else "∞, the kernel"),
-        control(ridge_slider, readable(ridge)),
-        control(noise_slider, f"{100 * noise:g} %" if noise else "none"),
+        page.control(n_slider, readable(n)),
+        page.control(k_slider, readable(k) if np.isfinite(k) else "∞, the kernel"),
+        page.control(ridge_slider, readable(ridge)),
+        page.control(noise_slider, percent(noise) if noise else "none"),
     )
-    facts = (
-        f'<div class="fact"><dt>{name}</dt><dd>{value}</dd><dd>{note}</dd></div>'
-        for name, value, note in seen.facts
+    page.explorer(
+        controls,
+        f"""
+        {page.facts(view.facts)}
+        <div class="charts"><div id="learning-curve">{view.learning_curve}</div>
+        <div id="ridge-curve">{view.ridge_curve}</div></div>
+        {page.warning(view.warning)}
+        """,
     )
-    mo.Html(f"""
-    <div class="solvable"><div class="explorer">
-    <div class="controls">{"".join(controls)}</div>
-    <div><dl class="facts">{"".join(facts)}</dl>
-    <div class="charts"><div id="learning-curve">{seen.learning_curve}</div>
-    <div id="ridge-curve">{seen.ridge_curve}</div></div>
-    {f'<p class="warn">{escape(seen.warning)}</p>' if seen.warning else ""}</div>
-    </div></div>
-    """)
     return
 
 
 @app.cell(hide_code=True)
 def _(surface):
-    mo.Html(f"""
-    <div class="solvable soft">
+    page.footer(f"""
     <p>Bands: 90 %. Dashed: past what the sample shows, along its power laws, trusted up to 16 times the sample. The
     ridge is added to the kernel matrix undivided, as in scikit-learn's <code>KernelRidge(alpha=)</code>. Extra label
     noise is in percent of how much the labels vary, and the test labels have it too. Theory is checked here:
     {escape(surface.check.in_words())}.</p>
     <p>The same in Python: <code>solvable.regression.LearningSurface.from_kernel(kernel, X, y)</code></p>
-    </div>
     """)
     return
 

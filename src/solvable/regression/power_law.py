@@ -26,9 +26,7 @@ def _exponents(alpha: ArrayLike, beta: ArrayLike) -> tuple[Grid, Grid]:
     a = numbers("alpha", alpha, above=1.0)
     b = numbers("beta", beta, above=1.0)
     if (b >= 2 * a + 1).any():
-        raise InputError(
-            "beta must be below 2 alpha + 1, or the target is smoother than ridge regression can use"
-        )
+        raise InputError("beta must be below 2 alpha + 1: ridge regression cannot use a smoother target")
     return a, b
 
 
@@ -59,7 +57,7 @@ def interpolation_threshold(alpha: ArrayLike, beta: ArrayLike) -> Grid:
 def relative_test_mse(
     residual_ratio: ArrayLike, alpha: ArrayLike, beta: ArrayLike, relative_noise: ArrayLike
 ) -> Grid:
-    r"""Return test error at $\tau$ over test error at zero ridge, the equation above.
+    r"""Return test error at $\tau$ over test error at zero ridge, by the equation above.
 
     Args:
         residual_ratio: $\tau \in [0, 1)$, root of train error over test error.
@@ -94,9 +92,7 @@ def optimal_train_test_ratio(alpha: ArrayLike, beta: ArrayLike, relative_noise: 
         >>> optimal_train_test_ratio(1.5, 2.0, [0.5, 1.0]).round(5).tolist()
         [0.0, 0.01065]
     """
-    a, b = _exponents(alpha, beta)
-    noise = _noise(relative_noise)
-    a, b, noise = np.broadcast_arrays(a, b, noise)
+    a, b, noise = np.broadcast_arrays(*_exponents(alpha, beta), _noise(relative_noise))
 
     def slope(tau: Grid, a: Grid, b: Grid, noise: Grid) -> Grid:
         # Multiplied by (1 - τ)^b > 0, which keeps it finite up to τ = 1.
@@ -107,7 +103,6 @@ def optimal_train_test_ratio(alpha: ArrayLike, beta: ArrayLike, relative_noise: 
     tau = np.zeros(a.shape)
     if inside.any():
         args = (a[inside], b[inside], noise[inside])
-        tau[inside] = elementwise.find_root(
-            slope, (np.zeros_like(args[0]), np.ones_like(args[0])), args=args
-        ).x
+        bracket = (np.zeros_like(args[0]), np.ones_like(args[0]))
+        tau[inside] = elementwise.find_root(slope, bracket, args=args).x
     return tau**2

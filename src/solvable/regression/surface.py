@@ -198,7 +198,7 @@ class LearningSurface:
                 stacklevel=3,
             )
             matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets.take(~repeats)
-            codes = None if codes is None else np.unique(codes[~repeats], return_inverse=True)[1]
+            codes = None if codes is None else group_codes(codes[~repeats], len(matrix), " without the repeated points")
             X = None if X is None else X[np.flatnonzero(~repeats)]
         if len(matrix) < FEWEST_SAMPLES:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Eigensystems of learning tasks, and the implicit regularisation that finite samples and features amount to."""
+"""Eigensystems of learning tasks, and the implicit regularisation due to finite samples and features."""
 
 from solvable.spectra.domains import circle, gaussian_data, hypercube, power_law
 from solvable.spectra.eigensystem import Eigensystem, learnabilities, plug_in_eigensystem

@@ -1,11 +1,11 @@
-r"""A spectrum of a million modes at the price of a few hundred nodes.
+r"""Compression of a spectrum of a million modes to a few hundred nodes.
 
 Every sum that the theory needs is $\sum_i w_i f(\ln\lambda_i - \ln\kappa)$ with $f$ a product of logistic
 functions, whose nearest poles lie at $\pm i\pi$. On a bin of $\ln\lambda$ two nats wide such an $f$ equals its
-interpolant on $p$ Chebyshev nodes up to about $6.4^{-p}$, whatever $\kappa$ is: the bin's modes may therefore
-be replaced by $p$ nodes whose weights are $\sum_i w_i \ell_j(\ln\lambda_i)$, $\ell_j$ the Lagrange polynomials.
-Nothing is assumed of the modes themselves, so rough spectra and rough targets are as exact as smooth ones. Node
-weights can be slightly negative; only their sums mean something.
+interpolant on $p$ Chebyshev nodes up to about $6.4^{-p}$, for any $\kappa$. The bin's modes may therefore
+be replaced by $p$ nodes with weights $\sum_i w_i \ell_j(\ln\lambda_i)$, where $\ell_j$ are the Lagrange polynomials.
+Nothing is assumed about the modes themselves: rough spectra and rough targets are as accurate as smooth ones. Node
+weights can be slightly negative; only their sums are meaningful.
 """
 
 import numpy as np
@@ -43,8 +43,8 @@ def compress(
     counts = np.diff(starts, append=len(bins))
     crowded = counts > N_NODES
 
-    kept = np.repeat(~crowded, counts)
-    nodes, node_weights = [log_eigenvalues[kept]], [weights[:, kept]]
+    sparse = np.repeat(~crowded, counts)
+    nodes, node_weights = [log_eigenvalues[sparse]], [weights[:, sparse]]
     if crowded.any():
         angles = (np.arange(N_NODES) + 0.5) * np.pi / N_NODES
         # ℓ_j(t) = Σ_k' (2/p) T_k(t_j) T_k(t), the first term halved.

@@ -1,8 +1,8 @@
-r"""Spectra that are known exactly: power laws, cubes, circles, and Gaussian data under a Gaussian kernel.
+r"""Spectra known exactly: power laws, cubes, circles, and Gaussian data under a Gaussian kernel.
 
-A kernel on these domains is a function of the cosine $t$ between inputs (of the angle, on the circle), given as a
-callable on arrays. Each returns an `Eigensystem` whose levels carry their multiplicities; `target_power` is given level
-by level in the domain's natural order (degree 0, 1, 2 ...) and may be shorter than the levels.
+A kernel on these domains is a callable on arrays, a function of the cosine $t$ between inputs (on the circle, of the
+angle). Each function returns an `Eigensystem` of levels with multiplicities. `target_power` lists the levels in the
+domain's natural order (degree 0, 1, 2 ...) and may be shorter than their number.
 """
 
 import heapq
@@ -23,13 +23,13 @@ _EXPLICIT = 2000
 def power_law(
     alpha: float, beta: float | None = None, noise: float = 0.0, n_modes: float = np.inf
 ) -> Eigensystem:
-    r"""Return $\lambda_i = i^{-\alpha}$, $v_i^2 = i^{-\beta}$ for $i = 1, 2, \dots$, endless unless an end is given.
+    r"""Return $\lambda_i = i^{-\alpha}$, $v_i^2 = i^{-\beta}$ for $i = 1, 2, \dots$, infinite unless `n_modes` is set.
 
     Args:
         alpha: eigenvalue exponent, > 1 for the infinite spectrum (the kernel's trace is finite).
         beta: target exponent, > 1 for the infinite spectrum (the target's power is finite); None for no target.
         noise: label noise variance.
-        n_modes: where the spectrum ends; `inf` adds the tail in closed form.
+        n_modes: number of modes; `inf` adds the tail in closed form.
 
     Example:
         >>> task = power_law(alpha=1.5, beta=2.0)
@@ -37,22 +37,22 @@ def power_law(
         (2.612375, 1.644934)
     """
     grid("n_modes", n_modes, at_least=1.0)
-    endless = np.isinf(n_modes)
+    infinite = np.isinf(n_modes)
     exponents = f"α={alpha:g}" if beta is None else f"α={alpha:g}, β={beta:g}"
-    if endless and not (alpha > 1 and (beta is None or beta > 1)):
+    if infinite and not (alpha > 1 and (beta is None or beta > 1)):
         raise InputError(
-            f"an endless power law needs alpha > 1 and beta > 1; got alpha={alpha:g}"
+            f"an infinite power law needs alpha > 1 and beta > 1; got alpha={alpha:g}"
             + ("" if beta is None else f", beta={beta:g}")
             + "; set n_modes"
         )
-    # A tail without target has any exponent and nothing of it.
+    # Without a target the tail's exponent is arbitrary and its scale 0.
     target = {"beta": 2.0, "target_scale": 0.0} if beta is None else {"beta": beta}
-    log_i = np.log(np.arange(1.0, (_EXPLICIT if endless else int(n_modes)) + 1))
+    log_i = np.log(np.arange(1.0, (_EXPLICIT if infinite else int(n_modes)) + 1))
     return Eigensystem(
         log_eigenvalues=-alpha * log_i,
         target_power=None if beta is None else np.exp(-beta * log_i),
         noise=noise,
-        tail=PowerLawTail(alpha, n_before=_EXPLICIT, **target) if endless else None,
+        tail=PowerLawTail(alpha, n_before=_EXPLICIT, **target) if infinite else None,
         source=f"power law {exponents}",
     )
 
@@ -63,10 +63,11 @@ def hypercube(
     r"""Return the spectrum of $f(x \cdot x'/d)$ for inputs uniform on $\{-1, 1\}^d$: one level for each parity size.
 
     $\lambda_k = 2^{-d}\sum_j \binom{d}{j} f(1 - 2j/d)\, K_k(j)/\binom{d}{k}$ with Krawtchouk polynomials, multiplicity
-    $\binom{d}{k}$. The sums alternate: levels at rounding read as zero, their trace becomes an `UnresolvedTail`.
+    $\binom{d}{k}$. The sums alternate: levels at rounding level are set to zero, their trace becomes an
+    `UnresolvedTail`.
 
     Args:
-        kernel: $f$, of the cosine.
+        kernel: $f$, a function of the cosine.
         dimension: $d \ge 1$, the number of bits.
         target_power: $\sum v^2$ of each parity size, 0 to d.
         noise: label noise variance.
@@ -105,12 +106,11 @@ def circle(
 
     Args:
         kernel: an even, 2π-periodic function of the angle $\theta \in [0, \pi]$.
-        n_levels: frequencies 0 to `n_levels - 1`, each above 0 twice (sine and cosine); the trace of those above
-            becomes an `UnresolvedTail`. All frequencies for finitely many points.
+        n_levels: frequencies 0 to `n_levels - 1`, each above 0 twice (sine and cosine); the trace of the higher
+            ones becomes an `UnresolvedTail`. Ignored with `n_points`, where all frequencies are returned.
         target_power: $\sum v^2$ of each frequency.
         noise: label noise variance.
-        n_points: for inputs on that many evenly spaced points, whose spectrum is finite; None for the
-            continuous circle.
+        n_points: number of evenly spaced inputs, whose spectrum is finite; None for the continuous circle.
 
     Example:
         >>> task = circle(lambda angle: 1 + np.cos(angle), n_levels=3)
@@ -130,9 +130,9 @@ def circle(
     n_levels = len(transform) if n_points else n_levels
     source = f"circle of {n_points} points" if n_points else "circle"
     total = float(values[0]) if n_points is None else float(transform @ counts)
-    following = 0.0 if n_points else 2.0
+    next_count = 0.0 if n_points else 2.0
     return from_levels(
-        transform[:n_levels], counts[:n_levels], total, target_power, noise, source, next_count=following
+        transform[:n_levels], counts[:n_levels], total, target_power, noise, source, next_count=next_count
     )
 
 
@@ -154,8 +154,8 @@ def gaussian_data(
         length_scale: $\ell > 0$, in units of the data.
         data_std: one standard deviation for all dimensions, or one each `(d,)`.
         dimension: number of dimensions when `data_std` is one number.
-        n_levels: how many levels: degrees when all dimensions are alike, else the largest eigenvalues, one by one;
-            the trace of the others becomes an `UnresolvedTail`.
+        n_levels: number of levels: degrees when all dimensions are alike, otherwise the largest eigenvalues, one by
+            one; the trace of the others becomes an `UnresolvedTail`.
         target_power: $\sum v^2$ of each level, in the order of descending eigenvalues.
         noise: label noise variance.
 
@@ -179,11 +179,11 @@ def gaussian_data(
         logs, counts = log_first + k * log_ratio[0], np.asarray(special.comb(k + len(std) - 1, k))
         log_rest = _log_rest_of_degrees(n_levels, len(std), float(log_ratio[0]))
     else:
-        logs, following = np.split(log_first + _largest_sums(log_ratio, 2 * n_levels), 2)
+        logs, next_logs = np.split(log_first + _largest_sums(log_ratio, 2 * n_levels), 2)
         counts = np.ones(n_levels)
         rest = 1.0 - float(np.exp(logs).sum())
-        # Below rounding, as many levels again hold nearly all that is left.
-        log_rest = np.log(rest) if rest > VISIBLE_TRACE else np.logaddexp.reduce(following)
+        # Below rounding, the next `n_levels` levels hold nearly all of the rest.
+        log_rest = np.log(rest) if rest > VISIBLE_TRACE else np.logaddexp.reduce(next_logs)
     source = f"Gaussian kernel (length {length_scale:g}) on Gaussian data in {len(std)} dimensions"
     return Eigensystem(
         log_eigenvalues=logs,
@@ -201,7 +201,7 @@ def _log_rest_of_degrees(n_levels: int, dimension: int, log_ratio: float) -> flo
     rest = special.betainc(n_levels, dimension, ratio)
     if rest > 1e-290:
         return float(np.log(rest))
-    # So far out the terms fall geometrically.
+    # This far out the terms fall geometrically.
     first = dimension * np.log1p(-ratio) + n_levels * log_ratio - np.log(n_levels + dimension)
     fall = ratio * (n_levels + dimension) / (n_levels + 1)
     return float(first - special.betaln(n_levels + 1, dimension) - np.log1p(-fall))
@@ -210,12 +210,12 @@ def _log_rest_of_degrees(n_levels: int, dimension: int, log_ratio: float) -> flo
 def _largest_sums(steps: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Return the `count` largest values of `m @ steps` over non-negative integer vectors m (all steps are negative)."""
     steps = np.sort(steps)[::-1]
-    found: list[float] = []
-    # Best first; a vector grows only in its last used coordinate or beyond, so each is reached exactly once.
+    sums: list[float] = []
+    # Best first; a vector grows only in its last non-zero coordinate or a later one, so each is reached once.
     frontier: list[tuple[float, int]] = [(0.0, 0)]
-    while len(found) < count:
+    while len(sums) < count:
         negated, last = heapq.heappop(frontier)
-        found.append(-negated)
+        sums.append(-negated)
         for i in range(last, len(steps)):
             heapq.heappush(frontier, (negated - steps[i], i))
-    return np.array(found)
+    return np.array(sums)

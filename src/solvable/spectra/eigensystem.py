@@ -1,4 +1,4 @@
-"""`Eigensystem`: what a kernel and a target look like under the data distribution, mode by mode."""
+"""`Eigensystem`: a kernel and a target under the data distribution, mode by mode."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from solvable.spectra.compressed import compress
 from solvable.spectra.sums import Grid, SpectralSums, node_sums
 from solvable.spectra.tails import PowerLawTail, UnresolvedTail
 
-# Above this many modes the sums are taken over compressed nodes; below, compression would gain nothing.
+# With more modes the sums are taken over compressed nodes; with fewer, compression gains nothing.
 _COMPRESS_ABOVE = 400
 
 
@@ -21,19 +21,19 @@ _COMPRESS_ABOVE = 400
 class Eigensystem:
     r"""Eigenvalues, target power and noise of a learning task: $K(x, x') = \sum_i \lambda_i \phi_i(x) \phi_i(x')$.
 
-    The target is $f = \sum_i v_i \phi_i$ and labels are $y = f + \text{noise}$. Eigenvalues are kept as logarithms,
-    so spectra far below 1e-300 are ordinary; a power law that never ends is a `tail` (see `power_law`). A zero
-    eigenvalue is a mode that the kernel cannot learn.
+    The target is $f = \sum_i v_i \phi_i$ and labels are $y = f + \text{noise}$. Eigenvalues are stored as logarithms,
+    so they may lie far below 1e-300. An infinite spectrum ends in a `tail` (see `power_law`). A zero eigenvalue is a
+    mode that the kernel cannot learn.
 
     Args:
         eigenvalues: $\lambda \ge 0$, `(modes,)`, in any order; give these or `log_eigenvalues`.
         target_power: $v^2 \ge 0$, `(modes,)`: squared target coefficients, summed over a level's modes and over the
-            outputs; zero everywhere when not given.
+            outputs; zero by default.
         noise: $\sigma^2 \ge 0$, label noise per sample, summed over outputs.
-        multiplicities: how many modes share each eigenvalue, > 0, `(modes,)`; one each when not given.
+        multiplicities: number of modes that share each eigenvalue, > 0, `(modes,)`; 1 by default.
         log_eigenvalues: $\ln\lambda$, `(modes,)`; `-inf` for zero.
-        tail: the infinite end of the spectrum, after the given modes: a power law, or a rest of the trace.
-        source: where it came from, in words.
+        tail: the infinite end of the spectrum, after the explicit modes: a power law, or the rest of the trace.
+        source: origin of the spectrum, in words.
 
     Attributes:
         log_eigenvalues: descending, with `multiplicities` and `target_power` in the same order.
@@ -73,12 +73,12 @@ class Eigensystem:
             with np.errstate(divide="ignore"):
                 logs = np.log(grid("eigenvalues", eigenvalues, at_least=0.0))  # pyright: ignore[reportArgumentType]
         else:
-            given = np.atleast_1d(log_eigenvalues).ravel()
-            zero = given == -np.inf  # a zero eigenvalue, which `grid` would refuse
-            logs = np.where(zero, -np.inf, grid("log_eigenvalues", np.where(zero, 0.0, given)))
+            raw = np.atleast_1d(log_eigenvalues).ravel()
+            zero = raw == -np.inf  # `grid` would refuse it
+            logs = np.where(zero, -np.inf, grid("log_eigenvalues", np.where(zero, 0.0, raw)))
         if np.isposinf(logs).any():
             raise InputError(
-                "an eigenvalue is infinite; expected finite numbers, a kernel with a finite trace"
+                "an eigenvalue is infinite; expected finite eigenvalues, of a kernel with a finite trace"
             )
 
         def per_mode(
@@ -88,7 +88,7 @@ class Eigensystem:
                 return np.full(len(logs), default)
             array = grid(name, values, **bounds)
             if array.shape != logs.shape or np.isinf(array).any():
-                got = f"{len(array)} values" if array.shape != logs.shape else "an infinite one"
+                got = f"{len(array)} values" if array.shape != logs.shape else "an infinite value"
                 raise InputError(
                     f"{name} must be one finite number for each of {len(logs)} eigenvalues; got {got}"
                 )
@@ -122,19 +122,19 @@ class Eigensystem:
         tail_trace: float = 0.0,
         source: str = "given",
     ) -> "Eigensystem":
-        r"""Return the eigensystem of $\ln\lambda_i$, with what is known of the trace beyond them.
+        r"""Return the eigensystem with eigenvalue logarithms $\ln\lambda_i$ and the trace of the remaining modes.
 
         Args:
             log_eigenvalues: $\ln\lambda$, `(modes,)`, in any order; `-inf` for zero.
-            target_power: $v^2 \ge 0$, `(modes,)`, as above.
+            target_power: $v^2 \ge 0$, `(modes,)`, as in the class.
             noise: $\sigma^2 \ge 0$, label noise per sample, summed over outputs.
-            multiplicities: how many modes share each eigenvalue, > 0, `(modes,)`.
-            tail_trace: $R = \sum \lambda \ge 0$ over the modes that are left out, the kernel's smallest; above 0 it
-                becomes an `UnresolvedTail`. A power law's is `scipy.special.zeta(alpha, n_modes + 1)`.
-            source: where it came from, in words.
+            multiplicities: number of modes that share each eigenvalue, > 0, `(modes,)`.
+            tail_trace: $R = \sum \lambda \ge 0$ over the omitted modes, the kernel's smallest; above 0 it becomes an
+                `UnresolvedTail`. For a power law it is `scipy.special.zeta(alpha, n_modes + 1)`.
+            source: origin of the spectrum, in words.
 
         Raises:
-            InputError: as above, and for a trace that is negative or not finite.
+            InputError: as in the class, and for a trace that is negative or not finite.
 
         Example:
             >>> task = Eigensystem.from_log_eigenvalues([0.0, -2000.0], tail_trace=0.5)
@@ -153,7 +153,7 @@ class Eigensystem:
         )
 
     def __repr__(self) -> str:
-        """Say what it is without printing a million modes."""
+        """Return a summary; a spectrum may have a million modes."""
         tail = "" if self.tail is None else f" and {self.tail}"
         return (
             f"<Eigensystem of {len(self.log_eigenvalues)} levels{tail}, noise {self.noise:g}, {self.source}>"
@@ -161,12 +161,12 @@ class Eigensystem:
 
     @property
     def eigenvalues(self) -> NDArray[np.float64]:
-        r"""$\lambda$, descending; those below 1e-308 read as zero (use `log_eigenvalues`)."""
+        r"""$\lambda$, descending; values below 1e-308 underflow to zero (use `log_eigenvalues`)."""
         return np.exp(self.log_eigenvalues)
 
     @property
     def rank(self) -> float:
-        """How many modes have a non-zero eigenvalue; `inf` with a tail."""
+        """Number of modes with a non-zero eigenvalue; `inf` with a tail."""
         return self._rank_and_log_trace[0]
 
     @cached_property
@@ -196,7 +196,7 @@ class Eigensystem:
 
     @cached_property
     def _nodes(self) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """Return `ln λ`, rows of multiplicity and target power, and the power that no mode of the kernel can learn."""
+        """Return `ln λ`, rows of multiplicity and target power, and the power in modes of eigenvalue zero."""
         learnable = self.log_eigenvalues > -np.inf
         unlearnable_power = float(self.target_power[~learnable].sum())
         logs = self.log_eigenvalues[learnable]
@@ -212,7 +212,7 @@ class Eigensystem:
             log_kappa: logarithm of the effective ridge, any shape; `-inf` is ridge zero.
 
         Returns:
-            four arrays of that shape, each relatively exact to about 1e-13.
+            four arrays of that shape, each with a relative error of about 1e-13.
 
         Example:
             >>> task = Eigensystem(eigenvalues=[1.0, 1.0], target_power=[1.0, 0.0])
@@ -231,7 +231,7 @@ def learnabilities(eigensystem: Eigensystem, log_kappa: ArrayLike) -> Grid:
     r"""Return $L_i = \lambda_i / (\lambda_i + \kappa)$ for each level, the fraction of each mode that is learned.
 
     Args:
-        eigensystem: the task; modes of its tail are left out.
+        eigensystem: the task; modes of its tail are omitted.
         log_kappa: $\ln\kappa$ from `log_effective_ridge`, shape `(*grid)`.
 
     Returns:
@@ -252,15 +252,15 @@ def learnabilities(eigensystem: Eigensystem, log_kappa: ArrayLike) -> Grid:
 def plug_in_eigensystem(gram: ArrayLike, targets: ArrayLike) -> Eigensystem:
     r"""Return $\hat\lambda_i = w_i/N$ and $\hat v_i^2 = |u_i^\top Y|^2/N$, where $K = \sum_i w_i u_i u_i^\top$.
 
-    The noise cannot be told from the target here and counts as target. Use it to look at the leading modes; for
+    Noise cannot be told apart from the target here and counts as target. Use this to look at the leading modes; for
     predictions use `regression.LearningSurface`.
 
     Args:
         gram: kernel matrix of the sample, `(N, N)`, symmetric positive semi-definite.
-        targets: numbers, `(N,)` or `(N, outputs)`.
+        targets: `(N,)` or `(N, outputs)`.
 
     Returns:
-        an `Eigensystem` of N modes, noise 0; eigenvalues at rounding level read as zero.
+        an `Eigensystem` of N modes, noise 0; eigenvalues at rounding level are set to zero.
 
     Example:
         >>> task = plug_in_eigensystem(np.diag([2.0, 1.0]), [1.0, 0.0])
@@ -283,7 +283,7 @@ def plug_in_eigensystem(gram: ArrayLike, targets: ArrayLike) -> Eigensystem:
 
 
 def plug_in_from_eigh(values: NDArray[np.float64], projections: NDArray[np.float64]) -> Eigensystem:
-    """Return the plug-in from an eigendecomposition that is there already; `projections` is U^T Y, `(N, outputs)`."""
+    """Return the plug-in eigensystem of an eigendecomposition; `projections` is U^T Y, `(N, outputs)`."""
     n = len(values)
     return Eigensystem(
         eigenvalues=np.where(values > 1e-14 * n * values.max(), values, 0.0) / n,

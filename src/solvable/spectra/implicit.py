@@ -1,13 +1,13 @@
-r"""Implicit regularisation: the effective ridge that finite samples and finitely many features amount to.
+r"""Implicit regularisation: the effective ridge due to finitely many samples and features.
 
-Kernel ridge regression and random-feature regression are solved by one equation. With $z(\gamma)$ the number of modes
+One equation governs kernel ridge regression and random-feature regression. With $z(\gamma)$ the number of modes
 learned at effective ridge $\gamma$, $n$ samples, $k$ features (infinite for a kernel) and ridge $\delta$,
 
 $$ \left(1 - \frac{z}{n}\right)\left(1 - \frac{z}{k}\right) = \frac{\delta}{n\gamma}, \qquad z < \min(n, k). $$
 
 It is symmetric in samples and features. We solve it in $x = \ln\gamma$: writing $a = \min(n, k)$, $b = \max(n, k)$ and
 $u = 1 - z/a$, the equation is a quadratic for $u$ whose positive root is a smooth decreasing function of $x$, so that
-$z(x) + a\,u(x) = a$ has exactly one root, without a domain to watch and without subtracting nearly equal numbers.
+$z(x) + a\,u(x) = a$ has exactly one root, on an unrestricted domain and without cancellation.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from solvable.spectra.sums import Grid, SpectralCurves, SpectralSums
 
 @dataclass(frozen=True, eq=False)
 class ImplicitRegularization:
-    r"""The solution of the equation above on a grid; every array has the grid's shape.
+    r"""Solution of the implicit equation on a grid; every array has the grid's shape.
 
     Attributes:
         n_train: $n$, may be `inf`.
@@ -61,11 +61,11 @@ class ImplicitRegularization:
         return self.test_error(one, one)
 
     def test_error(self, squared_bias: Grid, linear_bias: Grid) -> Grid:
-        r"""Return $n (F B_2 + g B_1) / (N F + g (N + F))$, where $N = n - z$ and $F = k - z$ are left over.
+        r"""Return $n (F B_2 + g B_1) / (N F + g (N + F))$, where $N = n - z$ and $F = k - z$.
 
         Args:
             squared_bias: $B_2$ of a target at this effective ridge.
-            linear_bias: $B_1$ of it.
+            linear_bias: $B_1$ of the target.
         """
         # Divided by n k, so that either may be infinite.
         unused_samples, unused_features = self.unused_samples, self.unused_features
@@ -82,11 +82,11 @@ class ImplicitRegularization:
             numerator = np.where(all_learned, squared_bias, numerator)
             denominator = np.where(all_learned, unused_samples, denominator)
             ratio = numerator / denominator
-        # 0/0: nothing is left to get wrong, a noiseless target learned completely.
+        # 0/0: a noiseless target that is learned completely.
         ratio = np.where((numerator == 0.0) & (denominator == 0.0), 0.0, ratio)
-        # Interpolating without end in samples, features and modes: the limit depends on the way there.
-        endless = np.isinf(self.n_train) & np.isinf(self.n_features) & (self.ridge == 0.0)
-        return np.where(endless & np.isinf(self.sums.learned_modes), np.nan, ratio)
+        # Interpolation with infinitely many samples, features and modes: the limit depends on the path taken.
+        infinite = np.isinf(self.n_train) & np.isinf(self.n_features) & (self.ridge == 0.0)
+        return np.where(infinite & np.isinf(self.sums.learned_modes), np.nan, ratio)
 
 
 def implicit_regularization(
@@ -95,12 +95,12 @@ def implicit_regularization(
     r"""Solve for the effective ridges $\kappa$ and $\gamma$ of $n$ samples, $k$ features and ridge $\delta$.
 
     Args:
-        curves: an `Eigensystem`, or anything with its `sums`.
+        curves: an `Eigensystem`, or another object with the attributes of `SpectralCurves`.
         n_train: number of training samples, > 0, `inf` for the limit.
         n_features: number of random features, > 0, `inf` for kernel regression.
         ridge: $\delta \ge 0$, finite, the number added to the diagonal of the Gram matrix.
 
-    The three broadcast against one another.
+    `n_train`, `n_features` and `ridge` broadcast against one another.
 
     Returns:
         the solution, each array of the broadcast shape.
@@ -133,7 +133,7 @@ def implicit_regularization(
     with np.errstate(invalid="ignore"):
         ratio = np.where(np.isinf(a), 1.0, a / b)
     with np.errstate(divide="ignore"):
-        log_ridge_per_sample = np.log(delta) - np.log(n)  # -inf: no explicit regularisation is left
+        log_ridge_per_sample = np.log(delta) - np.log(n)  # -inf: no explicit regularisation
     free = np.isneginf(log_ridge_per_sample)
     limit = (free & (a >= curves.rank)) | np.isinf(a)
 
@@ -167,7 +167,7 @@ def implicit_regularization(
 
 def _unused_fraction(x: Grid, ratio: Grid, log_ridge_per_sample: Grid) -> Grid:
     """Return u, the positive root of `ratio u² + (1 - ratio) u = exp(log_ridge_per_sample - x)`."""
-    # Beyond e^600 the value only has to be huge: it marks the wrong side of a bracket.
+    # Beyond e^600 it is enough that the value is huge: it marks the wrong side of a bracket.
     pull = np.exp(np.minimum(log_ridge_per_sample - x, 600.0))
     gap = 1.0 - ratio
     with np.errstate(invalid="ignore"):
@@ -175,27 +175,27 @@ def _unused_fraction(x: Grid, ratio: Grid, log_ridge_per_sample: Grid) -> Grid:
 
 
 def _solve(curves: SpectralCurves, a: Grid, ratio: Grid, log_ridge_per_sample: Grid) -> Grid:
-    r"""Return the root $x = \ln\gamma$ for each grid point; the caller has set aside those without one."""
+    r"""Return the root $x = \ln\gamma$ for each grid point; the caller excludes points without a root."""
 
     def excess(x: Grid, a: Grid, ratio: Grid, log_ridge_per_sample: Grid) -> Grid:
         # The logarithm makes this nearly linear in x for power laws and for dominant ridge alike.
         with np.errstate(divide="ignore"):
             return np.log(curves.sums(x).learned_modes / a + _unused_fraction(x, ratio, log_ridge_per_sample))
 
-    # Above: z <= trace/γ <= a/4 and u <= 1/2. Below: walk down in doubling steps until too much is learned.
+    # Upper end: z <= trace/γ <= a/4 and u <= 1/2. Lower end: go down in doubling steps until the sign changes.
     high = np.maximum(curves.log_trace - np.log(a), log_ridge_per_sample) + np.log(4.0)
     low, step = high - 2.0, 2.0
     while (too_high := excess(low, a, ratio, log_ridge_per_sample) < 0.0).any():
         high = np.where(too_high, low, high)
         step *= 2.0
         low = np.where(too_high, low - step, low)
-    found = elementwise.find_root(excess, (low, high), args=(a, ratio, log_ridge_per_sample))
-    if not np.all(found.success):
+    root = elementwise.find_root(excess, (low, high), args=(a, ratio, log_ridge_per_sample))
+    if not np.all(root.success):
         raise InputError(
-            "no effective ridge was found for some of the sizes and ridges: they are beyond floating point; expected "
+            "no effective ridge was found for some sizes and ridges, which are beyond floating point; expected "
             "sizes and ridges within about 1e-100 to 1e100 times the kernel's own scale"
         )
-    return found.x
+    return root.x
 
 
 def log_effective_ridge(
@@ -203,8 +203,8 @@ def log_effective_ridge(
 ) -> Grid:
     r"""Return $\ln\kappa$, where $n = \sum_i m_i \lambda_i/(\lambda_i + \kappa) + \delta/\kappa$ for a kernel.
 
-    `-inf` stands for $\kappa = 0$: no ridge, and at least as many samples as the kernel has modes. Arguments as in
-    `implicit_regularization`.
+    `-inf` stands for $\kappa = 0$: no ridge, and at least as many samples as the kernel has modes. The arguments are
+    those of `implicit_regularization`.
 
     Source: arXiv:2110.03922, eq. 3.
 
@@ -219,5 +219,5 @@ def log_effective_ridge(
 def effective_ridge(
     curves: SpectralCurves, n_train: ArrayLike, n_features: ArrayLike = np.inf, ridge: ArrayLike = 0.0
 ) -> Grid:
-    r"""Return $\kappa$, the exponential of `log_effective_ridge` (0 where it lies below 1e-308)."""
+    r"""Return $\kappa$, the exponential of `log_effective_ridge` (0 below 1e-308)."""
     return np.exp(log_effective_ridge(curves, n_train, n_features, ridge))

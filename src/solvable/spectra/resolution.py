@@ -1,13 +1,13 @@
-r"""How far a truncated spectrum can be trusted.
+r"""A check of how far a truncated spectrum can be trusted.
 
 An `UnresolvedTail` of trace $R$ counts $R/\kappa$ modes as learned, as if all its eigenvalues were far below $\kappa$.
-They are only known to be at most $\lambda_M$, the last level kept, so that the count is too large by
+They are only known to be at most $\lambda_M$, the last level of the spectrum, so the count is too large by
 
 $$ \sum_{\text{tail}} \Big(\frac{\lambda}{\kappa} - \frac{\lambda}{\lambda + \kappa}\Big)
    \le \sum_{\text{tail}} \frac{\lambda^2}{\kappa^2} \le \frac{\lambda_M R}{\kappa^2}, $$
 
-and a share $e$ of $n$ learned too many moves $\ln\kappa$, and with it the overfitting coefficient, by about
-$\mathcal{E}_0\, e$. Small when $\kappa$ is well above the last level, or when the tail holds next to nothing.
+and an excess of $e\,n$ learned modes moves $\ln\kappa$, and with it the overfitting coefficient, by about
+$\mathcal{E}_0\, e$. This is small when $\kappa$ is well above the last level, or when the tail has little trace.
 """
 
 import numpy as np
@@ -18,21 +18,21 @@ from solvable.spectra.implicit import ImplicitRegularization
 from solvable.spectra.sums import SpectralCurves
 from solvable.spectra.tails import UnresolvedTail
 
-# Measured errors were 0.05 to 0.75 of the bound, for power laws and exponentials: what passes is right to 1 %.
+# Measured errors were 0.05 to 0.75 of the bound, for power laws and exponentials: below it they are within 1 %.
 _LARGEST_BOUND = 0.01
 
 
 def check_resolved(curves: SpectralCurves, solution: ImplicitRegularization) -> None:
-    r"""Raise where $\mathcal{E}_0 \lambda_M R/(n\kappa^2) > 0.01$: what was left out of the spectrum would matter.
+    r"""Raise where $\mathcal{E}_0 \lambda_M R/(n\kappa^2) > 0.01$: the omitted part of the spectrum would matter.
 
     Spectra without an `UnresolvedTail` are taken to be complete.
 
     Args:
-        curves: the task; other curves than an `Eigensystem` pass.
+        curves: the task; curves other than an `Eigensystem` pass.
         solution: its implicit regularisation for a kernel, on any grid.
 
     Raises:
-        InputError: naming the smallest `n_train` that is not resolved.
+        InputError: with the smallest `n_train` that is not resolved.
 
     Example:
         >>> from solvable.spectra import Eigensystem, implicit_regularization
@@ -47,9 +47,9 @@ def check_resolved(curves: SpectralCurves, solution: ImplicitRegularization) -> 
     if not isinstance(curves, Eigensystem) or not isinstance(curves.tail, UnresolvedTail):
         return
     log_kappa, n = solution.log_effective_ridge, solution.n_train
-    # The tail's own levels are no larger than the last one kept, and than all of it.
-    kept = curves.log_eigenvalues[curves.log_eigenvalues > -np.inf]
-    log_largest = min(float(kept[-1]) if kept.size else np.inf, curves.tail.log_trace)
+    # A level of the tail is no larger than the last explicit level, nor than the tail's trace.
+    log_levels = curves.log_eigenvalues[curves.log_eigenvalues > -np.inf]
+    log_largest = min(float(log_levels[-1]) if log_levels.size else np.inf, curves.tail.log_trace)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_bound = (
             np.log(solution.overfitting_coefficient)
@@ -60,9 +60,8 @@ def check_resolved(curves: SpectralCurves, solution: ImplicitRegularization) -> 
         )
     bad = np.ravel(n)[np.ravel(~(log_bound <= np.log(_LARGEST_BOUND)))]
     if bad.size:
-        levels = len(kept)
         raise InputError(
-            f"the spectrum is not resolved at n = {bad.min():g}: its last level matters there, and what follows the "
-            f"{levels} non-zero levels of the {curves.source} is known by its trace alone; expected an effective ridge "
-            "well above the last level; give more levels, a larger ridge or a smaller n"
+            f"the spectrum is not resolved at n = {bad.min():g}: its last level matters there, and only the trace is "
+            f"known beyond its {len(log_levels)} non-zero levels ({curves.source}); expected an effective ridge well "
+            "above the last level; give more levels, a larger ridge or a smaller n"
         )

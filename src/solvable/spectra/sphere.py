@@ -1,7 +1,8 @@
 r"""Spectra of kernels $f(x \cdot x')$ on the sphere, smooth or with a kink where the points meet.
 
-The integrals over the cosine $t$ are taken in the angle $\theta$: there a Laplace kernel or a network's, functions of
-$\sqrt{1-t}$ near $t = 1$, are smooth up to the ends of the interval, and Gauss-Legendre nodes reach rounding.
+The integrals over the cosine $t$ are taken in the angle $\theta$. Laplace kernels and network kernels, functions of
+$\sqrt{1-t}$ near $t = 1$, are smooth in the angle up to the ends of the interval, so that Gauss-Legendre quadrature
+converges to rounding.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from solvable.errors import InputError
 from solvable.spectra.eigensystem import Eigensystem
 from solvable.spectra.levels import CosineFunction, from_levels, kernel_values
 
-# The weight sin^(d-2) is followed down to this logarithm of its maximum: little above the smallest double.
+# The weight sin^(d-2) is cut off at this logarithm relative to its maximum: little above the smallest double.
 _LEAST_LOG_WEIGHT = -700.0
 
 
@@ -31,16 +32,16 @@ def hypersphere(
     $N(d, k) = \frac{2k + d - 2}{k}\binom{k + d - 3}{k - 1}$.
 
     Args:
-        kernel: $f$, of the cosine $t \in [-1, 1]$; smooth in the angle, as all common kernels are.
+        kernel: $f$, a function of the cosine $t \in [-1, 1]$; smooth in the angle, as all common kernels are.
         dimension: $d \ge 3$ of the surrounding space (for $d = 2$ see `circle`).
-        n_levels: how many degrees, 0 to `n_levels - 1`; the trace of those above becomes an `UnresolvedTail`.
+        n_levels: number of degrees, 0 to `n_levels - 1`; the trace of higher ones becomes an `UnresolvedTail`.
         target_power: $\sum v^2$ of each degree.
         noise: label noise variance.
-        n_quadrature: Gauss-Legendre nodes in the angle; `1000 + 2 n_levels` when not given. Kernels narrower than a
-            hundredth of a radian need more.
+        n_quadrature: number of Gauss-Legendre nodes in the angle; `1000 + 2 n_levels` by default. Kernels narrower
+            than 0.01 radian need more.
 
     Raises:
-        InputError: when a degree's eigenvalue is negative: the kernel is not positive semi-definite on this sphere.
+        InputError: for a negative eigenvalue: the kernel is not positive semi-definite on this sphere.
 
     Example:
         >>> task = hypersphere(np.exp, dimension=10)
@@ -50,8 +51,8 @@ def hypersphere(
     if dimension < 3:
         raise InputError(f"hypersphere needs dimension >= 3; got {dimension}; for 2 use circle")
     nodes, rule = special.roots_legendre(1000 + 2 * n_levels if n_quadrature is None else n_quadrature)
-    # In high dimension all weight lies at the equator: the nodes go where it is, measured as latitudes. Its
-    # logarithm is taken relative to the equator's, so that no dimension underflows.
+    # In high dimension all weight lies near the equator: the nodes are latitudes in a range that shrinks with it. The
+    # weight's logarithm is relative to the equator's, so that it underflows in no dimension.
     widest = np.arccos(np.exp(_LEAST_LOG_WEIGHT / (dimension - 2)))
     latitude = widest * nodes
     weights = rule * np.exp((dimension - 2) * np.log(np.cos(latitude)))

@@ -1,8 +1,8 @@
-"""The four sums over a spectrum that every closed form of kernel regression is made of.
+"""The four sums over a spectrum that the closed forms of kernel regression consist of, and the protocol for them.
 
 Test error, train error, bias, variance and the overfitting coefficient depend on eigenvalues and target only through
-these functions of one scalar, the effective ridge. Whatever can give them (a known `Eigensystem`, or a curve estimated
-from a sample) can be solved and predicted from; this file is that agreement.
+these functions of one scalar, the effective ridge. Any object that provides them (a known `Eigensystem`, or curves
+estimated from a sample) can be solved and used for predictions.
 """
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     Grid = NDArray[np.float64]
 else:
-    # Numbers on a grid of any shape, within one call all of the same one. NumPy makes scalars of arrays without dims.
+    # Numbers on a grid of any shape, the same within one call. NumPy turns 0-d arrays into scalars.
     Grid = Float[np.ndarray | np.float64, "*grid"]
 
 
@@ -22,7 +22,7 @@ class SpectralSums(NamedTuple):
     r"""Sums over modes at effective ridge $\kappa$, with learnability $L_i = \lambda_i / (\lambda_i + \kappa)$.
 
     Attributes:
-        learned_modes: $z = \sum_i m_i L_i$, the effective number of modes learned (degrees of freedom).
+        learned_modes: $z = \sum_i m_i L_i$, the effective number of learned modes (degrees of freedom).
         partly_learned_modes: $g = \sum_i m_i L_i (1 - L_i) = -dz / d\ln\kappa$, formed without cancellation.
         linear_bias: $B_1 = \sum_i (1 - L_i) v_i^2 + \sigma^2$.
         squared_bias: $B_2 = \sum_i (1 - L_i)^2 v_i^2 + \sigma^2$, the bias of the mean predictor, noise included.
@@ -34,22 +34,22 @@ class SpectralSums(NamedTuple):
     squared_bias: Grid
 
     def __add__(self, other: tuple) -> "SpectralSums":  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Add sum by sum: a spectrum's explicit modes and its tail."""
+        """Add the sums of a spectrum's explicit modes and of its tail."""
         return SpectralSums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 @runtime_checkable
 class SpectralCurves(Protocol):
-    """What the implicit regularisation needs to know of a task: its sums as functions of the effective ridge."""
+    """Protocol of a task for implicit regularisation: its sums as functions of the effective ridge."""
 
     @property
     def rank(self) -> float:
-        """How many modes have a non-zero eigenvalue; may be `inf`."""
+        """Number of modes with a non-zero eigenvalue; may be `inf`."""
         ...
 
     @property
     def noise(self) -> float:
-        r"""Label noise $\sigma^2$ per sample, summed over outputs, as far as it is known apart from the target."""
+        r"""Label noise $\sigma^2$ per sample, summed over outputs; noise not known separately counts as target."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class SpectralCurves(Protocol):
 
 _BLOCK = 64.0
 _FAR = _BLOCK / 2 + 40.0
-# How many doubles a temporary (points x modes) holds: 256 kB stay in the processor's cache.
+# Number of doubles in a temporary (points x modes): 256 kB stay in the processor's cache.
 _CHUNK = 2**15
 
 

@@ -1,4 +1,4 @@
-"""What is known of a spectrum beyond its explicit levels: a power law, or only the rest of its trace."""
+"""The tail of a spectrum beyond its explicit levels: a power law, or only the rest of its trace."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +20,7 @@ class PowerLawTail:
     Attributes:
         alpha: exponent of the eigenvalues, > 1.
         beta: exponent of the target power, > 1.
-        n_before: $M$, how many modes stand before the tail, at least 1000 for full precision.
+        n_before: $M$, number of modes before the tail, at least 1000 for full precision.
         log_eigenvalue_scale: $\ln A$.
         target_scale: $B \ge 0$.
     """
@@ -47,7 +47,7 @@ class PowerLawTail:
 
     @property
     def trace(self) -> float:
-        r"""$\sum_{i>M} \lambda_i$, by the same midpoint rule; may underflow, `log_trace` does not."""
+        r"""$\sum_{i>M} \lambda_i$; may underflow where `log_trace` does not."""
         return float(np.exp(self.log_trace))
 
     @property
@@ -56,7 +56,7 @@ class PowerLawTail:
         return float(self.log_power_sum(1, np.asarray(float(self.n_before))))
 
     def log_power_sum(self, power: int, before: Grid) -> Grid:
-        r"""Return $\ln \sum_{i>k} \lambda_i^s$ for $k \ge M$, by the same midpoint rule.
+        r"""Return $\ln \sum_{i>k} \lambda_i^s$ for $k \ge M$, by the midpoint rule with its first correction.
 
         Args:
             power: $s$, at least 1.
@@ -125,14 +125,14 @@ def _panels(n_panels: int = 40, n_nodes: int = 14) -> tuple[Grid, Grid]:
 
 @dataclass(frozen=True)
 class UnresolvedTail:
-    r"""Endlessly many modes, each too small to be learned, of which only the total $R = \sum \lambda$ is known.
+    r"""Infinitely many modes, each too small to be learned, of which only the total $R = \sum \lambda$ is known.
 
-    With every $\lambda \ll \kappa$ they learn $z = R/\kappa$ modes, all of them barely: they act as a ridge $R$ that is
-    always there, which is what keeps a truncated spectrum from being interpolated. No target power lies in them.
+    With every $\lambda \ll \kappa$ they contribute $z = R/\kappa$: they act as a permanent ridge $R$, which keeps a
+    truncated spectrum from being interpolated. They have no target power.
 
     Attributes:
-        trace: $R > 0$, in units of the kernel; reads 0 where it lies below 1e-308.
-        log_trace: $\ln R$; given instead of the trace where that underflows.
+        trace: $R > 0$, in units of the kernel; 0 below 1e-308.
+        log_trace: $\ln R$; give it instead of the trace where that underflows.
     """
 
     trace: float = np.nan
@@ -153,9 +153,9 @@ class UnresolvedTail:
         r"""Return the tail's part of the four sums at each $\ln\kappa$."""
         with np.errstate(over="ignore"):
             learned = np.exp(self.log_trace - np.asarray(log_kappa, dtype=np.float64))
-        nothing = np.zeros_like(learned)
-        return SpectralSums(learned, learned, nothing, nothing)
+        zeros = np.zeros_like(learned)
+        return SpectralSums(learned, learned, zeros, zeros)
 
     def __str__(self) -> str:
-        shown = f"{self.trace:.3g}" if self.trace else f"e^{self.log_trace:.5g}"
-        return f"an unresolved rest of the trace, {shown}"
+        trace = f"{self.trace:.3g}" if self.trace else f"e^{self.log_trace:.5g}"
+        return f"an unresolved tail of trace {trace}"

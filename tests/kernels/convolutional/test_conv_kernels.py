@@ -8,9 +8,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from solvable.errors import InputError
-from solvable.kernels import tiles
 from solvable.kernels.convolutional import ConvNNGP, ConvNTK, schedule
 from solvable.kernels.duals.closed_forms import GELU, ABReLU
+from solvable.machine import blas_threads
 
 torch = pytest.importorskip("torch")
 
@@ -102,7 +102,7 @@ def test_large_and_small_tiles_agree(
     np.testing.assert_allclose(kernel(IMAGES, IMAGES.copy()), K, rtol=1e-12)
     monkeypatch.setattr(schedule, "_CPU_TILE", 1)
     for n_threads in (1, 2):
-        monkeypatch.setattr(tiles, "threads", lambda n=n_threads: n)
+        monkeypatch.setattr(schedule, "blas_threads", lambda n=n_threads: n)
         np.testing.assert_allclose(kernel(IMAGES), K, rtol=1e-13)
         np.testing.assert_allclose(kernel(IMAGES, OTHERS), R, rtol=1e-13)
         np.testing.assert_allclose(kernel.diag(IMAGES), d, rtol=1e-13)
@@ -114,7 +114,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -
     results = []
     for n_threads in (1, 2):
         with threadpool_limits(n_threads, user_api="blas"):
-            assert tiles.threads() == n_threads
+            assert blas_threads() == n_threads
             results.append(kernel(IMAGES))
     assert np.array_equal(*results)
 
@@ -197,7 +197,7 @@ def refusal(make: Any) -> str:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: ConvNTK(1)(np.ones((4, 192))), "expected (images, height, width, channels); flat images"),
+        (lambda: ConvNTK(1)(np.ones((4, 192))), "expected (images, height, width, channels); reshape flat images"),
         (lambda: ConvNTK(1)(np.ones((4, 3, 32, 32))), "looks like (images, channels, height, width)"),
         (lambda: ConvNTK(1)(np.ones((4, 8, 8))), "X[..., None]"),
         (lambda: ConvNTK(1)(np.ones((0, 8, 8, 3))), "none of them 0"),

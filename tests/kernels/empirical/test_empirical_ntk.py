@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from cases import representative
 from solvable.kernels.empirical import empirical_nngp, empirical_ntk, structured
 from solvable.kernels.empirical.kernel import Factored, Network, known_layers
 
@@ -306,7 +307,9 @@ def test_single_precision(name):
     agree(module, X, Z, tolerance=1e-5)
 
 
-@pytest.mark.parametrize("name", ["mlp", "pooled sequence", "conv1d", "tied"])
+@pytest.mark.parametrize(
+    "name", representative(["mlp", "pooled sequence", "conv1d", "tied"], fast=["mlp", "tied"])
+)
 def test_small_memory_and_batches_give_the_same(name):
     module, X, Z = case(name)
     agree(module, X, Z, batch=2)

@@ -77,9 +77,9 @@ def test_pairs_and_options():
         empirical_ntk(NET, X, torch.ones(3, 3))
     with pytest.raises(InputError, match=r"unknown outputs 'fulll'.*did you mean 'full'"):
         empirical_ntk(NET, X, outputs="fulll")
-    with pytest.raises(InputError, match="batch is 0"):
+    with pytest.raises(InputError, match=r"batch must be .*; got 0"):
         empirical_ntk(NET, X, batch=0)
-    with pytest.raises(InputError, match="memory is -1"):
+    with pytest.raises(InputError, match=r"memory must be .*; got -1"):
         empirical_ntk(NET, X, memory=-1)
     with pytest.raises(InputError, match=r"no torch\.nn\.Linear"):
         empirical_nngp(nn.Conv1d(2, 2, 1), torch.ones(3, 2, 1))

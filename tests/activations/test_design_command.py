@@ -7,7 +7,7 @@ import pytest
 from cyclopts import CycloptsError
 
 from solvable.activations import design
-from solvable.cli_activations import activations_app
+from solvable.cli import build_app
 from solvable.errors import InputError
 
 
@@ -17,7 +17,8 @@ def command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(*tokens: str) -> str:
-        activations_app()(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
+        words = ["activations", *tokens]
+        build_app(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
         return capsys.readouterr().out
 
     return run

@@ -1,11 +1,10 @@
 """`solvable diagnose`: what it prints and writes, and the sentence for each bad input."""
 
-import json
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -13,34 +12,14 @@ import pytest
 import xarray as xr
 from sklearn.datasets import load_breast_cancer, load_diabetes
 
-from solvable.cli import main
 from solvable.regression import diagnose
+from strict_json import strict
 
 
 @pytest.fixture
-def solvable(tmp_path, monkeypatch, capsys):
+def solvable(command_line):
     """Return a function that runs `solvable diagnose` in a folder of its own: exit code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.chdir(tmp_path)
-
-    def command(*tokens: object):
-        code = 0
-        try:
-            main(["diagnose", *map(str, tokens)])
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return command
-
-
-def strict(text: str):
-    """Return what JSON says; NaN and Infinity, which it has not, are refused."""
-
-    def refuse(token: str) -> NoReturn:
-        raise AssertionError(f"{token} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
+    return partial(command_line, "diagnose")
 
 
 def diabetes(n: int = 442) -> pd.DataFrame:
@@ -153,7 +132,7 @@ def test_groups_by_column(solvable) -> None:
     now = expected.forecast([200]).rmse.item()
     assert grouped["forecast"][0]["rmse"] == pytest.approx(now, rel=1e-6)
     # The column of the groups is no input.
-    assert any("left out, as asked: patient" in note for note in grouped["notes"])
+    assert any("columns dropped as requested: patient" in note for note in grouped["notes"])
     code, out, _ = solvable("table.csv", "--drop", "patient", "--kernel", "laplace", "--json")
     assert strict(out)["forecast"][0]["rmse"] < 0.8 * now
     assert "new groups like these 40" in " ".join(
@@ -319,7 +298,7 @@ def test_bad_tables_are_one_sentence(solvable, bad: str) -> None:
         ("table.csv --want 0", "rmse must be above 0; got 0"),
         ("table.csv --want nan", "rmse must be above 0; got nan"),
         ("table.csv --want inf", "rmse must be finite"),
-        ("table.csv --random-state -1", "random_state must be at least 0; got -1"),
+        ("table.csv --random-state -1", "random_state must be a whole number of at least 0; got -1"),
         ("table.csv --figure f.gif", "--figure is 'f.gif'; expected a file that ends in .svg, .png, .pdf"),
         ("table.csv --figure no/f.svg", "there is no such folder"),
         ("table.csv --save f.csv", "--save is 'f.csv'; expected a file that ends in .nc"),
@@ -386,3 +365,33 @@ def test_help_names_every_option(solvable) -> None:
     ):
         assert option in out
     assert "Example: solvable diagnose" in out
+
+
+def test_groups_of_a_table_with_row_names(solvable) -> None:
+    # One name fewer than columns: the first column names the rows, as R writes tables.
+    table = diabetes(60).assign(patient=np.arange(60) % 6)
+    lines = table.to_csv(index=False).splitlines()
+    named = [lines[0], *(f"row {i},{line}" for i, line in enumerate(lines[1:]))]
+    Path("named.csv").write_text("\n".join(named))
+    table.to_csv("plain.csv", index=False)
+    options = ("--target", "target", "--groups", "patient", "--kernel", "linear", "--json")
+    outs = [solvable(f"{name}.csv", *options) for name in ("plain", "named")]
+    assert [code for code, _, _ in outs] == [0, 0]
+    plain, other = (strict(out) for _, out, _ in outs)
+    assert plain["forecast"] == other["forecast"]
+
+
+def test_groups_of_arrays_whatever_the_case_of_the_ending(solvable) -> None:
+    table = diabetes(60)
+    arrays = {
+        "X": table.drop(columns="target").to_numpy(),
+        "y": table.target.to_numpy(),
+        "g": np.arange(60) % 6,
+    }
+    np.savez("a.npz", **arrays)
+    Path("A.NPZ").write_bytes(Path("a.npz").read_bytes())
+    lower, upper = (
+        solvable(name, "--groups", "g", "--kernel", "linear", "--json") for name in ("a.npz", "A.NPZ")
+    )
+    assert (lower[0], upper[0]) == (0, 0)
+    assert strict(lower[1])["forecast"] == strict(upper[1])["forecast"]

@@ -1,7 +1,6 @@
 """A study whose prediction is exact: the mean of n draws has the squared error sd**2 / n.
 
-As a program it runs the command line with this study alone; `TOY_LOG` names a file that gets a line per
-trial, and `TOY_SECONDS` slows each trial down.
+`TOY_LOG` names a file that gets a line per trial, and `TOY_SECONDS` slows each trial down.
 """
 
 import os
@@ -13,8 +12,10 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from solvable.errors import InputError
 from solvable.lab import Study
+from solvable.lab.parameters import check_parameters
+from toy_wing.experiment import measured_squared_errors
+from toy_wing.theory import mean_squared_error
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,15 @@ class Parameters:
     """Draw around 0 rather than around 1."""
     label: str | None = None
     """A word for the report."""
+    B0_T: float = 1.0
+    """A magnetic field in tesla, for the sake of its name."""
     trials: int = 6
     """Number of trials."""
 
     def __post_init__(self) -> None:
-        if min(self.n_train) < 1:
-            raise InputError(f"n_train must be at least 1; got {min(self.n_train)}")
-        if self.trials < 1:
-            raise ValueError(f"trials must be at least 1; got {self.trials}")
+        check_parameters(self, at_least={"n_train": 1, "trials": 1}, above={"sd": 0})
+        if self.label == "refused":
+            raise ValueError("label is 'refused'; expected another word")
 
 
 def prepare(parameters: Parameters) -> Setting:
@@ -53,7 +55,7 @@ def prepare(parameters: Parameters) -> Setting:
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     n = np.unique([*parameters.n_train, *np.geomspace(4, 256, 13).astype(int)])
-    mse = np.square(parameters.sd) / n[:, None]
+    mse = mean_squared_error(n, parameters.sd)
     dims = ("n_train", "sd")
     return xr.Dataset(
         {"mse": (dims, mse), "mse_low": (dims, 0.985 * mse), "mse_high": (dims, 1.015 * mse)},
@@ -64,13 +66,8 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
 
 def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     time.sleep(float(os.environ.get("TOY_SECONDS", 0)))
-    rng = np.random.default_rng([index, 7])
-    mse = np.empty((len(parameters.n_train), len(parameters.sd)))
-    for i, n in enumerate(parameters.n_train):
-        draws = (
-            rng.normal(size=(200, n)) if parameters.law == "normal" else rng.uniform(-1, 1, (200, n)) * 3**0.5
-        )
-        mse[i] = np.square(draws.mean(axis=1)).mean() * np.square(parameters.sd)
+    generator = np.random.default_rng([index, 7])
+    mse = measured_squared_errors(parameters.n_train, parameters.sd, parameters.law, generator)
     if log := os.environ.get("TOY_LOG"):
         with Path(log).open("a") as file:
             file.write(f"{index}\n")
@@ -80,12 +77,12 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset):
-    from solvable.lab.figure import curves, key, subplots
+    from solvable.lab.figure import curves, legend, subplots
 
     figure, ax = subplots(width=5.0)
     curves(ax, prediction, measurement, "mse", x="n_train", hue="sd", label="sd {}")
     ax.set(xscale="log", yscale="log", xlabel="sample size n", ylabel="squared error of the mean")
-    key(ax)
+    legend(ax)
     return figure
 
 
@@ -99,6 +96,7 @@ study = Study(
     paper="Bernoulli, Ars Conjectandi, arXiv:1713.00001",
     question="How many draws does a mean need?",
     Parameters=Parameters,
+    tiny=Parameters(n_train=(8, 16), trials=2, B0_T=2.0),
     compared=("mse",),
     prepare=prepare,
     predict=predict,
@@ -106,8 +104,3 @@ study = Study(
     plot=plot,
     conclude=conclude,
 )
-
-if __name__ == "__main__":
-    from solvable.cli import main
-
-    main(studies={"toy": "toy_study:study"})

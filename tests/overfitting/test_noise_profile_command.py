@@ -1,50 +1,27 @@
 """`solvable noise-profile`: what it prints, writes and keeps, and the sentence for each bad input."""
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_digits, load_wine
-from solvable.cli_estimator import params_from
 
-from solvable.cli import main
 from solvable.overfitting.noise_profile import NoiseProfile
+from solvable.terminal.estimator import params_from
+from strict_json import strict
 
 NEAREST = ("--estimator", "sklearn.neighbors:KNeighborsClassifier", "--params", "n_neighbors=1")
 QUICK = ("--rows", "600", "--trials", "3", "--noise-levels", "0.1,0.2", "--train-sizes", "40,100,200,400")
 
 
 @pytest.fixture
-def solvable(tmp_path, monkeypatch, capsys):
+def solvable(command_line):
     """Return a function that runs `solvable` in a folder of its own: exit code, stdout and stderr."""
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-
-    def command(*tokens: object, name: str = "noise-profile"):
-        code = 0
-        try:
-            main([name, *map(str, tokens)])
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return command
-
-
-def strict(text: str):
-    """Return what JSON says; NaN and Infinity, which it has not, are refused."""
-
-    def refuse(token: str) -> NoReturn:
-        raise AssertionError(f"{token} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
+    return lambda *tokens, name="noise-profile": command_line(name, *tokens)
 
 
 def test_the_nearest_neighbour_in_full(solvable, tmp_path: Path) -> None:
@@ -63,7 +40,7 @@ def test_the_nearest_neighbour_in_full(solvable, tmp_path: Path) -> None:
     assert any("drawn at random" in note for note in kept.notes)
     # The same trials again, from the cache; nothing is measured anew.
     trials = {path: path.stat().st_mtime_ns for path in Path("runs/.cache/noise-profile").glob("*/trial-*")}
-    assert len(trials) == 12
+    assert len(trials) == 36
     code, out, err = solvable(*words, "--json")
     assert (code, err) == (0, "")
     facts = strict(out)
@@ -78,7 +55,7 @@ def test_the_nearest_neighbour_in_full(solvable, tmp_path: Path) -> None:
     code, out, err = solvable(*words, "--quiet", "--judge-at", "0.1", "--strict")
     assert (code, out, err) == (0, f"{kept.verdict(0.1, strict=True).regime}\n", "")
     # The command that lists caches counts these too, and the one that deletes them does.
-    assert re.search(r"cache noise-profile: 12 trials, ", solvable(name="runs")[1])
+    assert re.search(r"cache noise-profile: 36 trials, ", solvable(name="runs")[1])
     assert solvable("clear-cache", name="runs")[0] == 0
     assert not Path("runs/.cache").exists()
 
@@ -225,15 +202,18 @@ def test_params_are_read() -> None:
         ("digits --judge-at 0.95", "noise level 0.95 is too high"),
         ("digits --train-sizes 5000", "a train size of 5000 was asked for"),
         ("digits --train-sizes 10.5", "whole numbers"),
-        ("digits --trials 0", "n_trials is 0; expected a whole number of at least 1"),
+        ("digits --trials 0", "n_trials must be a whole number of at least 1; got 0"),
         ("digits --trials many", "many"),
         ("digits --test-size 2000", "leaves -203 of 1797 samples"),
-        ("digits --n-jobs 0", "n_jobs is 0"),
+        (
+            "digits --n-jobs 0",
+            "n_jobs must be a whole number of at least 1, or -1 for one on each core; got 0",
+        ),
         ("digits --rows 1", "rows must be at least 2"),
         ("digits --target x", "has its own target"),
         ("digits --figure f.gif", "--figure is 'f.gif'; expected a file that ends in .svg, .png, .pdf"),
         ("digits --save no/p.nc", "there is no such folder"),
-        ("digits --random-state -1", "random_state must be at least 0"),
+        ("digits --random-state -1", "random_state must be a whole number of at least 0"),
         ("diabetes --estimator sklearn.ensemble:RandomForestClassifier", "the estimator predicts classes"),
         ("wine --estimator sklearn.linear_model:Ridge --noise-levels x", "'x'"),
     ],

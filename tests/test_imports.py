@@ -1,0 +1,97 @@
+"""`import solvable` is cheap, imports run downhill, and nothing imports in a circle, not even for its types."""
+
+import ast
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import solvable
+from solvable.wings import WINGS
+
+SOURCE = Path(solvable.__file__).parent
+CODE = """
+import sys, time
+start = time.perf_counter()
+import solvable
+seconds = time.perf_counter() - start
+heavy = ("torch", "matplotlib", "scipy", "sklearn", "xarray", "pandas")
+print(seconds, *(name for name in heavy if name in sys.modules))
+assert solvable.regression.LearningSurface and "regression" in dir(solvable)
+print(*(name for name in ("torch", "matplotlib") if name in sys.modules))
+"""
+# Each may import those below it, and itself.
+FLOORS = (
+    ("errors",),
+    ("checks", "machine", "progress"),
+    ("datasets", "kernels", "spectra"),
+    ("networks",),
+    ("lab",),
+    ("terminal",),
+    tuple(wing.name for wing in WINGS),
+    ("wings",),
+    ("app",),
+    ("cli", "__main__"),
+)
+
+
+@pytest.mark.serial
+def test_import_is_quick_and_light() -> None:
+    runs = []
+    for _ in range(5):
+        run = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+        runs.append(run.stdout.splitlines())
+    assert min(float(run[0].split()[0]) for run in runs) < 0.5
+    assert all(len(run[0].split()) == 1 for run in runs), "import solvable loads more than itself"
+    assert all(run[1] == "" for run in runs), "a wing loads torch or matplotlib"
+
+
+def module_of(path: Path) -> str:
+    return ".".join(("solvable", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def imports(source: Path) -> dict[str, set[str]]:
+    """Return for each module which modules of the library it imports, inside functions and for types too."""
+    modules = {module_of(path): path for path in sorted(source.rglob("*.py"))}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        graph[module] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "solvable":
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[module] |= {name if name in modules else node.module for name in names} - {module}
+            elif isinstance(node, ast.Import):
+                graph[module] |= {alias.name for alias in node.names if alias.name in modules}
+    return graph
+
+
+GRAPH = imports(SOURCE)
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    try:
+        tuple(TopologicalSorter(GRAPH).static_order())
+    except CycleError as error:
+        pytest.fail(f"these import each other: {' -> '.join(error.args[1])}")
+
+
+def test_imports_run_downhill() -> None:
+    floor = {name: height for height, names in enumerate(FLOORS) for name in names}
+    wings = {wing.name for wing in WINGS}
+    wrong = []
+    for module, imported in GRAPH.items():
+        for other in imported - {"solvable"} if module != "solvable" else ():
+            here, there = module.split(".")[1], other.split(".")[1]
+            level = here in wings and there in wings and other.endswith(".theory")
+            if here != there and not level and floor[there] >= floor[here]:
+                wrong.append(f"{module} imports {other}")
+    assert wrong == []
+
+
+def test_a_theory_is_arrays_in_and_arrays_out() -> None:
+    for path in SOURCE.glob("*/theory.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not any(f"import {name}" in text or f"from {name}" in text for name in ("torch", "matplotlib"))
+        assert "solvable.lab" not in text

@@ -1,0 +1,106 @@
+"""What every study in the table of wings keeps to: the same names on both sides, records that can be made again."""
+
+import shlex
+from dataclasses import MISSING, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from solvable.errors import InputError
+from solvable.lab import Record, run
+from solvable.lab.parameters import parameter_fields
+from solvable.wings import WINGS, load_study, study_names
+from strict_json import strict
+from toy_wing.table import TOY
+
+TABLE = WINGS if "toy" in study_names() else (*WINGS, *TOY)
+
+
+@pytest.mark.parametrize("name", study_names(TABLE))
+def test_a_study_keeps_the_contract(name: str, tmp_path: Path, command_line: Any) -> None:
+    study = load_study(name, TABLE)
+    tiny = study.tiny
+    assert isinstance(tiny, study.Parameters)
+    assert study.name == name
+
+    # A run in one go, and one that is extended by a trial, are the same to the bit.
+    record = run(study, tiny, runs_dir=tmp_path / "once", quiet=True)
+    run(study, replace(tiny, trials=1), runs_dir=tmp_path / "twice", quiet=True)
+    again = run(study, tiny, runs_dir=tmp_path / "twice", quiet=True)
+    assert record.measurement.sizes["trial"] == tiny.trials > 1
+    xr.testing.assert_identical(record.prediction, again.prediction)
+    xr.testing.assert_identical(record.measurement, again.measurement)
+    assert record.conclusion == again.conclusion
+
+    _check_sides(study, record)
+    for kind in ("figure.svg", "figure.png", "report.html"):
+        assert (record.path / kind).stat().st_size > 1000
+    assert record.conclusion.strip().endswith(".")
+    assert "nan" not in record.conclusion.lower().split()
+
+    # What reports print runs, and finds the same record; what --json prints is JSON.
+    words = shlex.split(record.command)[1:]
+    code, out, err = command_line(*words, "--quiet", "--runs-dir", tmp_path / "once", wings=TABLE)
+    assert (code, out, err) == (0, f"{record.path}\n", "")
+    code, out, _ = command_line("show", record.path, "--json", wings=TABLE)
+    assert code == 0
+    assert strict(out)["conclusion"] == record.conclusion
+
+
+def _check_sides(study: Any, record: Record) -> None:
+    """Both sides have the compared variables, with the same dims, and share points of every axis."""
+    compared = [name for name in study.compared if name in record.prediction]
+    assert compared
+    for name in compared:
+        predicted, measured = record.prediction[name], record.measurement[name]
+        assert set(measured.dims) == {*predicted.dims, "trial"}, name
+        for dim in predicted.dims:
+            shared = np.intersect1d(predicted[dim].to_numpy(), measured[dim].to_numpy())
+            assert len(shared), (name, dim)
+        for end in ("low", "high"):
+            if (bound := record.prediction.get(f"{name}_{end}")) is not None:
+                assert bound.dims == predicted.dims
+    assert set(record.comparison.summary) == set(compared)
+
+
+def refusals() -> list[Any]:
+    """Return, for each field of each study, a value that cannot be."""
+    cases = []
+    for name in study_names(TABLE):
+        study = load_study(name, TABLE)
+        for field in parameter_fields(study.Parameters):
+            value = getattr(study.tiny, field.name)
+            if field.several:
+                item = value[0] if len(value) else "a" if field.items is str else 80
+                cases.append((name, field.name, (item, item), "twice"))
+                if field.items is int:
+                    cases.append((name, field.name, (2.5,), "whole number"))
+                if field.default is not MISSING and len(field.default):
+                    cases.append((name, field.name, (), "is empty"))
+            elif field.items is int:
+                cases += [(name, field.name, wrong, "whole number") for wrong in (2.5, -1, "3")]
+            elif field.items is float:
+                cases += [(name, field.name, float("nan"), "got nan"), (name, field.name, "a", "one number")]
+    return [pytest.param(*case, id=f"{case[0]}-{case[1]}-{case[2]}") for case in cases]
+
+
+@pytest.mark.parametrize(("name", "field", "value", "words"), refusals())
+def test_parameters_that_cannot_be_are_refused(name: str, field: str, value: Any, words: str) -> None:
+    tiny = load_study(name, TABLE).tiny
+    with pytest.raises(InputError, match=rf"^{field}.*{words}"):
+        replace(tiny, **{field: value})
+
+
+def test_a_field_with_a_unit_keeps_its_name_as_an_option(command_line: Any, tmp_path: Path) -> None:
+    code, out, _ = command_line("run", "toy", "--help", wings=TABLE)
+    assert code == 0
+    assert "--B0-T" in out
+    options = ("--B0-T", "0.5", "--trials", "1", "--json", "--runs-dir", tmp_path)
+    code, out, _ = command_line("run", "toy", *options, wings=TABLE)
+    assert code == 0
+    facts = strict(out)
+    assert facts["parameters"]["B0_T"] == 0.5
+    assert facts["command"] == "solvable run toy --B0-T 0.5 --trials 1"

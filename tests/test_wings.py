@@ -1,0 +1,86 @@
+"""The table of wings: a new one takes a folder and one line, and is served by everything that serves wings."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import solvable
+from solvable.errors import InputError
+from solvable.wings import WINGS, Wing, load_study, study_names
+
+HERE = Path(__file__).parent
+LINE = '    Wing("toy_wing", {"toy": "study"}, {"toy-size": "Say how many draws a mean needs."}),\n'
+GALLERY = """
+import solvable.toy_wing.theory
+from solvable.app.gallery import entries, gallery
+print(solvable.toy_wing.theory.__name__)
+print([(entry.name, entry.page.name) for entry in entries()][-1], "toy_wing/" in gallery(entries()))
+"""
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the library to which the toy wing was added: its folder, and one line in the table."""
+    root = tmp_path_factory.mktemp("house")
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(solvable.__file__).parent, root / "solvable", ignore=ignore)
+    wing = root / "solvable" / "toy_wing"
+    shutil.copytree(HERE / "toy_wing", wing, ignore=ignore)
+    for path in wing.glob("*.py"):
+        path.write_text(path.read_text().replace("from toy_wing", "from solvable.toy_wing"))
+    table = root / "solvable" / "wings.py"
+    text = table.read_text()
+    start = text.index("WINGS = (")
+    end = text.index("\n)\n", start) + 1
+    table.write_text(text[:end] + LINE + text[end:])
+    return root
+
+
+def in_house(house: Path, *words: str, cwd: Path | None = None) -> str:
+    environment = os.environ | {"PYTHONPATH": str(house), "COLUMNS": "120"}
+    done = subprocess.run(
+        [sys.executable, *words], env=environment, cwd=cwd or house, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_new_wing_is_listed_run_and_helped_with(house: Path) -> None:
+    assert "toy\n" in in_house(house, "-m", "solvable", "list", "--quiet")
+    assert "Say how many draws a mean needs." in in_house(house, "-m", "solvable", "--help")
+    assert in_house(house, "-m", "solvable", "toy-size", "0.1", "--quiet") == "100\n"
+    path = Path(in_house(house, "-m", "solvable", "run", "toy", "--trials", "1", "--quiet").strip())
+    assert (house / path / "report.html").is_file()
+
+
+def test_a_new_wing_is_in_the_gallery_and_keeps_the_contract(house: Path) -> None:
+    name, entry = in_house(house, "-c", GALLERY).splitlines()
+    assert name == "solvable.toy_wing.theory"
+    assert entry == "('toy_wing', 'page.py') True"
+    tests = [str(HERE / "test_studies.py"), "-k", "contract and toy or refused and toy"]
+    out = in_house(house, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", *tests, cwd=HERE.parent)
+    assert " passed" in out
+
+
+def test_help_imports_no_wing() -> None:
+    code = (
+        "import sys; from solvable.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {[wing.name for wing in WINGS]} if f'solvable.{{name}}' in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+    assert all(name in out for wing in WINGS for name in wing.commands)
+
+
+def test_studies_are_found_by_name() -> None:
+    assert study_names()[0] == "regression"
+    assert {load_study(name).name for name in study_names()} == set(study_names())
+    with pytest.raises(InputError, match=r"unknown study 'regresion'; .* did you mean 'regression'"):
+        load_study("regresion")
+    assert Wing("nowhere", {}).page() is None
