@@ -13,11 +13,14 @@ def name(value: object) -> str:
 
 
 def representative(values: Iterable[Any], fast: Iterable[Any]) -> list[Any]:
-    """Return parameters of which those in `fast` stand for the claim in `make test`; the others are marked slow."""
+    """Return parameters of which those in `fast` stand for the claim in `make test`; the others are marked slow.
+
+    Tuples are the values of several names.
+    """
     fast = list(fast)
     return [
         value
         if any(value is one or value == one for one in fast)
-        else pytest.param(value, marks=pytest.mark.slow)
+        else pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=pytest.mark.slow)
         for value in values
     ]

@@ -1,4 +1,4 @@
-"""The command line, with the toy study of tests/lab: what it prints, and the sentence for bad input."""
+"""The command line with the toy study: output, and error messages for bad input."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def test_run_show_list_delete(solvable, tmp_path):
     assert list((tmp_path / "runs").rglob("*.nc")) == []
 
 
-def test_running_again_says_so(solvable):
+def test_repeating_a_run_shows_its_record(solvable):
     first = solvable("run", "toy", "--trials", "1")
     second = solvable("run", "toy", "--trials", "1")
     assert second[1] == first[1]
@@ -61,9 +61,9 @@ def test_json_and_quiet(solvable, tmp_path):
     assert Path(facts["report"]).is_file()
     assert json.loads(solvable("show", "latest", "--json")[1]) == facts
     assert [study["name"] for study in json.loads(solvable("list", "--json")[1])] == ["toy"]
-    listed = json.loads(solvable("runs", "--json")[1])
-    assert listed["records"][0]["name"] == facts["name"]
-    assert listed["cache"][0]["trials"] == 2
+    runs = json.loads(solvable("runs", "--json")[1])
+    assert runs["records"][0]["name"] == facts["name"]
+    assert runs["cache"][0]["trials"] == 2
     assert json.loads(solvable("runs", "open", "latest", "--json")[1])["report"].endswith("report.html")
     assert solvable("run", "toy", "--trials", "2", "--quiet")[1:] == (f"{facts['path']}\n", "")
     assert solvable("list", "--quiet")[1] == "toy\n"
@@ -82,7 +82,7 @@ def test_runs_dir(solvable, tmp_path):
 @pytest.mark.parametrize(
     ("tokens", "sentence"),
     [
-        ("run toy --n-train 32 64", "unexpected '64'; a list is one word with commas and no spaces"),
+        ("run toy --n-train 32 64", "unexpected '64'; write a list with commas and no spaces"),
         ("run toy 5", "unexpected '5'"),
         ("run toy --n-train 3.5", "'3.5' in the list; expected comma-separated whole numbers"),
         ("run toy --n-train 8,,9", "'' in the list"),
@@ -121,7 +121,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(solvable, tmp_path, tokens
     assert list(tmp_path.iterdir()) == []
 
 
-def test_deleting_with_a_typing_error_deletes_nothing(solvable):
+def test_deleting_with_a_typo_deletes_nothing(solvable):
     path = Path(json.loads(solvable("run", "toy", "--trials", "1", "--json")[1])["path"])
     assert solvable("runs", "delete", "latest", "typo")[0] == 2
     assert path.exists()
@@ -163,19 +163,19 @@ def test_every_field_is_an_option_with_help(solvable):
 def test_command_line_leads_back_to_the_parameters(monkeypatch):
     import shlex
 
-    given = Parameters(n_train=(4,), sd=(0.5, float("inf")), centred=True, label="two words", trials=3)
-    words = shlex.split(command_line("toy", given))
+    original = Parameters(n_train=(4,), sd=(0.5, float("inf")), centred=True, label="two words", trials=3)
+    words = shlex.split(command_line("toy", original))
     assert words[:3] == ["solvable", "run", "toy"]
-    seen = []
+    calls = []
 
     def stop(study, parameters, **options):
-        seen.append(parameters)
-        raise InputError("seen")
+        calls.append(parameters)
+        raise InputError("stopped")
 
     monkeypatch.setattr(terminal_run, "run", stop)
     with pytest.raises(SystemExit):
         main(words[1:], wings=TOY)
-    assert seen == [given]
+    assert calls == [original]
     assert command_line("toy", Parameters()) == "solvable run toy"
 
 
@@ -185,7 +185,7 @@ def test_studies_of_a_table_are_found_by_name():
         load_study("top", TOY)
 
 
-def test_an_error_of_ours_keeps_its_traceback(monkeypatch, tmp_path):
+def test_an_internal_error_keeps_its_traceback(monkeypatch, tmp_path):
     from dataclasses import replace
 
     import toy_wing.study

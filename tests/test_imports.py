@@ -22,7 +22,7 @@ print(seconds, *(name for name in heavy if name in sys.modules))
 assert solvable.regression.LearningSurface and "regression" in dir(solvable)
 print(*(name for name in ("torch", "matplotlib") if name in sys.modules))
 """
-# Each may import those below it, and itself.
+# Packages may import those in earlier rows.
 FLOORS = (
     ("errors",),
     ("checks", "machine", "progress"),

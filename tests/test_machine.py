@@ -1,4 +1,4 @@
-"""What belongs to the process: free memory, asked before anything large is allocated, and threads of BLAS."""
+"""Resources of the process: free memory, checked before large allocations, and BLAS threads."""
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -37,12 +37,8 @@ def test_unknown_memory_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     need_memory(1e30, "it", "mend it")
 
 
-@pytest.mark.parametrize("limit", ["max\n", "not a number"])
-def test_a_container_without_a_limit(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
-    texts = {
-        "/proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    2000 kB\n",
-        "/sys/fs/cgroup/memory.max": limit,
-    }
+def _patch_files(monkeypatch: pytest.MonkeyPatch, texts: dict[str, str]) -> None:
+    """Let only these files exist."""
 
     def read(path: Path, **_: object) -> str:
         if str(path) not in texts:
@@ -50,28 +46,28 @@ def test_a_container_without_a_limit(monkeypatch: pytest.MonkeyPatch, limit: str
         return texts[str(path)]
 
     monkeypatch.setattr(Path, "read_text", read)
+
+
+@pytest.mark.parametrize("limit", ["max\n", "not a number"])
+def test_a_container_without_a_limit(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    meminfo = "MemTotal: 9 kB\nMemAvailable:    2000 kB\n"
+    _patch_files(monkeypatch, {"/proc/meminfo": meminfo, "/sys/fs/cgroup/memory.max": limit})
     assert free_memory() == 2000 * 1024
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_containers_limit_counts(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
     folder = "/sys/fs/cgroup/memory"
-    limit, used = {
+    limit, usage = {
         1: (f"{folder}/memory.limit_in_bytes", f"{folder}/memory.usage_in_bytes"),
         2: (f"{folder}.max", f"{folder}.current"),
     }[version]
-    texts = {"/proc/meminfo": "MemAvailable:    2000 kB\n", limit: "1000000\n", used: "400000\n"}
-
-    def read(path: Path, **_: object) -> str:
-        if str(path) not in texts:
-            raise OSError
-        return texts[str(path)]
-
-    monkeypatch.setattr(Path, "read_text", read)
+    meminfo = "MemAvailable:    2000 kB\n"
+    _patch_files(monkeypatch, {"/proc/meminfo": meminfo, limit: "1000000\n", usage: "400000\n"})
     assert free_memory() == 600_000
 
 
-def test_too_little_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "free_memory", lambda: 3 * 10**9)
     need_memory(3e9, "a test", "take less")
     with pytest.raises(InputError) as caught:
@@ -79,31 +75,30 @@ def test_too_little_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == "a test needs about 12.3 GB of memory and 3.0 GB are free; take less"
 
 
-@pytest.mark.parametrize("door", ["from_kernel", "from_features", "from_kernel with a callable"])
-def test_a_million_rows_are_refused_before_they_are_multiplied(door: str) -> None:
+@pytest.mark.parametrize("constructor", ["from_kernel", "from_features", "from_kernel with a callable"])
+def test_a_million_rows_are_refused_before_they_are_multiplied(constructor: str) -> None:
     X = np.zeros((10**6, 2))
     y = np.zeros(10**6)
-    called = []
+    calls = []
 
     def kernel(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-        called.append(A.shape)
+        calls.append(A.shape)
         return A @ B.T
 
-    doors = {
+    constructors = {
         "from_kernel": lambda: LearningSurface.from_kernel("laplace", X, y),
         "from_features": lambda: LearningSurface.from_features(X, y),
         "from_kernel with a callable": lambda: LearningSurface.from_kernel(kernel, X, y),
     }
     tracemalloc.start()
     try:
-        with pytest.raises(
-            InputError, match=r"a learning surface of 1000000 samples needs about 49600\.0 GB"
-        ) as caught:
-            doors[door]()
+        message = r"a learning surface of 1000000 samples needs about 49600\.0 GB"
+        with pytest.raises(InputError, match=message) as caught:
+            constructors[constructor]()
         assert tracemalloc.get_traced_memory()[1] < 1e6
     finally:
         tracemalloc.stop()
-    assert not called
+    assert not calls
     assert "drawn at random" in str(caught.value)
 
 
@@ -129,7 +124,7 @@ def test_limits_of_linear_algebra_may_overlap() -> None:
         assert threads() == {2}
         other.__enter__()
         assert threads() == {1}
-        # The first to come is the first to go: the other's limit stays, and then all is as it was.
+        # The first block ends first: the limit of the other remains, then the original numbers return.
         one.__exit__(None, None, None)
         assert threads() == {1}
         with limited_blas_threads(3):

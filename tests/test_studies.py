@@ -1,4 +1,4 @@
-"""What every study in the table of wings keeps to: the same names on both sides, records that can be made again."""
+"""The contract of every study: equal names in prediction and measurement, and reproducible records."""
 
 import shlex
 from dataclasses import MISSING, replace
@@ -26,7 +26,7 @@ def test_a_study_keeps_the_contract(name: str, tmp_path: Path, command_line: Any
     assert isinstance(tiny, study.Parameters)
     assert study.name == name
 
-    # A run in one go, and one that is extended by a trial, are the same to the bit.
+    # A single run and one that is extended by further trials are bitwise equal.
     record = run(study, tiny, runs_dir=tmp_path / "once", quiet=True)
     run(study, replace(tiny, trials=1), runs_dir=tmp_path / "twice", quiet=True)
     again = run(study, tiny, runs_dir=tmp_path / "twice", quiet=True)
@@ -41,7 +41,7 @@ def test_a_study_keeps_the_contract(name: str, tmp_path: Path, command_line: Any
     assert record.conclusion.strip().endswith(".")
     assert "nan" not in record.conclusion.lower().split()
 
-    # What reports print runs, and finds the same record; what --json prints is JSON.
+    # The command in a report runs and finds the same record; --json prints JSON.
     words = shlex.split(record.command)[1:]
     code, out, err = command_line(*words, "--quiet", "--runs-dir", tmp_path / "once", wings=TABLE)
     assert (code, out, err) == (0, f"{record.path}\n", "")
@@ -51,7 +51,7 @@ def test_a_study_keeps_the_contract(name: str, tmp_path: Path, command_line: Any
 
 
 def _check_sides(study: Any, record: Record) -> None:
-    """Both sides have the compared variables, with the same dims, and share points of every axis."""
+    """Check that both sides have the compared variables, over the same dims, and share points of every axis."""
     compared = [name for name in study.compared if name in record.prediction]
     assert compared
     for name in compared:
@@ -67,7 +67,7 @@ def _check_sides(study: Any, record: Record) -> None:
 
 
 def refusals() -> list[Any]:
-    """Return, for each field of each study, a value that cannot be."""
+    """Return invalid values for each field of each study."""
     cases = []
     for name in study_names(TABLE):
         study = load_study(name, TABLE)
@@ -88,7 +88,7 @@ def refusals() -> list[Any]:
 
 
 @pytest.mark.parametrize(("name", "field", "value", "words"), refusals())
-def test_parameters_that_cannot_be_are_refused(name: str, field: str, value: Any, words: str) -> None:
+def test_invalid_parameters_are_refused(name: str, field: str, value: Any, words: str) -> None:
     tiny = load_study(name, TABLE).tiny
     with pytest.raises(InputError, match=rf"^{field}.*{words}"):
         replace(tiny, **{field: value})

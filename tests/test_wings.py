@@ -1,4 +1,4 @@
-"""The table of wings: a new one takes a folder and one line, and is served by everything that serves wings."""
+"""The table of wings: a new wing takes a folder and one line, and is available everywhere."""
 
 import os
 import shutil
@@ -23,9 +23,9 @@ print([(entry.name, entry.page.name) for entry in entries()][-1], "toy_wing/" in
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the library to which the toy wing was added: its folder, and one line in the table."""
-    root = tmp_path_factory.mktemp("house")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the library with the toy wing added: its folder, and one line in the table."""
+    root = tmp_path_factory.mktemp("library")
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(solvable.__file__).parent, root / "solvable", ignore=ignore)
     wing = root / "solvable" / "toy_wing"
@@ -40,29 +40,28 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def in_house(house: Path, *words: str, cwd: Path | None = None) -> str:
-    environment = os.environ | {"PYTHONPATH": str(house), "COLUMNS": "120"}
-    done = subprocess.run(
-        [sys.executable, *words], env=environment, cwd=cwd or house, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def run_in(library: Path, *words: str, cwd: Path | None = None) -> str:
+    environment = os.environ | {"PYTHONPATH": str(library), "COLUMNS": "120"}
+    options = {"env": environment, "cwd": cwd or library, "capture_output": True, "text": True}
+    result = subprocess.run([sys.executable, *words], **options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
-def test_a_new_wing_is_listed_run_and_helped_with(house: Path) -> None:
-    assert "toy\n" in in_house(house, "-m", "solvable", "list", "--quiet")
-    assert "Say how many draws a mean needs." in in_house(house, "-m", "solvable", "--help")
-    assert in_house(house, "-m", "solvable", "toy-size", "0.1", "--quiet") == "100\n"
-    path = Path(in_house(house, "-m", "solvable", "run", "toy", "--trials", "1", "--quiet").strip())
-    assert (house / path / "report.html").is_file()
+def test_a_new_wing_is_on_the_command_line(library: Path) -> None:
+    assert "toy\n" in run_in(library, "-m", "solvable", "list", "--quiet")
+    assert "Say how many draws a mean needs." in run_in(library, "-m", "solvable", "--help")
+    assert run_in(library, "-m", "solvable", "toy-size", "0.1", "--quiet") == "100\n"
+    path = Path(run_in(library, "-m", "solvable", "run", "toy", "--trials", "1", "--quiet").strip())
+    assert (library / path / "report.html").is_file()
 
 
-def test_a_new_wing_is_in_the_gallery_and_keeps_the_contract(house: Path) -> None:
-    name, entry = in_house(house, "-c", GALLERY).splitlines()
+def test_a_new_wing_is_in_the_gallery_and_keeps_the_contract(library: Path) -> None:
+    name, entry = run_in(library, "-c", GALLERY).splitlines()
     assert name == "solvable.toy_wing.theory"
     assert entry == "('toy_wing', 'page.py') True"
     tests = [str(HERE / "test_studies.py"), "-k", "contract and toy or refused and toy"]
-    out = in_house(house, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", *tests, cwd=HERE.parent)
+    out = run_in(library, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", *tests, cwd=HERE.parent)
     assert " passed" in out
 
 

@@ -1,8 +1,7 @@
 """Solvable theories of learning, next to the real thing.
 
-Every part is a submodule that loads when it is first used, so `import solvable` is cheap: `solvable.kernels`,
-`solvable.spectra`, `solvable.datasets`, `solvable.networks`, `solvable.lab`, and the wings, such as
-`solvable.regression`.
+Submodules load on first use, so `import solvable` is cheap: `solvable.kernels`, `solvable.spectra`,
+`solvable.datasets`, `solvable.networks`, `solvable.lab`, and the wings, such as `solvable.regression`.
 """
 
 from importlib import import_module

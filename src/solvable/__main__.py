@@ -1,4 +1,4 @@
-"""`python -m solvable` is the command `solvable`."""
+"""Run the command `solvable` as `python -m solvable`."""
 
 from solvable.cli import main
 

@@ -1,4 +1,4 @@
-"""Checks of arguments: one sentence for one mistake, wherever it is made."""
+"""Argument checks with uniform error messages."""
 
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -18,17 +18,12 @@ def numbers(
     at_least: float = -np.inf,
     at_most: float = np.inf,
 ) -> NDArray[np.float64]:
-    """Return `values` as float64 of the same shape, each inside its range; infinity is a number here, NaN is not.
+    """Return `values` as a float64 array of the same shape, after checking their range.
 
-    Args:
-        name: of the argument, as users know it.
-        values: what was given.
-        above: excluded lower end of the range.
-        at_least: included lower end of the range.
-        at_most: included upper end of the range.
+    `above` is an exclusive bound, `at_least` and `at_most` are inclusive. Infinity is allowed, NaN is not.
 
     Raises:
-        InputError: when `values` is empty, holds something else than numbers, or a number outside the range.
+        InputError: if `values` is empty, not numeric, or has NaN or a number outside the range.
 
     >>> numbers("ridge", [0, 1], at_least=0)
     array([0., 1.])
@@ -53,15 +48,15 @@ def grid(
     at_least: float = -np.inf,
     at_most: float = np.inf,
 ) -> NDArray[np.float64]:
-    """Return the values of one axis of a grid as a flat array; checked as `numbers` does."""
+    """Return the values of a grid axis as a flat array, checked as in `numbers`."""
     return numbers(name, values, above=above, at_least=at_least, at_most=at_most).ravel()
 
 
 def whole_grid(name: str, values: ArrayLike, *, at_least: int) -> NDArray[np.int64]:
-    """Return the values of one axis of a grid as whole numbers, a flat array of integers.
+    """Return the values of a grid axis as a flat array of integers.
 
     Raises:
-        InputError: as `numbers`, and for fractions and infinity.
+        InputError: as in `numbers`, and for fractions and infinity.
 
     >>> whole_grid("n_train", [32, 64.0], at_least=1)
     array([32, 64])
@@ -80,10 +75,10 @@ def one_number(
     at_least: float = -np.inf,
     at_most: float = np.inf,
 ) -> float:
-    """Return `value` as a finite float inside its range, given as for `numbers`.
+    """Return `value` as a finite float, with bounds as in `numbers`.
 
     Raises:
-        InputError: when it is not one finite number, or outside the range.
+        InputError: if it is not one finite number or is outside the range.
 
     >>> one_number("length_scale", 2, above=0)
     2.0
@@ -103,10 +98,10 @@ def one_number(
 
 
 def whole(name: str, value: Any, *, at_least: int) -> int:
-    """Return `value` as an int when it is a whole number of at least `at_least`.
+    """Return `value` as an int.
 
     Raises:
-        InputError: when it is not.
+        InputError: if it is not a whole number of at least `at_least`.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or int(value) < at_least:
         raise InputError(f"{name} must be a whole number of at least {at_least}; got {value!r}")
@@ -114,10 +109,10 @@ def whole(name: str, value: Any, *, at_least: int) -> int:
 
 
 def choice(name: str, value: str, options: Iterable[str]) -> str:
-    """Return `value` when it is one of `options`.
+    """Return `value` if it is one of `options`.
 
     Raises:
-        InputError: with the options listed and the nearest one suggested.
+        InputError: otherwise, listing the options and suggesting the nearest one.
     """
     options = list(options)
     if value in options:
@@ -130,7 +125,7 @@ def choice(name: str, value: str, options: Iterable[str]) -> str:
 
 
 def finite(name: str, array: Any, mend: str = "drop or fill these values first") -> None:
-    """Raise when an array holds NaN or infinity, naming how many and where the first one is."""
+    """Raise if an array has NaN or infinite values, with their number and the position of the first."""
     array = np.asarray(array)
     bad = ~np.isfinite(array)
     if bad.any():

@@ -1,6 +1,6 @@
-"""The command line: puts together the commands that serve all wings and those of each wing.
+"""The command line: the commands that serve all wings, and those of each wing.
 
-What is heavy is imported when a command is asked for, so that `solvable --help` answers at once.
+Each command imports its heavy dependencies itself, so that `solvable --help` is fast.
 """
 
 import os
@@ -18,11 +18,11 @@ _RECORDS = "solvable.terminal.records"
 
 
 def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> None:
-    """Run the command line and exit: 0 when it worked, 2 for input that cannot be used, 130 when interrupted.
+    """Run the command line; exit with 2 for input that cannot be used and 130 when interrupted.
 
     Args:
-        tokens: the words after `solvable`; those of this process when left out.
-        wings: whose studies, commands and pages there are.
+        tokens: the words after `solvable`; by default `sys.argv[1:]`.
+        wings: the wings that provide studies, commands and pages.
     """
     tokens = list(sys.argv[1:] if tokens is None else tokens)
     try:
@@ -30,15 +30,15 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except UnusedCliTokensError as error:
         unused = " ".join(error.unused_tokens or ())
-        _fail(f"unexpected {unused!r}; a list is one word with commas and no spaces, as in --n-train 32,64")
+        _fail(f"unexpected {unused!r}; write a list with commas and no spaces, as in --n-train 32,64")
     except (CycloptsError, InputError) as error:
         _fail(str(error))
     except BrokenPipeError:
-        # Whoever read the output has read enough; what is still buffered must not raise again at exit.
+        # The reader has closed the pipe; the buffered rest must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
-        print("interrupted: finished trials are kept; the same command goes on from them", file=sys.stderr)
+        print("interrupted: finished trials are kept; rerun the same command to resume", file=sys.stderr)
         sys.exit(130)
 
 
@@ -48,7 +48,7 @@ def _fail(problem: str) -> None:
 
 
 def build_app(tokens: Sequence[str], wings: Sequence[Wing] = WINGS) -> App:
-    """Return the application; of the wings, only those that `tokens` need are imported."""
+    """Return the application, importing only the wings that `tokens` need."""
     app = App(
         name="solvable",
         help="Solvable theories of learning, next to the real thing.",
@@ -61,7 +61,7 @@ def build_app(tokens: Sequence[str], wings: Sequence[Wing] = WINGS) -> App:
     command, word = [*tokens[:2], "", ""][:2]
 
     def add(name: str, place: str, line: str) -> None:
-        # cyclopts shows this line in place of the docstring, so the command that is asked for has none.
+        # `help` replaces the docstring, so the requested command gets none.
         app.command(place, name=name, help=None if name == command else line)
 
     @app.command(name="list", help_epilogue=example("solvable list"))
@@ -86,30 +86,28 @@ def build_app(tokens: Sequence[str], wings: Sequence[Wing] = WINGS) -> App:
         for name, line in wing.commands.items():
             add(name, wing.command(name), line)
     add(
-        "show", f"{_RECORDS}:show", "Show a record: the answer, the table of errors, and where its files are."
+        "show",
+        f"{_RECORDS}:show",
+        "Show a record: the answer, the table of errors and the paths of its files.",
     )
-    add(
-        "runs",
-        f"{_RECORDS}:runs",
-        "List, open and delete records and cached trials, with the space they take.",
-    )
+    add("runs", f"{_RECORDS}:runs", "List, open and delete records and cached trials, with their sizes.")
 
     @app.command(name="app", help_epilogue=example("solvable app --port 8000"))
     def gallery(*, port: int | None = None, no_browser: bool = False, output: Output = OUTPUT) -> None:
-        """Open the gallery: a page for each wing, on which sliders move its theory and your own data can be dropped.
+        """Open the gallery: a page for each wing, with sliders for its theory and a field for your own data.
 
-        It answers to this machine only. Ctrl-C ends it.
+        It accepts requests from this machine only. Press Ctrl-C to stop it.
 
         Args:
-            port: of 127.0.0.1; a free one by default.
-            no_browser: do not open the browser; it is not opened either where there is no display.
+            port: port on 127.0.0.1; by default a free one.
+            no_browser: do not open the browser; without a display it is never opened.
             output: how the address is printed.
         """
         from solvable.app import run
 
         def announce(address: str) -> None:
-            words = f"The gallery is at {address} (Ctrl-C ends it)"
-            output.emit({"address": address}, [address], lambda: print(words))
+            message = f"The gallery is at {address} (press Ctrl-C to stop it)"
+            output.emit({"address": address}, [address], lambda: print(message))
 
         run(wings, announce, port=port, browser=not no_browser)
 

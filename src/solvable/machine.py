@@ -1,4 +1,4 @@
-"""What belongs to the whole process: its cores, the threads of linear algebra, its free memory."""
+"""Resources of the process: cores, BLAS threads and free memory."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 from solvable.errors import InputError
 
 WHOLE_PROCESS = threading.RLock()
-"""Held while a thread changes what all threads share: the global random generators, stdout, the threads of torch."""
+"""Lock for changes of global state: the random generators, stdout, the number of torch threads."""
 
 _lock = threading.Lock()
 _scan: tuple[int, list[Any]] = (0, [])
@@ -20,28 +20,25 @@ _before: dict[str, int] = {}
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def blas_threads() -> int:
-    """Return how many threads linear algebra may use now, at most one for each core.
+    """Return the current number of BLAS threads, at most one per core.
 
-    Where linear algebra is held to one thread (by `limited_blas_threads`, by `OPENBLAS_NUM_THREADS`, in joblib's
-    workers), other work runs beside this one, which should then take one thread as well.
+    A limit of one thread (by `limited_blas_threads`, `OPENBLAS_NUM_THREADS` or a joblib worker) means that other work
+    runs in parallel, so callers should then use one thread as well.
     """
     return max(1, min([cores(), *(library.num_threads for library in _blas_libraries())]))
 
 
 @contextmanager
 def limited_blas_threads(most: int) -> Iterator[None]:
-    """Hold linear algebra to `most` threads, in the whole process, until the block ends.
+    """Limit BLAS to `most` threads (at least 1) in the whole process until the block ends.
 
-    Blocks may be nested and may overlap in several threads: the smallest of their limits holds, and when the last one
-    ends, each library has as many threads as before the first one began.
-
-    Args:
-        most: at least 1.
+    Blocks may be nested or overlap in several threads: the smallest limit applies, and when the last block ends, each
+    library gets back the number of threads it had before the first one.
 
     >>> with limited_blas_threads(1):
     ...     blas_threads()
@@ -61,22 +58,22 @@ def limited_blas_threads(most: int) -> Iterator[None]:
 
 
 def _apply_limits() -> None:
-    """Give every library the smallest limit in force, or what it had before the first one."""
+    """Set every library to the smallest active limit, or to its original number of threads."""
     for library in _blas_libraries():
-        # A library that was loaded meanwhile still has all of its threads.
+        # A library loaded in the meantime still has all of its threads.
         before = _before.setdefault(library.filepath, library.num_threads)
-        # threadpoolctl lets one thread alone set the number, for as long as that thread lives; here a lock and the list
-        # of limits see to it that several may.
+        # threadpoolctl lets only one thread set the number during that thread's lifetime; the lock and the list of
+        # limits make it safe for several.
         set_num_threads = getattr(library, "_real_set_num_threads", library.set_num_threads)
         set_num_threads(min([before, *_limits]))
 
 
 def _blas_libraries() -> list[Any]:
     global _scan
-    # Looking for libraries takes some milliseconds, so it is done again only after something was imported.
+    # A scan takes some milliseconds, so it is repeated only after new imports.
     n_modules, libraries = _scan
     if n_modules != len(sys.modules):
-        import scipy.linalg  # noqa: F401  # its BLAS is another one than NumPy's
+        import scipy.linalg  # noqa: F401  # has a BLAS other than NumPy's
         from threadpoolctl import ThreadpoolController
 
         libraries = ThreadpoolController().select(user_api="blas").lib_controllers
@@ -86,17 +83,17 @@ def _blas_libraries() -> list[Any]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Hold BLAS, OpenMP, torch and joblib to one thread until the block ends.
+    """Limit BLAS, OpenMP, torch and joblib to one thread until the block ends.
 
-    Sums are then added in one order wherever the block runs, so that the number of processes changes no bit; and ten
-    processes of ten threads each do not compete for ten cores.
+    The order of summation is then fixed, so results are bitwise independent of the number of processes; and ten
+    processes with ten threads each do not compete for ten cores.
     """
     from joblib import parallel_config
     from threadpoolctl import threadpool_limits
 
     torch = sys.modules.get("torch")
     threads = None if torch is None else torch.get_num_threads()
-    # The limit of OpenMP is one of the calling thread, so it needs no account of others.
+    # The OpenMP limit applies to the calling thread only, so it needs no bookkeeping.
     with limited_blas_threads(1), threadpool_limits(1, "openmp"), parallel_config(backend="sequential"):
         if torch is not None:
             torch.set_num_threads(1)
@@ -108,7 +105,7 @@ def one_thread() -> Iterator[None]:
 
 
 def free_memory() -> int | None:
-    """Return how many bytes may be allocated before the machine (or the container's limit) runs out; None: unknown."""
+    """Return the bytes of free memory of the machine or container, or None if unknown."""
     free = []
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
@@ -116,26 +113,23 @@ def free_memory() -> int | None:
                 free.append(int(line.split()[1]) * 1024)
     except (OSError, ValueError):
         pass
-    # Containers have a limit of their own, by version 2 or 1 of control groups.
-    for limit, used in (
+    # Containers have a limit of their own, in version 2 or 1 of control groups.
+    for limit, usage in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        (
-            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        ),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
     ):
         try:
-            left = int(Path(limit).read_text()) - int(Path(used).read_text())
+            remaining = int(Path(limit).read_text()) - int(Path(usage).read_text())
         except (OSError, ValueError):
             continue
-        free.append(left + _forgettable(Path(used).with_name("memory.stat")))
+        free.append(remaining + _file_cache(Path(usage).with_name("memory.stat")))
     if not free and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min(free, default=None)
 
 
-def _forgettable(statistics: Path) -> int:
-    """Return how many bytes a container holds of files that it has read: counted as used, but free when needed."""
+def _file_cache(statistics: Path) -> int:
+    """Return the bytes of a container's file cache, which count as used but are freed on demand."""
     try:
         lines = [line.split() for line in statistics.read_text().splitlines()]
     except OSError:
@@ -144,15 +138,15 @@ def _forgettable(statistics: Path) -> int:
 
 
 def need_memory(n_bytes: float, what: str, mend: str) -> None:
-    """Raise when so much memory is not free.
+    """Raise if a peak allocation of `n_bytes` exceeds the free memory.
 
     Args:
-        n_bytes: what will be allocated at the peak.
-        what: for what, as in `a learning surface of 50000 samples`.
+        n_bytes: size of the allocation.
+        what: its purpose, as in `a learning surface of 50000 samples`.
         mend: what to do instead.
 
     Raises:
-        InputError: when less is free.
+        InputError: if less is free.
     """
     free = free_memory()
     if free is not None and n_bytes > free:

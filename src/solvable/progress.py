@@ -1,4 +1,4 @@
-"""The progress bar: on stderr, so that results can be piped, and only where someone sees it."""
+"""A progress bar on stderr, so that results can be piped, and by default only on a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -7,15 +7,10 @@ from typing import Protocol
 
 
 class Bar(Protocol):
-    """What `progress` gives: call it when work is done."""
+    """The callback that `progress` yields."""
 
     def __call__(self, pieces: int = 1, *, next: str | None = None) -> None:
-        """Move the bar on.
-
-        Args:
-            pieces: how many pieces of work were done.
-            next: what is done from now on, in words, where that changes.
-        """
+        """Advance the bar by `pieces`; `next` changes its description."""
         ...
 
 
@@ -23,21 +18,17 @@ class Bar(Protocol):
 def progress(
     what: str, total: int, *, done: int = 0, quiet: bool = False, always: bool = False
 ) -> Iterator[Bar]:
-    """Show how many pieces of work are done, and how long the others will take.
+    """Show the number of finished pieces of work and the remaining time, and yield a `Bar`.
 
     Args:
-        what: is done, as in `trials`.
-        total: how many pieces there are.
-        done: how many were done before.
+        what: description of the work, as in `trials`.
+        total: number of pieces.
+        done: number of pieces finished before.
         quiet: show nothing.
-        always: show it even where stderr is no terminal, which otherwise shows nothing.
+        always: show the bar even if stderr is not a terminal.
 
-    Returns:
-        a context that gives a `Bar`.
-
-    Example:
-        >>> with progress("trials", 2, quiet=True) as advance:
-        ...     advance()
+    >>> with progress("trials", 2, quiet=True) as advance:
+    ...     advance()
     """
     if quiet or not (always or on_a_terminal()):
         yield lambda pieces=1, next=None: None
@@ -52,7 +43,7 @@ def progress(
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
-        transient=console.is_terminal,  # what is no terminal keeps the last line
+        transient=console.is_terminal,  # a file keeps the last line
     )
     with bar:
         task = bar.add_task(what, total=total, completed=done)

@@ -1,4 +1,4 @@
-"""The table of wings: each one's studies and commands. A wing that stands here is served by all that serves wings."""
+"""The table of wings, with the studies and commands of each; everything that serves wings reads it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wing:
-    """One result: a folder with a theory, an experiment, a study, a command and a page.
+    """One result: a folder with a theory, an experiment, studies, commands and a page.
 
     Attributes:
-        name: of the folder.
-        studies: name on the command line -> the module in the folder whose `study` it is.
-        commands: name on the command line -> a line of help; `command.py` has a function or a `cyclopts.App` of that
+        name: name of the folder.
+        studies: name on the command line -> module in the folder that defines `study`.
+        commands: name on the command line -> line of help; `command.py` defines a function or a `cyclopts.App` of that
             name, with underscores for hyphens.
-        package: where the folder is; empty for one that is a package of its own.
+        package: the parent package; empty for a top-level package.
     """
 
     name: str
@@ -32,19 +32,19 @@ class Wing:
 
     @property
     def place(self) -> str:
-        """The folder's full name."""
+        """Full name of the wing's package."""
         return f"{self.package}.{self.name}".lstrip(".")
 
     def module(self, name: str) -> str:
-        """Return the full name of a module of the folder."""
+        """Return the full name of a module of the wing."""
         return f"{self.place}.{name}"
 
     def command(self, name: str) -> str:
-        """Return where a command is, as `module:attribute`."""
+        """Return the location of a command, as `module:attribute`."""
         return f"{self.module('command')}:{name.replace('-', '_')}"
 
     def page(self) -> Path | None:
-        """Return the wing's page, a marimo notebook, if it has one; nothing of the wing is imported."""
+        """Return the path of the wing's marimo notebook, or None, without importing the wing."""
         spec = find_spec(self.place)
         folder = None if spec is None or spec.origin is None else Path(spec.origin).parent
         return None if folder is None or not (page := folder / "page.py").is_file() else page
@@ -54,14 +54,14 @@ WINGS = (
     Wing(
         "regression",
         {"regression": "study"},
-        {"diagnose": "Say what your labelled data tell: what more labels would buy, which kernel and ridge."},
+        {
+            "diagnose": "Diagnose labelled data: what more labels would buy, and which kernel and ridge to use."
+        },
     ),
     Wing(
         "overfitting",
         {"overfitting": "study", "noise-profiles": "noise_profiles", "two-losses": "two_losses"},
-        {
-            "noise-profile": "Tell which kind of overfitting a model has on your data, and what wrong labels cost it."
-        },
+        {"noise-profile": "Classify how a model overfits your data, and measure what wrong labels cost it."},
     ),
     Wing(
         "activations",
@@ -72,19 +72,15 @@ WINGS = (
 
 
 def study_names(wings: Iterable[Wing] = WINGS) -> list[str]:
-    """Return the names of all studies, in the order of the table."""
+    """Return the names of all studies, in table order."""
     return [name for wing in wings for name in wing.studies]
 
 
 def load_study(name: str, wings: Iterable[Wing] = WINGS) -> "Study":
-    """Return a study by its name; only its wing is imported.
-
-    Args:
-        name: one of `study_names(wings)`.
-        wings: the table.
+    """Return a study by name, importing only its wing.
 
     Raises:
-        InputError: when there is no such study.
+        InputError: if there is no such study.
     """
     modules = {study: wing.module(module) for wing in wings for study, module in wing.studies.items()}
     return import_module(modules[choice("study", name, modules)]).study

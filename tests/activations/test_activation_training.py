@@ -115,11 +115,11 @@ def test_other_null_directions() -> None:
         ({"steps": [-1]}, "steps"),
         ({"steps": [2.5]}, "steps must be .*; got 2.5"),
         ({"steps": []}, "steps is empty"),
-        ({"y": np.zeros(3)}, "a row for each input"),
+        ({"y": np.zeros(3)}, "one row for each input"),
         ({"y": np.full(30, np.nan)}, "NaN"),
         ({"y": ["a"] * 30}, "encode"),
         ({"y": np.zeros(30)}, "same columns"),
-        ({"X": np.zeros((30, 2, 2))}, "flattened"),
+        ({"X": np.zeros((30, 2, 2))}, "flatten"),
     ],
 )
 def test_refusals(change, words) -> None:

@@ -71,7 +71,7 @@ def test_split_does_not_look_at_the_test_points() -> None:
 
 
 def test_split_refuses(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="at most 89; lower n_train"):
+    with pytest.raises(InputError, match="n_train is 120; expected at most 89"):
         split_on_sphere(datasets.load("wine"), 120, 0)
     rng = np.random.default_rng(0)
     one = datasets.from_arrays(rng.normal(size=(40, 1)), rng.integers(0, 2, 40))

@@ -164,9 +164,9 @@ def test_a_kernel_of_images_is_refused() -> None:
         ({"signs": "random"}, "signs"),
         ({"signs": [1, -1]}, "6 numbers"),
         ({"signs": [1, 1, 1, 1, 1, 2]}, "6 numbers"),
-        ({"family": "relu+cos", "signs": "positive"}, "leave signs out"),
-        ({"family": "relu+cos", "rectifiers": 2}, "leave rectifiers out"),
-        ({"penalty": 0.1}, "leave penalty out"),
+        ({"family": "relu+cos", "signs": "positive"}, "omit signs"),
+        ({"family": "relu+cos", "rectifiers": 2}, "omit rectifiers"),
+        ({"penalty": 0.1}, "omit penalty"),
         ({"family": "shifted relus", "rectifiers": 7}, "rectifiers"),
         ({"family": "shifted relus", "penalty": -1.0}, "penalty"),
     ],
@@ -264,7 +264,7 @@ def test_kernels_of_distances() -> None:
 
 def test_constant_kernels() -> None:
     assert design(lambda c: 2.0).coefficients[0] == pytest.approx(2**0.5)
-    with pytest.raises(InputError, match=r"nearest to the kernel 0"):
+    with pytest.raises(InputError, match=r"nearest kernel of degree 0 to .* is 0"):
         design([0.0, 0.0, 0.0, 1.0], degree=0, project=True, kind="first layer")
 
 

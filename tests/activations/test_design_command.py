@@ -27,7 +27,7 @@ def command(tmp_path, monkeypatch, capsys):
 def test_in_words(command) -> None:
     out = command("design", "relu ntk depth 4", "--family", "relu+cos", "--width", "1000")
     assert out.startswith("phi(z) = ")
-    for words in ("NTK(depth=4", "asked for 10", "with 1000 neurons", "10 % takes", "at c = 0.9"):
+    for words in ("NTK(depth=4", "target 10", "with 1000 neurons", "10 % needs", "at c = 0.9"):
         assert words in out
 
 
@@ -74,9 +74,9 @@ def test_quiet_prints_the_coefficients(command) -> None:
     ("tokens", "words"),
     [
         (["0,-1"], "a_1 = -1"),
-        (["0,x"], "no number"),
+        (["0,x"], "not a number"),
         (["gaussian"], "gaussian:1"),
-        (["gaussian:x"], "no number"),
+        (["gaussian:x"], "not a number"),
         (["relu ntk 4:1"], "unknown kernel|no length"),
         (["relu ntk:2"], "no length"),
         (["no kernel"], "unknown kernel"),
@@ -99,7 +99,7 @@ def test_unknown_choices(command) -> None:
 
 
 def test_a_constant_takes_one_neuron(command) -> None:
-    assert "10 % takes 1 neuron\n" in command("design", "1")
+    assert "10 % needs 1 neuron\n" in command("design", "1")
 
 
 def test_projection(command) -> None:

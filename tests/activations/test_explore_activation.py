@@ -62,7 +62,7 @@ def test_the_numbers_in_words_are_those_of_the_design():
     (_, error, _), (_, one, asked), (name, spread, _), (_, neurons, near) = seen.facts
     assert error == f"{100 * phi.kernel_error:.2g} %"
     assert float(one) == pytest.approx(float(phi.curve(1.0)), rel=1e-3)
-    assert asked == "asked for 5.07"
+    assert asked == "target: 5.07"
     assert name == "spread at 4096 neurons"
     relative = float(phi.finite_width_std(0.5, 4096) / phi.curve(0.5))
     assert spread == f"± {100 * relative:.2g} %"

@@ -215,5 +215,5 @@ def test_required_widths_of_an_array() -> None:
     assert widths.shape == (1, 2)
     assert widths.dtype == np.int64
     assert widths.tolist() == [[required_width("relu", 0.1, c) for c in (0.5, 0.9)]]
-    with pytest.raises(InputError, match="no array of integers"):
+    with pytest.raises(InputError, match="too large for an array of integers"):
         required_width("relu", 1e-12, cosine=[0.5])

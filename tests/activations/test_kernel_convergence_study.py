@@ -19,7 +19,7 @@ def test_small_run_from_end_to_end(tmp_path: Path) -> None:
     assert summary.coverage is not None
     assert summary.coverage >= 0.6
     assert "With one hidden layer of relu" in record.conclusion
-    assert "units a layer" in record.conclusion
+    assert "units per layer" in record.conclusion
     assert (record.path / "figure.png").stat().st_size > 10_000
     report = " ".join((record.path / "report.html").read_text().split())
     assert "predicted exactly" in report

@@ -25,7 +25,7 @@ def test_net_learns_and_kernel_does_not(tmp_path: Path) -> None:
     assert float(record.measurement.error_rate.sel(width=32).mean()) < 0.01
     moved = record.measurement.movement.mean("trial")
     assert float(moved[0]) > 1.5 * float(moved[1])
-    assert "wins by moving its features" in record.conclusion
+    assert "learns by moving its features" in record.conclusion
     report = " ".join((record.path / "report.html").read_text().split())
     assert "pseudo-inverse" in report
     assert (record.path / "figure.png").stat().st_size > 10_000

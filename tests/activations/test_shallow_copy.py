@@ -114,7 +114,7 @@ def test_inputs_that_are_refused() -> None:
     for X, words in (
         (np.ones((2, 3)), "torch.as_tensor"),
         (torch.ones(2, 3, dtype=torch.float64), "torch.float64"),
-        (torch.ones(3), "one input is"),
+        (torch.ones(3), "for one input"),
     ):
         with pytest.raises(InputError, match=words):
             net(X)

@@ -1,4 +1,4 @@
-"""A browser, and the gallery as a user starts it: through the command line, in a process of its own."""
+"""A browser, and the gallery as started by a user: through the command line, in its own process."""
 
 import os
 import shutil
@@ -17,17 +17,11 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 @contextmanager
 def gallery(**variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start `solvable app` with these environment variables, give its process and address, and end it."""
+    """Start `solvable app` with these environment variables, yield its process and address, and end it."""
     command = [sys.executable, "-m", "solvable", "app", "--quiet", "--no-browser"]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"} | variables
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as process:
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().strip()
@@ -43,20 +37,20 @@ def gallery(**variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @pytest.fixture(name="gallery")
 def _gallery():
-    """A function that starts a gallery of the test's own."""
+    """A function that starts a separate gallery."""
     return gallery
 
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """The address of a gallery that all tests share."""
+    """Address of a gallery shared by all tests."""
     with gallery() as (_, address):
         yield address
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
-    """Debian's Chromium, driven by Playwright."""
+    """The installed Chromium, driven by Playwright."""
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         missing = f"no browser: none of {', '.join(_NAMES)} is installed (apt-get install chromium)"
@@ -73,30 +67,30 @@ def browser() -> Iterator:
 
 @pytest.fixture(scope="session")
 def open_page(browser, address):
-    """A function that opens a wing's page; while it is open it asks nothing of a network and does not complain."""
+    """A function that opens a wing's page and checks that it uses no network and raises no errors."""
 
     @contextmanager
     def opened(wing: str, ready: str, **window: Any) -> Iterator[Any]:
-        """Give the page of a wing as soon as there is what `ready` selects."""
+        """Yield the page of a wing as soon as an element matches the selector `ready`."""
         page = browser.new_page(**({"viewport": {"width": 1280, "height": 1000}} | window))
         requests: list[str] = []
-        complaints: list[str] = []
+        errors: list[str] = []
         page.on("request", lambda request: requests.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{address}{wing}/")
         page.wait_for_selector(ready, timeout=60_000)
         yield page
         assert len(requests) > 10
-        asked = {url for url in requests if urlsplit(url).scheme not in ("data", "blob")}
-        assert {urlsplit(url).netloc for url in asked} == {urlsplit(address).netloc}
-        assert complaints == []
+        urls = {url for url in requests if urlsplit(url).scheme not in ("data", "blob")}
+        assert {urlsplit(url).netloc for url in urls} == {urlsplit(address).netloc}
+        assert errors == []
         page.close()
 
     return opened
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These tests watch a clock or drive a browser: they run one after the other."""
+    """Run these tests serially, since they measure time or drive a browser."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.serial)

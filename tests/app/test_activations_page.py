@@ -99,10 +99,10 @@ def test_an_impossible_kernel_is_refused_and_its_nearest_one_offered(page):
     assert page.locator("#activation").count() == 0
     page.get_by_role("button", name="Train the net").click()
     page.get_by_text("There is no net to train").wait_for()
-    page.get_by_text("Take the nearest kernel").click()
+    page.get_by_text("Use the nearest kernel").click()
     page.wait_for_selector("#activation svg")
     assert page.locator("#problem").count() == 0
-    page.get_by_text("Take the nearest kernel").click()
+    page.get_by_text("Use the nearest kernel").click()
     page.wait_for_selector("#problem")
     choose(page, "Kernel to start from", POLYNOMIAL)
     assert page.locator("#problem").count() == 0

@@ -1,4 +1,4 @@
-"""What every page keeps to: it is in the gallery, fits its window, asks nothing of a network, does not complain."""
+"""The contract of every page: it is in the gallery, fits its window, uses no network, and raises no errors."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ ENTRIES = entries()
 OUTSIDE = """() => [...document.querySelectorAll('body *')].filter(one => one.getClientRects().length
     && !one.closest('pre') && one.getBoundingClientRect().right > innerWidth + 1)
     .map(one => one.outerHTML.slice(0, 80))"""
-# Colours come in several notations; a canvas knows them all.
+# Colours come in several notations; a canvas parses them all.
 BRIGHTNESS = """() => { const pen = document.createElement('canvas').getContext('2d');
     pen.fillStyle = getComputedStyle(document.body).backgroundColor; pen.fillRect(0, 0, 1, 1);
     return pen.getImageData(0, 0, 1, 1).data[1]; }"""

@@ -7,7 +7,7 @@ from solvable.overfitting import explore_labels
 
 THEORY = ("Dimension D of the data", "Ridge, in units of K(x, x)", "Training samples n")
 VOTES = ("Classes K", "Wrong training labels p", "Neighbours k")
-MACHINE = ("Length scale", "Ridge of the machine", "Digits to train on")
+MACHINE = ("Length scale", "Ridge of the model", "Digits to train on")
 # Parts of the page, and what moves them; a small ridge shows in the numbers before the curve moves.
 PARTS = {"theory": THEORY, "votes": VOTES, "machine": MACHINE}
 
@@ -82,21 +82,21 @@ def test_another_kernel_has_another_regime(page):
 
 def test_a_machine_without_a_length_scale_says_so(page):
     before = shown(page, "machine")
-    page.get_by_label("Kernel of the machine").select_option("ReLU net (its NTK)")
+    page.get_by_label("Kernel of the model").select_option("ReLU net (its NTK)")
     wait_for_change(page, "machine", before)
     assert page.get_by_text("has none", exact=True).count() == 1
     before = shown(page, "machine")
-    page.get_by_label("Digits: what is asked").select_option("even or odd")
+    page.get_by_label("Task on digits").select_option("even or odd")
     wait_for_change(page, "machine", before)
 
 
 def test_measurements_are_judged_and_bad_lines_get_a_sentence(page):
-    assert "more data do not wash the noise out" in page.inner_text("#verdict")
+    assert "more data do not average the noise out" in page.inner_text("#verdict")
     judged(page, "100 0.9\n200 0.8 0.1", "Line 1, “100 0.9”, has 2 entries")
     assert page.locator("#measured").count() == 0
     assert "Traceback" not in page.inner_text("body")
     falling = "250 0.26 0.01\n500 0.11 0.01\n1000 0.07 0.01\n2000 0.03 0.01\n4000 0.01 0.01"
-    judged(page, falling, "more data wash the noise out.")
+    judged(page, falling, "more data average the noise out.")
     assert page.locator("#problem").count() == 0
     before = page.inner_text("#verdict")
     page.get_by_text("Strict: allow").click()

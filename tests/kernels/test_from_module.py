@@ -49,7 +49,7 @@ def test_one_activation_in_several_places():
     assert from_module(shared) == from_module(apart)
     np.testing.assert_array_equal(from_module(shared)(X), from_module(apart)(X))
     with pytest.raises(
-        InputError, match="layers '1' and '3' are one Linear; expected layers of weights of their own"
+        InputError, match="layers '1' and '3' are one Linear; expected layers with separate weights"
     ):
         from_module(nn.Sequential(nn.Linear(4, 4), square := nn.Linear(4, 4), act, square, nn.Linear(4, 1)))
 
@@ -76,7 +76,7 @@ def test_nested_and_passed_over():
 def test_weights_that_say_nothing():
     frozen = mlp(nn.ReLU, 3, 4, 1)
     frozen[0].requires_grad_(False)
-    with pytest.raises(InputError, match=r"weight of Linear.* is frozen; .* take kind='nngp'"):
+    with pytest.raises(InputError, match=r"weight of Linear.* is frozen; .* pass kind='nngp'"):
         from_module(frozen)
     assert from_module(frozen, kind="nngp").depth == 1
     broken = mlp(nn.ReLU, 3, 4, 1)

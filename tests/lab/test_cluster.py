@@ -1,7 +1,7 @@
-"""Trials on a real dask cluster of processes: the same numbers as here, whoever is killed; and the sentences.
+"""Trials on a real dask cluster of processes: equal numbers even if processes are killed, and the error messages.
 
-Workers refuse other code than that of the machine that asks, so these tests fail when a source file of the library is
-edited while they run.
+Workers refuse code that differs from the client's, so these tests fail if a source file of the library is edited while
+they run.
 """
 
 import json
@@ -35,7 +35,7 @@ HERE = Path(__file__).parent.parent
 
 
 class Processes:
-    """A scheduler and workers with one thread each, on the loopback."""
+    """A scheduler and single-threaded workers on the loopback interface."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,23 +84,22 @@ def shared(tmp_path_factory):
 
 @pytest.fixture
 def pair(shared):
-    """Return the cluster with two workers, whatever an earlier test did to them."""
+    """Return the cluster with two workers, replacing those that earlier tests killed."""
     while len(shared.workers) < 2:
         shared.add_worker()
     shared.log.unlink(missing_ok=True)
     return shared
 
 
-def _until(true) -> None:
-    """Wait, however slow the machine is."""
-    while not true():
+def _until(condition) -> None:
+    """Wait without a time limit, since the machine may be slow."""
+    while not condition():
         time.sleep(0.02)
 
 
 @contextmanager
 def _after_trials(n: int, folder: Path, act):
-    """Call `act` in a thread as soon as n trials are kept in `folder`."""
-
+    """Call `act` in a thread as soon as `folder` has n trials."""
     over = threading.Event()
 
     def wait() -> None:
@@ -157,23 +156,25 @@ def test_a_killed_worker_loses_nothing(pair, tmp_path):
 
 def test_without_workers_a_run_ends_and_goes_on_later(pair, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "GONE_AFTER", 1.5)
-    sentence = "has had no worker for 1.5 s; .* the same command goes on from them"
+    sentence = "has had no worker for 1.5 s; .* rerun the same command to resume"
     with (
         _after_trials(2, tmp_path, lambda: pair.kill(*pair.workers)),
         pytest.raises(InputError, match=sentence),
     ):
         _sweep(tmp_path, 30, pair.address)
-    kept = len(list(tmp_path.glob("trial-*.nc")))
-    assert 2 <= kept < 30
-    with pytest.raises(InputError, match=sentence):  # there is none from the start
+    n_trials = len(list(tmp_path.glob("trial-*.nc")))
+    assert 2 <= n_trials < 30
+    with pytest.raises(InputError, match=sentence):  # none from the start
         _sweep(tmp_path, 30, pair.address)
 
     monkeypatch.setattr(cluster, "GONE_AFTER", 20.0)
     pair.add_worker()
-    said = []
-    there = _sweep(tmp_path, kept + 2, pair.address, say=said.append)
-    assert said == [f"Found {kept} of {kept + 2} trials from an earlier run; measuring the other 2."]
-    assert there.sizes["trial"] == kept + 2
+    messages = []
+    there = _sweep(tmp_path, n_trials + 2, pair.address, say=messages.append)
+    assert messages == [
+        f"Found {n_trials} of {n_trials + 2} trials from an earlier run; measuring the other 2."
+    ]
+    assert there.sizes["trial"] == n_trials + 2
 
 
 def test_workers_that_come_after_all_have_died_go_on(pair, tmp_path):
@@ -222,22 +223,24 @@ def test_an_error_in_a_trial_is_the_users_own_and_n_jobs_is_kept(pair, tmp_path)
     assert len(list(tmp_path.glob("trial-*.nc"))) == 3
 
 
-def test_what_a_worker_cannot_load_is_a_sentence(pair, tmp_path, monkeypatch):
+def test_code_that_a_worker_cannot_load_is_a_sentence(pair, tmp_path, monkeypatch):
     import types
 
     module = types.ModuleType("only_here")
     exec("def trial(parameters, setting, index): pass", module.__dict__)
     monkeypatch.setitem(sys.modules, "only_here", module)
     with pytest.raises(
-        InputError, match=r"cannot take what the trials share \(.*No module named 'only_here'"
+        InputError, match=r"cannot load the trials' shared data \(.*No module named 'only_here'"
     ):
         _sweep(tmp_path, 6, pair.address, replace(study, trial=module.trial))
-    monkeypatch.setattr(cluster, "_source", lambda trial: "other code")
-    with pytest.raises(InputError, match=r"worker tcp://.* has other code of solvable or of the study than"):
+    monkeypatch.setattr(cluster, "_source_hash", lambda trial: "other code")
+    with pytest.raises(
+        InputError, match=r"worker tcp://.* have different source files of solvable or the study"
+    ):
         _sweep(tmp_path, 6, pair.address)
 
 
-def test_ctrl_c_cancels_what_is_left(pair, tmp_path):
+def test_ctrl_c_cancels_the_remaining_trials(pair, tmp_path):
     from distributed import Client
 
     command = [sys.executable, "-m", "toy_wing", "run", "toy", "--trials", "100", "--quiet"]
@@ -246,14 +249,14 @@ def test_ctrl_c_cancels_what_is_left(pair, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(HERE)},
-        # A shell that runs the tests in the background has its children ignore Ctrl-C.
+        # Children of a shell that runs the tests in the background ignore Ctrl-C.
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )
     _until(lambda: list(tmp_path.glob(".cache/toy/*/trial-*.nc")) or process.poll() is not None)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert err == "interrupted: finished trials are kept; the same command goes on from them\n"
+    assert err == "interrupted: finished trials are kept; rerun the same command to resume\n"
     with cluster._quiet(), Client(pair.address, set_as_default=False) as client:
         _until(lambda: client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0)
 
@@ -267,16 +270,16 @@ def test_a_scheduler_that_dies_is_a_sentence(tmp_path, capsys):
             *(capsys, "run", "toy", "--trials", "50", "--quiet", "--runs-dir", str(tmp_path / "runs")),
             *("--cluster", processes.address),
         )
-    assert f"the connection to the dask scheduler at {processes.address} was lost; expected" in err
-    assert "the same command goes on from them" in err
+    assert f"the connection to the dask scheduler at {processes.address} was lost; restart it" in err
+    assert "rerun the same command to resume" in err
 
 
 @pytest.mark.parametrize(
     "address", ["foo", "tcp://", "tcp://host:notaport", "tcp://host:99999", "http://host:80"]
 )
-def test_what_is_no_address_is_a_sentence(capsys, tmp_path, address):
+def test_an_invalid_address_is_a_sentence(capsys, tmp_path, address):
     err = _fails(capsys, "run", "toy", "--runs-dir", str(tmp_path), "--cluster", address)
-    assert f"cluster {address!r} is no address of a dask scheduler; expected tcp://HOST:PORT" in err
+    assert f"cluster {address!r} is not the address of a dask scheduler; expected tcp://HOST:PORT" in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -287,9 +290,11 @@ def test_no_scheduler_is_a_sentence(capsys, tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         command = ["run", "toy", "--runs-dir", str(tmp_path), "--cluster", address]
-        assert "(nothing that dask understands was answered within 1 s)" in _fails(capsys, *command)
+        assert "(no dask response within 1 s)" in _fails(capsys, *command)
     err = _fails(capsys, *command)
-    assert f"cannot reach a dask scheduler at {address!r} (Connection refused); expected one that" in err
+    assert (
+        f"cannot reach a dask scheduler at {address!r} (Connection refused); start `dask scheduler` on" in err
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -327,5 +332,5 @@ def test_dask_is_loaded_for_a_cluster_only():
     code = (
         "import sys\nfrom solvable.cli import main\nmain([])\nprint([m for m in sys.modules if 'dask' in m])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"

@@ -1,4 +1,4 @@
-"""Comparing is aligning two datasets; what is infinite or missing is shown and not counted."""
+"""Comparing aligns two datasets; infinite and missing values are shown but not counted."""
 
 import numpy as np
 import pandas as pd
@@ -108,7 +108,7 @@ def test_a_variable_that_one_side_lacks_is_a_sentence() -> None:
         compare(prediction, measurement, ["rate"])
 
 
-def test_means_and_errors_leave_out_what_is_missing() -> None:
+def test_means_and_errors_ignore_missing_values() -> None:
     trials = xr.DataArray([[1.0, 1.0], [3.0, np.nan], [5.0, 3.0]], dims=("trial", "n"))
     mean, error = mean_and_error(trials)
     assert mean.values.tolist() == [3.0, 2.0]

@@ -1,4 +1,4 @@
-"""The figure style: local, readable, the same bytes every time."""
+"""The figure style: local, readable, reproducible."""
 
 import subprocess
 import sys
@@ -38,12 +38,8 @@ def test_curves_have_a_line_each_and_points_where_measured(datasets):
     legend(ax)
     assert figure.get_figwidth() == COLUMN < FULL
     assert len(ax.containers) == 1
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-        "ridge 0",
-        "ridge 1",
-        "predicted",
-        "measured",
-    ]
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["ridge 0", "ridge 1", "predicted", "measured"]
     assert np.isfinite(ax.get_ylim()).all()
 
 

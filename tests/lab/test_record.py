@@ -1,4 +1,4 @@
-"""A record is a folder that is whole, explains itself, and is found again."""
+"""A record is a complete, self-explanatory folder that can be found again."""
 
 import json
 import re
@@ -24,6 +24,7 @@ FILES = {
     ),
     *("figure.svg", "figure.png", "report.html"),
 }
+MARKED_UP = Parameters(n_train=(8, 1_000), label="a <b>bold</b> word")
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,7 @@ def runs_dir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def record(runs_dir):
-    return run(
-        study, Parameters(n_train=(8, 1_000), label="a <b>bold</b> word"), runs_dir=runs_dir, quiet=True
-    )
+    return run(study, MARKED_UP, runs_dir=runs_dir, quiet=True)
 
 
 def test_folder(record):
@@ -60,23 +59,15 @@ def test_round_trip(record):
 
 
 def test_figure_and_report_have_the_same_bytes_every_time(record, tmp_path):
-    other = run(
-        study, Parameters(n_train=(8, 1_000), label="a <b>bold</b> word"), runs_dir=tmp_path, quiet=True
-    )
+    other = run(study, MARKED_UP, runs_dir=tmp_path, quiet=True)
     for name in ("figure.svg", "figure.png", "comparison.csv", "parameters.json"):
         assert (other.path / name).read_bytes() == (record.path / name).read_bytes()
 
 
 def test_report(record):
     html = (record.path / "report.html").read_text()
-    for part in (
-        study.title,
-        study.question,
-        "Twice the sample halves the error &amp; the theory",
-        "<svg",
-        record.key[:7],
-    ):
-        assert part in html
+    answer = "Twice the sample halves the error &amp; the theory"
+    assert all(part in html for part in (study.title, study.question, answer, "<svg", record.key[:7]))
     assert "solvable run toy --n-train 8,1000 --label &#39;a &lt;b&gt;bold&lt;/b&gt; word&#39;" in html
     assert "draws are &lt;independent&gt;" in html
     outside = (~record.comparison.table["inside"]).sum()
@@ -88,12 +79,12 @@ def test_report(record):
     assert "@import" not in html
 
 
-def test_the_same_run_is_found_and_said(record, runs_dir, capsys):
-    again = run(study, Parameters(n_train=(8, 1_000), label="a <b>bold</b> word"), runs_dir=runs_dir)
+def test_an_equal_run_is_found_and_reported(record, runs_dir, capsys):
+    again = run(study, MARKED_UP, runs_dir=runs_dir)
     assert again.path == record.path
-    said = capsys.readouterr().err
-    assert "was finished on" in said
-    assert f"solvable runs delete {record.name}" in said
+    err = capsys.readouterr().err
+    assert "was finished on" in err
+    assert f"solvable runs delete {record.name}" in err
 
 
 def test_finding_records(record, runs_dir):
@@ -170,7 +161,7 @@ class OnByDefault:
     """Centre the draws."""
 
 
-def test_parameters_must_be_a_frozen_dataclass_with_what_an_option_can_say():
+def test_parameters_must_be_a_frozen_dataclass_without_flags_that_are_on():
     with pytest.raises(TypeError, match="'centred' is on by default"):
         replace(study, Parameters=OnByDefault)
     with pytest.raises(TypeError, match="frozen dataclass"):

@@ -1,4 +1,4 @@
-"""Trials are run once, kept on disk, and found again, also after a SIGKILL."""
+"""Trials are run once, kept on disk, and found again, even after a SIGKILL."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent.parent
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
-    """Return a function that lists the trials that have run so far."""
+    """Return a function that lists the trials run so far."""
     path = tmp_path / "log"
     monkeypatch.setenv("TOY_LOG", str(path))
     return lambda: sorted(int(line) for line in path.read_text().split()) if path.exists() else []
@@ -42,11 +42,11 @@ def test_trials_are_stacked_and_do_not_depend_on_the_order_they_finish_in(tmp_pa
 
 
 def test_more_trials_extend_a_sweep(tmp_path, log):
-    said = []
-    few = _sweep(Parameters(trials=2), tmp_path / "t", say=said.append)
-    more = _sweep(Parameters(trials=5), tmp_path / "t", say=said.append)
+    messages = []
+    few = _sweep(Parameters(trials=2), tmp_path / "t", say=messages.append)
+    more = _sweep(Parameters(trials=5), tmp_path / "t", say=messages.append)
     assert log() == [0, 1, 2, 3, 4]
-    assert said == ["Found 2 of 5 trials from an earlier run; measuring the other 3."]
+    assert messages == ["Found 2 of 5 trials from an earlier run; measuring the other 3."]
     xr.testing.assert_identical(few, more.isel(trial=slice(2)))
 
 
@@ -61,16 +61,15 @@ def test_damaged_trials_are_run_again(tmp_path, log):
 
 
 def test_blas_threads_share_the_cores_with_the_trials(tmp_path):
-    seen = []
+    threads = set()
 
     def trial(parameters, setting, index):
-        seen.append(
-            {pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"}
-        )
+        pools = threadpoolctl.threadpool_info()
+        threads.update(pool["num_threads"] for pool in pools if pool["user_api"] == "blas")
         return study.trial(parameters, setting, index)
 
     _sweep(Parameters(trials=3), tmp_path, trial, n_jobs=os.cpu_count())
-    assert all(threads == {1} for threads in seen)
+    assert threads == {1}
 
 
 def test_another_engine_through_the_same_call(tmp_path):
@@ -92,59 +91,52 @@ def test_an_error_in_a_trial_keeps_the_finished_ones(tmp_path, log):
 
 def _start(tmp_path: Path, seconds: float, *options: str) -> subprocess.Popen:
     environment = os.environ | {"TOY_LOG": str(tmp_path / "log"), "TOY_SECONDS": str(seconds)}
-    environment["PYTHONPATH"] = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]).rstrip(
-        os.pathsep
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "toy_wing",
-        "run",
-        "toy",
-        "--runs-dir",
-        str(tmp_path / "runs"),
-        *options,
-    ]
-    # A shell that runs the tests in the background has its children ignore Ctrl-C.
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    environment["PYTHONPATH"] = path.rstrip(os.pathsep)
+    command = [sys.executable, "-m", "toy_wing", "run", "toy", "--runs-dir", str(tmp_path / "runs"), *options]
+    # Children of a shell that runs the tests in the background ignore Ctrl-C.
     listen = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen
     )
 
 
-def _wait_for_trials(process: subprocess.Popen, tmp_path: Path, n: int) -> list[Path]:
-    """Wait until n trials are kept, however slow the machine is; where the program ends before, they will not come."""
+def _trial_files(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "runs").glob(".cache/toy/*/trial-*.nc"))
+
+
+def _wait_for_trials(process: subprocess.Popen, tmp_path: Path, n: int) -> None:
+    """Wait without a time limit until n trials are on disk, and fail if the program ends before."""
     while True:
-        ended = process.poll() is not None
-        kept = sorted((tmp_path / "runs").glob(".cache/toy/*/trial-*.nc"))
-        if len(kept) >= n:
-            return kept
-        assert not ended, process.communicate()
+        running = process.poll() is None
+        if len(_trial_files(tmp_path)) >= n:
+            return
+        assert running, process.communicate()
         time.sleep(0.02)
 
 
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
+def test_a_killed_run_resumes_where_it_stopped(tmp_path):
     process = _start(tmp_path, 0.3, "--n-jobs", "1", "--trials", "6")
     _wait_for_trials(process, tmp_path, 2)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    kept = sorted((tmp_path / "runs").glob(".cache/toy/*/trial-*.nc"))
-    assert 2 <= len(kept) < 6
+    saved = _trial_files(tmp_path)
+    assert 2 <= len(saved) < 6
     assert list((tmp_path / "runs").glob("toy/*")) == []
-    # What a process that was killed while writing leaves behind; no living process has this number.
+    # Leftovers of a process that was killed while writing; no running process has this number.
     dead = f"{files._PREFIX}-{files.socket.gethostname()}-{process.pid}-0"
-    (kept[0].parent / f"{dead}.nc").write_text("half a trial")
+    (saved[0].parent / f"{dead}.nc").write_text("half a trial")
     (tmp_path / "runs" / "toy" / dead).mkdir(parents=True)
 
     again = _start(tmp_path, 0, "--n-jobs", "1", "--trials", "6")
     out, err = again.communicate()
     assert again.returncode == 0, err
-    assert f"Found {len(kept)} of 6 trials from an earlier run; measuring the other {6 - len(kept)}." in err
+    assert f"Found {len(saved)} of 6 trials from an earlier run; measuring the other {6 - len(saved)}." in err
     assert "report.html" in out
-    # A trial can have been logged and killed before it was on disk, but nothing that was on disk ran again.
+    # A trial can be logged and killed before it is on disk, but trials on disk must not run again.
     runs = [int(line) for line in (tmp_path / "log").read_text().split()]
     assert set(runs) == set(range(6))
-    assert all(runs.count(int(path.stem.removeprefix("trial-"))) == 1 for path in kept)
+    assert all(runs.count(int(path.stem.removeprefix("trial-"))) == 1 for path in saved)
     assert not [path for path in (tmp_path / "runs").rglob("*") if path.name.startswith(files._PREFIX)]
     assert len(list((tmp_path / "runs").glob("toy/*/record.json"))) == 1
 
@@ -155,16 +147,16 @@ def test_ctrl_c_says_that_trials_are_kept(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert err.strip() == "interrupted: finished trials are kept; the same command goes on from them"
+    assert err.strip() == "interrupted: finished trials are kept; rerun the same command to resume"
 
 
-def test_leftovers_of_living_processes_stay(tmp_path):
-    alive = tmp_path / f"{files._PREFIX}-{files.socket.gethostname()}-{os.getpid()}-0.nc"
+def test_leftovers_of_running_processes_stay(tmp_path):
+    running = tmp_path / f"{files._PREFIX}-{files.socket.gethostname()}-{os.getpid()}-0.nc"
     elsewhere = tmp_path / f"{files._PREFIX}-another.host-1-0.nc"
-    alive.touch()
+    running.touch()
     elsewhere.touch()
     files.remove_leftovers(tmp_path)
-    assert alive.exists()
+    assert running.exists()
     assert elsewhere.exists()
 
 
@@ -174,9 +166,8 @@ def test_keys_follow_parameters_data_and_code(monkeypatch):
     assert keys.trial_key(study, Parameters(trials=50), setting) == base
     assert keys.trial_key(study, Parameters(sd=(3.0,)), setting) != base
     assert keys.trial_key(study, Parameters(), None) != base
-    assert keys.record_key(study, Parameters(trials=50), setting) != keys.record_key(
-        study, Parameters(), setting
-    )
+    few, many = (keys.record_key(study, Parameters(trials=n), setting) for n in (6, 50))
+    assert few != many
     monkeypatch.setattr(keys, "_read", lambda *file: ("other code", frozenset()))
     assert keys.trial_key(study, Parameters(), setting) != base
 

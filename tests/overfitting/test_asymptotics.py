@@ -202,7 +202,7 @@ def test_effective_dimension_of_no_overfitting_is_infinite():
         ),
         (
             lambda: kernel_asymptotics("gaussian", 5).coefficient(100),
-            "no formula .* n = 100 here, only E0 ~ n",
+            "no formula .* n = 100, only E0 ~ n",
         ),
         (
             lambda: matern_asymptotics(0.5, 5, 0.1).coefficient(100),

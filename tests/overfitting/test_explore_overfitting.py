@@ -75,7 +75,7 @@ def test_the_curve_ends_where_the_spectrum_does_and_says_so():
 
 def test_each_regime_has_its_words():
     for family, regime, advice in (
-        ("Laplace kernel", "tempered", "More data do not wash the noise out"),
+        ("Laplace kernel", "tempered", "More data do not average the noise out"),
         ("Gaussian kernel", "catastrophic", "More data make it worse"),
         (LOGARITHM, "benign", "treat it as tempered"),
     ):

@@ -217,7 +217,7 @@ def test_a_heavy_tail_is_noted() -> None:
 
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     found = kernel_noise_profile(smooth, circle, angle, train_sizes=[60], n_trials=3, quiet=True)
-    assert any("may not exist (more than 3 medians at n = 60)" in note for note in found.notes)
+    assert any("may not exist (above 3 medians at n = 60)" in note for note in found.notes)
     assert (found.data.noise_cost > found.data.noise_cost_median).all()
 
 
@@ -231,8 +231,8 @@ def test_a_heavy_tail_is_noted() -> None:
         ({"X": DIGITS.reshape(-1, 8, 8)}, "flatten images first"),
         ({"X": DIGITS.astype(str).astype(object) + "a"}, "not hold a dense rectangle of real numbers"),
         ({"X": np.where(DIGITS == 3, np.nan, DIGITS)}, "NaN or infinite"),
-        ({"X_test": DIGITS[:5, :3], "y_test": DIGIT[:5]}, "same number"),
-        ({"train_sizes": [5000]}, "5000 was asked for"),
+        ({"X_test": DIGITS[:5, :3], "y_test": DIGIT[:5]}, "same columns"),
+        ({"train_sizes": [5000]}, "5000 is too large"),
         ({"kernel": lambda X, Z: np.full((len(X), len(Z)), np.inf)}, "infinite"),
         ({"task": "number", "channel": np.eye(10)}, "y is a number"),
     ],

@@ -200,7 +200,7 @@ def test_one_neighbour_passes_on_each_label() -> None:
     ten = np.repeat(list("abcdefghij"), 20)
     found = linear_smoother_profile(np.eye(200), ten, ten, [0.3], n_draws=3)
     np.testing.assert_allclose(found.test_error, [0.0, 0.3], atol=1e-12)
-    with pytest.raises(InputError, match=r"rest on 1 labels or fewer.*method='draws'"):
+    with pytest.raises(InputError, match=r"are on 1 labels or fewer.*method='draws'"):
         linear_smoother_profile(np.eye(200), y, y, [0.1], method="gaussian")
 
 
@@ -254,18 +254,18 @@ def test_few_draws_at_a_time_are_all_at_once(monkeypatch: pytest.MonkeyPatch) ->
     ("change", "sentence"),
     [
         ({"weights": np.ones(3)}, r"weights has shape \(3,\)"),
-        ({"weights": [["a", "b"]]}, "no real numbers"),
+        ({"weights": [["a", "b"]]}, "without real numbers"),
         ({"weights": [[1.0, np.nan, 0.0]] * 2}, "weights has 2 values that are NaN"),
         ({"y": [0, 1]}, "one label for each column of the weights"),
         ({"y": [0, 0, 0]}, "one class only"),
-        ({"y": [0.5, 1, 0]}, "0.5, which names no class"),
+        ({"y": [0.5, 1, 0]}, "0.5, which is no class"),
         ({"y_test": [0]}, "one label for each row of the weights"),
-        ({"y_test": [0, 7]}, "y_test holds 7, a class that y has not"),
+        ({"y_test": [0, 7]}, "y_test holds 7, which is no class of y"),
         ({"noise_levels": [0.6]}, "noise level 0.6 is too high"),
         ({"n_draws": 1}, "n_draws must be .*; got 1"),
         ({"method": "gauss"}, "did you mean 'gaussian'"),
-        ({"method": "gaussian", "channel": [[0, 1], [1, 0]]}, "symmetric channel only"),
-        ({"method": "gaussian", "y": [0, 1, 2]}, "two classes only; got 3"),
+        ({"method": "gaussian", "channel": [[0, 1], [1, 0]]}, "needs the symmetric channel"),
+        ({"method": "gaussian", "y": [0, 1, 2]}, "needs two classes; got 3"),
     ],
 )
 def test_a_profile_that_cannot_be(change: dict[str, Any], sentence: str) -> None:

@@ -340,7 +340,7 @@ def test_a_fit_that_fails_says_which() -> None:
         ({"levels": [0.95]}, "noise level 0.95 is too high; expected at most 0.9"),
         ({"levels": [0]}, "no level above 0"),
         ({"levels": [-0.1]}, "at least 0"),
-        ({"train_sizes": [2000]}, "a train size of 2000 was asked for, but 1597 samples are there"),
+        ({"train_sizes": [2000]}, "a train size of 2000 is too large; only 1597 samples are available"),
         ({"train_sizes": [10]}, "too small for 10 classes"),
         ({"train_sizes": [99.5]}, "whole numbers"),
         ({"inputs": np.where(X == 3, np.nan, X)}, "NaN or infinite"),
@@ -360,7 +360,7 @@ def test_a_fit_that_fails_says_which() -> None:
         ({"labels": np.eye(10)[Y]}, "y has shape (1797, 10); expected one label for each sample"),
         ({"test_size": np.inf}, "test_size must be a share"),
         ({"X_test": X, "y_test": Y}, "leave one of them out"),
-        ({"X_test": X, "y_test": Y + 5, "test_size": None}, "a class that y has not"),
+        ({"X_test": X, "y_test": Y + 5, "test_size": None}, "no class of y"),
         (
             {"estimator": KNeighborsClassifier(100)},
             "KNeighborsClassifier failed on 60 samples at noise level 0: ",
@@ -417,7 +417,7 @@ def test_it_is_told_in_words(nearest: NoiseProfile) -> None:
         "0: ignores noise, 1: passes it on in full, as 1-NN does",
         "Verdict at 20 % noise: tempered",
         "cleaning to 10 % noise lowers it by",
-        "with 960 of 1297 samples trials train on much the same ones and scatter too little",
+        "with 960 of 1297 samples trials share most of them and scatter too little",
     ):
         assert part in text
     assert max(map(len, str(nearest).splitlines())) <= 96

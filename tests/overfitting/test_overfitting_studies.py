@@ -38,7 +38,7 @@ def test_all_three_regimes_are_shown(trichotomy: Record) -> None:
     assert float(measured.sel(case="exponential, c = 0.02", n_train=200)) > 3.5
     assert float(measured.sel(case="power law, ridge", n_train=200)) < 1.2
     assert "catastrophic" in trichotomy.conclusion
-    assert "not." in trichotomy.conclusion  # eigenfunctions of smooth kernels are not independent
+    assert "do not have." in trichotomy.conclusion  # independent features
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_classes_merged_into_two() -> None:
         ({"models": ("forrest",)}, "did you mean 'forest'"),
         ({"models": ()}, "models is empty"),
         ({"data": "diabetes"}, "is a number"),
-        ({"n_train": (5000,)}, "samples are there to train on"),
+        ({"n_train": (5000,)}, "samples are available for training"),
         ({"length_scale": -1.0}, "length_scale"),
     ],
 )

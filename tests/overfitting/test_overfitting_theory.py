@@ -336,7 +336,7 @@ def test_a_finite_rank_is_interpolated_and_averaged_over(task, rank):
     "call", [overfitting_coefficient, effective_ranks, overfitting_bounds, cost_of_overfitting]
 )
 def test_bare_eigenvalues_are_no_task(call):
-    with pytest.raises(InputError, match="takes an Eigensystem; got a ndarray; make one"):
+    with pytest.raises(InputError, match="takes an Eigensystem; got a ndarray: make one"):
         call(np.ones(3), 2)
 
 
@@ -361,7 +361,7 @@ def test_a_power_law_without_a_target_has_none():
         (lambda t: effective_ranks(t, [1, 2.5]), "k must be whole numbers; got 2.5"),
         (
             lambda t: effective_ranks(t, [1, 5]),
-            "first k = 5 modes; expected k below the 5 modes .* smaller k",
+            "first k = 5 modes; the spectrum has 5 known modes: .* smaller k",
         ),
         (lambda t: cost_of_overfitting(t, np.inf), "n_train must be finite"),
         (

@@ -144,11 +144,11 @@ class TestRates:
             ("k (is|must be)", lambda: knn_profile(0, 0.1)),
             ("whole number", lambda: knn_profile(2.5, 0.1)),  # pyright: ignore[reportArgumentType]
             ("k (is|must be)", lambda: knn_excess(0)),
-            ("say nothing", lambda: noisy_to_clean(0.5, 0.5)),
+            ("no information", lambda: noisy_to_clean(0.5, 0.5)),
             ("divide percentages", lambda: resampled_noise(20, 10)),
             ("divide percentages", lambda: clean_to_noisy(0.1, 20)),
             ("second", lambda: compose_noise(0.1, 0.6)),
-            ("same points", lambda: linear_smoother_flip_error(0.1, [1.0, 2.0], [1.0])),
+            ("value for each test point", lambda: linear_smoother_flip_error(0.1, [1.0, 2.0], [1.0])),
             ("each mode", lambda: nearest_neighbor_torus_mse([1.0], [1.0, 2.0], 10, 1)),
             ("dimension", lambda: nearest_neighbor_torus_mse([1.0], [1.0], 10, 0)),
         ):

@@ -160,7 +160,7 @@ def test_figure(profile: TrainingProfile) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"estimator": TrainedUntil(mlp())}, "expected the estimator inside it"),
+        ({"estimator": TrainedUntil(mlp())}, "inside it instead"),
         ({"estimator": MLPClassifier}, "is a class"),
         ({"max_epochs": 0}, "max_epochs must be .*; got 0"),
         ({"n_trials": 1.5}, "n_trials must be .*; got 1.5"),

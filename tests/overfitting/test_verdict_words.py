@@ -24,9 +24,9 @@ class TestChannelMatrix:
         assert verdict.regime == "tempered"
         assert not verdict.symmetric
         text = " ".join(verdict.assumptions)
-        assert "a share 0.2 of the training labels is replaced by way of a channel matrix" in text
+        assert "a share 0.2 of the training labels is replaced according to a channel matrix" in text
         assert "those of symmetric noise of the same rate" in text
-        assert "each as likely" not in text
+        assert "each equally likely" not in text
 
     def test_chance_level_is_not_known(self):
         for error in (0.01, 0.3):
@@ -70,13 +70,16 @@ class TestOneTestSet:
             SIZES, after(250, 1.0), 0.003 * np.ones(6), noise_level=0.2, n_classes=2, one_test_set=50
         )
         assert benign.regime == "benign"
-        assert any("others may not be benign" in one for one in benign.warnings)
+        assert any("the verdict may not be benign" in one for one in benign.warnings)
 
     def test_without_it_trials_are_apart(self):
         apart = classify_overfitting(
             SIZES, np.ones(6), 0.02 * np.ones(6), noise_level=0.2, n_classes=2, n_trials=5
         )
-        assert "independent: each trial splits the data anew; 5 trials" in apart.assumptions[-1]
+        assert (
+            "independent: each trial has its own split of the data; at least 5 trials"
+            in apart.assumptions[-1]
+        )
         # In squared error its size is not known, which leaves the sentence.
         number = classify_overfitting(SIZES, np.ones(6), 0.02 * np.ones(6), one_test_set=500)
         assert "these 500 test points" in number.assumptions[-1]
@@ -137,14 +140,14 @@ class TestUndecided:
         ]
         assert decided.count("tempered") > 65
         verdict = classify_overfitting(SIZES, 0.049 * np.ones(6), 0.01 * np.ones(6), **FLAT)
-        assert "too near 0.05" in verdict.advice
+        assert "too close to 0.05" in verdict.advice
 
 
 class TestOddInput:
     def test_zero_standard_error_is_no_certainty(self):
         s = np.array([0.23, 0.13, 0.08, 0.04, 0.0])
         verdict = classify_overfitting(SIZES[:5], s, [0.015, 0.015, 0.015, 0.015, 0.0])
-        assert any("is 0; taken instead" in warning for warning in verdict.warnings)
+        assert any("is 0; replaced by" in warning for warning in verdict.warnings)
         same = classify_overfitting(SIZES[:5], s, [0.015] * 5)
         assert verdict.floor_interval == pytest.approx(same.floor_interval)
         assert np.isnan(verdict.slope)  # of a logarithm of 0

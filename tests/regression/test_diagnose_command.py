@@ -80,7 +80,7 @@ def test_sizes_wanted_errors_figure_and_file(solvable, tmp_path: Path) -> None:
     words = (path, "--kernel", "gaussian", "--n-train", "100,1000", "--want", "55")
     code, out, err = solvable(*words, "--figure", "curve.svg", "--save", "verdict.nc")
     assert (code, err) == (0, "")
-    assert "rmse as asked (90 % interval, best ridge):" in out
+    assert "rmse for --n-train (90 % interval, best ridge):" in out
     assert (
         len(re.findall(r"^ +(?:100|1000) +[\d.]+ \([\d.]+ to [\d.]+\), ridge", out, flags=re.MULTILINE)) == 2
     )

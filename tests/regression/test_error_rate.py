@@ -221,7 +221,7 @@ def test_a_file_of_another_format_is_refused(surface, tmp_path: Path) -> None:
         changed.attrs = attrs if other is None else attrs | {"format": other}
         changed.to_netcdf(tmp_path / "old.nc", engine="h5netcdf")
         with pytest.raises(
-            InputError, match=r"old\.nc' holds something else; expected a surface written by"
+            InputError, match=r"old\.nc' has another format; expected a surface written by"
         ) as caught:
             LearningSurface.load(tmp_path / "old.nc")
         assert "\n" not in str(caught.value)

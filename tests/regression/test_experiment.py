@@ -147,11 +147,11 @@ def test_random_splits(digits):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_train": 500}, "n_train 500 leaves nothing to test on of 260 points"),
-        ({"n_train": 260}, "n_train 260 leaves nothing"),
+        ({"n_train": 500}, "n_train 500 leaves none of the 260 points for testing"),
+        ({"n_train": 260}, "n_train 260 leaves none"),
         ({"n_train": 0}, "n_train must be at least 1; got 0"),
         ({"n_train": 10.5}, "n_train must be whole numbers.*got 10.5"),
-        ({"n_train": np.inf}, "n_train must be finite"),
+        ({"n_train": np.inf}, "n_train must be whole numbers; got inf"),
         ({"n_train": np.nan}, "n_train must be at least 1; got nan"),
         ({"n_train": []}, "n_train is empty"),
         ({"n_train": 10, "ridge": -1.0}, "ridge must be at least 0; got -1"),

@@ -202,7 +202,7 @@ def test_diagnose_takes_groups() -> None:
     assert (alone.n_groups, grouped.n_groups) == (None, 60)
     assert grouped.forecast([300]).rmse.item() > 1.2 * alone.forecast([300]).rmse.item()
     assert "new groups like these 60" in " ".join(str(grouped).split())
-    assert "taken to be independent" in str(alone)
+    assert "assumed to be independent" in str(alone)
     compared = diagnose(X, y, groups=group)
     assert "leave-one-group-out" in " ".join(str(compared).split())
     # The model itself knows nothing of groups.

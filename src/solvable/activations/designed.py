@@ -12,7 +12,8 @@ from solvable.activations.formula import Formula
 from solvable.activations.target import ANGLES, COSINES
 from solvable.checks import whole
 from solvable.errors import InputError
-from solvable.kernels.duals import Activation, PointNumbers
+from solvable.kernels.duals import Activation
+from solvable.kernels.duals.base import PointNumbers
 from solvable.kernels.duals.hermite import normal_density, panel_rule
 from solvable.kernels.duals.hermite_series import HermiteSeries
 from solvable.kernels.duals.mehler import AnyActivation
@@ -237,8 +238,8 @@ class DesignedActivation(Activation):
         means = self.curve([0.5, 0.9])
         lines = [
             f"phi(z) = {self.formula}",
-            f"One hidden layer (weights of variance 1, no biases) for inputs of norm sqrt(d) has as its "
-            f"{_KERNELS[self.kind]}: {self.target_name},",
+            f"For inputs of norm sqrt(d), the {_KERNELS[self.kind]} of one hidden layer (weights of variance 1, no "
+            f"biases) is {self.target_name},",
             f"{self.closeness}, which is {self.target[0]:.4g}.",
             f"With N neurons the kernel's standard deviation is {deviation[0]:.3g}/sqrt(N) at c = 0.5 (mean "
             f"{means[0]:.3g}) and {deviation[1]:.3g}/sqrt(N) at c = 0.9 (mean {means[1]:.3g}).",

@@ -1,6 +1,6 @@
-"""What the wing's page shows of training (`page.py`), without the page: the net of `explore.py` beside one with ReLU.
+"""Training on the page (`page.py`), without marimo: the net of `explore.py` and a ReLU net.
 
-Both learn handwritten digits; what their kernels said before stands beside what they did.
+Both learn handwritten digits, and are compared with the predictions of their kernels.
 """
 
 from collections.abc import Callable
@@ -24,34 +24,34 @@ if TYPE_CHECKING:
     from solvable.networks import Training
 
 TASKS = {"which of the ten digits": "ten", "a zero or not": "zero"}
-"""What the page calls a task -> the task."""
+"""Tasks by their names on the page."""
 MOST_TRAINED, STEPS = 1024, 120
-"""Neurons that are trained at most, and steps of gradient descent: a few seconds on one core."""
+"""Largest number of neurons, and number of steps of gradient descent: a few seconds on one core."""
 
-_RECORDED = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 80, 100, 120)
+_RECORD_AT = (1, 2, 3, 4, 5, 7, 10, 14, 20, 28, 40, 56, 80, 100, 120)
 _N_TRAIN = 400
-# Of the rate at which an infinitely wide net would diverge; kernels of finite ones are larger here and there.
+# Share of the rate at which an infinitely wide net would diverge; a finite net's kernel may have larger eigenvalues.
 _SAFE = 0.4
 
 
 def torch_missing() -> str:
-    """Return the sentence that says what training needs and how to get it; nothing where it is there."""
+    """Return the message about a missing torch, or an empty string if it is installed."""
     return "" if find_spec("torch") is not None else str(missing_extra("torch", "nets", "training a network"))
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """Two nets of one hidden layer, trained, and what their kernels said before; each by `steps`.
+    """Training records of two nets of one hidden layer and the predictions of their kernels.
 
     Attributes:
-        formula: of the designed activation, as one reads it.
+        formula: the designed activation as text.
         kind: "ntk" or "nngp".
-        names: of the nets, "designed" first.
-        measured: what training recorded, a net each.
-        predicted: `training_curve`'s data set, a net each.
-        steps: of gradient descent.
-        rate: of both.
-        width: of both.
+        names: names of the nets, "designed" first.
+        measured: training record of each net.
+        predicted: data set from `training_curve` for each net.
+        steps: recorded steps of gradient descent.
+        rate: learning rate of both nets.
+        width: number of neurons of both nets.
     """
 
     formula: str
@@ -67,17 +67,17 @@ class Trained:
 def train_both(
     choice: Choice, width: int, task: str, watch: Callable[[str], None] = lambda stage: None, seed: int = 0
 ) -> Trained:
-    """Train a net with the activation, and one with ReLU, on handwritten digits.
+    """Train a net with the designed activation and a ReLU net on handwritten digits.
 
     Args:
-        choice: the activation that is asked for.
-        width: number of neurons, of which at most `MOST_TRAINED` are taken.
+        choice: the settings of the activation.
+        width: number of neurons, reduced to at most `MOST_TRAINED`.
         task: a value of `TASKS`.
-        watch: is told each stage of the work before it begins.
-        seed: of both nets' weights.
+        watch: called with the name of each stage before it begins.
+        seed: seed of both nets' weights.
 
     Raises:
-        InputError: as `explore.shape`; a `MissingExtraError` without torch.
+        InputError: as in `explore.shape`; a `MissingExtraError` without torch.
     """
     phi = shape(choice).phi
     if missing := torch_missing():
@@ -86,7 +86,7 @@ def train_both(
     from solvable.activations.training import training_curve
 
     width = min(width, MOST_TRAINED)
-    watch("asking the kernels what will happen")
+    watch("computing the predictions of the kernels")
     split = _digits(task)
     models = (
         Model("designed", phi, 1, width, 1.0, 0.0),
@@ -96,21 +96,21 @@ def train_both(
     kernels = [model.kernel() for model in models]
     if choice.kind == "nngp":
         kernels = [NNGP(1, model.activation, w_std=model.w_std) for model in models]
-    # As fast as the steeper of the two kernels allows, so that neither net diverges.
+    # The kernel with the largest eigenvalue sets the rate, so that neither net diverges.
     largest = min(_largest_rate(kernel, split) for kernel in kernels)
     rate = float(f"{_SAFE * largest:.2g}")
-    predicted = [training_curve(kernel, *data, rate, (0, *_RECORDED)) for kernel in kernels]
-    measured = []
+    predictions = [training_curve(kernel, *data, rate, (0, *_RECORD_AT)) for kernel in kernels]
+    records = []
     for model in models:
         watch(f"training the {model.name} net, {STEPS} steps")
-        measured.append(_train(model, split, rate, choice.kind == "nngp", seed))
+        records.append(_train(model, split, rate, choice.kind == "nngp", seed))
     return Trained(
         str(phi.formula),
         choice.kind,
         (models[0].name, models[1].name),
-        (measured[0], measured[1]),
-        (predicted[0], predicted[1]),
-        np.array((0, *_RECORDED)),
+        (records[0], records[1]),
+        (predictions[0], predictions[1]),
+        np.array((0, *_RECORD_AT)),
         rate,
         width,
     )
@@ -123,7 +123,7 @@ def _largest_rate(kernel: Any, split: "Split") -> float:
 
 @lru_cache(maxsize=2)
 def _digits(task: str) -> "Split":
-    """Return 400 digits to train on and the others to test on; of the task "zero" the targets are 1 and -1."""
+    """Return 400 digits for training and the others for testing; for the task "zero" the targets are 1 and -1."""
     from solvable import datasets
     from solvable.activations.experiment import split_on_sphere
 
@@ -147,13 +147,13 @@ def _train(model: "Model", split: "Split", rate: float, readout_only: bool, seed
         STEPS,
         X_test=split.X_test,
         y_test=split.y_test,
-        record_at=(0, *_RECORDED),
+        record_at=(0, *_RECORD_AT),
     )
 
 
 @dataclass(frozen=True)
 class TrainedView:
-    """What the page shows of the training: two charts as SVG, facts, what was trained, and what went wrong."""
+    """Content of the page after training: two charts as SVG, facts, a note on the nets, and a warning or ""."""
 
     train_loss: str
     test_loss: str
@@ -163,7 +163,7 @@ class TrainedView:
 
 
 def trained_view(trained: Trained) -> TrainedView:
-    """Return charts and numbers of two trained nets."""
+    """Return charts and numbers for two trained nets."""
     charts = [_loss_chart(trained, name) for name in ("train_loss", "test_loss")]
     designed, relu = trained.measured
     theory = trained.predicted[0]
@@ -184,42 +184,41 @@ def trained_view(trained: Trained) -> TrainedView:
     ]
     diverged = [name for name, one in zip(trained.names, trained.measured, strict=True) if one.diverged]
     note = (
-        f"Trained: one hidden layer of {trained.width} neurons with φ(z) = {trained.formula}, {STEPS} steps at rate "
-        f"{readable(trained.rate)}, as was the ReLU net."
+        f"One hidden layer of {trained.width} neurons with φ(z) = {trained.formula}, trained for {STEPS} steps at rate "
+        f"{readable(trained.rate)}, like the ReLU net."
     )
     warning = (
-        f"The {' and the '.join(diverged)} net diverged: with so few neurons its kernel is far from that of an "
-        "infinite width. Take more neurons, or an activation that needs fewer."
+        f"The {' and the '.join(diverged)} net diverged: with so few neurons its kernel is far from the "
+        "infinite-width kernel. Use more neurons, or an activation that needs fewer."
         if diverged
         else ""
     )
     return TrainedView(charts[0], charts[1], tuple(facts), note, warning)
 
 
-def _loss_fact(words: str, name: str, measured: "Training", theory: Any) -> tuple[str, str, str]:
-    found, said = float(getattr(measured, name)[-1]), float(theory[name][-1])
+def _loss_fact(words: str, name: str, record: "Training", theory: Any) -> tuple[str, str, str]:
     return (
         words,
-        "diverged" if measured.diverged else readable(found, 3),
-        f"its kernel said {readable(said, 3)}",
+        "diverged" if record.diverged else readable(float(getattr(record, name)[-1]), 3),
+        f"its kernel predicts {readable(float(theory[name][-1]), 3)}",
     )
 
 
 def _loss_chart(trained: Trained, name: str) -> str:
     steps = trained.steps[1:]
     curves, values = [], []
-    for net, measured, predicted in zip(trained.names, trained.measured, trained.predicted, strict=True):
-        found, said = measured.at(trained.steps, name)[1:], predicted[name].to_numpy()[1:]
+    for net, record, prediction in zip(trained.names, trained.measured, trained.predicted, strict=True):
+        losses, theory = record.at(trained.steps, name)[1:], prediction[name].to_numpy()[1:]
         kind = "realised" if net == "designed" else "other"
         curves += [
-            Curve(steps, found, classes=kind),
-            Curve(steps, said, dashed=np.ones(len(said), bool), classes=f"{kind} theory"),
+            Curve(steps, losses, classes=kind),
+            Curve(steps, theory, dashed=np.ones(len(theory), bool), classes=f"{kind} theory"),
         ]
-        values += [found, said]
-    known = np.concatenate(values)
-    known = known[np.isfinite(known) & (known > 0)]
+        values += [losses, theory]
+    positive = np.concatenate(values)
+    positive = positive[np.isfinite(positive) & (positive > 0)]
     start = float(trained.predicted[0][name][0])
-    low = max(float(known.min()) * 0.8, 1e-6 * start)
+    low = max(float(positive.min()) * 0.8, 1e-6 * start)
     title = {"train_loss": "Loss on the training points", "test_loss": "Loss on new points"}[name]
     x = LogAxis("steps of gradient descent", 1, STEPS)
     y = LogAxis("squared error, mean over points", min(low, 0.5 * start), 1.2 * start)

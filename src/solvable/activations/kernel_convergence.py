@@ -157,7 +157,7 @@ def exact_constant(parameters: Parameters, X: Float[NDArray, "n d"]) -> float:
 
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
-    """Return the mean square deviation by depth and width, exact for one hidden layer, otherwise from pilot networks."""
+    """Return the mean square deviation by depth and width, exact for one hidden layer, else from pilot networks."""
     depths, widths = list(setting.kernels), np.unique(parameters.widths)
     pilot_width = min(_PILOT_WIDTH, int(widths.max()))
     constants, spreads, notes = [], [], []

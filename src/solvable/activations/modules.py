@@ -101,7 +101,9 @@ class ShallowNetwork(nn.Module):
             )
         x = x.flatten(1)
         if x.shape[1] != d:
-            raise InputError(f"inputs have {x.shape[1]} numbers each; expected {d}, as in the network's weights")
+            raise InputError(
+                f"inputs have {x.shape[1]} numbers each; expected {d}, as in the network's weights"
+            )
         if self.normalize:
             x = x * (sqrt(d) / x.norm(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny))
         return self.activation(x @ self.hidden.T / sqrt(d)) @ self.readout.T / sqrt(width)

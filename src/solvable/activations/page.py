@@ -2,7 +2,7 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The wing's page: `solvable app` serves it; `marimo edit` opens it as a notebook."""
+"""The page of designed activations: `solvable app` serves it; `marimo edit` opens it as a notebook."""
 
 import marimo
 
@@ -25,9 +25,9 @@ with app.setup:
 def _():
     page.header(
         "Shape a kernel, get the activation that has it",
-        """What a wide network learns is decided by its kernel: how alike it holds two inputs, by the angle between
-        them. Choose one, a deep network's if you like, or shape your own; here is the activation with which a network
-        of <em>one</em> hidden layer has it, and what that network learns.""",
+        """What a wide network learns depends on its kernel: the similarity of two inputs as a function of the angle
+        between them. Choose a kernel, such as a deep network's, or shape your own. The page shows the activation that
+        gives a network of <em>one</em> hidden layer this kernel, and what that network learns.""",
     )
     return
 
@@ -36,11 +36,11 @@ def _():
 def _():
     preset_choice = page.choice("Kernel to start from", list(explore.PRESETS))
     kind_choice = page.choice(
-        "What is trained",
-        {"everything (its kernel: the NTK)": "ntk", "the readout alone (the NNGP kernel)": "nngp"},
+        "Trained parameters",
+        {"all (kernel: the NTK)": "ntk", "the readout alone (kernel: the NNGP kernel)": "nngp"},
     )
     family_choice = page.choice(
-        "What the activation is made of",
+        "Family of the activation",
         {
             explore.AUTOMATIC: explore.AUTOMATIC,
             "polynomial of degree 6": "hermite",
@@ -53,7 +53,7 @@ def _():
         {
             "+ + − − + + −": "alternate pairs",
             "all +": "positive",
-            "the calmest, searched": "minimise variance",
+            "least variance": "minimise variance",
         },
     )
     page.block(f"""
@@ -65,7 +65,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(preset_choice):
-    # A preset sets the sliders to its nearest power series; while they stand there, the preset itself is meant.
+    # A preset sets the sliders to its nearest power series; until one is moved, the kernel is the preset itself.
     values = [explore.slider_values(start) for start in explore.starting_series(preset_choice.value)]
     sliders = mo.ui.array(
         [
@@ -78,7 +78,7 @@ def _(preset_choice):
             )
         ]
     )
-    project_choice = mo.ui.checkbox(label="Take the nearest kernel that such a net has")
+    project_choice = mo.ui.checkbox(label="Use the nearest kernel that an activation has")
     return project_choice, sliders, values
 
 
@@ -102,14 +102,14 @@ def _(family_choice, kind_choice, preset_choice, project_choice, signs_choice, s
     refusal = ""
     try:
         if choice.waits:
-            # It lies above the page: one that pushed the charts down would make them jump.
+            # It is an overlay, since inserting it would move the charts.
             mo.output.replace(
                 mo.Html('<div class="solvable busy" role="status">Fitting an activation …</div>')
             )
         explore.shape(choice)
     except InputError as error:
         refusal = str(error)
-    # Something empty in its place, since a cell without output has no margin.
+    # An empty element in its place, since a cell without output has no margin.
     mo.output.replace(mo.Html("<div></div>"))
     return choice, refusal
 
@@ -118,12 +118,12 @@ def _(family_choice, kind_choice, preset_choice, project_choice, signs_choice, s
 def _(choice, library_choice, refusal, project_choice, sliders, values, width_slider):
     width = explore.WIDTHS[width_slider.value]
 
-    asked_for = ("asked", f"asked for: {'your power series' if choice.shaped else choice.preset}")
-    # The offer stays where it is once it is taken, so that it can be taken back.
+    target = ("asked", f"target: {'your power series' if choice.shaped else choice.preset}")
+    # The checkbox stays in place when it is checked, so that it can be unchecked.
     offer = f"<p>{project_choice}</p>" if refusal or choice.project else ""
     if refusal:
         try:
-            chart = explore.asked_chart(choice) + page.legend(asked_for)
+            chart = explore.asked_chart(choice) + page.legend(target)
         except InputError:
             chart = ""
         result = f"""
@@ -132,7 +132,7 @@ def _(choice, library_choice, refusal, project_choice, sliders, values, width_sl
         """
     else:
         view = explore.view(choice, width)
-        names = page.legend(asked_for, ("", f"this net; band: ± 1 std with {width} neurons"))
+        names = page.legend(target, ("", f"this net; band: ± 1 std with {width} neurons"))
         source = html.escape(view.source[library_choice.value])
         result = f"""
         {f'<div id="offer" class="problem">{offer}</div>' if offer else ""}
@@ -146,8 +146,8 @@ def _(choice, library_choice, refusal, project_choice, sliders, values, width_sl
         <div id="code"><div class="codehilite"><pre>{source}</pre></div></div></div>
         </div>
         """
-    explanation = """<p class="soft">K(c) = a₀ + a₁ c + … + a₆ c⁶, where c is the cosine of the angle. These start at
-    the series nearest to the kernel; move one, and the series is the kernel.</p>"""
+    explanation = """<p class="soft">K(c) = a₀ + a₁ c + … + a₆ c⁶, where c is the cosine of the angle. The sliders start
+    at the series nearest to the kernel; once you move one, the series is the kernel.</p>"""
     coefficients = (
         page.control(slider, readable(steps[slider.value]))
         for steps, slider in zip(values, sliders, strict=True)
@@ -165,11 +165,10 @@ def _():
     lacking = explore_training.torch_missing()
     page.block(f"""
     <h2>Train it</h2>
-    <p class="soft">On 400 handwritten digits, beside a ReLU net of the same size, with full-batch gradient descent,
-    {
+    <p class="soft">Train the net on 400 handwritten digits with {
         explore_training.STEPS
-    } steps. Before that, the kernels of both say what will happen. The net has the N of the slider, at
-    most {explore_training.MOST_TRAINED}.</p>
+    } steps of full-batch gradient descent, and compare it with a ReLU net of the same size and with the predictions of
+    both kernels. The number of neurons is that of the slider, at most {explore_training.MOST_TRAINED}.</p>
     {
         f'<p id="no-torch" class="warn">{escape(lacking[:1].upper() + lacking[1:])}</p>'
         if lacking
@@ -181,7 +180,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    # What was trained last stays, while the sliders move on.
+    # The last result stays while the sliders move.
     last_trained, set_last_trained = mo.state("")
     return last_trained, set_last_trained
 
@@ -202,8 +201,8 @@ def _(choice, refusal, set_last_trained, task_choice, train_button, width):
                     )
                 )
                 curves = page.legend(
-                    *(("", "designed net"), ("theory", "what its kernel said")),
-                    *(("other", "ReLU net"), ("theory other", "what its kernel said")),
+                    *(("", "designed net"), ("theory", "prediction of its kernel")),
+                    *(("other", "ReLU net"), ("theory other", "prediction of its kernel")),
                 )
                 set_last_trained(f"""
                 <p class="soft">{escape(trained.note)}</p>{page.warning(trained.warning)}
@@ -225,8 +224,8 @@ def _(last_trained):
 @app.cell(hide_code=True)
 def _():
     page.footer("""
-    <p>The kernel is that of inputs of norm √d and weights of variance 1 in both layers, without biases. The same in
-    Python: <code>solvable.activations.design(kernel)</code>; on the command line:
+    <p>The kernel is that of inputs of norm √d and weights of variance 1 in both layers, without biases. In Python:
+    <code>solvable.activations.design(kernel)</code>; on the command line:
     <code>solvable activations design "relu ntk 4" --family relu+cos</code>.</p>
     """)
     return

@@ -276,7 +276,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
-    """Plot error, wrong answers and the movement of the first layer against width, with the kernel's errors as lines."""
+    """Plot error, wrong answers and movement of the first layer against width, with the kernel's errors as lines."""
     from solvable.lab.figure import COLORS, MARKERS, curves, log_axes, measured_points, subplots
 
     figure, axes = subplots(1, 3, height=2.7)
@@ -375,7 +375,7 @@ def trend_of(differences: Float[NDArray, "trials"]) -> str:
     """
     finite = differences[np.isfinite(differences)]
     if len(finite) < 2:
-        return "has no known trend, since one trial does not measure the noise"
+        return "has no measurable trend with a single trial"
     mean, error = float(finite.mean()), float(finite.std(ddof=1)) / len(finite) ** 0.5
     if abs(mean) <= 2 * error:
         return f"does not change beyond the noise of {len(finite)} trials"

@@ -125,7 +125,9 @@ def _short(kernel: Kernel) -> str:
     for one in fields(kernel):
         value = getattr(kernel, one.name)
         if one.repr and (one.default is MISSING or value != one.default):
-            arguments.append(f"{one.name}={value:.4g}" if isinstance(value, float) else f"{one.name}={value!r}")
+            arguments.append(
+                f"{one.name}={value:.4g}" if isinstance(value, float) else f"{one.name}={value!r}"
+            )
     return f"{type(kernel).__name__}({', '.join(arguments)})"
 
 

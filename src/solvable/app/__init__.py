@@ -1,4 +1,4 @@
-"""`solvable app`: a gallery that serves each wing's page (`page.py`, a marimo notebook) on this machine."""
+"""`solvable app`: a local gallery of the wings' pages (`page.py`, a marimo notebook)."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -16,17 +16,17 @@ def run(
     port: int | None = None,
     browser: bool = True,
 ) -> None:
-    """Serve the gallery until SIGINT or SIGTERM; does not return: the process ends with 0.
+    """Serve the gallery until SIGINT or SIGTERM, then exit the process with 0.
 
     Args:
-        wings: those with a page are shown.
-        announce: called with the gallery's address as soon as it answers.
-        port: of 127.0.0.1; a free one when left out.
-        browser: whether to open the gallery in the browser, where there is a display.
+        wings: those with a page are served.
+        announce: called with the gallery's address when the server is ready.
+        port: port on 127.0.0.1; by default a free one.
+        browser: whether to open the gallery in the browser, if there is a display.
 
     Raises:
-        MissingExtraError: when marimo is not installed.
-        InputError: when the port is out of range or taken.
+        MissingExtraError: if marimo is not installed.
+        InputError: if the port is out of range or taken.
     """
     if find_spec("marimo") is None:
         raise missing_extra("marimo", "app", "the gallery")

@@ -1,4 +1,4 @@
-"""The gallery: the wings that have a page, each with its title and its question."""
+"""The gallery: a list of the wings that have a page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from solvable.wings import WINGS, Wing, load_study
 
 @dataclass(frozen=True)
 class Entry:
-    """What the gallery shows of a wing.
+    """Entry of a wing.
 
     Attributes:
-        name: of the wing, and its place in the gallery's address.
-        title: of its first study.
-        question: that this study answers.
-        paper: where the theory is from.
-        page: the marimo notebook.
+        name: name of the wing, and path of its page in the address.
+        title: title of its first study.
+        question: question of that study.
+        paper: source of the theory.
+        page: path of the marimo notebook.
     """
 
     name: str
@@ -28,22 +28,22 @@ class Entry:
 
 
 def entries(wings: Sequence[Wing] = WINGS) -> list[Entry]:
-    """Return the wings that have a page.
+    """Return an entry for each wing that has a page.
 
     >>> [(entry.name, entry.page.name) for entry in entries()]
     [('regression', 'page.py'), ('overfitting', 'page.py'), ('activations', 'page.py')]
     """
-    shown = []
+    result = []
     for wing in wings:
         if (page := wing.page()) is not None:
             study = load_study(next(iter(wing.studies)), wings)
-            shown.append(Entry(wing.name, study.title, study.question, study.paper, page))
-    return shown
+            result.append(Entry(wing.name, study.title, study.question, study.paper, page))
+    return result
 
 
-def gallery(shown: Sequence[Entry]) -> str:
-    """Return the gallery as HTML: each wing with its title and its question, as a link to its page."""
+def gallery(wings: Sequence[Entry]) -> str:
+    """Return the gallery as HTML: the title and question of each wing, with a link to its page."""
     from jinja2 import Environment
 
     template = files("solvable.app").joinpath("gallery.html.j2").read_text(encoding="utf-8")
-    return Environment(autoescape=True).from_string(template).render(wings=shown)
+    return Environment(autoescape=True).from_string(template).render(wings=wings)

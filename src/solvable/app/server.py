@@ -1,4 +1,4 @@
-"""The server behind `solvable app`: for this machine and its own pages only, and it ends when it is told to."""
+"""The server of `solvable app`, which accepts requests from this machine and its own pages only."""
 
 import asyncio
 import contextlib
@@ -26,10 +26,10 @@ from solvable.errors import InputError
 
 _HERE = "127.0.0.1"
 _LOOPBACK = (_HERE, "localhost", "::1")
-# How long open pages have to say goodbye, and when patience ends altogether; Ctrl-C is answered within 3 s.
-_GOODBYE = 1
-_PATIENCE = 2.5
-# Pages work without a network, so they may be kept from having one: a browser loads nothing from elsewhere.
+# Seconds for closing open pages, and until the process ends in any case: Ctrl-C takes at most 3 s.
+_CLOSE_WITHIN = 1
+_EXIT_WITHIN = 2.5
+# Pages work without a network, so browsers are told to load nothing from elsewhere.
 _POLICY = "; ".join(
     (
         "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'",
@@ -42,13 +42,13 @@ _POLICY = "; ".join(
 
 
 def listen(port: int | None) -> socket.socket:
-    """Return a socket that listens on a port of this machine, a free one when `port` is None.
+    """Return a socket that listens on a port of this machine; None means a free one.
 
     Raises:
-        InputError: when the port is taken or not allowed.
+        InputError: if the port is taken or not allowed.
     """
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    # A server that has just ended leaves its port in waiting; that is no reason to refuse it.
+    # Allow the port of a server that has just ended, which is still in TIME_WAIT.
     if os.name == "posix":
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -58,31 +58,29 @@ def listen(port: int | None) -> socket.socket:
         listening.close()
         reason = error.strerror or str(error)
         raise InputError(
-            f"cannot listen on port {port} of {_HERE}: {reason.lower()}; choose another --port, or leave it out for a "
-            "free one"
+            f"cannot listen on port {port} of {_HERE}: {reason.lower()}; choose another --port, or leave it out"
         ) from None
     return listening
 
 
 def serve(wings: Sequence[Entry], listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve the gallery and the wings' pages until SIGINT or SIGTERM; does not return: the process ends with 0.
+    """Serve the gallery and the wings' pages until SIGINT or SIGTERM, then exit the process with 0.
 
-    Args:
-        wings: with their pages.
-        listening: a socket of this machine.
-        ready: called when pages can be asked for.
+    `ready` is called when the server accepts requests.
     """
-    # What pages write for a moment lies in one folder, so that ending in the middle of it leaves nothing.
+    # All temporary files of pages are in one folder, so that none remain after an interrupt.
     tempfile.tempdir = tempfile.mkdtemp(prefix="solvable-app-")
     managers: list[Any] = []
     app = OnlyThisMachine(_application(wings, managers))
-    config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=_GOODBYE)
+    config = uvicorn.Config(
+        app, log_level="critical", lifespan="off", timeout_graceful_shutdown=_CLOSE_WITHIN
+    )
     _Server(config, managers, ready).run(sockets=[listening])
     _end()
 
 
 def _application(wings: Sequence[Entry], managers: list[Any]) -> ASGIApp:
-    """Return gallery and pages as one application; `managers` is given what holds each page's sessions."""
+    """Return gallery and pages as one application, and append the session manager of each page to `managers`."""
 
     def remember(app: Any) -> ASGIApp:
         managers.append(app.state.session_manager)
@@ -100,26 +98,26 @@ def _application(wings: Sequence[Entry], managers: list[Any]) -> ASGIApp:
 
 
 class OnlyThisMachine:
-    """Refuse whoever was led here by a foreign name or a foreign page, and let pages load nothing from elsewhere.
+    """Middleware that rejects requests with a foreign host or origin, and keeps pages from loading external resources.
 
-    Any web site that the user visits may send requests to 127.0.0.1, or let its own name point there; a page takes
-    files and computes, so only the gallery itself may ask.
+    Any web site can send requests to 127.0.0.1, or let its own name point there. Since pages accept files and compute,
+    only the gallery itself may send requests.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on requests that come from here."""
+        """Pass on local requests."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         headers = HTTPConnection(scope).headers
-        if refused := _refusal(headers.getlist("host"), headers.getlist("origin")):
+        if reason := _refusal(headers.getlist("host"), headers.getlist("origin")):
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": "foreign origin"})
             else:
-                await PlainTextResponse(f"{refused}\n", status_code=403)(scope, receive, send)
+                await PlainTextResponse(f"{reason}\n", status_code=403)(scope, receive, send)
             return
 
         async def send_with_policy(message: Message) -> None:
@@ -132,14 +130,14 @@ class OnlyThisMachine:
 
 
 def _refusal(hosts: Sequence[str], origins: Sequence[str]) -> str:
-    """Return why a request is refused, or nothing.
+    """Return why a request is refused, or an empty string.
 
     >>> _refusal(["127.0.0.1:8000"], []), _refusal(["localhost:8000"], ["http://localhost:8000"])
     ('', '')
     >>> _refusal(["evil.example:8000"], [])
-    "this server answers to localhost only; got the host 'evil.example:8000'"
+    "this server accepts requests to localhost only; got the host 'evil.example:8000'"
     >>> _refusal(["127.0.0.1:8000"], ["http://evil.example"])
-    "this server answers to its own pages only; got the origin 'http://evil.example'"
+    "this server accepts requests from its own pages only; got the origin 'http://evil.example'"
     """
     host = hosts[0] if len(hosts) == 1 else ""
     try:
@@ -147,15 +145,15 @@ def _refusal(hosts: Sequence[str], origins: Sequence[str]) -> str:
     except ValueError:
         name = None
     if name not in _LOOPBACK:
-        return f"this server answers to localhost only; got the host {host!r}"
+        return f"this server accepts requests to localhost only; got the host {host!r}"
     for origin in origins:
         if urlsplit(origin).netloc != host:
-            return f"this server answers to its own pages only; got the origin {origin!r}"
+            return f"this server accepts requests from its own pages only; got the origin {origin!r}"
     return ""
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but that open pages do not keep it alive: their sessions are closed first, and patience is bounded."""
+    """A uvicorn server that closes the sessions of open pages first, and ends within a bounded time."""
 
     def __init__(self, config: uvicorn.Config, managers: Sequence[Any], ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -174,7 +172,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # uvicorn raises the signal anew when it is done, which would end in a traceback; here Ctrl-C is the way to end.
+        # uvicorn raises the signal again at the end, which would print a traceback; here Ctrl-C is the regular exit.
         before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -184,15 +182,15 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         if not self.should_exit:
-            # Should anything hang all the same, the process ends nevertheless.
-            patience = threading.Timer(_PATIENCE, _end)
-            patience.daemon = True
-            patience.start()
+            # If anything hangs, the process still ends.
+            timer = threading.Timer(_EXIT_WITHIN, _end)
+            timer.daemon = True
+            timer.start()
         super().handle_exit(sig, frame)
 
 
 def _end() -> None:
-    """End the process without waiting for pages that are still computing, and leave no process behind."""
+    """End the process and its children, without waiting for pages that are still computing."""
     import psutil
 
     for child in psutil.Process().children(recursive=True):
@@ -203,5 +201,5 @@ def _end() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    # Threads of sessions cannot be stopped, and Python would wait for those of a pool.
+    # Session threads cannot be stopped, and Python would wait for those of a pool.
     os._exit(0)

@@ -188,7 +188,9 @@ def _encode_images(
                 )
             if not keep.all():
                 raw = raw[keep]
-                notes.append(f"{(~keep).sum()} of {len(keep)} images dropped because they have missing values")
+                notes.append(
+                    f"{(~keep).sum()} of {len(keep)} images dropped because they have missing values"
+                )
         mend = f"drop these images with {origin.option('missing', 'drop')}, or fill the values first"
         if np.isinf(raw).any():
             mend = "drop these images or replace these values first"

@@ -220,7 +220,9 @@ def _open_csv(
         if rows is None or not plain:
             return _open_table(read(), name, target, drop, notes)
         columns = _Columns.choose(head.columns, name, target, drop)
-        positions = sorted({columns.all.index(columns.target)} | ({0} if columns.all[0] == _NO_NAME else set()))
+        positions = sorted(
+            {columns.all.index(columns.target)} | ({0} if columns.all[0] == _NO_NAME else set())
+        )
         narrow = read(usecols=positions)
         narrow.columns = [columns.all[i] for i in positions]
         if len(narrow) <= rows:

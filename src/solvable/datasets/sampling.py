@@ -52,10 +52,10 @@ def class_shares(counts: Int[NDArray, "c"], rows: int) -> Int[NDArray, "c"]:
 
 
 def number_of(name: str, size: Any, n: int, at_least: int = 1) -> int:
-    """Return how many of `n` samples a size means: a share of them, or a number.
+    """Return a number of samples, given as a share of `n` or as a number.
 
     Args:
-        name: of the argument.
+        name: name of the argument, for messages.
         size: a share between 0 and 1, or a whole number.
         n: number of samples.
         at_least: the least number that is returned for a share.
@@ -68,5 +68,7 @@ def number_of(name: str, size: Any, n: int, at_least: int = 1) -> int:
     """
     is_number = isinstance(size, (int, float, np.integer, np.floating)) and not isinstance(size, bool)
     if not is_number or not 0 < size < np.inf or (size >= 1 and size != int(size)):
-        raise InputError(f"{name} must be a share between 0 and 1, or a whole number of samples; got {size!r}")
+        raise InputError(
+            f"{name} must be a share between 0 and 1, or a whole number of samples; got {size!r}"
+        )
     return max(at_least, round(size * n)) if size < 1 else int(size)

@@ -87,8 +87,7 @@ class ScikitLearnKernel(Kernel):
         if Z is None or Z is X:
             xp, X = points("X", X)
             X_ = to_float64(X)
-            # In tiles, since composite kernels allocate several matrices of the size of the result; the diagonal
-            # separately, since a WhiteKernel counts only there.
+            # In tiles, since composite kernels allocate several matrices; a WhiteKernel counts only in the diagonal.
             tile = self._tile(X_, X_)
             return _like(xp, X, tiles.symmetric(np, tile, self.kernel.diag(X_), X_))
         xp, X, Z = point_pair(X, Z)

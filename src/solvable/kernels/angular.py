@@ -23,14 +23,7 @@ class AngularKernel(TiledKernel):
     """A kernel that depends only on the cosine for inputs of one norm."""
 
     def curve(self, cosine: Array) -> Array:
-        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1].
-
-        Args:
-            cosine: of any shape.
-
-        Returns:
-            The kernel, of the same shape.
-        """
+        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1], of any shape."""
         xp, cosine = cosines(cosine)
         flat = xp.reshape(cosine * 1.0, (-1,))
         return xp.reshape(self._of_cosine(xp, flat), cosine.shape)
@@ -64,10 +57,7 @@ class AngularKernel(TiledKernel):
 def power_series(
     function: Callable[[NDArray[np.complex128]], NDArray[np.complex128]], degree: int
 ) -> NDArray[np.float64]:
-    r"""Return $a_0 \dots a_{\text{degree}}$ of a function that is analytic inside the unit circle.
-
-    `function` takes complex numbers (m,) of magnitude below 1 and returns its values (m,).
-    """
+    r"""Return $a_0 \dots a_{\text{degree}}$ of a function of complex numbers (m,), analytic inside the unit circle."""
     degree = whole("degree", degree, at_least=0)
     # On a circle of radius r, rounding is divided by r^k and aliases are damped by r^points: a radius near 1 keeps the
     # first small, enough points the second.
@@ -91,11 +81,7 @@ def degree_on_circle(cosine: NDArray[np.complex128]) -> int:
 
 
 def cosines(cosine: Array) -> tuple[Namespace, Array]:
-    """Return the namespace of `cosine` and its values as floats.
-
-    Raises:
-        InputError: if a value is not a number or lies outside [-1, 1].
-    """
+    """Return the namespace of `cosine` and its values as floats; raise if one is not a number in [-1, 1]."""
     if not is_torch_array(cosine):
         shape = np.shape(cosine)
         cosine = grid("cosine", cosine, at_least=-1).reshape(shape)

@@ -195,18 +195,9 @@ class TiledKernel(Kernel):
     """A kernel computed tile by tile: the peak memory is the result and a few tiles."""
 
     def __call__(self, X: Array, Z: Array | None = None, out: Array | None = None) -> Array:
-        """Return the kernel matrix of `X` (n, d) and `Z` (m, d), or of `X` with itself if `Z` is omitted.
+        """Return the kernel matrix, as every `Kernel` does, in `out` if passed.
 
-        Args:
-            X: points, (n, d); flatten images first.
-            Z: points, (m, d). If omitted, the (n, n) result is exactly symmetric with an exact diagonal.
-            out: array for the result, (n, m), of the points' dtype; a `np.memmap` for results larger than memory.
-
-        Returns:
-            $K$, (n, m); `out` itself if passed.
-
-        Raises:
-            InputError: if an array is not (points, coordinates), is not finite, or the two do not match.
+        `out` is (n, m) of the points' dtype; a `np.memmap` holds results larger than memory.
         """
         if Z is None or Z is X:
             xp, X = points("X", X)

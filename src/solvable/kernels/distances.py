@@ -23,8 +23,7 @@ _GATHERED = 2**16
 class Products:
     r"""$x_i \cdot z_j$ of `X` (n, d) and `Z` (m, d); a call with two slices returns a view of that tile.
 
-    On a CPU each thread computes the product of one band of rows (`tiles.bands`) and caches it until the next one.
-    If `Z` is `X`, columns beyond the band's last row are not available.
+    On a CPU each thread caches the product of one band of rows (`tiles.bands`), up to its last row if `Z` is `X`.
     """
 
     def __init__(self, X: Array, Z: Array) -> None:
@@ -46,16 +45,13 @@ class Products:
 
 
 class SquaredDistances:
-    r"""$s |x_i - z_j|^2$ of `X` (n, d) and `Z` (m, d), $s$ the `scale`; a call with two slices returns that tile.
-
-    With `overwrite` the arrays are centred in place.
-    """
+    r"""$s |x_i - z_j|^2$ of `X` (n, d) and `Z` (m, d), s the `scale`; a call with two slices returns that tile."""
 
     def __init__(
         self, xp: Namespace, X: Array, Z: Array, scale: float = 1.0, overwrite: bool = False
     ) -> None:
         self.xp, self.scale = xp, scale
-        centre = xp.mean(X, axis=0)
+        centre = xp.mean(X, axis=0)  # subtracted in place with `overwrite`
         self.X = _minus(X, centre, overwrite)
         self.Z = self.X if Z is X else _minus(Z, centre, overwrite)
         # Halved, so that one final factor serves all three terms.
@@ -74,16 +70,13 @@ class SquaredDistances:
         return tile
 
     def expanded(self, rows: slice, columns: slice) -> tuple[Array, tuple[Array, ...] | None]:
-        """Return the tile by the expansion, and the indices (i, j) of the pairs for which it is inaccurate.
-
-        These include every entry that rounding may have made negative.
-        """
+        """Return the expanded tile, and the indices (i, j) of inaccurate pairs, including all that may be negative."""
         xp, x2, z2 = self.xp, self.x2[rows], self.z2[columns]
         tile = self._products(rows, columns) - x2[:, None]
         tile -= z2[None, :]
         tile *= -2 * self.scale
-        # About 1e-6 in float64: the relative error of a squared distance is below 1e-10, so that of a distance,
-        # relative to the data's spread, is below 1e-13.
+        # About 1e-6 in float64: the error of a squared distance is below 1e-10, that of a distance, relative to the
+        # data's spread, below 1e-13.
         tolerance = 2 * self.scale * float(xp.finfo(tile.dtype).eps) ** 0.375
         # Finding the minimum is one cheap pass, and most tiles hold no close pair.
         if float(xp.min(tile)) > tolerance * float(xp.max(x2) + xp.max(z2)):
@@ -119,7 +112,7 @@ class Angles:
     def __call__(
         self, rows: slice, columns: slice, norm_differences: bool = False
     ) -> tuple[Array, Array | None]:
-        r"""Return the tile of q and, if asked for, that of $|x_i| - |z_j|$ (else None)."""
+        r"""Return the tile of q and, with `norm_differences`, that of $|x_i| - |z_j|$ (else None)."""
         xp, unit = self.xp, self._unit
         X, Z, x_norm, z_norm = self.X[rows], self.Z[columns], self._x_safe[rows], self._z_safe[columns]
 

@@ -65,8 +65,8 @@ class EncodedFeatures(FeatureMap):
         return self._features(self._encoder.transform(X))
 
 
+# Number of points from which the matrix is worth the seconds that importing torch takes.
 WORTH_IT_FROM = 8000
-"""Number of points from which the matrix is worth the seconds that importing torch takes."""
 
 
 def accelerator() -> Any | None:

@@ -100,8 +100,8 @@ SINGULAR = float(np.finfo(float).eps)
 def cholesky_in_place(matrix: Matrix, ridge: float) -> Matrix | None:
     """Return the lower Cholesky factor of `matrix + ridge I`, or None if that is singular to rounding.
 
-    `matrix`, (n, n), is symmetric positive semi-definite and in Fortran order, which LAPACK can overwrite: the factor is
-    returned in its lower half, and its diagonal is lost; the upper half is unchanged. `ridge` is at least 0.
+    `matrix`, (n, n), is symmetric positive semi-definite and in Fortran order, so that LAPACK can overwrite it: the
+    factor is returned in its lower half, its diagonal is lost, and its upper half is unchanged. `ridge` is at least 0.
     """
     matrix.flat[:: len(matrix) + 1] += ridge
     tolerance = SINGULAR * len(matrix)

@@ -90,11 +90,7 @@ def check_alike(xp: Namespace, X: Array, xp_z: Namespace, Z: Array) -> None:
 
 
 def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
-    """Return the common namespace and the checked `X` (n, d) and `Z` (m, d).
-
-    Raises:
-        InputError: as `points` does, or if the two differ in library, dtype, device or coordinates.
-    """
+    """Return the common namespace and the checked `X` (n, d) and `Z` (m, d); raise if they do not match."""
     xp, X = points("X", X)
     xp_z, Z = points("Z", Z)
     check_alike(xp, X, xp_z, Z)
@@ -106,11 +102,7 @@ def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
 
 
 def to_float64(X: Array) -> NDArray[np.float64]:
-    """Return `X`, of any library and device, as a float64 NumPy array.
-
-    Raises:
-        TypeError, ValueError: if it is not a dense rectangle of real numbers.
-    """
+    """Return `X` as a float64 NumPy array; raise TypeError or ValueError if it is not a dense, real rectangle."""
     if is_torch_array(X):
         if X.is_complex():
             raise TypeError("complex numbers are not real")
@@ -164,11 +156,7 @@ def images(name: str, X: Any) -> tuple[Namespace, Array]:
 
 
 def image_pair(X: Any, Z: Any) -> tuple[Namespace, Array, Array]:
-    """Return the common namespace and the checked images.
-
-    Raises:
-        InputError: as `images` does, or if the two differ in library, dtype, device or image shape.
-    """
+    """Return the common namespace and the checked images; raise if the two do not match."""
     xp, X = images("X", X)
     xp_z, Z = images("Z", Z)
     check_alike(xp, X, xp_z, Z)

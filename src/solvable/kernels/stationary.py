@@ -102,13 +102,7 @@ class Stationary(AngularKernel):
         return kind(n_features, random_state, self)
 
     def curve(self, cosine: Array) -> Array:
-        """Return the kernel of two inputs of norm 1 at the `cosine` between them, in [-1, 1].
-
-        Args:
-            cosine: of any shape.
-
-        Returns:
-            The kernel, of the same shape.
+        """Return the kernel of two inputs of norm 1 at the `cosine` between them, in [-1, 1], of any shape.
 
         >>> Gaussian(1.0).curve([1.0, 0.5]).round(4)
         array([1.    , 0.6065])

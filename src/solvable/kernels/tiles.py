@@ -128,11 +128,7 @@ def _fill_tiles(
 
 
 def result(xp: Namespace, X: Array, shape: tuple[int, int], out: Array | None) -> Array:
-    """Return the array for a kernel matrix of points `X`: `out`, checked, or a new one.
-
-    Raises:
-        InputError: if `out` is not a writable array of that shape, dtype, library and device.
-    """
+    """Return a new array for a kernel matrix of points `X`, or `out`; raise if that does not fit or is read-only."""
     if out is None:
         return xp.empty(shape, dtype=X.dtype, device=X.device)
     if getattr(getattr(out, "flags", None), "writeable", True) is False:

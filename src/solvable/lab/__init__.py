@@ -1,8 +1,7 @@
-"""What every study shares: describe it once as a `Study`, `run` it, and keep what came out as a `Record`.
+"""Infrastructure of all studies: define a `Study`, `run` it, and keep the result as a `Record`.
 
-A study predicts and measures the same quantities on the same grid. `run` predicts, measures trial by trial
-(in parallel, each finished trial kept on disk), compares, and writes one folder with table, figure and
-report.
+A study predicts and measures the same quantities on the same grid. `run` predicts, measures in parallel trials (each
+saved when it finishes), compares, and writes a folder with tables, figure and report.
 """
 
 from solvable.lab.compare import Agreement, Comparison, compare, mean_and_error

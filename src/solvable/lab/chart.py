@@ -1,7 +1,7 @@
-"""Charts for interactive pages: arrays in, a short SVG text out, within a millisecond or two.
+"""SVG charts for interactive pages: arrays in, a short string out, in a millisecond or two.
 
-A matplotlib figure takes 400 ms to draw, too long for a slider. These charts know only what the pages need: logarithmic
-and linear axes, lines with bands, marks. They take their colours from the page (classes below `svg.chart`, see
+A matplotlib figure takes 400 ms to draw, too long for a slider. These charts support only what the pages need:
+logarithmic and linear axes, lines with bands, marks. Colours come from the page (classes below `svg.chart` in
 `page.css`), so that a dark page has light lines.
 """
 
@@ -16,40 +16,40 @@ from numpy.typing import ArrayLike, NDArray
 from solvable.errors import InputError
 from solvable.lab.text import readable
 
-# One unit is one pixel where there is room for the whole width; then letters are as large as those of the page.
+# At full width one unit is one pixel, and the text is as large as that of the page.
 WIDTH, HEIGHT = 440, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 18, 26, 48
-# Where 0 stands on an axis that has it, and where the numbers begin.
+# Positions of 0, on a logarithmic axis that has it, and of the smallest positive value.
 _ZERO, _FIRST = 0.03, 0.12
 
 
 class Axis(Protocol):
-    """What `chart` asks of an axis: `LogAxis` and `LinearAxis` answer."""
+    """An axis of a chart: `LogAxis` or `LinearAxis`."""
 
     @property
     def label(self) -> str:
-        """What is shown, with its unit."""
+        """Axis label, with its unit."""
         ...
 
     @property
     def ticks(self) -> list[float]:
-        """Values that are labelled."""
+        """Labelled values."""
         ...
 
     def place(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return where values lie, 0 at the axis' begin and 1 at its end; what lies off it stays near it."""
+        """Return positions, 0 at the start of the axis and 1 at its end; distant values are clipped nearby."""
         ...
 
 
 @dataclass(frozen=True)
 class LogAxis:
-    """One logarithmic axis.
+    """A logarithmic axis.
 
     Attributes:
-        label: what is shown, with its unit.
-        low: its smallest value, > 0.
-        high: its largest value.
-        zero: whether 0 has a place of its own, left of `low`.
+        label: axis label, with its unit.
+        low: smallest value, > 0.
+        high: largest value.
+        zero: whether the axis also has 0, left of `low`.
     """
 
     label: str
@@ -59,12 +59,10 @@ class LogAxis:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.low < self.high < np.inf:
-            raise InputError(
-                f"a logarithmic axis runs between two numbers, 0 < low < high; got {self.low:g} and {self.high:g}"
-            )
+            raise InputError(f"a logarithmic axis needs 0 < low < high; got {self.low:g} and {self.high:g}")
 
     def place(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return where values lie, 0 at the axis' begin and 1 at its end; what lies off it stays near it."""
+        """Return positions, as in `Axis.place`."""
         values = np.asarray(values, dtype=np.float64)
         start = _FIRST if self.zero else 0.0
         with np.errstate(divide="ignore"):
@@ -73,7 +71,7 @@ class LogAxis:
 
     @property
     def ticks(self) -> list[float]:
-        """Values that are labelled, as people say them: 30, 100, 300."""
+        """Labelled values: round numbers such as 30, 100, 300."""
         decades = np.log10(self.high / self.low)
         steps = (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 2.6 else (1,)
         powers = range(int(np.floor(np.log10(self.low))), int(np.ceil(np.log10(self.high))) + 1)
@@ -86,13 +84,13 @@ class LogAxis:
 
 @dataclass(frozen=True)
 class LinearAxis:
-    """One linear axis.
+    """A linear axis.
 
     Attributes:
-        label: what is shown, with its unit.
-        low: its smallest value.
-        high: its largest value.
-        step: between two values that are labelled, > 0.
+        label: axis label, with its unit.
+        low: smallest value.
+        high: largest value.
+        step: distance between labelled values, > 0.
 
     >>> axis = LinearAxis("K", 0.0, 3.0)
     >>> axis.place([0, 1.5]), axis.ticks
@@ -106,13 +104,11 @@ class LinearAxis:
 
     def __post_init__(self) -> None:
         if not -np.inf < self.low < self.high < np.inf or not self.step > 0:
-            raise InputError(
-                f"a linear axis runs between two numbers, low < high; got {self.low:g} and {self.high:g}"
-            )
+            raise InputError(f"a linear axis needs low < high; got {self.low:g} and {self.high:g}")
 
     @classmethod
     def around(cls, label: str, low: float, high: float) -> "LinearAxis":
-        """Return an axis that has room for two values, its ends and steps numbers that people choose.
+        """Return an axis from `low` to `high` or somewhat beyond, with round ends and steps.
 
         >>> axis = LinearAxis.around("K", 0.0, 5.83)
         >>> axis.low, axis.high, axis.step
@@ -126,7 +122,7 @@ class LinearAxis:
         return cls(label, float(ends[0]), max(float(ends[1]), float(ends[0]) + step), step)
 
     def place(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return where values lie, 0 at the axis' begin and 1 at its end; what lies off it stays near it."""
+        """Return positions, as in `Axis.place`."""
         place = (np.asarray(values, dtype=np.float64) - self.low) / (self.high - self.low)
         return np.clip(place, -2.0, 3.0)
 
@@ -140,14 +136,14 @@ class LinearAxis:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A line with its band.
+    """A line with an optional band.
 
     Attributes:
-        x: places along the axis, ascending.
-        y: values; infinite ones leave the chart, NaN leaves a gap.
-        low, high: ends of the band, or None.
-        dashed: where the line is dashed, or None.
-        classes: that give it its colour, such as `asked`; without any, the chart's first curve is `first`.
+        x: positions along the axis, ascending.
+        y: values; infinite ones run off the chart, NaN leaves a gap.
+        low, high: bounds of the band, or None.
+        dashed: mask of the dashed points, or None.
+        classes: CSS classes that set the colour, such as `asked`; without any, the first curve of a chart is `first`.
     """
 
     x: ArrayLike
@@ -160,12 +156,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point (`y` given) or an upright line (`y` is None).
+    """A point, or a vertical line if `y` is None.
 
     Attributes:
-        x, y: where.
-        kind: the class that gives it its colour: `here`, `best` or `sample`.
-        text: written beside an upright line.
+        x, y: position.
+        kind: CSS class that sets the colour: `here`, `best` or `sample`.
+        text: label of a vertical line.
     """
 
     x: float
@@ -175,14 +171,9 @@ class Mark:
 
 
 def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve], marks: Sequence[Mark] = ()) -> str:
-    """Return an SVG with one chart; it fills the width that it is given.
+    """Return a chart as SVG that fills the available width.
 
-    Args:
-        title: written above it, and what a screen reader says.
-        x: the horizontal axis.
-        y: the vertical axis.
-        curves: drawn in this order.
-        marks: drawn above the curves.
+    The title is written above it and read by screen readers. Curves are drawn in order, marks above them.
 
     >>> axis = LogAxis("n", 1, 100)
     >>> 'd="M0.0,226.0L177.0,113.0L354.0,0.0"' in chart("growth", axis, axis, [Curve([1, 10, 100], [1, 10, 100])])
@@ -196,7 +187,7 @@ def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve], marks: Sequence
     def py(values: ArrayLike) -> NDArray[np.float64]:
         return (1.0 - y.place(values)) * h
 
-    grid, inside = [], []
+    grid, shapes = [], []
     for value, place in zip(x.ticks, px(x.ticks), strict=True):
         grid.append(f'<path class="grid" d="M{place:.1f},0V{h}"/>')
         grid.append(
@@ -212,33 +203,33 @@ def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve], marks: Sequence
         name = f"curve {curve.classes or ('first' if i == 0 else '')}".rstrip()
         along, up = px(curve.x), py(curve.y)
         if curve.low is not None and curve.high is not None:
-            inside.append(f'<path class="band" d="{_band(along, py(curve.low), py(curve.high))}"/>')
+            shapes.append(f'<path class="band" d="{_band(along, py(curve.low), py(curve.high))}"/>')
         dashed = np.zeros(len(along), bool) if curve.dashed is None else np.asarray(curve.dashed, bool)
-        # Both parts have the point where they meet, so that the line has no gap.
-        meeting = dashed | np.append(dashed[1:], False)
-        inside.append(f'<path class="{name}" d="{_line(along, np.where(dashed, np.nan, up))}"/>')
+        # Both parts include the point where they meet, so that the line has no gap.
+        overlap = dashed | np.append(dashed[1:], False)
+        shapes.append(f'<path class="{name}" d="{_line(along, np.where(dashed, np.nan, up))}"/>')
         if dashed.any():
-            inside.append(f'<path class="{name} dashed" d="{_line(along, np.where(meeting, up, np.nan))}"/>')
+            shapes.append(f'<path class="{name} dashed" d="{_line(along, np.where(overlap, up, np.nan))}"/>')
 
     for mark in marks:
         at = float(px(mark.x))
         if mark.y is not None:
-            inside.append(f'<circle class="{mark.kind}" cx="{at:.1f}" cy="{float(py(mark.y)):.1f}" r="5"/>')
+            shapes.append(f'<circle class="{mark.kind}" cx="{at:.1f}" cy="{float(py(mark.y)):.1f}" r="5"/>')
             continue
-        inside.append(f'<path class="upright {mark.kind}" d="M{at:.1f},0V{h}"/>')
+        shapes.append(f'<path class="upright {mark.kind}" d="M{at:.1f},0V{h}"/>')
         if mark.text:
             side, step = ("start", 5) if at < 0.6 * w else ("end", -5)
-            inside.append(
+            shapes.append(
                 f'<text class="note {mark.kind}" x="{at + step:.1f}" y="14" text-anchor="{side}">'
                 f"{escape(mark.text)}</text>"
             )
 
-    # A nested svg clips what leaves it, without an id that two charts on a page could share.
+    # A nested svg clips its content without an id, which two charts on a page could share.
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title, quote=True)}">'
         f'<text class="title" x="{_LEFT}" y="15">{escape(title)}</text>'
         f'<g transform="translate({_LEFT},{_TOP})">{"".join(grid)}'
-        f'<svg x="0" y="0" width="{w}" height="{h}" viewBox="0 0 {w} {h}" overflow="hidden">{"".join(inside)}</svg>'
+        f'<svg x="0" y="0" width="{w}" height="{h}" viewBox="0 0 {w} {h}" overflow="hidden">{"".join(shapes)}</svg>'
         f'<path class="axis" d="M0,0V{h}H{w}"/></g>'
         f'<text class="label" x="{_LEFT + w / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x.label)}</text>'
         f'<text class="label" transform="translate(12,{_TOP + h / 2})rotate(-90)" text-anchor="middle">'
@@ -247,7 +238,7 @@ def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve], marks: Sequence
 
 
 def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
-    """Return a path that is broken where a value is missing."""
+    """Return an SVG path with gaps at missing values."""
     pieces, pen = [], "M"
     for a, b in zip(x.tolist(), y.tolist(), strict=True):
         if b != b:
@@ -259,6 +250,6 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
 
 
 def _band(x: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> str:
-    known = np.isfinite(low) & np.isfinite(high)
-    x, low, high = x[known], low[known], high[known]
+    finite = np.isfinite(low) & np.isfinite(high)
+    x, low, high = x[finite], low[finite], high[finite]
     return _line(np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])) + "Z" if len(x) else ""

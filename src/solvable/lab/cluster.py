@@ -1,7 +1,7 @@
-"""Send trials to a dask cluster: connect, see that it fits, and notice when it goes away.
+"""Run trials on a dask cluster: connect, compare versions, and detect when the cluster goes away.
 
-The trials go through joblib's dask backend. What they share, `_Job`, is sent to each worker once. Finished trials come
-back one by one, so what the caller has kept is never lost.
+Trials go through joblib's dask backend. Their shared data, a `_Job`, are sent to each worker once. Finished trials come
+back one by one, so those that the caller has saved are never lost.
 """
 
 import asyncio
@@ -29,15 +29,17 @@ if TYPE_CHECKING:
 
 # Seconds without any worker after which a run ends.
 GONE_AFTER = 30.0
-# Seconds that the scheduler has to answer.
+# Seconds within which the scheduler must answer.
 CONNECT_WITHIN = 8.0
-# How often in a row all copies of the shared data may be lost before a single trial is finished.
+# Losses of all copies of the shared data, without a finished trial in between, after which a run ends.
 ATTEMPTS = 3
+
+_RESUME = "finished trials are kept; rerun the same command to resume"
 
 _ADDRESS = re.compile(
     r"(?:(?:tcp|tls|ws|wss)://)?(?P<host>[^\s/:\[\]]+|\[[0-9a-fA-F:.%]+\]):(?P<port>\d{1,5})/?"
 )
-# What scheduler and workers load to understand one another, and what a record names as having made its numbers.
+# Packages that scheduler and workers need to communicate, and those that determine the numbers of a record.
 _ENGINE = ("python", "solvable", "dask", "distributed", "cloudpickle", "joblib")
 _NUMBERS = ("numpy", "scipy", "scikit-learn", "pandas", "xarray")
 
@@ -46,7 +48,7 @@ def check_address(address: str) -> tuple[str, int]:
     """Return host and port of a scheduler's address.
 
     Raises:
-        InputError: when it is none.
+        InputError: if the address is invalid.
 
     >>> check_address("tcp://10.0.0.1:8786")
     ('10.0.0.1', 8786)
@@ -54,19 +56,19 @@ def check_address(address: str) -> tuple[str, int]:
     match = _ADDRESS.fullmatch(address)
     if match is None or not 0 < int(match["port"]) < 65536:
         raise InputError(
-            f"cluster {address!r} is no address of a dask scheduler; expected tcp://HOST:PORT, as `dask scheduler` "
-            "prints it when it starts, such as tcp://127.0.0.1:8786"
+            f"cluster {address!r} is not the address of a dask scheduler; expected tcp://HOST:PORT as printed by "
+            "`dask scheduler`, such as tcp://127.0.0.1:8786"
         )
     return match["host"].strip("[]"), int(match["port"])
 
 
 @contextmanager
 def connected(address: str) -> "Iterator[Client]":
-    """Give a client of the scheduler at `address`, which is closed at the end, its unfinished tasks cancelled.
+    """Yield a client of the scheduler at `address`; at the end, cancel its unfinished tasks and close it.
 
     Raises:
-        InputError: when the address is none, or when no scheduler answers there within `CONNECT_WITHIN` seconds.
-        MissingExtraError: where dask.distributed is not installed.
+        InputError: if the address is invalid or no scheduler answers within `CONNECT_WITHIN` seconds.
+        MissingExtraError: if dask.distributed is not installed.
     """
     host, port = check_address(address)
     try:
@@ -76,21 +78,20 @@ def connected(address: str) -> "Iterator[Client]":
         raise missing_extra("dask.distributed", "cluster", "sending trials to a cluster") from None
     with _quiet():
         try:
-            # dask would try a refused connection again and again until its time is up.
+            # dask would retry a refused connection until the timeout.
             socket.create_connection((host, port), timeout=CONNECT_WITHIN).close()
-            with ThreadPoolExecutor(1) as thread:  # a notebook's own thread has a loop already
-                thread.submit(asyncio.run, _see_that_it_schedules(address)).result()
+            with ThreadPoolExecutor(1) as thread:  # a notebook's thread already runs an event loop
+                thread.submit(asyncio.run, _check_scheduler(address)).result()
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", VersionMismatchWarning
-                )  # _check_versions says it in a sentence
+                # _check_versions raises an error instead.
+                warnings.simplefilter("ignore", VersionMismatchWarning)
                 client = Client(address, timeout=CONNECT_WITHIN, set_as_default=False)
-        # What else than a scheduler may listen there answers in many ways.
+        # Services other than a scheduler cause many kinds of errors.
         except Exception as error:
             raise InputError(
-                f"cannot reach a dask scheduler at {address!r} ({_in_a_line(error)}); expected one that is running: "
-                f"start `dask scheduler` on that host and `dask worker {address}` on each machine that shall work, or "
-                "leave --cluster (SOLVABLE_CLUSTER) out to measure here"
+                f"cannot reach a dask scheduler at {address!r} ({_one_line(error)}); start `dask scheduler` on that "
+                f"host and `dask worker {address}` on each worker machine, or leave out --cluster (SOLVABLE_CLUSTER) "
+                "to run the trials here"
             ) from None
         try:
             yield client
@@ -98,31 +99,31 @@ def connected(address: str) -> "Iterator[Client]":
             client.close(timeout=2)
 
 
-async def _see_that_it_schedules(address: str) -> None:
-    """Raise unless a scheduler answers in time; a client that meets something else may wait without end."""
+async def _check_scheduler(address: str) -> None:
+    """Raise unless a scheduler answers in time; with another service, a dask client may wait forever."""
     from distributed import Security
     from distributed.core import rpc
 
-    async def ask() -> str:
+    async def service_type() -> str:
         remote: Any = rpc(address, connection_args=Security().get_connection_args("client"))
         async with remote:
             return (await remote.identity())["type"]
 
     try:
-        found = await asyncio.wait_for(ask(), CONNECT_WITHIN)
+        service = await asyncio.wait_for(service_type(), CONNECT_WITHIN)
     except TimeoutError:
-        raise OSError(f"nothing that dask understands was answered within {CONNECT_WITHIN:g} s") from None
-    if found != "Scheduler":
-        raise OSError(f"it is the address of a {found.lower()}")
+        raise OSError(f"no dask response within {CONNECT_WITHIN:g} s") from None
+    if service != "Scheduler":
+        raise OSError(f"it is the address of a {service.lower()}")
 
 
 def describe(address: str) -> str:
-    """Return a sentence about the cluster at `address`, after seeing that its software is that of this machine.
+    """Return a sentence about the cluster at `address`, after comparing its versions with those of this machine.
 
     Raises:
-        InputError: as `connected`, and when the software differs.
+        InputError: as in `connected`, and if versions differ.
     """
-    with connected(address) as client, _lost_is_said(client, address):
+    with connected(address) as client, _convert_losses(client, address):
         cores: Any = client.ncores()
         _check_versions(client)
     if not cores:
@@ -137,65 +138,64 @@ def trials_on(
     calls: Sequence[tuple[Any, ...]],
     n_jobs: int | None = None,
 ) -> Generator[tuple[tuple[Any, ...], Any]]:
-    """Yield calls and their outcomes, `trial(*shared, *call)`, run on the cluster, in the order in which they finish.
+    """Yield calls and outcomes of `trial(*shared, *call)` from the cluster, in order of completion.
 
-    A trial whose worker dies is run again by another one.
+    If a worker dies, another one repeats its trials.
 
     Args:
-        address: of the scheduler.
+        address: address of the scheduler.
         trial: a function that workers can import, or that can be pickled.
-        shared: its first arguments, the same in all calls.
-        calls: its other arguments.
-        n_jobs: how many are on the cluster at once; all by default, so that workers that come later find some.
+        shared: first arguments, the same in all calls.
+        calls: the other arguments of each call.
+        n_jobs: number of trials on the cluster at once; by default all, so that workers that join later get some.
 
     Raises:
-        InputError: when the scheduler cannot be reached or goes away, when no worker was there for `GONE_AFTER`
-            seconds, or when a worker has other software.
+        InputError: if the scheduler cannot be reached or goes away, if there was no worker for `GONE_AFTER` seconds,
+            or if a worker has other versions or source files.
     """
-    left, barren = list(calls), 0
-    job = _Job(trial, shared, _source(trial))
-    while left:
-        before = len(left)
+    remaining, failures = list(calls), 0
+    job = _Job(trial, shared, _source_hash(trial))
+    while remaining:
+        before = len(remaining)
         try:
-            with connected(address) as client, _lost_is_said(client, address):
+            with connected(address) as client, _convert_losses(client, address):
                 _wait_for_a_worker(client, address)
                 _check_versions(client)
-                with closing(_outcomes(client, address, job, tuple(left), n_jobs)) as outcomes:
+                with closing(_outcomes(client, address, job, tuple(remaining), n_jobs)) as outcomes:
                     for call, outcome in outcomes:
                         yield call, outcome
-                        left.remove(call)
+                        remaining.remove(call)
         except _LostData:
-            # All workers that held the shared data died; those that have come since need it again.
-            barren = barren + 1 if len(left) == before else 0
-            if barren == ATTEMPTS:
+            # All workers that held the shared data died; new ones need it again.
+            failures = failures + 1 if len(remaining) == before else 0
+            if failures == ATTEMPTS:
                 raise InputError(
                     f"all workers of the cluster at {address} died {ATTEMPTS} times before a trial was finished; "
-                    "expected workers with memory enough for a trial and the study's data: see their logs; finished "
-                    "trials are kept, and the same command goes on from them"
+                    f"expected enough memory for a trial and the study's data: see the workers' logs; {_RESUME}"
                 ) from None
 
 
 class _LostData(Exception):
-    """No worker is left that holds what the trials share."""
+    """No worker holds the shared data any more."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What all trials share, sent to each worker once."""
+    """Shared data of all trials, sent to each worker once."""
 
     trial: Callable[..., Any]
     shared: tuple[Any, ...]
     source: str
 
     def __dask_tokenize__(self) -> str:
-        # A name of its own, so that half a gigabyte need not be hashed and no other client can release it.
+        # A random name saves hashing half a gigabyte and keeps other clients from releasing the data.
         return uuid4().hex
 
 
 def _outcomes(
     client: "Client", address: str, job: _Job, calls: Sequence[tuple[Any, ...]], n_jobs: int | None
 ) -> Generator[tuple[tuple[Any, ...], Any]]:
-    """Yield what the trials return; how dask fails becomes a sentence."""
+    """Yield the outcomes of trials, and turn failures of dask into `InputError`s."""
     from distributed.scheduler import KilledWorker
     from joblib import Parallel, delayed, parallel_config
 
@@ -204,16 +204,16 @@ def _outcomes(
     try:
         backend = WatchedBackend(client, scatter=[job])
     except (OSError, TimeoutError, KeyError):
-        raise _LostData from None  # the workers died while they received it
-    # A bare Exception is how dask passes on what a worker met.
+        raise _LostData from None  # the workers died while receiving the data
+    # dask passes on errors of workers as bare Exceptions.
     except Exception as error:
         raise InputError(
-            f"the cluster at {address} cannot take what the trials share ({_in_a_line(error)}); expected a study that "
-            "can be pickled, and whose modules every worker can import: install them there, or name their folder in "
-            "PYTHONPATH when the workers start"
+            f"the cluster at {address} cannot load the trials' shared data ({_one_line(error)}); expected a study that "
+            "can be pickled and whose modules every worker can import: install them there, or start the workers with "
+            "their folder in PYTHONPATH"
         ) from None
     with parallel_config(backend=backend):
-        # Single trials: each is kept as soon as it is finished, and a dead worker takes no more than one with it.
+        # Single trials: each is saved when it finishes, and a dead worker loses at most one.
         options: Any = {
             "batch_size": 1,
             "pre_dispatch": n_jobs if n_jobs and n_jobs > 0 else "all",
@@ -226,26 +226,24 @@ def _outcomes(
             yield from outcomes
         except EngineError as error:
             if isinstance(error.__cause__, KilledWorker):
-                died = error.__cause__.allowed_failures + 1
+                deaths = error.__cause__.allowed_failures + 1
                 raise InputError(
-                    f"a trial took down {died} workers of the cluster at {address}, one after the other; expected "
-                    "workers with memory enough for it: see their logs; finished trials are kept, and the same command "
-                    "goes on from them"
+                    f"a trial killed {deaths} workers of the cluster at {address}, one after the other; expected "
+                    f"enough memory for it: see the workers' logs; {_RESUME}"
                 ) from None
             raise InputError(
-                f"the cluster at {address} cannot run a trial ({_in_a_line(_root(error))}); expected the "
-                "same software on every machine: install there what is installed here; finished trials are kept, "
-                "and the same command goes on from them"
+                f"the cluster at {address} cannot run a trial ({_one_line(_root_cause(error))}); expected the same "
+                f"packages as on this machine: install them there; {_RESUME}"
             ) from None
         finally:
             outcomes.close()
 
 
-def _in_a_line(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
-def _root(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     while error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -253,20 +251,20 @@ def _root(error: BaseException) -> BaseException:
 
 @contextmanager
 def _watch(client: "Client", backend: "WatchedBackend", address: str) -> Iterator[None]:
-    """Fail the waiting trials when no worker was there for `GONE_AFTER` seconds; dask would wait for ever."""
+    """Fail the pending trials after `GONE_AFTER` seconds without a worker; dask would wait forever."""
     stop = threading.Event()
 
     def watch() -> None:
-        seen = time.monotonic()
+        last_seen = time.monotonic()
         while not stop.wait(min(1.0, GONE_AFTER / 10)):
             try:
                 workers = client.sync(client.scheduler.ncores, workers=None, callback_timeout=CONNECT_WITHIN)  # pyright: ignore
             except Exception:
                 workers = None
             if workers:
-                seen = time.monotonic()
-            elif time.monotonic() - seen > GONE_AFTER:
-                backend.fail(_scheduler_lost(address) if workers is None else _gone(address))
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > GONE_AFTER:
+                backend.fail(_no_scheduler(address) if workers is None else _no_worker(address))
 
     thread = threading.Thread(target=watch, name="solvable-cluster-watch", daemon=True)
     thread.start()
@@ -278,8 +276,8 @@ def _watch(client: "Client", backend: "WatchedBackend", address: str) -> Iterato
 
 
 @contextmanager
-def _lost_is_said(client: "Client", address: str) -> Iterator[None]:
-    """Turn the many errors of a lost connection into a sentence, and those of lost data into `_LostData`."""
+def _convert_losses(client: "Client", address: str) -> Iterator[None]:
+    """Raise an `InputError` for the many errors of a lost connection, and `_LostData` for those of lost data."""
     from asyncio import CancelledError as Cancelled
     from concurrent.futures import CancelledError
 
@@ -287,7 +285,7 @@ def _lost_is_said(client: "Client", address: str) -> Iterator[None]:
         yield
     except (CancelledError, Cancelled, OSError, AttributeError) as error:
         if client.status != "running" or client.scheduler_comm is None or client.scheduler_comm.closed():
-            raise _scheduler_lost(address) from None
+            raise _no_scheduler(address) from None
         if isinstance(error, (CancelledError, Cancelled)):
             raise _LostData from None
         raise
@@ -295,59 +293,52 @@ def _lost_is_said(client: "Client", address: str) -> Iterator[None]:
 
 def _wait_for_a_worker(client: "Client", address: str) -> None:
     deadline = time.monotonic() + GONE_AFTER
-    # A cluster that grows on demand starts its first worker only when there is a task.
+    # A cluster that grows on demand starts its first worker only for a task.
     task = None
     while not client.ncores():
         task = task or client.submit(int, pure=False)
         if time.monotonic() > deadline:
-            raise _gone(address)
+            raise _no_worker(address)
         time.sleep(0.1)
 
 
-def _gone(address: str) -> InputError:
+def _no_worker(address: str) -> InputError:
     return InputError(
-        f"the cluster at {address} has had no worker for {GONE_AFTER:g} s; expected at least one: start some with "
-        f"`dask worker {address}`; finished trials are kept, and the same command goes on from them"
+        f"the cluster at {address} has had no worker for {GONE_AFTER:g} s; start one with `dask worker {address}`; "
+        + _RESUME
     )
 
 
-def _scheduler_lost(address: str) -> InputError:
-    return InputError(
-        f"the connection to the dask scheduler at {address} was lost; expected it to run until the last trial: "
-        "start it again; finished trials are kept, and the same command goes on from them"
-    )
+def _no_scheduler(address: str) -> InputError:
+    return InputError(f"the connection to the dask scheduler at {address} was lost; restart it; {_RESUME}")
 
 
 def _check_versions(client: "Client") -> None:
-    """See that scheduler and workers have the software of this machine.
-
-    Raises:
-        InputError: naming the first that has not.
-    """
-    found: Any = client.get_versions(packages=[*_ENGINE[1:], *_NUMBERS])
-    here = found["client"]["packages"]
-    others = [("the scheduler", found["scheduler"], _ENGINE)]
-    others += [(f"worker {name}", facts, _ENGINE + _NUMBERS) for name, facts in found["workers"].items()]
+    """Raise an `InputError` for the first package whose version on scheduler or workers is not that of this machine."""
+    versions: Any = client.get_versions(packages=[*_ENGINE[1:], *_NUMBERS])
+    here = versions["client"]["packages"]
+    others = [("the scheduler", versions["scheduler"], _ENGINE)]
+    others += [(f"worker {name}", facts, _ENGINE + _NUMBERS) for name, facts in versions["workers"].items()]
     for who, facts, packages in others:
         for package in packages if facts else ():
-            ours, theirs = (_short(package, p.get(package)) for p in (here, facts["packages"]))
+            ours, theirs = (_compared_part(package, p.get(package)) for p in (here, facts["packages"]))
             if theirs != ours:
                 raise InputError(
                     f"{who} has {f'{package} {theirs}' if theirs else f'no {package}'}, and this machine has {ours}; "
-                    f"expected the same on both, since the numbers shall be the same: install {package} {ours} there"
+                    f"expected the same version, so that the numbers are the same: install {package} {ours} there"
                 )
 
 
-def _short(package: str, found: str | None) -> str | None:
-    # Bug fixes of Python change neither what is pickled nor numbers.
-    return ".".join(found.split(".")[:2]) if package == "python" and found else found
+def _compared_part(package: str, version: str | None) -> str | None:
+    # Patch releases of Python change neither pickles nor numbers.
+    return ".".join(version.split(".")[:2]) if package == "python" and version else version
 
 
-def _source(trial: Callable[..., Any]) -> str:
-    """Return a hash of the files that a worker takes from its own disk to run `trial`."""
+def _source_hash(trial: Callable[..., Any]) -> str:
+    """Return a hash of the files that a worker loads from its own disk to run `trial`."""
     name, module = getattr(trial, "__qualname__", "<"), getattr(trial, "__module__", "__main__")
-    # A function inside another one or of a notebook travels as it is.
-    files, _ = code_of(trial if "<" not in name and module != "__main__" else _source)
+    # A nested function, or one defined in a notebook, is pickled by value.
+    files, _ = code_of(trial if "<" not in name and module != "__main__" else _source_hash)
     return short_hash(files)
 
 
@@ -355,25 +346,23 @@ def _run_trial(job: _Job, call: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     """Run one trial, on a worker."""
     from joblib import parallel_config
 
-    if _source(job.trial) != job.source:
+    if _source_hash(job.trial) != job.source:
         from distributed import get_worker
 
         import solvable
 
         raise InputError(
-            f"worker {get_worker().address} has other code of solvable or of the study than the machine that asks, "
-            f"though both are version {solvable.__version__}; expected the same files: install there what is installed "
-            "here, and start the worker again; finished trials are kept, and the same command goes on from them"
+            f"worker {get_worker().address} and the client have different source files of solvable or the study, "
+            f"though both are version {solvable.__version__}; install the same files and restart the worker; {_RESUME}"
         )
-    # A worker runs as many trials as it has threads. Whatever a trial gives to joblib stays in its own thread, as in a
-    # run without a cluster.
+    # A worker runs one trial per thread; joblib calls inside a trial stay in its thread, as without a cluster.
     with limited_blas_threads(1), parallel_config(backend="sequential"):
         return call, job.trial(*job.shared, *call)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep dask's log off the terminal: what matters in it is said in sentences."""
+    """Silence dask's log, whose relevant messages are raised as errors."""
     loggers = {name: logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")}
     loggers |= {
         name: logger

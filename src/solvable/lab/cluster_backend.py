@@ -1,4 +1,4 @@
-"""joblib's dask backend, made to end with an error where it would wait for ever."""
+"""joblib's dask backend, changed to raise an error where it would wait forever."""
 
 import threading
 from collections.abc import Callable
@@ -8,48 +8,46 @@ from joblib._dask import DaskDistributedBackend
 
 
 class EngineError(Exception):
-    """A trial failed outside its own code: a worker could not load it, or died of it; the cause says how."""
+    """A trial failed outside its own code: a worker could not load it, or died; see `__cause__`."""
 
 
 class WatchedBackend(DaskDistributedBackend):
-    """joblib's dask backend for one sweep, whose waiting calls can be failed from outside.
+    """joblib's dask backend for one set of trials; pending calls can be failed from outside.
 
-    Args:
-        client: of the scheduler.
-        scatter: objects that each worker receives once.
+    The objects in `scatter` are sent to each worker once.
     """
 
     def __init__(self, client: Any, scatter: list[Any]) -> None:
         super().__init__(client=client, scatter=scatter)
-        self._waiting: set[Callable[[Any], None]] = set()
+        self._pending: set[Callable[[Any], None]] = set()
         self._guard = threading.Lock()
 
     def effective_n_jobs(self, n_jobs: int | None) -> int:
-        """Return 2, whatever the number of workers, since joblib would run the trials of one worker here."""
+        """Return 2 for any number of workers: with 1, joblib would run the trials locally."""
         return 2
 
     def submit(self, func: Any, callback: Any = None) -> Any:
-        """Submit as joblib does, and see to it that `callback` is called in every case."""
+        """Submit as joblib does, but call `callback` in every case."""
 
-        def done(future: Any) -> None:
+        def on_done(future: Any) -> None:
             with self._guard:
-                self._waiting.discard(callback)
-            # joblib tells its callback of what the function raised, but not of what dask itself raised.
+                self._pending.discard(callback)
+            # joblib passes errors of the function to its callback, but not those of dask itself.
             if (error := future.exception()) is not None:
                 engine_error = EngineError(str(error))
                 engine_error.__cause__ = error
                 callback(engine_error)
 
         with self._guard:
-            self._waiting.add(callback)
+            self._pending.add(callback)
         future = super().submit(func, callback)
-        future.add_done_callback(done)
+        future.add_done_callback(on_done)
         return future
 
     def fail(self, error: Exception) -> None:
         """Raise `error` in the thread that waits for results."""
         with self._guard:
-            waiting = list(self._waiting)
-        # An exception as the outcome is how a backend tells joblib that a call failed.
-        for callback in waiting:
+            callbacks = list(self._pending)
+        # joblib takes an exception as outcome for a failed call.
+        for callback in callbacks:
             callback(error)

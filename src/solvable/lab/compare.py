@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from solvable.errors import InputError
 from solvable.lab.text import percent, readable, with_error
 
-# Two values below this fraction of the largest measured one are both zero: a training error at interpolation
-# is 0 in theory and 1e-30 in floating point, which is agreement and not an error of 100 %.
+# Two values below this fraction of the largest measured one both count as zero: a training error at interpolation
+# is 0 in theory and 1e-30 in floating point, which is agreement, not an error of 100 %.
 ZERO = 1e-10
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well one quantity was predicted, over its grid points.
+    """Accuracy of the prediction of one quantity over its grid points.
 
     Attributes:
         points: number of grid points.
-        counted: those with finite prediction and measurement; the other figures are over these.
-        median_error: median of |relative error|, dimensionless; NaN where nothing is counted.
+        counted: number of points with finite prediction and measurement, which the statistics below cover.
+        median_error: median of |relative error|, dimensionless; NaN if no point is counted.
         max_error: largest |relative error|.
         coverage: fraction of measured means inside the predicted interval; None without an interval.
     """
@@ -63,29 +63,24 @@ class Comparison:
     summary: Mapping[str, Agreement]
 
     def rows(self, quantity: str) -> tuple[str, list[str], list[dict[str, Any]]]:
-        """Return one quantity, ready to be shown as a table.
-
-        Coordinates that are the same in every row are taken out of the table and said once.
-
-        Args:
-            quantity: its name.
+        """Return the rows of one quantity, formatted for display.
 
         Returns:
-            what holds in every row (`n_features = ∞`; empty if nothing does), the heads of the columns, and the
-            rows: `cells`, as many texts as heads, and `outside` and `counted`, by which a row is marked.
+            the coordinates that are the same in every row (`n_features = ∞`; may be empty), the column headings, and
+            the rows: `cells`, a string per column, and the flags `outside` and `counted`.
         """
         table: Any = self.table[self.table["quantity"] == quantity]
         columns = list(table.columns)
         dims = [dim for dim in columns[1 : columns.index("predicted")] if table[dim].notna().any()]
-        fixed = [dim for dim in dims if len(table) > 1 and table[dim].nunique() == 1]
-        varied = [dim for dim in dims if dim not in fixed]
+        constant = [dim for dim in dims if len(table) > 1 and table[dim].nunique() == 1]
+        varying = [dim for dim in dims if dim not in constant]
         has_interval = table["inside"].notna().any()
-        heads = [*varied, "predicted", "measured", "error", *(["interval"] if has_interval else [])]
+        heads = [*varying, "predicted", "measured", "error", *(["interval"] if has_interval else [])]
         rows = []
         for row in table.to_dict("records"):
-            cells = [readable(row[dim]) for dim in varied] + [readable(row["predicted"])]
-            nothing = abs(row["measured"]) <= ZERO * np.abs(table["measured"]).max()
-            cells.append("≈ 0" if nothing else with_error(row["measured"], row["standard_error"]))
+            cells = [readable(row[dim]) for dim in varying] + [readable(row["predicted"])]
+            is_zero = abs(row["measured"]) <= ZERO * np.abs(table["measured"]).max()
+            cells.append("≈ 0" if is_zero else with_error(row["measured"], row["standard_error"]))
             error = percent(row["relative_error"], decimals=1, signed=True)
             cells.append(error if row["counted"] else "not counted")
             outside = bool(row["counted"] and pd.notna(row["inside"]) and not row["inside"])
@@ -93,21 +88,19 @@ class Comparison:
                 mark = "outside " if outside else ""
                 cells.append(f"{mark}{readable(row['low'], 3)} … {readable(row['high'], 3)}")
             rows.append({"cells": cells, "outside": outside, "counted": bool(row["counted"])})
-        return ", ".join(f"{dim} = {readable(table[dim].iloc[0])}" for dim in fixed), heads, rows
+        return ", ".join(f"{dim} = {readable(table[dim].iloc[0])}" for dim in constant), heads, rows
 
 
 def compare(prediction: xr.Dataset, measurement: xr.Dataset, compared: Sequence[str]) -> Comparison:
-    """Return the comparison of two datasets on the grid points they share.
+    """Compare two datasets at the grid points they share.
 
     Args:
-        prediction: variables with some dims; `<name>_low` and `<name>_high` beside a variable are its
-            interval.
-        measurement: the same variables with the same dims, and `trial`.
-        compared: names of the variables to compare; one that neither has is left out.
+        prediction: variables over any dims; `<name>_low` and `<name>_high` are the interval of a variable.
+        measurement: the same variables over the same dims and `trial`.
+        compared: names of the variables to compare; those that neither dataset has are skipped.
 
     Raises:
-        InputError: for a variable that only one of the two has, and where they have different dims or no grid point
-            in common.
+        InputError: if only one dataset has a variable, or if they have different dims or no grid point in common.
 
     >>> prediction = xr.Dataset({"mse": ("n_train", [1.0, 0.5])}, {"n_train": [10, 20]})
     >>> trials = (("trial", "n_train"), [[0.9, 0.5], [1.1, 0.6]])
@@ -129,10 +122,7 @@ def compare(prediction: xr.Dataset, measurement: xr.Dataset, compared: Sequence[
 
 
 def mean_and_error(trials: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-    """Return the mean over trials and its standard error; values that are NaN do not count.
-
-    Args:
-        trials: with a dim `trial`. Of a single one the error is NaN: it has no spread.
+    """Return the mean over the dim `trial` and its standard error, ignoring NaN; with one trial the error is NaN.
 
     >>> mean, error = mean_and_error(xr.DataArray([1.0, 3.0], dims="trial"))
     >>> float(mean), float(error)
@@ -151,10 +141,12 @@ _COLUMNS = (
 
 
 def _quantity(prediction: xr.Dataset, measurement: xr.Dataset, name: str) -> pd.DataFrame:
-    """Return the rows of one quantity."""
+    """Return the table rows of one quantity."""
     for one, other in ((prediction, "prediction"), (measurement, "measurement")):
         if name not in one:
-            raise InputError(f"{name!r} is not in the {other}; expected it in both prediction and measurement")
+            raise InputError(
+                f"{name!r} is not in the {other}; expected it in both prediction and measurement"
+            )
     predicted, trials = prediction[name], measurement[name]
     dims = [str(dim) for dim in predicted.dims]
     if set(trials.dims) != {*dims, "trial"}:
@@ -174,18 +166,18 @@ def _quantity(prediction: xr.Dataset, measurement: xr.Dataset, name: str) -> pd.
     }
     coordinates = np.meshgrid(*(aligned[0][dim].to_numpy() for dim in dims), indexing="ij")
     grid = {dim: values.ravel() for dim, values in zip(dims, coordinates, strict=True)}
-    return pd.DataFrame({"quantity": name, **grid, **flat, **_judged(**flat)})
+    return pd.DataFrame({"quantity": name, **grid, **flat, **_error_columns(**flat)})
 
 
-def _judged(
+def _error_columns(
     predicted: NDArray, low: NDArray, high: NDArray, measured: NDArray, standard_error: NDArray
 ) -> dict[str, Any]:
-    """Return the columns that say how far prediction and measurement are apart."""
+    """Return the columns for the difference between prediction and measurement."""
     finite = np.isfinite(predicted) & np.isfinite(measured)
     zero = ZERO * np.max(np.abs(measured[finite]), initial=0.0)
     both_zero = finite & (np.abs(predicted) <= zero) & (np.abs(measured) <= zero)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Relative to what is only rounding there is no error: such a point is not counted.
+        # Against a measurement that is only rounding error there is no relative error; the point is not counted.
         scale = np.where(np.abs(measured) <= zero, 0.0, np.abs(measured))
         relative = np.where(both_zero, 0.0, (predicted - measured) / scale)
         standardized = (predicted - measured) / standard_error

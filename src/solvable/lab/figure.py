@@ -1,6 +1,6 @@
-"""One figure style for the house: predictions are lines, measurements are points with error bars.
+"""The figure style of the library: predictions are lines, measurements are points with error bars.
 
-Figures are made without pyplot, so nothing global changes and nothing has to be closed.
+Figures are created without pyplot, so no global state changes and no figure has to be closed.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which the common forms of colour blindness keep apart; yellow is too pale for a
-# line on white and is left out, black comes first.
+# Okabe and Ito's palette, distinguishable with common forms of colour blindness: black first, and without yellow,
+# which is too pale for a line on white.
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -54,8 +54,7 @@ _STYLE: dict[str, Any] = {
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
     "savefig.dpi": 200,
-    # Text as outlines looks the same where the font is missing; ids that do not change make figures
-    # comparable.
+    # Outlined text does not depend on installed fonts; fixed ids make files reproducible.
     "svg.fonttype": "path",
     "svg.hashsalt": "solvable",
 }
@@ -63,7 +62,7 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the style of the house: `with house_style(): ...`, or `@house_style()` on a function."""
+    """Use the library's figure style: `with house_style(): ...`, or `@house_style()` on a function."""
     import matplotlib
     from cycler import cycler
 
@@ -81,14 +80,10 @@ def subplots(
     height: float | int | None = None,
     **options: Any,
 ) -> "tuple[Figure, Any]":
-    """Return a figure and its axes, as `matplotlib.figure.Figure.subplots` does.
+    """Return a figure and its axes, as `matplotlib.figure.Figure.subplots` does with `options`.
 
-    Args:
-        n_rows: rows of axes.
-        n_columns: columns of axes.
-        width: in inches; `COLUMN` and `FULL` are those of a two-column paper.
-        height: in inches; by default each axes is somewhat wider than high.
-        options: passed on, such as `sharey=True`.
+    Width and height are in inches: `COLUMN` and `FULL` are the widths of a two-column paper, and by default each axes
+    is somewhat wider than high.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -106,7 +101,7 @@ def prediction_line(
     high: ArrayLike | None = None,
     **style: Any,
 ) -> None:
-    """Draw a prediction as a line, its interval as a band around it; infinite values leave a gap."""
+    """Draw a prediction as a line and its interval as a band; infinite values leave gaps."""
     (line,) = ax.plot(x, _finite(y), **style)
     if low is not None and high is not None:
         ax.fill_between(x, _finite(low), _finite(high), color=line.get_color(), alpha=0.15, linewidth=0)
@@ -115,7 +110,7 @@ def prediction_line(
 def measured_points(
     ax: "Axes", x: ArrayLike, mean: ArrayLike, error: ArrayLike | None = None, **style: Any
 ) -> None:
-    """Draw measured means as points, with bars of one standard error."""
+    """Draw measured means as points with bars of one standard error."""
     options: dict[str, Any] = {"fmt": "o"} | style
     ax.errorbar(x, _finite(mean), None if error is None else _finite(error), **options)
 
@@ -130,19 +125,11 @@ def curves(
     hue: str | None = None,
     label: str = "{}",
 ) -> None:
-    """Draw one quantity of both datasets against a coordinate, predicted as lines, measured as points.
+    """Draw the variable `name` of both datasets against the dim `x`, predictions as lines, measurements as points.
 
-    Select a point of every other dim first: `prediction.sel(ridge=1)`. Give the axes their labels, with
-    units.
-
-    Args:
-        ax: where to draw.
-        prediction: with `<name>_low` and `<name>_high` where there is an interval.
-        measurement: with a dim `trial`, over which mean and standard error are taken.
-        name: the variable.
-        x: the dim along the horizontal axis.
-        hue: a dim that gives each of its values a colour and a marker.
-        label: how a value of `hue` reads in the legend, as in `"ridge {}"`.
+    Each value of the dim `hue` has its own colour, marker and legend entry, such as `"ridge {}"` for `label`. Select a
+    value of every other dim first, as in `prediction.sel(ridge=1)`. Intervals are `<name>_low` and `<name>_high` of
+    the prediction; mean and standard error are over the dim `trial` of the measurement. The caller labels the axes.
     """
     values = [None] if hue is None else list(prediction[hue].to_numpy())
     for i, value in enumerate(values):
@@ -150,17 +137,17 @@ def curves(
         style: dict[str, Any] = {"color": COLORS[i % len(COLORS)]}
         bounds = [one.get(f"{name}_{side}") for side in ("low", "high")]
         text = {} if hue is None else {"label": label.format(readable(value))}
-        measured = hue is None or value in measurement[hue]
-        # One entry in the legend for each colour: the marker where there is one, else the line.
-        prediction_line(ax, one[x], one[name], *bounds, **style, **({} if measured else text))
-        if measured:
+        has_points = hue is None or value in measurement[hue]
+        # One legend entry per colour: the marker if there is one, else the line.
+        prediction_line(ax, one[x], one[name], *bounds, **style, **({} if has_points else text))
+        if has_points:
             trials = (measurement if hue is None else measurement.sel({hue: value}))[name]
             style |= text | {"fmt": MARKERS[i % len(MARKERS)]}
             measured_points(ax, trials[x], *mean_and_error(trials), **style)
 
 
 def legend(ax: "Axes", **options: Any) -> None:
-    """Add a legend: the labelled colours, and which is the prediction and which the measurement."""
+    """Add a legend with the labelled colours and the symbols of predictions and measurements."""
     from matplotlib.lines import Line2D
 
     handles, labels = ax.get_legend_handles_labels()
@@ -169,11 +156,9 @@ def legend(ax: "Axes", **options: Any) -> None:
 
 
 def log_axes(ax: "Axes", which: str = "xy") -> None:
-    """Make axes logarithmic, labelled as people say the numbers: 30, 100, 300 rather than powers of ten.
+    """Make axes (`x`, `y` or `xy`) logarithmic, with labels such as 30, 100, 300 rather than powers of ten.
 
-    Args:
-        ax: with its data drawn, since how many labels fit depends on the range.
-        which: `x`, `y` or `xy`.
+    Draw the data first, since the number of labels depends on the range.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -190,10 +175,10 @@ def log_axes(ax: "Axes", which: str = "xy") -> None:
 
 @house_style()
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure; the same figure gives the same bytes."""
-    # Without date and creator, two runs of the same study have the same files.
-    dated = {".svg": ("Date", "Creator", "Format", "Type"), ".pdf": ("CreationDate", "Creator", "Producer")}
-    figure.savefig(path, metadata=dict.fromkeys(dated.get(path.suffix.lower(), ("Software",))))
+    """Write a figure; equal figures give identical bytes."""
+    # Metadata with date and creator would differ between runs of the same study.
+    keys = {".svg": ("Date", "Creator", "Format", "Type"), ".pdf": ("CreationDate", "Creator", "Producer")}
+    figure.savefig(path, metadata=dict.fromkeys(keys.get(path.suffix.lower(), ("Software",))))
 
 
 def _finite(values: ArrayLike) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Files that are whole or not there: written under a temporary name beside their place, then renamed.
+"""Atomic files: written under a temporary name in the same folder, then renamed.
 
-A temporary name carries the host and the process that writes it, so what a killed run left behind can be told
-from what another run is writing now, and removed.
+A temporary name contains the host and the process id, which distinguish the leftovers of killed runs from files that
+another run is writing.
 """
 
 import os
@@ -19,7 +19,7 @@ _PREFIX = ".unfinished"
 
 @contextmanager
 def atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary path; a file or folder written there moves to `path` when the block ends well.
+    """Yield a temporary path; the file or folder written there moves to `path` if the block succeeds.
 
     >>> from tempfile import mkdtemp
     >>> path = Path(mkdtemp()) / "answer.txt"
@@ -40,16 +40,16 @@ def atomically(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes of this machine left in `folder`; what a living one is writing stays."""
-    mine = f"{_PREFIX}-{socket.gethostname()}-"
-    for path in folder.glob(f"{mine}*"):
-        pid = path.name.removeprefix(mine).split("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
+    """Remove temporary files of dead processes of this machine from `folder`; those of running ones stay."""
+    prefix = f"{_PREFIX}-{socket.gethostname()}-"
+    for path in folder.glob(f"{prefix}*"):
+        pid = path.name.removeprefix(prefix).split("-")[0]
+        if pid.isdigit() and not _is_running(int(pid)):
             remove(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -57,14 +57,14 @@ def remove(path: Path) -> None:
 
 
 def size(path: Path) -> int:
-    """Return the bytes that a file or a folder takes."""
+    """Return the size of a file or a folder in bytes."""
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
-    """Write a dataset whole, as netCDF."""
+    """Write a dataset atomically, as netCDF."""
     with atomically(path) as temporary:
         dataset.to_netcdf(temporary, engine="h5netcdf")
 
@@ -74,11 +74,11 @@ def read_netcdf(path: Path) -> xr.Dataset:
     return xr.load_dataset(path, engine="h5netcdf")
 
 
-def _alive(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it belongs to someone else, so it lives
+    except OSError:  # owned by another user, so it is running
         return True
     return True

@@ -1,8 +1,8 @@
-"""Short hashes that say when two runs are the same: the same parameters, the same data, the same code.
+"""Short hashes that identify equal runs: the same parameters, data and code.
 
-The code of a trial is that of the modules in which it is written and of all that these import, read off the files:
-which modules a session has loaded depends on what else it did. Of installed packages the version counts, of this
-library and of code of one's own the content of the files.
+The code of a trial is that of its own modules and of all modules they import, as found in the source files: which
+modules a session has loaded depends on its history. Installed packages count by version, this library and the user's
+own code by file content.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ from solvable.lab.study import Study
 # Typed as unknown, since pandas' stubs hide it.
 _pandas_util: Any = importlib.import_module("pandas.util")
 
-# An import, as far as text shows it: parsing would take a second for this library. What only looks like one makes a key
-# depend on more than it need, never on less.
+# Imports are found by pattern, since parsing this library would take a second. False matches can only make a key depend
+# on more than it needs.
 _IMPORT = re.compile(
     rb"(?:^|[;:])[ \t]*(?:from[ \t]+([.\w]+)[ \t\\\n]+import[ \t\\\n]*(\([^)]*\)|[^\n;]*)|import[ \t]+([^\n;]*))",
     re.MULTILINE,
@@ -42,7 +42,7 @@ _LIBRARY = "solvable"
 
 
 def trial_key(study: Study, parameters: Any, setting: Any) -> str:
-    """Return the key of a study's trials. How many there are is not in it: more trials extend a run."""
+    """Return the key of a study's trials; their number is not part of it, so more trials extend a run."""
     values = {f.name: as_json(getattr(parameters, f.name)) for f in fields(parameters) if f.name != "trials"}
     fingerprint = getattr(setting, "fingerprint", None)
     code = code_of(study.trial, study.prepare)
@@ -50,24 +50,21 @@ def trial_key(study: Study, parameters: Any, setting: Any) -> str:
 
 
 def record_key(study: Study, parameters: Any, setting: Any) -> str:
-    """Return the key of a whole run: its trials' key, how many there are, and the code that makes a record of them."""
+    """Return the key of a run: the key and number of its trials, and the code that turns them into a record."""
     trials = getattr(parameters, "trials", 1)
     code = code_of(study.predict, study.plot, study.conclude)
     return short_hash([trial_key(study, parameters, setting), trials, *code])
 
 
 def object_key(value: Any) -> str | None:
-    """Return a hash of an object's attributes and code; None where it has none that another session would share.
+    """Return a hash of the attributes and code of an object, such as an estimator; None if no other session shares it.
 
-    What is made in a notebook stands in no file, and lambdas have no name.
-
-    Args:
-        value: such as an estimator.
+    Code of a notebook is in no file, and lambdas have no name.
     """
     try:
         attributes = joblib.hash(value)
         pickled = pickle.dumps(value, protocol=2, fix_imports=False)
-    # Whatever an object raises that cannot be pickled: PicklingError, TypeError, AttributeError, its own.
+    # Objects that cannot be pickled raise PicklingError, TypeError, AttributeError or their own errors.
     except Exception:
         return None
     names = {
@@ -80,17 +77,14 @@ def object_key(value: Any) -> str | None:
 
 
 def data_key(X: Any) -> str:
-    """Return a hash of an array, table or sparse matrix, or of anything that joblib can hash."""
-    return str(joblib.hash(_plain(X)))
+    """Return a hash of an array, a table, a sparse matrix, or anything else that joblib can hash."""
+    return str(joblib.hash(_as_arrays(X)))
 
 
 def code_of(*functions: Any) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the code that functions run: module -> hash of its file, and installed package -> version.
+    """Return the code behind functions or classes: module -> hash of its file, and installed package -> version.
 
-    A function that stands in no file is known by its own source.
-
-    Args:
-        functions: or classes.
+    A function without a file is identified by its own source.
     """
     modules = {function.__module__ for function in functions}
     files, packages = _closure(modules)
@@ -102,7 +96,7 @@ def code_of(*functions: Any) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def short_hash(value: Any) -> str:
-    """Return a hash of a value that JSON can express."""
+    """Return a hash of a JSON-serialisable value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -114,8 +108,8 @@ def _own_source(function: Any) -> str:
         return repr(function) if code is None else repr((code.co_code, code.co_consts))
 
 
-def _plain(X: Any) -> Any:
-    """Return inputs as arrays of numbers: the bytes of pickled texts depend on which of them share memory."""
+def _as_arrays(X: Any) -> Any:
+    """Return inputs as numeric arrays: the bytes of pickled strings depend on which of them share memory."""
     if isinstance(X, pd.DataFrame):
         rows = _pandas_util.hash_pandas_object(X, index=False).to_numpy()
         return [rows, list(map(str, X.columns)), list(map(str, X.dtypes))]
@@ -127,38 +121,38 @@ def _plain(X: Any) -> Any:
 
 
 def _modules(module: str, name: str) -> set[str]:
-    """Return the modules that what is named there stands in: for a class, also those of its base classes."""
+    """Return the modules that define an object; for a class, also those of its base classes."""
     bases = getattr(getattr(sys.modules.get(module), name, None), "__mro__", ())
     return {module, *(base.__module__ for base in bases)}
 
 
 def _closure(modules: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return hashes of the files of modules and of all that they import, and the versions of installed packages."""
+    """Return the file hashes of modules and all their imports, and the versions of installed packages."""
     files: dict[str, str] = {}
     versions: dict[str, str] = {}
-    waiting = set(modules)
-    while waiting:
-        name = waiting.pop()
+    pending = set(modules)
+    while pending:
+        name = pending.pop()
         package = name.split(".")[0]
         if name in files or package in versions or not _is_hashed(name) or (file := _file(name)) is None:
             continue
-        installed = {"site-packages", "dist-packages"} & set(file.parts)
-        if package != _LIBRARY and installed and (version := _version(package)):
+        site_folders = {"site-packages", "dist-packages"} & set(file.parts)
+        if package != _LIBRARY and site_folders and (version := _version(package)):
             versions[package] = version
             continue
-        state = file.stat()
-        files[name], imported = _read(name, file, state.st_mtime_ns, state.st_size)
-        waiting |= imported
+        stat = file.stat()
+        files[name], imports = _read(name, file, stat.st_mtime_ns, stat.st_size)
+        pending |= imports
     return dict(sorted(files.items())), dict(sorted(versions.items()))
 
 
 def _is_hashed(name: str) -> bool:
-    """Return whether a module's code counts: Python's own does not, its version is no part of what a trial is."""
+    """Return whether a module's code is part of keys: that of the standard library is not, nor is its version."""
     return name.split(".")[0] not in sys.stdlib_module_names
 
 
 def _file(name: str) -> Path | None:
-    """Return where a module stands; nothing is imported to find it."""
+    """Return the file of a module, without importing it."""
     if name in sys.modules:
         file = getattr(sys.modules[name], "__file__", None)
     else:
@@ -174,10 +168,10 @@ def _file(name: str) -> Path | None:
 
 @lru_cache
 def _version(package: str) -> str:
-    """Return the version of the distribution that a package came with; nothing where none is known."""
+    """Return the version of the distribution that provides a package; an empty string if unknown."""
     try:
         return metadata.version(package)
-    except metadata.PackageNotFoundError:  # named otherwise, as scikit-learn is
+    except metadata.PackageNotFoundError:  # the names differ, as for scikit-learn
         names = _distributions().get(package, ())
         return " ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names)))
 
@@ -189,36 +183,31 @@ def _distributions() -> Any:
 
 @cache
 def _read(name: str, file: Path, modified: int, size: int) -> tuple[str, frozenset[str]]:
-    """Return the hash of a file, and the modules that it imports with the packages that these stand in.
+    """Return the hash of a module's file, and the modules that it imports together with their packages.
 
-    The packages of this library only collect names, so they count where they are imported themselves.
-
-    Args:
-        name: of the module.
-        file: where it stands.
-        modified: when it was changed last, so that a changed file is read again.
-        size: of the file, likewise.
+    Packages of this library only collect names, so they count only if imported themselves. `modified` and `size` are
+    part of the cache key, so that a changed file is read again.
     """
     code = file.read_bytes()
     digest = hashlib.sha256(code).hexdigest()
     if file.suffix != ".py":
         return digest, frozenset()
     parents = name.split(".") if file.stem == "__init__" else name.split(".")[:-1]
-    imported: set[str] = set()
+    imports: set[str] = set()
     for source, names, plain in _IMPORT.findall(code):
         if plain:
-            imported |= set(_NAME.findall(plain.decode(errors="replace")))
+            imports |= set(_NAME.findall(plain.decode(errors="replace")))
             continue
         module = source.decode(errors="replace")
         level = len(module) - len(module.lstrip("."))
         above = parents[: len(parents) - level + 1] if level else []
         base = ".".join([*above, *([module[level:]] if module[level:] else [])])
-        uncommented = re.sub(r"#[^\n]*", "", names.decode(errors="replace"))
-        # Each name may be a module of that package, or stand in it.
-        imported |= {base, *(f"{base}.{one}" for one in _NAME.findall(uncommented))}
+        code_only = re.sub(r"#[^\n]*", "", names.decode(errors="replace"))
+        # A name may be a submodule or an attribute.
+        imports |= {base, *(f"{base}.{one}" for one in _NAME.findall(code_only))}
     above = {
         ".".join(parts[:i])
-        for parts in (one.split(".") for one in imported if not one.startswith(f"{_LIBRARY}."))
+        for parts in (one.split(".") for one in imports if not one.startswith(f"{_LIBRARY}."))
         for i in range(1, len(parts))
     }
-    return digest, frozenset(one for one in imported | above if one.strip("."))
+    return digest, frozenset(one for one in imports | above if one.strip("."))

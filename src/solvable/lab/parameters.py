@@ -1,4 +1,4 @@
-"""A study's parameters: fields with their help, checks by their types, values as options and as JSON."""
+"""Parameters of studies: fields with help, checks by type, and values as options or JSON."""
 
 import dataclasses
 import math
@@ -26,8 +26,8 @@ class ParameterField:
     Attributes:
         name: the field's name.
         type: its annotation.
-        default: its default, `dataclasses.MISSING` where it has none.
-        help: the string below it.
+        default: its default, or `dataclasses.MISSING`.
+        help: the documentation string below it.
     """
 
     name: str
@@ -37,12 +37,12 @@ class ParameterField:
 
     @property
     def option(self) -> str:
-        """The field as an option of the command line: `n_train` is `--n-train`, `B0_T` is `--B0-T`."""
+        """Command-line option of the field: `n_train` is `--n-train`, `B0_T` is `--B0-T`."""
         return f"--{self.name.replace('_', '-')}"
 
     @property
     def items(self) -> Any:
-        """The type of one value: T for `T`, `T | None`, `tuple[T, ...]` and `tuple[T, ...] | None`."""
+        """Type of a single value: T for `T`, `T | None`, `tuple[T, ...]` and `tuple[T, ...] | None`."""
         rest = [part for part in get_args(self.type) if part is not NoneType]
         plain = rest[0] if NoneType in get_args(self.type) and len(rest) == 1 else self.type
         return get_args(plain)[0] if get_origin(plain) is tuple else plain
@@ -55,12 +55,12 @@ class ParameterField:
 
 @lru_cache
 def parameter_fields(Parameters: type[Any]) -> tuple[ParameterField, ...]:
-    """Return the fields of a `Parameters` dataclass, each with the documentation written below it."""
+    """Return the fields of a `Parameters` dataclass, each with the documentation string below it."""
     from docstring_parser import parse_from_object
 
     docs = {
         one.arg_name: " ".join((one.description or "").split())
-        # A field that a class inherits is documented there.
+        # Inherited fields are documented in their base class.
         for base in reversed(Parameters.__mro__)
         if dataclasses.is_dataclass(base)
         for one in parse_from_object(base).params
@@ -79,7 +79,7 @@ def parameter_fields(Parameters: type[Any]) -> tuple[ParameterField, ...]:
 
 @dataclass(frozen=True)
 class DataParameters:
-    """Which data a study runs on; a study with data of the user's adds its own parameters to these."""
+    """Choice of the data set; studies of user data add their own parameters."""
 
     data: str = "digits"
     """Data set: digits, wine, breast-cancer, diabetes, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet."""
@@ -88,21 +88,21 @@ class DataParameters:
     """Column of the file to predict; by default one named target, label or y, else the last."""
 
     missing: Missing = None
-    """Rows of the file with missing values: drop them, or fill in the column's mean; by default an error."""
+    """Treatment of rows with missing values: drop them, or fill in the column's mean; by default an error."""
 
     drop: tuple[str, ...] = ()
     """Columns of the file to leave out."""
 
     def load(self, task: Task, rows: int | None, random_state: int) -> Dataset:
-        """Return the data.
+        """Load the data.
 
         Args:
-            task: what integers to predict mean, as `datasets.load` takes it.
-            rows: how many are read of a larger file.
-            random_state: seed of the draw of rows.
+            task: meaning of integer targets, as in `datasets.load`.
+            rows: number of rows to read from a larger file.
+            random_state: seed of the choice of rows.
 
         Raises:
-            InputError: when they cannot be used.
+            InputError: if the data cannot be used.
         """
         return datasets.load(
             self.data, self.target, task, self.missing, self.drop, rows=rows, random_state=random_state
@@ -110,7 +110,7 @@ class DataParameters:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as one would type it on the command line.
+    """Return a value as it is typed on the command line.
 
     >>> as_text((32, 64)), as_text((0.001, float("inf"))), as_text(None)
     ('32,64', '0.001,inf', 'none')
@@ -125,7 +125,7 @@ def as_text(value: Any) -> str:
 
 
 def command_line(study_name: str, parameters: Any) -> str:
-    """Return the command that runs a study with these parameters; options at their default are left out."""
+    """Return the command that runs a study with these parameters, without options at their defaults."""
     from shlex import quote
 
     words = ["solvable", "run", study_name]
@@ -138,7 +138,7 @@ def command_line(study_name: str, parameters: Any) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """Return a value in terms that JSON has: infinities become the strings `inf` and `-inf`, NaN null.
+    """Return a value in JSON types: infinities become the strings `inf` and `-inf`, NaN becomes null.
 
     >>> as_json({"ridge": (0.0, float("inf"))})
     {'ridge': [0.0, 'inf']}
@@ -161,14 +161,14 @@ def as_json(value: Any) -> Any:
 def check_parameters(
     parameters: Any, *, at_least: Mapping[str, float] | None = None, above: Mapping[str, float] | None = None
 ) -> None:
-    """Raise for a field of a study's parameters whose value is not of its type, out of range, or listed twice.
+    """Raise if a field of a study's parameters has the wrong type, is out of range, or lists a value twice.
 
-    None passes where it is the default, and so does an empty list. Numbers are finite, those of a list may be infinite.
+    None and empty lists are valid where they are the default. Numbers must be finite, except in lists.
 
     Args:
         parameters: an instance of a `Parameters` dataclass.
-        at_least: field -> the least that it, or each of its items, may be.
-        above: field -> what it, or each of its items, is above.
+        at_least: field -> inclusive lower bound of its value or of each item.
+        above: field -> exclusive lower bound, likewise.
 
     Raises:
         InputError: naming the field.
@@ -199,9 +199,9 @@ def _check_list(
         whole_grid(field.name, value, at_least=int(at_least.get(field.name, 0)))
     elif field.items is float:
         grid(field.name, value, **_bounds(field.name, at_least, above))
-    twice = next((item for i, item in enumerate(value) if item in value[:i]), None)
-    if twice is not None:
-        raise InputError(f"{field.name} lists {as_text(twice)} twice; list each value once")
+    duplicate = next((item for i, item in enumerate(value) if item in value[:i]), None)
+    if duplicate is not None:
+        raise InputError(f"{field.name} lists {as_text(duplicate)} twice; expected distinct values")
 
 
 def _bounds(name: str, at_least: Mapping[str, float], above: Mapping[str, float]) -> dict[str, float]:
@@ -210,6 +210,6 @@ def _bounds(name: str, at_least: Mapping[str, float], above: Mapping[str, float]
 
 
 def seed_of(*numbers: int) -> int:
-    """Return one seed that depends on all of the numbers, as a `torch.Generator` takes it."""
-    # How many there are is one of them, since zeros at the end make no difference to a SeedSequence.
+    """Return a seed for a `torch.Generator` that depends on all of the numbers."""
+    # Their count is part of the seed, since a SeedSequence ignores zeros at the end.
     return int(np.random.SeedSequence((len(numbers), *numbers)).generate_state(1)[0])

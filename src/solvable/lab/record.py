@@ -1,4 +1,4 @@
-"""`Record`: one finished run as a folder that explains itself."""
+"""`Record`: a finished run, stored as a self-explanatory folder."""
 
 import json
 from collections.abc import Iterator
@@ -25,22 +25,21 @@ CACHE = ".cache"
 class Record:
     """A finished run: `runs/<study>/<time>-<short hash>/`.
 
-    Beside `record.json`, which holds the attributes below, the folder has `parameters.json`,
-    `environment.json`, `prediction.nc`, `measurement.nc`, `comparison.csv`, `figure.svg`, `figure.png` and
-    `report.html`.
+    The folder has `record.json` with the attributes below, `parameters.json`, `environment.json`, `prediction.nc`,
+    `measurement.nc`, `comparison.csv`, `figure.svg`, `figure.png` and `report.html`.
 
     Attributes:
         path: the folder.
         study: the study's name.
         title: the study's title.
-        question: what was asked.
-        paper: where the theory comes from.
+        question: the study's question.
+        paper: source of the theory.
         conclusion: the answer, in a sentence.
-        command: what runs it again.
-        created: when it was finished, ISO 8601 with time zone.
-        seconds: how long it took, from preparing to the figure.
-        notes: what a reader should know about data and method.
-        key: hash of parameters, data and code; the same run has the same key.
+        command: the command that repeats the run.
+        created: time of completion, ISO 8601 with time zone.
+        seconds: duration, from preparation to figure.
+        notes: remarks on data and method.
+        key: hash of parameters, data and code; equal runs have equal keys.
     """
 
     path: Path
@@ -60,7 +59,7 @@ class Record:
         """Return the record in a folder.
 
         Raises:
-            InputError: when the folder holds no record.
+            InputError: if the folder holds no record.
         """
         path = Path(path)
         try:
@@ -74,12 +73,12 @@ class Record:
 
     @property
     def name(self) -> str:
-        """The folder's name, by which commands find it."""
+        """Name of the folder, by which commands find the record."""
         return self.path.name
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of the run; infinities are the string `inf`."""
+        """Parameters of the run; infinities are the string `inf`."""
         return json.loads((self.path / "parameters.json").read_text(encoding="utf-8"))
 
     @cached_property
@@ -89,29 +88,29 @@ class Record:
 
     @cached_property
     def prediction(self) -> xr.Dataset:
-        """What the theory says."""
+        """Predicted values."""
         return read_netcdf(self.path / "prediction.nc")
 
     @cached_property
     def measurement(self) -> xr.Dataset:
-        """What was measured, trial by trial."""
+        """Measured values, trial by trial."""
         return read_netcdf(self.path / "measurement.nc")
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The table of errors and its summary."""
+        """Table of errors and its summary."""
         facts = json.loads((self.path / "record.json").read_text(encoding="utf-8"))
         table = pd.read_csv(self.path / "comparison.csv", dtype={"inside": "boolean"})
         return Comparison(table, {name: Agreement(**row) for name, row in facts["summary"].items()})
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
+        """Size on disk in bytes."""
         return size(self.path)
 
 
 def records(runs_dir: str | Path = "runs") -> list[Record]:
-    """Return the records under a folder, the oldest first."""
+    """Return the records in a folder, oldest first."""
     return sorted(_records(Path(runs_dir)), key=lambda record: datetime.fromisoformat(record.created))
 
 
@@ -119,48 +118,42 @@ def _records(runs_dir: Path) -> Iterator[Record]:
     for path in runs_dir.glob("[!.]*/[!.]*/record.json"):
         try:
             yield Record.load(path.parent)
-        except InputError:  # a folder that someone edited is not a record any more
+        except InputError:  # edited by hand
             continue
 
 
 def find_record(reference: str | Path, runs_dir: str | Path = "runs") -> Record:
-    """Return the record that a user means.
+    """Return the record that matches a reference.
 
     Args:
-        reference: `latest`, the path of a record, or the beginning of its name, its short hash or
-            `study/name`.
-        runs_dir: where to look.
+        reference: `latest`, the path of a record, or the beginning of its name, its short hash or `study/name`.
+        runs_dir: folder of the records.
 
     Raises:
-        InputError: when none or more than one matches.
+        InputError: if none or more than one matches.
     """
     reference = str(reference).rstrip("/")
     if (Path(reference) / "record.json").is_file():
         return Record.load(reference)
-    known = records(runs_dir)
-    if not known:
-        raise InputError(
-            f"there are no records in {str(runs_dir)!r}; expected one: make it with `solvable run`"
-        )
+    candidates = records(runs_dir)
+    if not candidates:
+        raise InputError(f"there are no records in {str(runs_dir)!r}; create one with `solvable run`")
     if reference == "latest":
-        return known[-1]
-    matches = [
-        record
-        for record in known
-        if any(
-            text.startswith(reference)
-            for text in (record.name, record.name.rsplit("-", 1)[-1], f"{record.study}/{record.name}")
-        )
-    ]
+        return candidates[-1]
+
+    def names(record: Record) -> tuple[str, ...]:
+        return record.name, record.name.rsplit("-", 1)[-1], f"{record.study}/{record.name}"
+
+    matches = [one for one in candidates if any(name.startswith(reference) for name in names(one))]
     if len(matches) == 1 and reference:
         return matches[0]
-    shown = ", ".join(f"{record.study}/{record.name}" for record in (matches or known)[-5:])
+    options = ", ".join(names(record)[-1] for record in (matches or candidates)[-5:])
     problem = f"{len(matches)} records match {reference!r}" if matches else f"no record matches {reference!r}"
-    raise InputError(f"{problem}; expected one of {shown}, or latest")
+    raise InputError(f"{problem}; expected one of {options}, or latest")
 
 
 def cache_sizes(runs_dir: str | Path = "runs") -> dict[str, tuple[int, int]]:
-    """Return how many trials of each study are cached, and how many bytes they take."""
+    """Return the number of cached trials and their size in bytes, for each study."""
     return {
         folder.name: (sum(1 for _ in folder.glob("*/trial-*")), size(folder))
         for folder in sorted((Path(runs_dir) / CACHE).glob("[!.]*"))
@@ -168,6 +161,6 @@ def cache_sizes(runs_dir: str | Path = "runs") -> dict[str, tuple[int, int]]:
 
 
 def finished(study: "Study", key: str, runs_dir: str | Path) -> Record | None:
-    """Return the record of a run that was done before, if there is one."""
+    """Return the record of an earlier run with the same key, if any."""
     folder = Path(runs_dir) / study.name
     return next((r for r in records(runs_dir) if r.path.parent == folder and r.key == key), None)

@@ -1,4 +1,4 @@
-"""A record as one HTML file that needs nothing else: no script, nothing fetched."""
+"""A record as a self-contained HTML file, without scripts or external resources."""
 
 import re
 from pathlib import Path
@@ -26,23 +26,23 @@ def render(record: Record) -> str:
         record=record,
         figure=_inline_svg(record.path / "figure.svg", record.title),
         quantities=quantities,
-        parameters={name: _shown(value) for name, value in record.parameters.items()},
+        parameters={name: _as_text(value) for name, value in record.parameters.items()},
         arxiv=match.group(1) if (match := _ARXIV.search(record.paper)) else None,
     )
 
 
-def _shown(value: object) -> str:
-    return ", ".join(map(_shown, value)) if isinstance(value, list) else readable(value)
+def _as_text(value: object) -> str:
+    return ", ".join(map(_as_text, value)) if isinstance(value, list) else readable(value)
 
 
 def _inline_svg(path: Path, title: str):
-    """Return a figure as markup that can stand inside HTML, with a name for those who cannot see it."""
+    """Return a figure as inline HTML, with a label for screen readers."""
     from markupsafe import Markup
 
     svg = path.read_text(encoding="utf-8")
     svg = svg[svg.index("<svg") :]
-    # The drawing keeps its proportions from its viewBox; as a largest width instead of a fixed one, its own
-    # lets it shrink with the page. Half as large again brings its 8 points to the size of the text around it.
+    # The viewBox keeps the proportions; a maximum instead of a fixed width lets the figure shrink with the page, and
+    # the factor 1.5 brings its 8-point text to the size of the text around it.
     head, body = svg.split(">", 1)
     width = re.search(r'\swidth="([\d.]+)pt"', head)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)

@@ -1,4 +1,4 @@
-"""`run`: predict, measure, compare and record a study; what the command line and a notebook call."""
+"""`run`: predict, measure, compare and record a study, from the command line or a notebook."""
 
 import json
 import platform
@@ -32,42 +32,39 @@ def run(
     cluster: str | None = None,
     quiet: bool = False,
 ) -> Record:
-    """Return the record of a study at these parameters; a run finished before is found, not repeated.
+    """Run a study and return its record; a run that finished before is loaded, not repeated.
 
     Args:
-        study: what to run.
-        parameters: an instance of its `Parameters`; the defaults when left out.
-        runs_dir: the record goes to `<runs_dir>/<study>/<time>-<short hash>/`, finished trials to
-            `<runs_dir>/.cache/`.
-        n_jobs: how many trials run at once, -1 for one on each core; by default as many as there are cores, or cluster
-            workers have threads.
+        study: the study.
+        parameters: an instance of its `Parameters`; by default `study.Parameters()`.
+        runs_dir: the record goes to `<runs_dir>/<study>/<time>-<short hash>/`, finished trials to `<runs_dir>/.cache/`.
+        n_jobs: number of parallel trials, -1 for one per core; by default one per core, or per thread of the cluster.
         cluster: address of a dask scheduler, such as `tcp://127.0.0.1:8786`, whose workers run the trials; see
             `docs/cluster.md`.
-        quiet: write neither sentences nor a progress bar to stderr.
+        quiet: write neither messages nor a progress bar to stderr.
 
     Raises:
-        InputError: when parameters or data cannot be used, or the cluster cannot be reached or goes away.
-        MissingExtraError: when a cluster is named and dask.distributed is not installed.
+        InputError: if parameters or data cannot be used, or the cluster cannot be reached or goes away.
+        MissingExtraError: if `cluster` is given and dask.distributed is not installed.
     """
-    say = _silent if quiet else _to_stderr
-    started = time.perf_counter()
+    say = _discard if quiet else _to_stderr
+    start = time.perf_counter()
     parameters = study.Parameters() if parameters is None else parameters
     runs_dir = Path(runs_dir)
     check_jobs(n_jobs)
     remove_leftovers(runs_dir / study.name)
     setting = study.prepare(parameters)
     key = record_key(study, parameters, setting)
-    if (done := finished(study, key, runs_dir)) is not None:
+    if (record := finished(study, key, runs_dir)) is not None:
         say(
-            f"This run was finished on {done.created[:16].replace('T', ' at ')} with the same parameters, "
-            f"data and code, so its record is shown; to have it made anew, delete it first: "
-            f"solvable runs delete {done.name}"
+            f"This run was finished on {record.created[:16].replace('T', ' at ')} with the same parameters, data and "
+            f"code; showing its record. To repeat the run, first delete it: solvable runs delete {record.name}"
         )
-        return done
+        return record
     if cluster:
         from solvable.lab.cluster import describe
 
-        # Before the prediction, which may take minutes.
+        # Checked before the prediction, which may take minutes.
         say(describe(cluster))
     folder = runs_dir / CACHE / study.name / trial_key(study, parameters, setting)
     store = TrialStore.of_datasets(folder, "trial-{:04d}.nc".format)
@@ -95,11 +92,11 @@ def run(
         "key": key,
         "summary": comparison.summary,
     }
-    return _write(study, parameters, prediction, measurement, comparison, facts, runs_dir, started)
+    return _write(study, parameters, prediction, measurement, comparison, facts, runs_dir, start)
 
 
 def stacked(trials: list[xr.Dataset]) -> xr.Dataset:
-    """Return trials as one dataset, along a new dim `trial`."""
+    """Return trials concatenated along a new dim `trial`."""
     return xr.concat(
         trials,
         dim=xr.Variable("trial", np.arange(len(trials))),
@@ -119,14 +116,14 @@ def _write(
     comparison: Comparison,
     facts: dict[str, Any],
     runs_dir: Path,
-    started: float,
+    start: float,
 ) -> Record:
-    """Write the record's folder under a temporary name and rename it when it is complete."""
+    """Write the record's folder atomically and return the record."""
     from solvable.lab.figure import house_style, save
     from solvable.lab.report import render
 
-    if (done := finished(study, facts["key"], runs_dir)) is not None:
-        return done  # another process was faster
+    if (record := finished(study, facts["key"], runs_dir)) is not None:
+        return record  # another process was faster
     now = datetime.now().astimezone()
     path = runs_dir / study.name / f"{now:%Y%m%d-%H%M%S}-{facts['key'][:7]}"
     with atomically(path) as folder:
@@ -140,7 +137,7 @@ def _write(
         save(figure, folder / "figure.png")
         facts |= {
             "created": now.isoformat(timespec="milliseconds"),
-            "seconds": round(time.perf_counter() - started, 2),
+            "seconds": round(time.perf_counter() - start, 2),
         }
         _write_json(folder / "parameters.json", parameters)
         _write_json(folder / "environment.json", environment())
@@ -150,42 +147,32 @@ def _write(
 
 
 def environment() -> dict[str, str | int]:
-    """Return what a reader needs to know about the machine and the software that made a record."""
+    """Return the machine and software versions that produced a record."""
     import solvable
 
-    # torch is named only where it took part.
-    packages = [
-        "numpy",
-        "scipy",
-        "scikit-learn",
-        "pandas",
-        "xarray",
-        *(["torch"] if "torch" in sys.modules else []),
-    ]
+    packages = ["numpy", "scipy", "scikit-learn", "pandas", "xarray"]
+    if "torch" in sys.modules:  # it took part
+        packages.append("torch")
     facts: dict[str, str | int] = {"solvable": solvable.__version__}
     if commit := _git_commit(Path(solvable.__file__).parent):
         facts["commit"] = commit
-    facts |= {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": cores(),
-    }
+    facts |= {"python": platform.python_version(), "platform": platform.platform(), "cores": cores()}
     return facts | {package: version(package) for package in packages}
 
 
 def _git_commit(folder: Path) -> str | None:
-    """Return the commit that the library's source is at, marked where files differ from it."""
+    """Return the commit of the library's source, marked as dirty if files differ from it."""
     git = ["git", "-C", str(folder)]
     try:
-        # An installed library can lie inside someone else's repository, whose commit says nothing about it.
+        # An installed library can lie inside an unrelated repository, whose commit does not apply to it.
         for arguments in (
             ["ls-files", "--error-unmatch", "__init__.py"],
             ["describe", "--always", "--dirty"],
         ):
-            done = subprocess.run([*git, *arguments], capture_output=True, text=True, timeout=5, check=True)
+            result = subprocess.run([*git, *arguments], capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def _notes(setting: Any, *datasets: xr.Dataset) -> list[str]:
@@ -205,5 +192,5 @@ def _to_stderr(sentence: str) -> None:
     Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def _silent(sentence: str) -> None:
-    """Say nothing."""
+def _discard(sentence: str) -> None:
+    """Ignore a message."""

@@ -1,4 +1,4 @@
-"""`Study`: a theory and an experiment that answer the same question on the same grid, described once."""
+"""`Study`: a theory and an experiment that answer the same question on the same grid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,32 +18,31 @@ def _no_setting(parameters: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Everything that `run`, the command line, the report and the gallery need to know about one result.
+    """The description of one result for `run`, the command line, the report and the gallery.
 
-    Functions take the parameters and the setting; what they return are `xarray.Dataset`s with the same dims
-    and names in prediction and measurement. Attributes of a dataset are numbers or strings (netCDF knows no
-    None, bool or dict); a `notes` attribute, one sentence a line, is shown in the report.
+    Functions take the parameters and the setting and return `xarray.Dataset`s, with the same dims and names in
+    prediction and measurement. Attributes of a dataset are numbers or strings (netCDF has no None, bool or dict); the
+    attribute `notes`, one sentence per line, is shown in the report.
 
     Attributes:
-        name: the word on the command line.
-        title: one line, for lists and the head of the report.
+        name: name on the command line.
+        title: one line, for lists and the top of the report.
         paper: citation with its arXiv number, as in `Simon et al., "More is better", arXiv:2311.14646`.
-        question: what a user wants to know, in one sentence.
-        Parameters: a frozen dataclass. Each field is a command-line option, documented by the string below
-            it; `__post_init__` raises `InputError` for values that cannot be. A boolean is False by default.
-            A field named `trials` is the number of trials, and raising it extends an earlier run; without one
-            there is one trial.
-        tiny: an instance of `Parameters` at which the study runs in about a second; tests run every study at it.
-        compared: the variables that both sides have, in the order of the table.
-        predict: `(parameters, setting) -> Dataset`; `<name>_low` and `<name>_high` beside a variable are its
-            interval. It may have more grid points than the measurement, for a smooth line.
-        trial: `(parameters, setting, index) -> Dataset`, one trial of the measurement, seeded by its index.
-            Trials run in threads side by side, so it changes neither its arguments nor globals.
+        question: the user's question, in one sentence.
+        Parameters: a frozen dataclass. Each field is a command-line option, documented by the string below it;
+            `__post_init__` raises `InputError` for invalid values. Booleans are False by default. The field `trials` is
+            the number of trials (1 if there is no such field); raising it extends an earlier run.
+        tiny: an instance of `Parameters` with which the study runs in about a second; tests run every study with it.
+        compared: the variables of both datasets, in the order of the table.
+        predict: `(parameters, setting) -> Dataset`; `<name>_low` and `<name>_high` are the interval of a variable. It
+            may have more grid points than the measurement, for a smooth line.
+        trial: `(parameters, setting, index) -> Dataset`, one trial of the measurement, seeded by its index. Trials run
+            in parallel threads, so it must change neither its arguments nor globals.
         plot: `(prediction, measurement) -> Figure`; see `solvable.lab.figure`.
         conclude: `(prediction, measurement, comparison) -> str`, the answer to the question in a sentence.
-        prepare: `parameters -> setting`, whatever predict and trial share: loaded data, a Gram matrix. Where
-            the setting has a `fingerprint`, trials are kept apart by it; where it has `notes`, the report
-            shows them (a `solvable.datasets.Dataset` has both).
+        prepare: `parameters -> setting`, the data shared by `predict` and `trial`, such as a Gram matrix. Trials are
+            cached by the setting's `fingerprint`, and the report shows its `notes`, if it has them (a
+            `solvable.datasets.Dataset` has both).
     """
 
     name: str
@@ -65,6 +64,8 @@ class Study:
             raise TypeError(
                 f"Parameters of study {self.name!r} must be a frozen dataclass; got {self.Parameters!r}"
             )
-        # An option without a value can only switch something on; there are no `--no-...` doubles.
+        # A flag can only switch something on; there are no `--no-...` options.
         if on := [field.name for field in fields(self.Parameters) if field.default is True]:
-            raise TypeError(f"{on[0]!r} is on by default and no option could switch it off; turn it round")
+            raise TypeError(
+                f"{on[0]!r} is on by default, but an option can only switch it on; negate its meaning"
+            )

@@ -1,4 +1,4 @@
-"""Numbers as people read them: the same on the terminal, in reports and on pages."""
+"""Number formats of the terminal, reports and pages."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def readable(value: Any, digits: int = 4) -> str:
-    """Return a number with four significant digits, without an exponent where a person would not write one.
+    """Return a number with `digits` significant digits, without an exponent for common magnitudes.
 
     >>> [readable(value) for value in (20000, 0.123456, 1234.5678, 0.001, 3e-9, float("inf"), float("nan"))]
     ['20000', '0.1235', '1235', '0.001', '3e-09', '∞', '–']
@@ -28,7 +28,7 @@ def readable(value: Any, digits: int = 4) -> str:
 
 
 def with_error(value: float, error: float) -> str:
-    """Return a value and its standard error, to the same decimal; the error has two significant digits.
+    """Return a value and its standard error to the same decimal; the error has two significant digits.
 
     >>> with_error(0.030941, 0.00123), with_error(1234.5, 67.0), with_error(0.5, float("nan"))
     ('0.0309 ± 0.0012', '1234 ± 67', '0.5')
@@ -42,13 +42,7 @@ def with_error(value: float, error: float) -> str:
 
 
 def percent(fraction: float, digits: int = 3, *, decimals: int | None = None, signed: bool = False) -> str:
-    """Return a fraction in percent.
-
-    Args:
-        fraction: 0.5 is 50 %.
-        digits: significant ones.
-        decimals: in place of `digits`, how many stand behind the point.
-        signed: whether a plus is written.
+    """Return a fraction in percent, with `digits` significant digits or `decimals` decimals; `signed` adds a plus.
 
     >>> percent(0.0534), percent(2.3412, 2), percent(3e-7), percent(0.5, decimals=1), percent(0.012, 2, signed=True)
     ('5.34 %', '234 %', '< 0.001 %', '50.0 %', '+1.2 %')
@@ -65,7 +59,7 @@ def percent(fraction: float, digits: int = 3, *, decimals: int | None = None, si
 
 
 def file_size(n_bytes: int) -> str:
-    """Return bytes in a unit that keeps the number short.
+    """Return a number of bytes in a suitable unit.
 
     >>> file_size(512), file_size(2_345_678)
     ('512 B', '2.3 MB')

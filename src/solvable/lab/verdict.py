@@ -1,4 +1,4 @@
-"""A verdict: a title and sections of sentences and tables, for a terminal, a page or a notebook."""
+"""`Verdict`: a title and sections of text and tables, for a terminal, a page or a notebook."""
 
 import html
 import re
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 from textwrap import fill
 
 _WIDTH = 96
-# A number is not parted from its unit or its error by the end of a line.
-_BOUND = re.compile(r" (?=%)| (?=±)|(?<=±) | (?=[=<>] )|(?<= [=<>]) ")
+# Spaces at which a line must not break: those between a number and its unit or error.
+_UNBREAKABLE = re.compile(r" (?=%)| (?=±)|(?<=±) | (?=[=<>] )|(?<= [=<>]) ")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Texts in columns.
+    """A table of strings.
 
     Attributes:
-        heads: of the columns.
-        rows: as many texts as heads each.
+        heads: column headings.
+        rows: one string per column each.
     """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def as_text(self) -> str:
-        """Return it for a terminal."""
+        """Return plain text for a terminal."""
         cells = (self.heads, *self.rows)
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = (
@@ -32,7 +32,7 @@ class Table:
         return "\n".join(f"  {line.rstrip()}" for line in lines)
 
     def as_html(self) -> str:
-        """Return it for a page."""
+        """Return HTML for a page."""
 
         def row(cells: tuple[str, ...], tag: str) -> str:
             return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
@@ -48,8 +48,8 @@ class Section:
     Attributes:
         heading: a few words; may be empty.
         text: sentences.
-        table: stands below them.
-        points: sentences that are listed.
+        table: table below the text.
+        points: bullet points.
     """
 
     heading: str = ""
@@ -58,15 +58,15 @@ class Section:
     points: tuple[str, ...] = ()
 
     def as_text(self) -> str:
-        """Return it for a terminal."""
+        """Return plain text for a terminal."""
         parts = [self.heading] if self.heading else []
-        parts += [_filled(self.text, "  ", "  ")] if self.text else []
-        parts += [_filled(point, "  - ", "    ") for point in self.points]
+        parts += [_wrap(self.text, "  ", "  ")] if self.text else []
+        parts += [_wrap(point, "  - ", "    ") for point in self.points]
         parts += [self.table.as_text()] if self.table else []
         return "\n".join(parts)
 
     def as_html(self) -> str:
-        """Return it for a page."""
+        """Return HTML for a page."""
         heading = f"<h4>{escape(self.heading)}</h4>" if self.heading else ""
         text = f"<p>{escape(self.text)}</p>" if self.text else ""
         points = "".join(f"<li>{escape(point)}</li>" for point in self.points)
@@ -76,12 +76,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a tool found out, in words: `print` it, or let a notebook show it.
+    """The result of a tool in words; `print` it, or let a notebook display it.
 
     Attributes:
-        title: what was judged, in a line.
-        sections: in the order of their weight.
-        notes: what was done to the data, and warnings.
+        title: the object of the verdict, in one line.
+        sections: most important first.
+        notes: changes to the data, and warnings.
 
     >>> print(Verdict("Diagnosis of wine", (Section("Ridge", "The best ridge is 0.1."),), ("178 rows",)))
     Diagnosis of wine
@@ -98,7 +98,7 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        parts = [_filled(self.title), *(section.as_text() for section in self.sections)]
+        parts = [_wrap(self.title), *(section.as_text() for section in self.sections)]
         if self.notes:
             parts.append(Section("Notes", points=self.notes).as_text())
         return "\n\n".join(parts)
@@ -111,13 +111,13 @@ class Verdict:
 
 
 def escape(text: str) -> str:
-    """Return text as HTML in which no number is parted from its percent sign."""
+    """Return text as HTML with non-breaking spaces before percent signs."""
     return html.escape(text).replace(" %", "&nbsp;%")
 
 
-def _filled(text: str, first: str = "", others: str = "") -> str:
+def _wrap(text: str, first: str = "", others: str = "") -> str:
     lines = fill(
-        _BOUND.sub("\u00a0", text),
+        _UNBREAKABLE.sub("\u00a0", text),
         _WIDTH,
         initial_indent=first,
         subsequent_indent=others,

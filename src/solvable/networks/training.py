@@ -174,7 +174,9 @@ def _record_steps(record_at: Any, steps: int) -> set[int]:
         return {0, *np.unique(np.geomspace(1, steps, 40).round().astype(int)).tolist()}
     values = grid("record_at", record_at, at_least=0)
     if (bad := (values != np.floor(values)) | (values > steps)).any():
-        raise InputError(f"record_at has {values[bad][0]:g}; expected whole numbers from 0 to steps = {steps}")
+        raise InputError(
+            f"record_at has {values[bad][0]:g}; expected whole numbers from 0 to steps = {steps}"
+        )
     return {int(one) for one in values}
 
 
@@ -298,9 +300,7 @@ def centred(module: nn.Module) -> Centred:
     [[0.0, 0.0]]
     """
     if not isinstance(module, nn.Module):
-        raise InputError(
-            f"module is a {type(module).__name__}; expected a torch.nn.Module"
-        )
+        raise InputError(f"module is a {type(module).__name__}; expected a torch.nn.Module")
     return Centred(module)
 
 

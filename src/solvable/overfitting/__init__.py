@@ -1,4 +1,4 @@
-"""Benign, tempered or catastrophic: what label noise costs a model, and whether more data help (arXiv:2207.06569)."""
+"""Cost of label noise to a model, and its trend with more data: benign, tempered or catastrophic (arXiv:2207.06569)."""
 
 from solvable.overfitting.asymptotics import (
     Asymptotics,

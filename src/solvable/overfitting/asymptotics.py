@@ -197,10 +197,14 @@ def exponential_asymptotics(rate: float, power: float = 1.0) -> Asymptotics:
     """
     c, p = one_number("rate", rate, above=0.0), one_number("power", power, above=0.0)
     form = f"E0 ~ {c * p:g} n^{p:g}"
-    accuracy = "for rate 3: 1e-3 at n = 100 for power 0.5; too low by 10 % at 100 and 0.7 % at 1e5 for power 0.2"
+    accuracy = (
+        "for rate 3: 1e-3 at n = 100 for power 0.5; too low by 10 % at 100 and 0.7 % at 1e5 for power 0.2"
+    )
     if p == 1.0:
         form = f"E0 ~ {c:g} n"
-        accuracy = "1e-8 for rate <= 0.5 and rate n > 50; too low by 0.2 % at rate 2, a factor 1.4 at 5, 7.5 at 10"
+        accuracy = (
+            "1e-8 for rate <= 0.5 and rate n > 50; too low by 0.2 % at rate 2, a factor 1.4 at 5, 7.5 at 10"
+        )
     return Asymptotics("catastrophic", np.inf, form, accuracy, _formula=lambda n: c * p * n**p)
 
 

@@ -78,7 +78,9 @@ def prepare(
         classes = tuple(names.tolist())
         if test_labels is not None:
             if unknown := sorted(set(test_labels.tolist()) - set(classes)):
-                raise InputError(f"y_test holds {unknown[0]!r}, which is no class of y; expected classes of y")
+                raise InputError(
+                    f"y_test holds {unknown[0]!r}, which is no class of y; expected classes of y"
+                )
             test_labels = np.searchsorted(names, test_labels)
     elif not labels.std(axis=0).all():
         raise InputError("y is constant, so there is nothing to learn; expected two or more values")
@@ -182,8 +184,8 @@ def _notes_on_imbalance(labels: NDArray[Any], classes: Sequence[Any]) -> tuple[s
     if missed > 0.5 * (1.0 - 1.0 / len(classes)):
         return ()
     return (
-        f"always predicting {classes[int(counts.argmax())]!s} is wrong {100 * missed:.3g} % of the time: compare errors "
-        "with that, not with chance",
+        f"always predicting {classes[int(counts.argmax())]!s} is wrong {100 * missed:.3g} % of the time: compare "
+        "errors with that, not with chance",
     )
 
 

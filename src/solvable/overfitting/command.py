@@ -24,8 +24,8 @@ from solvable.terminal.estimator import estimator_named, params_from
 from solvable.terminal.output import OUTPUT, Output, example, print_written
 
 _CACHE = "noise-profile"
-# What `datasets.load` says of its own encoding of targets and of leave-one-out, neither of which is used here.
-_BESIDE_THE_POINT = ("one-hot columns minus", "was subtracted", "leave-one-out")
+# Parts of notes by `datasets.load` on its encoding of targets and on leave-one-out, neither of which is used here.
+_IRRELEVANT = ("one-hot columns minus", "was subtracted", "leave-one-out")
 
 noise_profile = App(
     name="noise-profile", help_epilogue=example("solvable noise-profile FILE.csv --target COLUMN")
@@ -56,14 +56,14 @@ def profile_file(
     random_state: int = 0,
     output: Output = OUTPUT,
 ) -> None:
-    """Tell which kind of overfitting a model has on your data: benign, tempered or catastrophic.
+    """Classify a model's overfitting on your data as benign, tempered or catastrophic.
 
-    The model is trained on labels of which a known share is made wrong, at several training sizes, and tested on
-    labels as they are. If the cost of wrong labels goes away with more data, overfitting is benign: spend on data. If
-    it stays, it is tempered: clean labels, add a ridge, or stop early. If all is lost, it is catastrophic.
+    The model is trained at several training sizes, with a known share of wrong labels, and tested on the original
+    labels. If the cost of wrong labels vanishes with more data, overfitting is benign: spend on data. If it
+    stays, it is tempered: clean labels, add a ridge, or stop early. If it grows to chance, it is catastrophic.
 
-    Finished trials are kept: a run that was stopped goes on where it was, and more trials, sizes or noise levels
-    measure only what is missing.
+    Finished trials are kept: an interrupted run continues, and more trials, sizes or noise levels measure only what is
+    missing.
 
     Args:
         data: FILE.csv, FILE.parquet or FILE.npz (arrays X and y), or digits, wine, breast-cancer, diabetes, mnist,
@@ -73,35 +73,33 @@ def profile_file(
             default sklearn.ensemble:RandomForestClassifier, or RandomForestRegressor for a number.
         params: The estimator's parameters: n_estimators=50,max_depth=none.
         target: Column of the file to predict; by default one named target, label or y, else the last.
-        task: What integers to predict in a file mean; auto: classes when they are few.
-        missing: What to do with missing values: drop the rows, or fill in the column's mean.
+        task: Meaning of an integer target in a file; auto: classes if there are few different values.
+        missing: Treatment of missing values: drop the rows, or fill in the column's mean.
         drop: Columns to leave out.
-        rows: Of more rows than these, so many are drawn at random.
+        rows: Larger data sets are subsampled to this many rows.
         noise_levels: Shares of labels to make wrong, as in 0.1,0.2 (default 0.1,0.2,0.3,0.4). For a number: standard
             deviations of the noise, in units of the target's (default 0.5,1). 0 is always measured.
-        train_sizes: Numbers of training samples; by default six over a factor of 32. A verdict takes four over a factor
+        train_sizes: Numbers of training samples; by default six over a factor of 32. A verdict needs four over a factor
             of 8.
-        trials: How often to repeat each; a verdict takes three.
-        test_size: Share of the rows, or how many of them, to test on; by default a fifth, at most 2000.
-        judge_at: Noise level to judge by, one of the --noise-levels; where these are left out, it is measured beside
-            the default ones. By default the one nearest to 0.2 (for a number the highest).
-        strict: Allow for a cost that goes away very slowly with n; this decides less often.
+        trials: Repetitions of each size and noise level; a verdict needs three.
+        test_size: Share or number of rows to test on; by default a fifth, at most 2000.
+        judge_at: Noise level of the verdict, one of the --noise-levels; without these it is added to the default ones.
+            By default the one nearest to 0.2 (for a number the highest).
+        strict: Allow for a cost that vanishes very slowly with n; this decides less often.
         n_jobs: Processes that run trials, -1 for one on each core; by default 1. The result is the same.
-        figure: Where to draw errors and sensitivity: FILE.svg, FILE.png or FILE.pdf.
-        save: Where to keep the profile as netCDF, to be read again by NoiseProfile.load: FILE.nc.
-        random_state: Seed of everything drawn: rows, test set, training subsets, wrong labels, estimators.
+        figure: Write a figure of errors and sensitivity: FILE.svg, FILE.png or FILE.pdf.
+        save: Write the profile as netCDF, for NoiseProfile.load: FILE.nc.
+        random_state: Seed of everything random: rows, test set, training subsets, wrong labels, estimators.
         output: How the result is printed.
     """
-    # What can be refused at once is, before the long work.
+    # Refuse bad options before the long work.
     check_path("figure", figure, FIGURES)
     check_path("save", save, (".nc",))
     whole("random_state", random_state, at_least=0)
     if judge_at is not None:
         one_number("judge_at", judge_at, above=0.0)
         if noise_levels and judge_at not in noise_levels:
-            raise InputError(
-                f"--judge-at {judge_at:g} is none of the --noise-levels; expected one that is measured"
-            )
+            raise InputError(f"--judge-at {judge_at:g} is not among the --noise-levels; add it to them")
     settings = params_from(params)
     named = None if estimator is None else estimator_named(estimator, settings)
     loaded = datasets.load(
@@ -127,17 +125,17 @@ def profile_file(
 
 
 def _levels_with(judge_at: float | None, estimator: Any, loaded: Dataset) -> list[float] | None:
-    """Return the default noise levels and the one to judge by, so that it is measured too; None: the default ones."""
+    """Return the default noise levels and the one to judge by; None if that is not given."""
     if judge_at is None:
         return None
     first = maker(estimator)(loaded.n_rows)
-    # Which levels are the default ones hangs on how many classes there are, if they are classes to this estimator.
+    # The default levels depend on the number of classes, and on whether the estimator predicts classes.
     task = prepare(loaded.X, _labels(loaded), kind=kind_of(first, "auto"), nan_allowed=takes_missing(first))
     return [*task.levels(None), judge_at]
 
 
 def _labels(loaded: Dataset) -> Any:
-    """Return the labels as they were; one number for each sample is no column, which some estimators warn of."""
+    """Return the original labels; a single column of numbers is flattened, since some estimators warn of columns."""
     if loaded.labels is not None:
         return loaded.labels
     y = loaded.y + loaded.offset
@@ -145,8 +143,8 @@ def _labels(loaded: Dataset) -> Any:
 
 
 def _with_notes(profile: NoiseProfile, loaded: Dataset) -> NoiseProfile:
-    """Return the profile with what was done to the data among its notes, so that a saved one has them too."""
-    notes = [note for note in loaded.notes if not any(part in note for part in _BESIDE_THE_POINT)]
+    """Return the profile with the notes on the data added, so that a saved profile has them too."""
+    notes = [note for note in loaded.notes if not any(part in note for part in _IRRELEVANT)]
     joined = "\n".join([*notes, str(profile.data.attrs["notes"])]).strip()
     return NoiseProfile(profile.data.assign_attrs(notes=joined))
 
@@ -163,7 +161,7 @@ def _print(
     level = profile.judged_level(judge_at)
     try:
         verdict = profile.verdict(level, strict=strict)
-    except InputError:  # nothing was learned; the text says so
+    except InputError:  # nothing was learned, as the text says
         verdict = None
     regime = "undecided" if verdict is None else verdict.regime
     written = []
@@ -196,8 +194,8 @@ def _print(
         "written": written,
     }
 
-    def full() -> None:
+    def print_full() -> None:
         print(f"Data: {loaded.name}, {loaded.n_rows} rows\n\n{verdict_on(profile, level, strict=strict)}")
         print_written(written)
 
-    output.emit(facts, [regime], full)
+    output.emit(facts, [regime], print_full)

@@ -1,4 +1,4 @@
-"""A noise profile and a training profile as figures."""
+"""Figures of a noise profile and of a training profile."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-
 _GREY = "0.45"
-# Points of one size are moved apart by so much of ln(n), or their error bars hide each other.
+# Shift in ln(n) between points of the same size, so that their error bars do not hide each other.
 _APART = 0.03
-# As much of the estimator as fits above an axes.
+# Longest estimator name that fits above an axes.
 _LONGEST = 52
-# Lines that run below a legend would strike it through.
+_MOST_COLUMNS = 3
+# Without a background, lines would run through the legend.
 _LEGEND: dict[str, Any] = {"frameon": True, "facecolor": "white", "edgecolor": "none", "framealpha": 0.85}
 _DASHED: dict[str, Any] = {"color": _GREY, "linewidth": 0.8, "linestyle": (0, (4, 2)), "zorder": 1}
 
@@ -41,12 +41,12 @@ _DASHED: dict[str, Any] = {"color": _GREY, "linewidth": 0.8, "linestyle": (0, (4
 def draw_profile(
     profile: ProfileNumbers, noise_level: float | None = None, *, strict: bool = False
 ) -> "Figure":
-    """Draw errors over the noise level beside Bayes, sampler and chance, and the sensitivity over the training size.
+    """Draw errors over the noise level with Bayes, sampler and chance, and the sensitivity over the training size.
 
     Args:
-        profile: as measured.
-        noise_level: the level of the verdict in the title, as `ProfileNumbers.verdict` takes it.
-        strict: as `ProfileNumbers.verdict` takes it.
+        profile: measured profile.
+        noise_level: level of the verdict in the title, as in `ProfileNumbers.verdict`.
+        strict: as in `ProfileNumbers.verdict`.
 
     Raises:
         InputError: for a level that was not measured.
@@ -58,40 +58,42 @@ def draw_profile(
     return figure
 
 
+def color_and_marker(i: int) -> tuple[str, str]:
+    """Return colour and marker of the i-th curve; both repeat."""
+    return COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
+
+
 def _errors(ax: "Axes", p: ProfileNumbers) -> None:
     percent = 100.0 if p.n_classes else 1.0
-    # Sizes have an order, and so have their colours: the more data, the darker.
-    colours = _shades(len(p.n_train))
     mean, error = p.test_error.to_numpy(), p.test_error_standard_error.to_numpy()
     levels = percent * p.noise_levels
-    for i, n in enumerate(p.n_train):
-        style = {"color": colours[i], "fmt": f"{MARKERS[i % len(MARKERS)]}-", "linewidth": 0.9}
+    # The larger the size, the darker its colour.
+    for i, (n, color) in enumerate(zip(p.n_train, _shades(len(p.n_train)), strict=True)):
+        style = {"color": color, "fmt": f"{color_and_marker(i)[1]}-", "linewidth": 0.9}
         measured_points(ax, levels, percent * mean[i], percent * error[i], label=f"n = {n}", **style)
     if p.n_classes:
         ax.set(xlabel="wrong training labels (%)", ylabel="test error on clean labels (%)")
-        reference = p.reference()
-        for name, shown in {"bayes": "no error", "sampler": "1-NN", "chance": "chance"}.items():
-            curve = percent * reference[name].to_numpy()
-            ax.plot(levels, curve, **_DASHED)
-            _name_at_the_end(ax, float(curve[-1]), shown)
-        ax.set_ylim(bottom=-2.0)
+        x, reference = levels, p.reference()
+        names = {"no error": "bayes", "1-NN": "sampler", "chance": "chance"}
+        curves = {label: percent * reference[name].to_numpy() for label, name in names.items()}
     else:
-        # Noise comes on top of what is lost without it: both lines start where the largest size does.
+        # Noise adds to the error without it: both lines start at the error of the largest size.
         ax.set(xlabel="noise (standard deviations of the target)", ylabel="test MSE on clean labels")
-        fine = np.linspace(0.0, p.noise_levels[-1], 60)
+        x = np.linspace(0.0, p.noise_levels[-1], 60)
         base, scale = float(mean[-1, 0]), float(p.data.attrs["noise_scale"])
-        for curve, shown in ((np.full(len(fine), base), "ignored"), (base + (fine * scale) ** 2, "1-NN")):
-            ax.plot(fine, curve, **_DASHED)
-            _name_at_the_end(ax, float(curve[-1]), shown)
-        ax.set_ylim(bottom=0.0)
+        curves = {"ignored": np.full(len(x), base), "1-NN": base + (x * scale) ** 2}
+    for label, curve in curves.items():
+        ax.plot(x, curve, **_DASHED)
+        _label_on_the_right(ax, float(curve[-1]), label)
+    ax.set_ylim(bottom=-2.0 if p.n_classes else 0.0)
     ax.set_xticks(levels if len(levels) < 8 else levels[:: len(levels) // 6 + 1])
     name = p.estimator
     ax.set_title(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…")
     ax.legend(loc="upper left", **_LEGEND)
 
 
-def _name_at_the_end(ax: "Axes", height: float, name: str) -> None:
-    """Name a reference line to the right of the axes, where nothing is in the way."""
+def _label_on_the_right(ax: "Axes", height: float, name: str) -> None:
+    """Write the name of a reference line to the right of the axes."""
     ax.annotate(
         name, (1, height), (3, 0), ax.get_yaxis_transform(), textcoords="offset points", va="center",
         color=_GREY, fontsize=7, annotation_clip=False,
@@ -103,43 +105,34 @@ def _sensitivities(ax: "Axes", p: ProfileNumbers, level: float, strict: bool) ->
     middle = (s.shape[1] - 1) / 2
     for j, one in enumerate(p.noise_levels[1:]):
         name = f"{100 * one:.4g} % wrong" if p.n_classes else f"noise {one:g} sd"
-        style = {"color": COLORS[j % len(COLORS)], "fmt": f"{MARKERS[j % len(MARKERS)]}-", "linewidth": 0.9}
+        color, marker = color_and_marker(j)
         n = p.n_train * np.exp(_APART * (j - middle))
-        measured_points(ax, n, s[:, j], error[:, j], label=name, **style)
+        measured_points(ax, n, s[:, j], error[:, j], label=name, color=color, fmt=f"{marker}-", linewidth=0.9)
     for height, name in ((0.0, "ignored"), (1.0, "1-NN")):
         ax.axhline(height, **_DASHED)
-        _name_at_the_end(ax, height, name)
-    shown = f"{100 * level:.4g} % wrong labels" if p.n_classes else f"noise of {level:g} sd"
+        _label_on_the_right(ax, height, name)
     try:
         verdict = p.verdict(level, strict=strict)
     except InputError:
         title = "no verdict"
     else:
-        title = f"{verdict.regime} (judged at {shown})"
+        noise = f"{100 * level:.4g} % wrong labels" if p.n_classes else f"noise of {level:g} sd"
+        title = f"{verdict.regime} (judged at {noise})"
         low, high = verdict.floor_interval
         if np.isfinite(verdict.floor):
-            index = int(np.abs(p.noise_levels[1:] - level).argmin())
-            band: dict[str, Any] = {
-                "color": COLORS[index % len(COLORS)],
-                "alpha": 0.12,
-                "linewidth": 0,
-                "zorder": 0,
-            }
-            # Without an upper end it reaches past the axes.
+            color, _ = color_and_marker(int(np.abs(p.noise_levels[1:] - level).argmin()))
+            # An interval without an upper end reaches past the axes.
             top = high if np.isfinite(high) else 10.0 * max(1.0, float(np.nanmax(s)))
-            ax.axhspan(low, top, label="floor at n → ∞, 95 %", **band)
+            ax.axhspan(low, top, label="floor at n → ∞, 95 %", color=color, alpha=0.12, linewidth=0, zorder=0)
     ax.set(xlabel="training samples", ylabel="sensitivity to noise", title=title)
-    reached = s + np.nan_to_num(error)
-    ax.set_ylim(
-        min(-0.08, float(np.nanmin(s - np.nan_to_num(error))) - 0.05),
-        max(1.12, 1.08 * float(np.nanmax(reached))),
-    )
+    bar = np.nan_to_num(error)
+    ax.set_ylim(min(-0.08, float(np.nanmin(s - bar)) - 0.05), max(1.12, 1.08 * float(np.nanmax(s + bar))))
     log_axes(ax, "x")
     ax.legend(loc="best", **_LEGEND)
 
 
 def _shades(n: int) -> list[tuple[float, ...]]:
-    """Return blues from pale to dark, pale enough and dark enough to be told apart."""
+    """Return n distinguishable blues, from pale to dark."""
     from matplotlib.colors import to_rgb
 
     blue = np.array(to_rgb(COLORS[1]))
@@ -147,15 +140,12 @@ def _shades(n: int) -> list[tuple[float, ...]]:
     return [tuple(map(float, ends[0] + t * (ends[1] - ends[0]))) for t in (np.arange(n) / max(n - 1, 1))]
 
 
-_MOST_COLUMNS = 3
-
-
 @house_style()
 def draw_training(data: xr.Dataset) -> "Figure":
     """Draw errors over epochs: a panel for each training size, a colour for each noise level.
 
-    Lines are means over trials: whole of the test error, with a band of one standard error, dashed of the training
-    error; a marker stands where half of the trainings had ended.
+    Lines are means over trials: solid for the test error, with a band of one standard error, dashed for the training
+    error; a marker shows the epoch by which half of the trainings had ended.
 
     Args:
         data: of a `TrainingProfile`.
@@ -178,7 +168,7 @@ def draw_training(data: xr.Dataset) -> "Figure":
             ax.tick_params(labelbottom=True)
     for ax in axes[:, 0]:
         ax.set_ylabel("error rate" if data.attrs["n_classes"] else "squared error")
-    # Beyond the last training's end everything is carried forward.
+    # After the end of the last training, values are carried forward.
     ended = 1.5 * data.n_epochs.max().item()
     axes[0, 0].set_xlim(0.9 * data.epoch[0].item(), min(ended, 1.1 * data.epoch[-1].item()))
     log_axes(axes[0, 0], "x" if data.attrs["n_classes"] else "xy")
@@ -189,7 +179,7 @@ def draw_training(data: xr.Dataset) -> "Figure":
 def _panel(ax: "Axes", data: xr.Dataset) -> None:
     several = data.sizes["trial"] > 1
     for i, level in enumerate(data.noise_level.to_numpy()):
-        one, color = data.sel(noise_level=level), COLORS[i % len(COLORS)]
+        one, (color, marker) = data.sel(noise_level=level), color_and_marker(i)
         test, error = mean_and_error(one.test_error)
         band = (test - error, test + error) if several else ()
         prediction_line(ax, data.epoch, test, *band, color=color)
@@ -198,18 +188,16 @@ def _panel(ax: "Axes", data: xr.Dataset) -> None:
         )
         end = float(np.clip(one.n_epochs.median(), data.epoch[0], data.epoch[-1]))
         height = np.interp(np.log(end), np.log(data.epoch), test)
-        ax.plot(end, height, MARKERS[i % len(MARKERS)], color=color)
+        ax.plot(end, height, marker, color=color)
 
 
 def _handles(data: xr.Dataset) -> "list[Line2D]":
     from matplotlib.lines import Line2D
 
-    lines = [
-        Line2D(
-            [], [], color=COLORS[i % len(COLORS)], marker=MARKERS[i % len(MARKERS)], label=_noise(level, data)
-        )
-        for i, level in enumerate(data.noise_level.to_numpy())
-    ]
+    lines = []
+    for i, level in enumerate(data.noise_level.to_numpy()):
+        color, marker = color_and_marker(i)
+        lines.append(Line2D([], [], color=color, marker=marker, label=_noise(level, data)))
     return [
         *lines,
         Line2D([], [], color=_GREY, label="test, clean labels"),

@@ -1,7 +1,4 @@
-"""What somebody's estimator is: checked at the door, told in a line, and what its fits warned of.
-
-Everything that trains estimators on noisy labels comes through here.
-"""
+"""User-supplied estimators: validation, one-line descriptions, summaries of their warnings, and inputs for nets."""
 
 import re
 from collections import Counter
@@ -15,15 +12,15 @@ from solvable.checks import choice
 from solvable.datasets.labels import Task as Kind
 from solvable.errors import InputError
 
-# Estimators can be configured at length, and warn at length and of many things.
+# Limits on characters of a description and of a warning, and on the number of warnings reported.
 _LONGEST_NAME, _LONGEST_WARNING, _MOST_WARNINGS = 160, 200, 5
 
 
 def maker(estimator: Any) -> Callable[[int], Any]:
-    """Return a function from the number of samples to an estimator, checked.
+    """Return a function from the number of samples to a validated estimator.
 
     Raises:
-        InputError: for a class, and for what can neither be fitted nor be called.
+        InputError: for a class, or an object that can neither be fitted nor called.
     """
     if isinstance(estimator, type):
         raise InputError(
@@ -32,47 +29,46 @@ def maker(estimator: Any) -> Callable[[int], Any]:
     if hasattr(estimator, "fit"):
         _check_estimator(estimator, name_of(estimator))
         return lambda n: estimator
+    expected = "a function of the number of training samples that returns an estimator"
     if not callable(estimator):
         raise InputError(
-            f"got {estimator!r} for an estimator; expected one with fit and predict, or a function of the number of "
-            "training samples that returns one"
+            f"got {estimator!r} for an estimator; expected one with fit and predict, or {expected}"
         )
 
     def make(n: int) -> Any:
+        call = f"{_function_name(estimator)}({n})"
         try:
-            made = estimator(n)
+            model = estimator(n)
         except InputError:
             raise
         except Exception as problem:
             raise InputError(
-                f"{_function_name(estimator)}({n}) raised {type(problem).__name__}: {problem}; expected a function of "
-                "the number of training samples that returns an estimator"
+                f"{call} raised {type(problem).__name__}: {problem}; expected {expected}"
             ) from problem
-        _check_estimator(made, f"what {_function_name(estimator)}({n}) returned, {name_of(made)},")
-        return made
+        _check_estimator(model, f"the return value of {call}, {name_of(model)},")
+        return model
 
     return make
 
 
-def _check_estimator(estimator: Any, shown: str) -> None:
+def _check_estimator(estimator: Any, name: str) -> None:
     if isinstance(estimator, type):
-        raise InputError(f"{shown} is a class; expected an instance")
+        raise InputError(f"{name} is a class; expected an instance")
     for method in ("fit", "predict"):
         if not hasattr(estimator, method):
             raise InputError(
-                f"{shown} has no {method}; expected a classifier or regressor with fit and predict, as scikit-learn's "
-                "are"
+                f"{name} has no {method}; expected a classifier or regressor with fit and predict, as in scikit-learn"
             )
 
 
 def kind_of(estimator: Any, task: str) -> Kind:
-    """Return what an estimator predicts, where it says so."""
+    """Return the type of target that an estimator predicts; `auto` if it does not declare one."""
     from sklearn.base import is_classifier, is_regressor
 
     choice("task", task, ("auto", "classes", "number"))
     try:
         own = "classes" if is_classifier(estimator) else "number" if is_regressor(estimator) else "auto"
-    except AttributeError:  # not one of scikit-learn's, and silent about it
+    except AttributeError:  # no estimator of scikit-learn, and without its tags
         own = "auto"
     if "auto" not in (own, task) and own != task:
         predicts = "classes" if own == "classes" else "numbers"
@@ -84,13 +80,13 @@ def kind_of(estimator: Any, task: str) -> Kind:
 
 
 def takes_missing(estimator: Any) -> bool:
-    """Return whether an estimator takes missing inputs; of a pipeline, whether its first step does."""
+    """Return whether an estimator, or the first step of a pipeline, accepts missing inputs."""
     from sklearn.utils import get_tags
 
     if getattr(estimator, "steps", None):
         return takes_missing(estimator.steps[0][1])
     if hasattr(estimator, "transformers") or hasattr(estimator, "transformer_list"):
-        return True  # each column has its own way; what does not, says so
+        return True  # each column has its own transformer, which raises if it does not accept them
     if hasattr(getattr(estimator, "estimator", None), "fit"):
         return takes_missing(estimator.estimator)
     try:
@@ -108,9 +104,9 @@ def _function_name(function: Any) -> str:
 
 
 def described(estimator: Any) -> str:
-    """Return an estimator in a line: what is not at its default, where it says so itself."""
+    """Return an estimator's repr in one line of at most 160 characters, or its name if it has no repr of its own."""
     text = " ".join(repr(estimator).split())
-    # What Python says of objects that say nothing, and skorch's nets, which say it like that.
+    # Python's default repr, and that of skorch's nets.
     if text.startswith("<"):
         return name_of(estimator)
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
@@ -125,18 +121,14 @@ def described_over_sizes(estimator: Any, estimators: dict[int, Any]) -> str:
 
 
 def warnings_of(fits: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Give what estimators warned of, each once, and in how many fits.
-
-    Args:
-        fits: the warnings of each fit.
-    """
+    """Yield a sentence for each different warning of these fits, with the number of fits that gave it."""
     counts: Counter[str] = Counter()
     first: dict[str, str] = {}
     total = 0
-    for warned in fits:
+    for texts in fits:
         total += 1
-        # Warnings that differ in their numbers only are one.
-        for kind, text in {re.sub(r"\d[\d.e+-]*", "#", one): one for one in warned}.items():
+        # Warnings that differ only in their numbers count as one.
+        for kind, text in {re.sub(r"\d[\d.e+-]*", "#", one): one for one in texts}.items():
             counts[kind] += 1
             first.setdefault(kind, text)
     for kind, count in counts.most_common(_MOST_WARNINGS):
@@ -149,19 +141,19 @@ def warnings_of(fits: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def is_net(estimator: Any) -> bool:
-    """Return whether a skorch net does the work, by itself or at the end of a pipeline."""
+    """Return whether an estimator is a skorch net, or a pipeline that ends in one."""
     return any(kind.__module__.split(".")[0] == "skorch" for kind in type(_last_step(estimator)).__mro__)
 
 
 def net_inputs(X: Any) -> Any:
-    """Return inputs as a net takes them: floats as float32, as its weights are; integers may be tokens and stay."""
+    """Return inputs for a net: floats as float32, like its weights; integers may be tokens and stay as they are."""
     array = X if hasattr(X, "tocsr") or hasattr(X, "iloc") else np.asarray(X)
     kind = getattr(getattr(array, "dtype", None), "kind", "")
     return array.astype(np.float32, copy=False) if kind == "f" else array
 
 
 def net_targets(net: Any, labels: NDArray[Any]) -> NDArray[Any]:
-    """Return targets as a net takes them: numbers as float32, a column for each output; classes as whole numbers.
+    """Return targets for a net: numbers as float32, one column for each output; classes as whole numbers.
 
     Raises:
         InputError: for classes that are not numbers from 0.
@@ -171,9 +163,9 @@ def net_targets(net: Any, labels: NDArray[Any]) -> NDArray[Any]:
     if labels.dtype.kind not in "iub" or (labels.dtype.kind != "b" and labels.min() < 0):
         raise InputError(
             f"{type(_last_step(net)).__name__} takes classes as numbers from 0; got {labels[0]!s}: encode them first, "
-            "as by sklearn's LabelEncoder"
+            "for example by sklearn's LabelEncoder"
         )
-    # A binary classifier has a threshold, one output, and a loss of floats.
+    # A binary classifier has a threshold, one output, and a loss that takes floats.
     return labels.astype(np.float32 if hasattr(_last_step(net), "threshold") else np.int64)
 
 

@@ -1,8 +1,8 @@
-r"""The real thing for theory: what a kernel machine makes of pure noise, measured from its weights.
+r"""Measured test error of kernel regression on labels of pure noise, from its weights.
 
-The prediction at a point is linear in the training labels, $\hat f(x) = w(x) \cdot y$, so labels that are pure noise
-of unit variance cost exactly $1 + |w(x)|^2$ at noisy test labels. No labels are drawn: the mean over them is exact, and
-what is averaged over are training sets and test points.
+The prediction at a point is linear in the training labels, $\hat f(x) = w(x) \cdot y$, so pure noise of unit variance
+gives exactly $1 + |w(x)|^2$ at noisy test labels. No labels are drawn: their mean is exact, and only training sets and
+test points are averaged over.
 """
 
 from typing import Any
@@ -23,21 +23,21 @@ def gaussian_design_cost(
     n_test: int,
     generator: np.random.Generator,
 ) -> float:
-    r"""Return $1 + E_x |w(x)|^2$ for a kernel with these eigenvalues and Gaussian eigenfunctions, one training set.
+    r"""Return $1 + E_x |w(x)|^2$ of one training set, for a kernel with Gaussian eigenfunctions.
 
     Args:
         eigenvalues: $\lambda$, `(modes,)`, more modes than samples.
         n_train: $n$.
         ridge: $\delta \ge 0$.
-        n_test: test points to average over.
-        generator: of random numbers.
+        n_test: number of test points to average over.
+        generator: random numbers.
     """
     scale = np.sqrt(eigenvalues)
     features = generator.standard_normal((n_train, len(scale))) * scale
     test = generator.standard_normal((n_test, len(scale))) * scale
     if ridge > 0:
         return 1.0 + float(noise_sensitivity(features @ features.T, test @ features.T, ridge).mean())
-    # Of a spectrum that falls by twenty decades the kernel matrix would keep only the upper half in double precision;
+    # If the spectrum falls by twenty decades, the kernel matrix keeps only the upper half in double precision, while
     # its square root, the features, keeps all of it. With features^T = Q R the weights are R^-1 Q^T x.
     factors: Any = qr(features.T, mode="economic", overwrite_a=True, check_finite=False)
     weights = solve_triangular(factors[1], factors[0].T @ test.T, check_finite=False)
@@ -45,7 +45,7 @@ def gaussian_design_cost(
 
 
 def sphere_points(n: int, dimension: int, generator: np.random.Generator) -> Float[NDArray, "n d"]:
-    """Return points uniform on the unit sphere of that intrinsic dimension, so of `dimension + 1` coordinates."""
+    """Return points uniform on the unit sphere of this intrinsic dimension, in `dimension + 1` coordinates."""
     X = generator.standard_normal((n, dimension + 1))
     return X / np.linalg.norm(X, axis=1, keepdims=True)
 
@@ -59,29 +59,15 @@ def sphere_cost(
     n_test: int,
     generator: np.random.Generator,
 ) -> float:
-    r"""Return $1 + E_x |w(x)|^2$ for a kernel on a sphere, one training set.
-
-    Args:
-        kernel: of the angle.
-        radius: of the sphere.
-        dimension: D of the sphere, in D + 1 coordinates.
-        n_train: $n$.
-        ridge: $\delta \ge 0$.
-        n_test: test points to average over.
-        generator: of random numbers.
-    """
+    r"""Return $1 + E_x |w(x)|^2$ of one training set on the sphere of this radius, D = `dimension`, n = `n_train`."""
     X = radius * sphere_points(n_train, dimension, generator)
     Z = radius * sphere_points(n_test, dimension, generator)
     return 1.0 + float(noise_sensitivity(np.asarray(kernel(X)), np.asarray(kernel(Z, X)), ridge).mean())
 
 
 def radius_of(kernel: AngularKernel, dimension: int) -> float:
-    r"""Return the norm of the inputs that `kernel.curve` speaks of: 1, or $\sqrt d$ for kernels of networks."""
-    first = np.zeros((1, dimension + 1))
-    first[0, 0] = 1.0
-    at_one = float(np.asarray(kernel.diag(first))[0])
-    return (
-        1.0
-        if np.isclose(at_one, float(np.asarray(kernel.curve(np.ones(1)))[0]))
-        else float(np.sqrt(dimension + 1))
-    )
+    r"""Return the norm of the inputs of `kernel.curve`: 1, or $\sqrt d$ for kernels of networks."""
+    unit = np.eye(1, dimension + 1)
+    of_unit_inputs = float(np.asarray(kernel.diag(unit))[0])
+    on_curve = float(np.asarray(kernel.curve(np.ones(1)))[0])
+    return 1.0 if np.isclose(of_unit_inputs, on_curve) else float(np.sqrt(dimension + 1))

@@ -1,19 +1,15 @@
-"""What the wing's page shows of wrong labels (`page.py`), without the page: their cost, and a verdict on one's own.
+"""Charts and text for two sections of `page.py`: wrong labels and k neighbours, and verdicts on user data."""
 
-The first part is theory of k nearest neighbours, the second reads measurements and tells which kind of overfitting
-they are.
-"""
-
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from solvable.errors import InputError
 from solvable.lab.chart import Curve, LinearAxis, LogAxis, Mark, chart
-from solvable.lab.text import readable
+from solvable.lab.text import percent, readable
 from solvable.overfitting.classification import Classification
 from solvable.overfitting.classify import THRESHOLD, classify_overfitting
-from solvable.overfitting.explore import Fact, percent
+from solvable.overfitting.explore import Fact
 from solvable.overfitting.reference import bayes_profile, chance_error, knn_profile, sampler_profile
 
 CLASSES = (2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100)
@@ -32,7 +28,7 @@ _MOST_LINES = 200
 
 @dataclass(frozen=True)
 class LabelsView:
-    """What the page shows of wrong labels: a chart as SVG, facts, and a sentence."""
+    """Contents of the page for one share of wrong labels: a chart as SVG, facts, and advice."""
 
     chart: str
     facts: tuple[Fact, ...]
@@ -40,7 +36,7 @@ class LabelsView:
 
 
 def shares_of(n_classes: int) -> tuple[float, ...]:
-    """Return shares of wrong labels, up to where labels say nothing.
+    """Return shares of wrong labels, up to the one at which labels carry no information.
 
     >>> shares_of(2)[-1], shares_of(10)[-3:]
     (0.5, (0.88, 0.89, 0.9))
@@ -50,7 +46,7 @@ def shares_of(n_classes: int) -> tuple[float, ...]:
 
 
 def labels_view(n_classes: int, wrong: float, neighbours: int) -> LabelsView:
-    """Return what a share of wrong training labels costs k nearest neighbours, with all the data in the world.
+    """Return the cost of wrong training labels to k nearest neighbours, in the limit of many samples.
 
     Args:
         n_classes: at least 2.
@@ -58,71 +54,78 @@ def labels_view(n_classes: int, wrong: float, neighbours: int) -> LabelsView:
         neighbours: k, at least 1.
 
     >>> labels_view(2, 0.2, 3).facts[1]
-    ('3 neighbours err', '10.4 %', 'against equally wrong test labels 26.2 %')
+    ('error of 3 neighbours', '10.4 %', 'against equally wrong test labels 26.2 %')
     """
-    most = chance_error(n_classes)
-    p = np.linspace(0.0, most, 61)
-    names = ("the best possible errs", _neighbours(neighbours), "the nearest neighbour errs")
-    known = [
-        bayes_profile([*p, wrong], n_classes),
-        knn_profile(neighbours, [*p, wrong], n_classes),
-        sampler_profile([*p, wrong], n_classes),
-    ]
-    curves = [
-        Curve(p, known[1].clean[:-1]),
-        Curve(p, known[2].clean[:-1], classes="other"),
-        Curve(p, known[0].clean[:-1], dashed=np.ones(len(p), bool), classes="theory"),
-        Curve([0.0, most], [most, most], dashed=np.ones(2, bool), classes="asked"),
-    ]
-    drawn = chart(
-        f"What wrong labels cost, {n_classes} classes",
-        LinearAxis("share of wrong training labels p", 0.0, most, step=0.1),
-        LinearAxis("wrong answers, true labels", -0.03 * most, 1.04 * most, step=0.1),
-        curves,
-        [Mark(wrong, float(known[1].clean[-1]), "here")],
-    )
+    p = [*np.linspace(0.0, chance_error(n_classes), 61), wrong]
+    votes = knn_profile(neighbours, p, n_classes)
+    profiles = {
+        "best possible error": bayes_profile(p, n_classes),
+        f"error of {neighbours} neighbour{'s' * (neighbours > 1)}": votes,
+        "error of the nearest neighbour": sampler_profile(p, n_classes),
+    }
+    clean = float(votes.clean[-1])
     facts = tuple(
         (
             name,
             percent(float(one.clean[-1])),
             f"against equally wrong test labels {percent(float(one.noisy[-1]))}",
         )
-        for name, one in zip(names, known, strict=True)
+        for name, one in profiles.items()
     )
-    clean = float(known[1].clean[-1])
-    passed = clean / wrong if wrong > 0 else 0.0
-    facts += (("passed on", percent(passed), "of the wrong labels"),)
-    return LabelsView(drawn, facts, _labels_advice(neighbours, wrong, most, passed))
+    share = clean / wrong if wrong > 0 else 0.0
+    facts += (("passed on", percent(share), "of the wrong labels"),)
+    svg = errors_chart(
+        f"Cost of wrong labels, {n_classes} classes",
+        n_classes,
+        Curve(p[:-1], votes.clean[:-1]),
+        Mark(wrong, clean, "here"),
+    )
+    return LabelsView(svg, facts, _labels_advice(neighbours, n_classes, wrong, share))
 
 
-def _neighbours(k: int) -> str:
-    return f"{k} neighbours err" if k > 1 else "1 neighbour errs"
+def errors_chart(title: str, n_classes: int, curve: Curve, mark: Mark) -> str:
+    """Return a chart of errors over the share of wrong labels: a curve with its mark, 1-NN, Bayes and chance."""
+    most = chance_error(n_classes)
+    p = np.linspace(0.0, most, 61)
+    curves = [
+        curve,
+        Curve(p, sampler_profile(p, n_classes).clean, classes="other"),
+        Curve(p, bayes_profile(p, n_classes).clean, dashed=np.ones(len(p), bool), classes="theory"),
+        Curve([0.0, most], [most, most], dashed=np.ones(2, bool), classes="asked"),
+    ]
+    return chart(
+        title,
+        LinearAxis("share of wrong training labels p", 0.0, most, step=0.1),
+        LinearAxis("wrong answers, true labels", -0.03 * most, 1.04 * most, step=0.1),
+        curves,
+        [mark],
+    )
 
 
-def _labels_advice(k: int, wrong: float, most: float, passed: float) -> str:
+def _labels_advice(k: int, n_classes: int, wrong: float, share: float) -> str:
     if wrong == 0:
-        return "Without wrong labels all of them are right here: the task itself is taken to be solvable."
-    if wrong >= most:
-        return "So many labels are wrong that they say nothing: everything is a guess."
+        return "Without wrong labels there are no errors: the task itself is taken to be solvable."
+    if wrong >= chance_error(n_classes):
+        return "With this many wrong labels they carry no information: every answer is a guess."
     if k <= 2:
         return (
-            "It repeats one label as it finds it, wrong or not: each label that you clean is one error less, and more "
-            "data change nothing."
+            "The answer is one label, right or wrong: each label that you clean is one error less, and more data "
+            "change nothing."
         )
     return (
-        f"A vote of {k} passes on {percent(passed).replace('<', 'less than')} of the wrong labels, at any number of "
-        "samples: tempered. Only a k that grows with n, if only as ln n, comes down to the best possible: benign."
+        f"A vote of {k} passes on {percent(share).replace('<', 'less than')} of the wrong labels, at any number of "
+        "samples: tempered. Only if k grows with n, as ln n at least, does the error fall to the best possible: benign."
     )
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a user measured: sensitivity to noise at some sizes.
+    """Sensitivity to noise at some sizes, as measured by the user.
 
     Attributes:
         n_train, sensitivity, standard_error: one for each line.
-        n_classes: K; None where a number is predicted.
-        noise_level: share of wrong training labels; None where it is not said.
+        n_classes: K; None for regression.
+        noise_level: share of wrong training labels; None if left empty.
     """
 
     n_train: tuple[float, ...]
@@ -133,13 +136,13 @@ class Measurements:
 
 
 def read_measurements(text: str, n_classes: str, noise_level: str) -> Measurements:
-    """Return what was typed into the page's fields.
+    """Return the measurements in the page's text fields.
 
     Args:
-        text: lines of n, sensitivity and standard error, parted by blanks, commas or semicolons; a line that begins
-            with # is a remark.
-        n_classes: K; empty where a number is predicted.
-        noise_level: share of wrong labels, as 0.2 or 20 %; may be empty where a number is predicted.
+        text: lines of n, sensitivity and standard error, separated by blanks, commas or semicolons; lines that begin
+            with # are comments.
+        n_classes: K; empty for regression.
+        noise_level: share of wrong labels, as 0.2 or 20 %; may be empty for regression.
 
     Raises:
         InputError: naming the line or the field that cannot be read.
@@ -198,8 +201,7 @@ def _classes(word: str) -> int | None:
     value = _number(word.strip(), "the number of classes")
     if value < 2 or value != int(value):
         raise InputError(
-            f"the number of classes is {value:g}; expected a whole number from 2 on, or nothing where a number is "
-            "predicted"
+            f"the number of classes is {value:g}; expected a whole number from 2 on, or nothing for regression"
         )
     return int(value)
 
@@ -214,7 +216,7 @@ def _noise(word: str) -> float | None:
 
 @dataclass(frozen=True)
 class JudgedView:
-    """What the page shows of a verdict: a chart as SVG, facts, and sentences, with all that it rests on."""
+    """Contents of the page for a verdict: a chart as SVG, facts, and sentences, its assumptions included."""
 
     chart: str
     facts: tuple[Fact, ...]
@@ -225,7 +227,7 @@ class JudgedView:
 
 
 def verdict_view(measured: Measurements, strict: bool = False) -> JudgedView:
-    """Return which kind of overfitting measurements show.
+    """Return the contents of the page for a verdict on measurements.
 
     Args:
         measured: from `read_measurements`.
@@ -234,23 +236,16 @@ def verdict_view(measured: Measurements, strict: bool = False) -> JudgedView:
     Raises:
         InputError: as `classify_overfitting`.
 
-    >>> seen = verdict_view(read_measurements(EXAMPLE, "10", "0.2"))
-    >>> seen.facts[0][1], seen.facts[1]
-    ('tempered', ('what stays for n → ∞', '0.38 … 0.72', '95 %; below 0.05 counts as none'))
+    >>> view = verdict_view(read_measurements(EXAMPLE, "10", "0.2"))
+    >>> view.facts[0][1], view.facts[1]
+    ('tempered', ('floor for n → ∞', '0.38 … 0.72', '95 %; below 0.05 counts as none'))
     """
     if measured.n_classes is not None and measured.noise_level is None:
         raise InputError(
             f"the share of wrong labels is missing; with {measured.n_classes} classes chance level depends on it; "
             "expected a share such as 20 %"
         )
-    verdict = classify_overfitting(
-        measured.n_train,
-        measured.sensitivity,
-        measured.standard_error,
-        noise_level=measured.noise_level,
-        n_classes=measured.n_classes,
-        strict=strict,
-    )
+    verdict = classify_overfitting(**asdict(measured), strict=strict)
     return JudgedView(
         _verdict_chart(verdict),
         _verdict_facts(verdict),
@@ -265,18 +260,16 @@ def _verdict_facts(verdict: Classification) -> tuple[Fact, ...]:
     n, s, error = verdict.n_train[-1], verdict.sensitivity[-1], verdict.standard_error[-1]
     low, high = verdict.floor_interval
     known = bool(np.isfinite(verdict.floor))
-    if verdict.n_classes is None:
-        most = "1 for a nearest neighbour, without bound"
-    else:
+    loss, most = "in squared loss", "1 for a nearest neighbour, without bound"
+    if verdict.n_classes is not None:
         chance = chance_error(verdict.n_classes) / verdict.noise_level if verdict.noise_level else np.inf
-        most = f"1 for a nearest neighbour, {readable(float(chance), 3)} at chance"
-    loss = "in squared loss" if verdict.n_classes is None else "in 0-1 loss"
+        loss, most = "in 0-1 loss", f"1 for a nearest neighbour, {readable(float(chance), 3)} at chance"
     return (
-        ("it is", verdict.regime, f"{loss}, for all that these sizes say"),
+        ("verdict", verdict.regime, f"{loss}, from these sizes"),
         (
-            "what stays for n → ∞",
+            "floor for n → ∞",
             f"{readable(low, 2)} … {readable(high, 2)}" if known else "–",
-            f"95 %; below {THRESHOLD:g} counts as none" if known else "too little was measured",
+            f"95 %; below {THRESHOLD:g} counts as none" if known else "too few measurements",
         ),
         (f"measured at n = {readable(n)}", readable(s, 3), f"± {readable(error, 2)}; {most}"),
         (
@@ -297,23 +290,15 @@ def _verdict_chart(verdict: Classification) -> str:
     curves = [Curve(ends, [THRESHOLD] * 2, dashed=np.ones(2, bool), classes="asked")]
     if np.isfinite(verdict.floor):
         top = max(top, verdict.floor)
-        # The band may be open above: it ends where the chart does.
-        curves.append(
-            Curve(
-                ends,
-                [verdict.floor] * 2,
-                [low] * 2,
-                [min(high, 1e6)] * 2,
-                dashed=np.ones(2, bool),
-                classes="theory",
-            )
-        )
-    # A bar for each point: up, then a gap.
+        # The band may have no upper end; the chart clips it.
+        floor, low, high = ([value] * 2 for value in (verdict.floor, low, min(high, 1e6)))
+        curves.append(Curve(ends, floor, low, high, dashed=np.ones(2, bool), classes="theory"))
+    # Each error bar is two points, then a gap.
     bars = np.stack([s - error, s + error, np.full(len(s), np.nan)], axis=1).ravel()
     curves.append(Curve(np.repeat(n, 3), bars, classes="other"))
     curves.append(Curve(n, s, classes="other"))
     return chart(
-        "Sensitivity to noise, and what stays of it",
+        "Sensitivity to noise, and its floor",
         LogAxis("training samples n", *ends),
         LinearAxis.around("sensitivity s", bottom, 1.05 * top),
         curves,

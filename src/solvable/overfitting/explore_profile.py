@@ -1,7 +1,7 @@
-"""What the wing's page shows of a real machine (`page.py`), without the page: kernel regression on handwritten digits.
+"""Charts and text for the section of `page.py` on kernel regression of handwritten digits.
 
-Each training set's kernel matrix is diagonalised once; then a ridge, and any number of noisy label vectors, is a
-product of matrices. So the ridge answers at once, and another kernel within a tenth of a second.
+Each training set's kernel matrix is diagonalised once; then any ridge, and any number of noisy label vectors, costs a
+matrix product. Another ridge is immediate, another kernel takes a tenth of a second.
 """
 
 import warnings
@@ -18,20 +18,20 @@ from solvable import datasets
 from solvable.errors import InputError
 from solvable.kernels import as_kernel
 from solvable.kernels.stationary import Stationary, median_distance
-from solvable.lab.chart import Curve, LinearAxis, LogAxis, Mark, chart
-from solvable.lab.text import readable
-from solvable.overfitting.explore import Fact, percent
-from solvable.overfitting.label_noise import channel_matrix, nested_flips
+from solvable.lab.chart import Curve, LogAxis, Mark, chart
+from solvable.lab.text import percent, readable
+from solvable.overfitting.explore import Fact
+from solvable.overfitting.explore_labels import errors_chart
+from solvable.overfitting.label_noise import chance_error, channel_matrix, nested_flips
 from solvable.overfitting.linear_smoothers import answers, class_columns
 from solvable.overfitting.noise_weights import HeavyTailWarning, loo_overfitting_coefficient
-from solvable.overfitting.reference import bayes_profile, chance_error, sampler_profile
 
 Floats = NDArray[np.float64]
 
 KERNELS = {"Laplace": "laplace", "Gaussian": "gaussian", "ReLU net (its NTK)": "relu ntk"}
-"""What the page calls a kernel -> its name."""
+"""Name of a kernel on the page -> name for `as_kernel`."""
 TASKS = {"which of the ten digits": 10, "even or odd": 2}
-"""What the page calls a task -> its number of classes."""
+"""Name of a task on the page -> number of classes."""
 LENGTHS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 """Length scales, in units of the median distance between two digits."""
 RIDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
@@ -39,10 +39,10 @@ RIDGES = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0,
 SIZES = (25, 40, 70, 100, 160, 250, 400)
 """Numbers of training samples."""
 JUDGED = 0.2
-"""The share of wrong labels that facts are told at."""
+"""Share of wrong labels for the facts."""
 
 _POOL, _TEST = 500, 400
-# Training sets of each size, as far as the pool has them, and draws of the noise for each.
+# Most training sets of each size, and draws of the noise for each.
 _MOST_SETS, _DRAWS = 6, 6
 _LEVELS = {2: tuple(0.05 * k for k in range(1, 10)), 10: tuple(0.1 * k for k in range(1, 9))}
 
@@ -65,7 +65,7 @@ def _digits(n_classes: int) -> _Digits:
 
 
 class _Fit(NamedTuple):
-    """One training set: eigenvalues and vectors of its kernel matrix, and the test points' rows times the vectors."""
+    """One training set: its kernel matrix with eigenvalues and eigenvectors, and the test points' rows times these."""
 
     gram: Floats
     values: Floats
@@ -73,7 +73,7 @@ class _Fit(NamedTuple):
     cross: Floats
 
     def inverse(self, ridge: float) -> Floats:
-        """Return 1/(λ + δ), with 0 for eigenvalues that are lost in rounding."""
+        """Return 1/(λ + δ), with 0 for eigenvalues lost in rounding."""
         shifted = self.values + ridge
         known = shifted > len(shifted) * np.finfo(float).eps * shifted[-1]
         return np.where(known, 1.0 / np.where(known, shifted, 1.0), 0.0)
@@ -85,7 +85,7 @@ class Machine:
 
     Attributes:
         kernel: a value of `KERNELS`.
-        length: one of `LENGTHS`; a kernel without a length scale has no use for it.
+        length: one of `LENGTHS`; ignored by kernels without a length scale.
         n_classes: a value of `TASKS`.
     """
 
@@ -101,7 +101,7 @@ class Machine:
 
 @lru_cache(maxsize=16)
 def _fits(kernel: str, length: float | None) -> dict[int, tuple[_Fit, ...]]:
-    """Return the training sets of each size, 10 MB in all: parts of the pool that do not overlap."""
+    """Return disjoint training sets of each size, 10 MB in all."""
     data, which = _digits(10), as_kernel(kernel)
     if length is not None and isinstance(which, Stationary):
         which = replace(which, length_scale=length * _median())  # pyright: ignore[reportCallIssue]
@@ -124,35 +124,34 @@ def _diagonalised(gram: Floats, cross: Floats) -> _Fit:
 
 
 def _fits_of(machine: Machine) -> dict[int, tuple[_Fit, ...]]:
-    # A length scale that is not used makes no other machine, nor does the task.
+    # The fits do not depend on the task, nor on the length of a kernel without one.
     return _fits(machine.kernel, machine.length if machine.has_length else None)
 
 
 @lru_cache(maxsize=64)
 def _noisy_labels(n_classes: int, n: int, levels: tuple[float, ...]) -> tuple[Floats, ...]:
     """Return for each training set the columns of its label vectors: the clean one, then each draw's levels."""
-    matrix, at = channel_matrix("symmetric", n_classes), np.array(levels)
+    matrix = channel_matrix("symmetric", n_classes)
     columns = []
     for number, part in enumerate(_parts(n)):
         classes = _digits(n_classes).classes[part]
         generator = np.random.default_rng((n, number))
-        drawn = [nested_flips(classes, at, matrix, generator) for _ in range(_DRAWS)]
-        columns.append(
-            np.ascontiguousarray(class_columns(np.concatenate([classes[None], *drawn]), n_classes))
-        )
+        draws = [nested_flips(classes, np.array(levels), matrix, generator) for _ in range(_DRAWS)]
+        labels = np.concatenate([classes[None], *draws])
+        columns.append(np.ascontiguousarray(class_columns(labels, n_classes)))
     return tuple(columns)
 
 
 @dataclass(frozen=True, eq=False)
 class Profile:
-    r"""What one machine makes of noise at one size and ridge; means over training sets and draws.
+    r"""Noise profile of a machine at one size and ridge; means over training sets and draws.
 
     Attributes:
         n_classes: of the task.
         levels: shares of wrong labels, 0 first.
-        error: wrong answers at each, on true labels.
-        unfitted: training labels, as they are given, that it does not repeat, at each; NaN of single levels.
-        cost: $V = \mathrm{mean} |w(x)|^2$ over test points, what noise adds to the squared error.
+        error: wrong answers at each level, on true labels.
+        unfitted: share of the noisy training labels not fitted, at each level; NaN if levels were passed to `profile`.
+        cost: $V = \mathrm{mean} |w(x)|^2$ over test points, the squared error that unit noise adds.
         singular: whether eigenvalues were lost in rounding.
     """
 
@@ -169,7 +168,7 @@ class Profile:
 
     @property
     def sensitivity(self) -> float:
-        """What share of `JUDGED` wrong labels it passes on: 0 none, 1 as the nearest neighbour."""
+        """Sensitivity to a share `JUDGED` of wrong labels: 0 ignores them, 1 is that of the nearest neighbour."""
         clean = float(self.error[0])
         return (self.error_at(JUDGED) - clean) / (JUDGED * (1.0 - clean / chance_error(self.n_classes)))
 
@@ -182,21 +181,22 @@ def profile(machine: Machine, n_train: int, ridge: float, levels: tuple[float, .
         machine: kernel, length scale and task.
         n_train: one of `SIZES`.
         ridge: in units of the mean of K(x, x), >= 0.
-        levels: shares of wrong labels above 0; those of the page when empty.
+        levels: shares of wrong labels above 0; by default those of the page.
     """
-    data, fits = _digits(machine.n_classes), _fits_of(machine)[n_train]
-    at_all, levels = not levels, levels or _LEVELS[machine.n_classes]
-    labels = _noisy_labels(machine.n_classes, n_train, levels)
+    n_classes = machine.n_classes
+    data, fits = _digits(n_classes), _fits_of(machine)[n_train]
+    all_levels, levels = not levels, levels or _LEVELS[n_classes]
+    labels = _noisy_labels(n_classes, n_train, levels)
     errors, unfitted, costs, singular = [], [], [], False
     for fit, columns in zip(fits, labels, strict=True):
         inverse = fit.inverse(ridge * float(fit.gram.diagonal().mean()))
         singular |= bool((inverse == 0.0).any())
         weights, rotated = fit.cross * inverse, fit.vectors.T @ columns
-        found = answers(weights @ rotated, machine.n_classes)
-        errors.append((found != data.test_classes[:, None]).mean(axis=0))
-        if at_all:
-            fitted = answers(fit.vectors @ ((fit.values * inverse)[:, None] * rotated), machine.n_classes)
-            unfitted.append((fitted != answers(columns, machine.n_classes)).mean(axis=0))
+        predicted = answers(weights @ rotated, n_classes)
+        errors.append((predicted != data.test_classes[:, None]).mean(axis=0))
+        if all_levels:
+            fitted = answers(fit.vectors @ ((fit.values * inverse)[:, None] * rotated), n_classes)
+            unfitted.append((fitted != answers(columns, n_classes)).mean(axis=0))
         costs.append(np.square(weights).sum(axis=1).mean())
 
     def by_level(values: Sequence[Floats]) -> Floats:
@@ -204,25 +204,24 @@ def profile(machine: Machine, n_train: int, ridge: float, levels: tuple[float, .
         return np.append(mean[0], mean[1:].reshape(_DRAWS, -1).mean(axis=0))
 
     return Profile(
-        machine.n_classes,
+        n_classes,
         np.array((0.0, *levels)),
         by_level(errors),
-        by_level(unfitted) if at_all else np.full(1 + len(levels), np.nan),
+        by_level(unfitted) if all_levels else np.full(1 + len(levels), np.nan),
         float(np.mean(costs)),
         singular,
     )
 
 
 def loo_cost(machine: Machine, n_train: int, ridge: float) -> float:
-    """Return what noise adds to the squared error, from the kernel matrices alone; NaN where they are singular."""
+    """Return the squared error that unit noise adds, from kernel matrices alone; NaN if one is singular."""
     costs = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HeavyTailWarning)
         for fit in _fits_of(machine)[n_train]:
+            delta = ridge * float(fit.gram.diagonal().mean())
             try:
-                costs.append(
-                    loo_overfitting_coefficient(fit.gram, ridge * float(fit.gram.diagonal().mean())) - 1.0
-                )
+                costs.append(loo_overfitting_coefficient(fit.gram, delta) - 1.0)
             except InputError as error:
                 if "singular" not in str(error):
                     raise
@@ -232,7 +231,7 @@ def loo_cost(machine: Machine, n_train: int, ridge: float) -> float:
 
 @dataclass(frozen=True)
 class MachineView:
-    """What the page shows of a machine: two charts as SVG, facts, and sentences."""
+    """Contents of the page for one machine: two charts as SVG, facts, and sentences."""
 
     profile: str
     trend: str
@@ -242,116 +241,77 @@ class MachineView:
 
 
 def machine_view(machine: Machine, n_train: int, ridge: float) -> MachineView:
-    """Return charts and numbers of one machine.
+    """Return the contents of the page for one machine.
 
     Args:
         machine: kernel, length scale and task.
         n_train: one of `SIZES`.
         ridge: in units of the mean of K(x, x), >= 0.
 
-    >>> seen = machine_view(Machine("laplace", 1.0, 10), 400, 0.0)
-    >>> [name for name, *_ in seen.facts]
+    >>> view = machine_view(Machine("laplace", 1.0, 10), 400, 0.0)
+    >>> [name for name, *_ in view.facts]
     ['wrong answers', '0-1 loss: sensitivity', 'squared loss: cost V', 'training labels missed']
     """
-    seen = profile(machine, n_train, ridge)
+    current = profile(machine, n_train, ridge)
     trend = [profile(machine, n, ridge, (JUDGED,)) for n in SIZES]
     sensitivity, cost = np.array([one.sensitivity for one in trend]), np.array([one.cost for one in trend])
-    here = seen.sensitivity
     at = SIZES.index(n_train)
-    # The chart shows the number that the facts tell: of the draws at all levels, not of those at one.
-    sensitivity[at] = here
+    # The chart shows the same number as the facts: from the draws at all levels, not those at one.
+    sensitivity[at] = current.sensitivity
     wrong = f"{100 * JUDGED:.0f} % wrong labels"
-    left_out = loo_cost(machine, n_train, ridge)
+    error, loo = current.error_at(JUDGED), loo_cost(machine, n_train, ridge)
+    unfitted = float(current.unfitted[int(np.abs(current.levels - JUDGED).argmin())])
     facts = (
-        (
-            "wrong answers",
-            percent(seen.error_at(JUDGED)),
-            f"at {wrong}; without any {percent(float(seen.error[0]))}",
-        ),
-        ("0-1 loss: sensitivity", readable(here, 2), "part of the wrong labels that is passed on"),
+        ("wrong answers", percent(error), f"at {wrong}; without any {percent(float(current.error[0]))}"),
+        ("0-1 loss: sensitivity", readable(current.sensitivity, 2), "share of the wrong labels passed on"),
         (
             "squared loss: cost V",
-            readable(seen.cost, 3),
-            f"of the noise's variance; leave-one-out: {readable(left_out, 3)}",
+            readable(current.cost, 3),
+            f"of the noise's variance; leave-one-out: {readable(loo, 3)}",
         ),
-        (
-            "training labels missed",
-            percent(float(seen.unfitted[int(np.abs(seen.levels - JUDGED).argmin())])),
-            f"at {wrong}; 0 %: all are fitted",
-        ),
+        ("training labels missed", percent(unfitted), f"at {wrong}; 0 %: all are fitted"),
     )
+    curve, mark = Curve(current.levels, current.error), Mark(JUDGED, error, "here")
     return MachineView(
-        _profile_chart(seen, machine.n_classes, n_train),
+        errors_chart(f"Wrong answers over wrong labels, n = {n_train}", machine.n_classes, curve, mark),
         _trend_chart(sensitivity, cost, at),
         facts,
         _machine_advice(sensitivity, cost, ridge),
-        _machine_warning(seen, trend),
+        _SINGULAR if any(one.singular for one in (current, *trend)) else "",
     )
 
 
-def _profile_chart(seen: Profile, n_classes: int, n_train: int) -> str:
-    most = chance_error(n_classes)
-    p = np.linspace(0.0, most, 61)
-    curves = [
-        Curve(seen.levels, seen.error),
-        Curve(p, sampler_profile(p, n_classes).clean, classes="other"),
-        Curve(p, bayes_profile(p, n_classes).clean, dashed=np.ones(len(p), bool), classes="theory"),
-        Curve([0.0, most], [most, most], dashed=np.ones(2, bool), classes="asked"),
-    ]
-    return chart(
-        f"Wrong answers over wrong labels, n = {n_train}",
-        LinearAxis("share of wrong training labels p", 0.0, most, step=0.1),
-        LinearAxis("wrong answers, true labels", -0.03 * most, 1.04 * most, step=0.1),
-        curves,
-        [Mark(JUDGED, seen.error_at(JUDGED), "here")],
-    )
+_SINGULAR = (
+    "Some kernel matrices are singular to rounding. Eigenvalues below rounding were dropped, which acts as a ridge: "
+    "the true cost of noise is larger than shown."
+)
 
 
 def _trend_chart(sensitivity: Floats, cost: Floats, at: int) -> str:
-    # A sensitivity measured as 0 or below has no place on the axis: it leaves a gap.
-    shown = np.where(sensitivity > 0, sensitivity, np.nan)
-    marks = [Mark(SIZES[at], float(cost[at]), "here")]
-    if shown[at] == shown[at]:
-        marks.append(Mark(SIZES[at], float(shown[at]), "here"))
+    # A measured sensitivity of 0 or below cannot be shown on a logarithmic axis: it leaves a gap.
+    positive = np.where(sensitivity > 0, sensitivity, np.nan)
+    marks = [Mark(SIZES[at], float(values[at]), "here") for values in (cost, positive) if values[at] > 0]
     return chart(
         "The same machine in two losses",
         LogAxis("training samples n", SIZES[0], SIZES[-1] * 1.1),
         LogAxis("cost of noise, nearest neighbour: 1", 0.01, 10.0),
-        [Curve(SIZES, shown), Curve(SIZES, cost, classes="other")],
+        [Curve(SIZES, positive), Curve(SIZES, cost, classes="other")],
         marks,
     )
 
 
-def _trend_word(values: Floats) -> str:
-    """Return what a cost does from the least size to the largest."""
-    first, last = float(values[0]), float(values[-1])
-    if last < 0.8 * first:
-        return "falls"
-    return "rises" if last > 1.25 * first else "hardly changes"
-
-
 def _machine_advice(sensitivity: Floats, cost: Floats, ridge: float) -> str:
-    words = [_trend_word(values) for values in (sensitivity, cost)]
-    ends = [
-        f"from {readable(float(one[0]), 2)} to {readable(float(one[-1]), 2)}" for one in (sensitivity, cost)
-    ]
-    told = (
-        f"Between n = {SIZES[0]} and {SIZES[-1]} what noise costs {words[0]} in 0-1 loss, {ends[0]}, and {words[1]} in "
-        f"squared loss, {ends[1]}."
+    trends, ranges = [], []
+    for values in (sensitivity, cost):
+        first, last = float(values[0]), float(values[-1])
+        trends.append("falls" if last < 0.8 * first else "rises" if last > 1.25 * first else "hardly changes")
+        ranges.append(f"from {readable(first, 2)} to {readable(last, 2)}")
+    advice = (
+        f"Between n = {SIZES[0]} and {SIZES[-1]} the cost of noise {trends[0]} in 0-1 loss, {ranges[0]}, and "
+        f"{trends[1]} in squared loss, {ranges[1]}."
     )
-    if words[0] != words[1]:
-        told += " Both are right: a verdict on overfitting must say in which loss."
-    if ridge == 0:
-        told += (
-            " If you use the scores, and not the class alone, give it a ridge." if words[1] != "falls" else ""
-        )
-    return told
-
-
-def _machine_warning(seen: Profile, trend: Sequence[Profile]) -> str:
-    if not (seen.singular or any(one.singular for one in trend)):
-        return ""
-    return (
-        "Some kernel matrices are singular to rounding. Eigenvalues below it were dropped, which acts as a ridge: the "
-        "true cost of noise is larger than shown."
-    )
+    if trends[0] != trends[1]:
+        advice += " Both are right: a verdict on overfitting must name its loss."
+    if ridge == 0 and trends[1] != "falls":
+        advice += " If you use the scores, and not the class alone, add a ridge."
+    return advice

@@ -1,4 +1,4 @@
-"""One fit of somebody's estimator: cloned, seeded, silent, on one thread; its error on clean test labels."""
+"""Fit a cloned, seeded estimator to the noisy labels of a draw, silently, and return its errors."""
 
 import io
 import random
@@ -18,20 +18,20 @@ from solvable.machine import one_thread
 from solvable.overfitting.estimators import is_net, name_of, net_inputs, net_targets
 from solvable.overfitting.task import Draw, Task
 
-# Whether the training labels are fitted is read off so many of them: predicting all would cost more than fitting.
+# The training error is measured on at most this many samples: predicting all could cost more than fitting.
 _MOST_CHECKED = 2000
-# What speaks to whoever maintains an estimator, not to whoever trains it.
+# Warnings for the maintainers of an estimator.
 _NOT_FOR_USERS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 
 class Fit(NamedTuple):
-    """What one fit measured.
+    """Measurements of one fit.
 
     Attributes:
         test_error: on clean test labels: share of wrong answers, or squared error summed over outputs.
-        train_error: the same on the noisy labels that were trained on, at most 2000 of them.
-        seconds: of fitting.
-        warnings: what the estimator warned of, each once, as `ConvergenceWarning: ...`.
+        train_error: the same on the noisy training labels, at most 2000 of them.
+        seconds: duration of the fit.
+        warnings: of the estimator, each once, as `ConvergenceWarning: ...`.
     """
 
     test_error: float
@@ -41,24 +41,17 @@ class Fit(NamedTuple):
 
 
 def fit_and_score(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
-    """Return what `one_fit` does, with the global generators seeded and the estimator silent.
+    """Return `one_fit`, with the global generators seeded and the estimator silent.
 
-    Both are the whole process's: for trials in threads use `one_fit` and estimators that have seeds.
+    Both affect the whole process: for trials in threads use `one_fit` and estimators that have seeds.
     """
-    with seeded(draw.seed), quietly() as caught:
+    with seeded(draw.seed), quietly() as messages:
         fit = one_fit(estimator, task, draw, level)
-    return fit._replace(warnings=tuple(dict.fromkeys(caught)))
+    return fit._replace(warnings=tuple(dict.fromkeys(messages)))
 
 
 def fit_in_trial(estimators: dict[int, Any], task: Task, trial: int, n_train: int, level: float) -> Fit:
-    """Train and test once, on one thread; this runs in a process of its own.
-
-    Args:
-        estimators: number of training samples -> estimator.
-        task: from `build_task.prepare`.
-        trial: its number.
-        n_train: how many samples.
-        level: noise level.
+    """Train and test the estimator of size `n_train` once, on one thread; this runs in its own process.
 
     Raises:
         InputError: when the estimator fails.
@@ -73,16 +66,16 @@ def one_fit(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
 
     Args:
         estimator: with scikit-learn's `fit` and `predict`; it is not changed.
-        task: from `posing.prepare`.
+        task: from `build_task.prepare`.
         draw: from `Task.draw`.
         level: index of the noise level.
 
     Raises:
-        InputError: when it predicts something else than labels or numbers of their shape.
+        InputError: when predictions are not labels or numbers of the right shape.
     """
     labels = draw.labels[level]
     net = is_net(estimator)
-    # A class can lose its last label to noise, and some estimators ask for 0, 1, 2, ... without a gap.
+    # Noise can remove the last label of a class, and some estimators need 0, 1, 2, ... without gaps.
     present = np.unique(labels) if task.classes else None
     targets = labels if present is None else np.searchsorted(present, labels)
     names = np.array(task.classes) if names_labels(estimator, task.classes) else None
@@ -94,23 +87,23 @@ def one_fit(estimator: Any, task: Task, draw: Draw, level: int) -> Fit:
     model.fit(*((net_inputs(X), net_targets(model, targets)) if net else (X, targets.copy())))
     seconds = time.perf_counter() - start
 
-    def error_on(inputs: Any, right: NDArray[Any]) -> float:
+    def error_on(inputs: Any, truth: NDArray[Any]) -> float:
         predicted = answers(model, net_inputs(inputs) if net else inputs, task, names)
         if names is None and present is not None and len(present) < len(task.classes):
-            # A net of K outputs may name a class that was not there: a wrong answer.
+            # A net of K outputs may predict a class that was not present: a wrong answer.
             predicted = np.append(present, -1)[np.minimum(predicted.astype(np.int64), len(present))]
-        return error(predicted, right)
+        return error(predicted, truth)
 
-    # Fresh copies: an estimator may have written to what it was fitted on, as a scaler with copy=False does.
+    # Fresh copies: an estimator may have written to its training inputs, as a scaler with copy=False does.
     test = error_on(*task.test_set(draw))
     train = error_on(task.train_inputs(draw, _MOST_CHECKED), labels[:_MOST_CHECKED])
     return Fit(test, train, seconds)
 
 
 def names_labels(estimator: Any, classes: tuple[Any, ...]) -> bool:
-    """Return whether a parameter names labels as the user has them, as `class_weight={"fraud": 10}` does.
+    """Return whether a parameter refers to the original labels, as `class_weight={"fraud": 10}` does.
 
-    Such an estimator is given labels, not their numbers.
+    Such an estimator is trained on the original labels, not on numbers from 0.
     """
     if not hasattr(estimator, "get_params") or classes == tuple(range(len(classes))):
         return False
@@ -119,26 +112,28 @@ def names_labels(estimator: Any, classes: tuple[Any, ...]) -> bool:
 
 
 def fresh(estimator: Any, seed: int) -> Any:
-    """Return an unfitted copy whose seeds, also those of its parts, are set."""
+    """Return an unfitted copy with its seeds set, those of its parts included."""
     from sklearn.base import clone
 
     if not hasattr(estimator, "get_params"):
         return deepcopy(estimator)
     model: Any = clone(estimator)
-    seeds = {
-        name: seed
-        for name in model.get_params(deep=True)
-        if name == "random_state" or name.endswith("__random_state")
-    }
+    seeds = dict.fromkeys(seeds_of(model), seed)
     return model.set_params(**seeds) if seeds else model
+
+
+def seeds_of(model: Any) -> dict[str, Any]:
+    """Return the `random_state` parameters of a model and its parts: name -> value."""
+    parameters = model.get_params(deep=True) if hasattr(model, "get_params") else {}
+    return {name: value for name, value in parameters.items() if name.split("__")[-1] == "random_state"}
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators, for estimators that have no seed of their own, and put them back afterwards."""
-    before, plain_before = np.random.get_state(), random.getstate()  # noqa: NPY002
+    """Seed the global generators, for estimators without a seed of their own, and restore them afterwards."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
     torch = sys.modules.get("torch")
-    torch_before = None if torch is None else torch.get_rng_state()
+    torch_state = None if torch is None else torch.get_rng_state()
     np.random.seed(seed % 2**32)  # noqa: NPY002
     random.seed(seed)
     if torch is not None:
@@ -146,21 +141,15 @@ def seeded(seed: int) -> Iterator[None]:
     try:
         yield
     finally:
-        np.random.set_state(before)  # noqa: NPY002
-        random.setstate(plain_before)
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
         if torch is not None:
-            torch.set_rng_state(torch_before)
+            torch.set_rng_state(torch_state)
 
 
 @contextmanager
 def naming_failures(estimator: Any, n_train: int, level: float) -> Iterator[None]:
-    """Turn what an estimator raises into a sentence that says which fit it was.
-
-    Args:
-        estimator: that is fitted.
-        n_train: on how many samples.
-        level: at which noise level.
-    """
+    """Turn an estimator's exceptions into an `InputError` that names the fit."""
     try:
         yield
     except InputError:
@@ -175,14 +164,14 @@ def naming_failures(estimator: Any, n_train: int, level: float) -> Iterator[None
 
 @contextmanager
 def quietly() -> Iterator[list[str]]:
-    """Catch what an estimator prints, which hundreds of fits would repeat, and give what it warns of."""
-    warned: list[str] = []
+    """Suppress printed output, which hundreds of fits would repeat, and yield a list that collects warnings."""
+    messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught, redirect_stdout(io.StringIO()):
         warnings.simplefilter("always")
         try:
-            yield warned
+            yield messages
         finally:
-            warned += [
+            messages += [
                 f"{one.category.__name__}: {' '.join(str(one.message).split())}"
                 for one in caught
                 if not issubclass(one.category, _NOT_FOR_USERS)
@@ -190,10 +179,10 @@ def quietly() -> Iterator[list[str]]:
 
 
 def answers(model: Any, X: Any, task: Task, names: NDArray[Any] | None = None) -> NDArray[Any]:
-    """Return what a fitted model predicts, in the shape of the task's labels.
+    """Return the predictions of a fitted model, in the shape of the task's labels.
 
     Raises:
-        InputError: when it predicts something else than labels or numbers of that shape.
+        InputError: when they are not labels or numbers of that shape.
     """
     predicted = np.asarray(model.predict(X))
     if names is not None:
@@ -201,8 +190,8 @@ def answers(model: Any, X: Any, task: Task, names: NDArray[Any] | None = None) -
         predicted = np.where(names[code] == predicted, code, -1)
     elif predicted.dtype.kind in "US" and task.classes:
         raise InputError(
-            f"{type(model).__name__}.predict answers with text, as in {str(predicted.flat[0])!r}, but it was trained "
-            "on classes as numbers from 0, in sorted order; expected it to answer with what it was given"
+            f"{type(model).__name__}.predict returned text, as in {str(predicted.flat[0])!r}, but it was trained on "
+            "classes as numbers from 0, in sorted order; expected these numbers"
         )
     shape = (X.shape[0] if hasattr(X, "shape") else len(X), *task.y.shape[1:])
     if predicted.size == np.prod(shape):
@@ -214,8 +203,8 @@ def answers(model: Any, X: Any, task: Task, names: NDArray[Any] | None = None) -
         )
     if not np.isfinite(predicted).all():
         raise InputError(
-            f"{type(model).__name__} predicts NaN or infinite values; expected finite ones: where it learns by "
-            "gradients, lower its learning rate or scale X"
+            f"{type(model).__name__} predicts NaN or infinite values; if it learns by gradients, lower its learning "
+            "rate or scale X"
         )
     return predicted
 

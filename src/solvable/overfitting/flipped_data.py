@@ -1,4 +1,4 @@
-"""What the studies of label flips share: data with classes, split once; kernel matrices of a draw; sensitivities."""
+"""Shared parts of the studies of label flips: data with classes, kernel matrices of a draw, and sensitivities."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +16,16 @@ from solvable.overfitting.linear_smoothers import linear_smoother_profile
 from solvable.overfitting.noise_weights import Factor
 from solvable.overfitting.task import Draw, Task
 
-# Rows that are read of a larger data set.
+# Larger data sets are subsampled to this many rows.
 _MOST_ROWS = 6000
 _DRAWS = 100
 PILOT = 2**20
-"""The trial whose fit theory looks at; measured trials count from 0."""
+"""Number of the trial that predictions use; measured trials count from 0."""
 
 
 @dataclass(frozen=True)
 class FlipParameters(DataParameters):
-    """Which data, with classes, a study of label flips runs on; each study adds its own parameters to these."""
+    """Data with classes for a study of label flips; each study adds its own parameters."""
 
     data: str = "digits"
     """Data set: digits, wine, breast-cancer, mnist, cifar10, or a FILE.npz, FILE.csv or FILE.parquet with classes."""
@@ -34,7 +34,7 @@ class FlipParameters(DataParameters):
     """Merge the classes into two, those at even and at odd places: even and odd digits."""
 
     n_train: tuple[int, ...] = ()
-    """Training sizes; by default six over a factor of 32, up to what the test set leaves."""
+    """Training sizes; by default six over a factor of 32, up to all samples outside the test set."""
 
     n_test: int | None = None
     """Test points; by default a fifth of the data, at most 2000."""
@@ -48,14 +48,7 @@ class FlipParameters(DataParameters):
 
 @dataclass(frozen=True, eq=False)
 class FlippedData:
-    """A task with classes, its training sizes, and what was done to the data.
-
-    Attributes:
-        task: what trials are drawn from.
-        sizes: training sizes, rising.
-        notes: a sentence each.
-        fingerprint: of the data.
-    """
+    """A task with classes, its training sizes (rising), notes on the data (a sentence each), and their fingerprint."""
 
     task: Task
     sizes: NDArray[np.int64]
@@ -64,10 +57,7 @@ class FlippedData:
 
 
 def flipped_data(parameters: FlipParameters) -> FlippedData:
-    """Return the data that a study's parameters name.
-
-    Args:
-        parameters: of the study.
+    """Return the data of a study.
 
     Raises:
         InputError: for data that cannot be used, or whose target is a number.
@@ -76,8 +66,8 @@ def flipped_data(parameters: FlipParameters) -> FlippedData:
     data = parameters.load(task, _MOST_ROWS, parameters.random_state)
     if not data.classes:
         raise InputError(
-            f"the target of {parameters.data!r} is a number; this study flips labels, so expected classes: choose "
-            "another column, or measure a regressor with noise_profile"
+            f"the target of {parameters.data!r} is a number, but this study flips labels of classes; choose another "
+            "column, or measure a regressor with noise_profile"
         )
     labels: NDArray[Any] = data.y.argmax(axis=1)
     notes = list(data.notes)
@@ -88,7 +78,7 @@ def flipped_data(parameters: FlipParameters) -> FlippedData:
     sizes = split.sizes(parameters.n_train or None)
     notes.append(
         f"{split.n_test} clean test points, others in each trial; training sizes {', '.join(str(n) for n in sizes)}; "
-        "labels are flipped to one of the other classes, each as likely"
+        "labels are flipped to one of the other classes, each equally likely"
     )
     return FlippedData(split, sizes, (*notes, *split.notes), data.fingerprint)
 
@@ -96,12 +86,12 @@ def flipped_data(parameters: FlipParameters) -> FlippedData:
 def kernel_matrices(
     kernel: Kernel, task: Task, draw: Draw, ridge: float
 ) -> tuple[Float[NDArray, "n n"], Float[NDArray, "m n"], float]:
-    """Return the matrix of a draw's inputs, that of the test points with them, and the ridge in its units.
+    """Return the kernel matrices of training inputs and of test with training inputs, and the ridge in their units.
 
     Args:
-        kernel: of the task's inputs.
-        task: where they are.
-        draw: which of them.
+        kernel: resolved for the task's inputs.
+        task: source of the draw.
+        draw: training and test samples.
         ridge: in units of the mean of K(x, x).
     """
     X = task.train_inputs(draw)
@@ -112,12 +102,12 @@ def kernel_matrices(
 def sensitivity_of(
     error: Float[NDArray, "*grid levels"], levels: Float[NDArray, "levels"], n_classes: int
 ) -> NDArray[np.float64]:
-    """Return the normalised sensitivity at the levels above 0, NaN where there is no skill that noise could cost.
+    """Return the normalised sensitivity at the levels above 0; NaN if the error without noise is chance or worse.
 
     Args:
         error: on clean test labels, the noise levels last.
         levels: rising, 0 first.
-        n_classes: how many classes.
+        n_classes: number of classes.
     """
     skill = 1.0 - error[..., :1] * n_classes / (n_classes - 1)
     return (error[..., 1:] - error[..., :1]) / (levels[1:] * np.where(skill > 0, skill, np.nan))
@@ -126,18 +116,10 @@ def sensitivity_of(
 def sensitivity_from_one_fit(
     kernel: Kernel, task: Task, draw: Draw, levels: Float[NDArray, "levels"], ridge: float
 ) -> NDArray[np.float64]:
-    """Return the sensitivity that the weights of one fit imply: labels are flipped under them, nothing is fitted again.
-
-    Args:
-        kernel: of the task's inputs.
-        task: where they are.
-        draw: which of them; only its rows matter.
-        levels: rising, 0 first.
-        ridge: in units of the mean of K(x, x).
-    """
+    """Return the sensitivity from the weights of one fit, `(levels - 1,)`; `ridge` is as in `kernel_matrices`."""
     gram, cross, delta = kernel_matrices(kernel, task, draw, ridge)
     weights = Factor(gram, delta).solve(cross.T).T
-    # Taken as Gaussian the sums would need no draws, but with ten classes they come out at half of the true errors: a
+    # A Gaussian approximation of the sums would need no draws, but with ten classes it gives half of the true errors: a
     # wrong class has its votes from few flips.
     error = linear_smoother_profile(
         weights, task.y[draw.rows], task.test_set(draw)[1], levels, n_draws=_DRAWS

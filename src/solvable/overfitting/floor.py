@@ -1,13 +1,14 @@
-r"""What is left of the sensitivity to noise at $n \to \infty$: a floor fitted to a few sizes, with its uncertainty.
+r"""Floor of the sensitivity to noise at $n \to \infty$, fitted to a few sizes, with its uncertainty.
 
 The model is $s_n = s_\infty + a\, g(n)$ with $g = (n/n_0)^{-b}$, $s_n \ge 0$ throughout. For a given decay it is linear
-in $(s_\infty, a)$, so $\chi^2$ as a function of $s_\infty$ alone is two parabolas: one where $a$ is free, one where
-$a = -s_\infty / g(n_{\min})$, the steepest rise that a sensitivity can make. The interval of $s_\infty$ is where the
-least of them over all decays is within reach of the best fit; it is found exactly, without iterating.
+in $(s_\infty, a)$, so $\chi^2$ as a function of $s_\infty$ alone consists of two parabolas: one with free $a$, one with
+$a = -s_\infty / g(n_{\min})$, the steepest possible rise of a sensitivity. The interval of $s_\infty$ holds all values
+at which the smallest $\chi^2$ over all decays is close enough to the best fit; it is computed exactly, without
+iteration.
 
-Two choices matter. $a$ has either sign: held positive, a rising curve would be averaged, and its floor put far too
-low. And the slowest decay allowed decides how far the data are extrapolated: a decay slower than that looks like a
-floor. The strict set therefore holds decays like $1/\ln n$ too, which no power imitates.
+Two choices matter. $a$ may have either sign: if it had to be positive, a rising curve would be averaged, and its floor
+far too low. And the slowest decay allowed decides how far the data are extrapolated, since a slower decay looks like a
+floor. The strict set therefore includes decays like $1/\ln n$, which no power imitates.
 """
 
 from dataclasses import dataclass
@@ -20,9 +21,8 @@ from scipy.special import ndtri, stdtrit
 Floats = NDArray[np.float64]
 
 FASTEST = 2.0
-# By default, and where slow decays are to be ruled out.
 SLOWEST, SLOWEST_STRICT = 0.25, 0.05
-# Beyond these the squares of s, of its error and of their ratio could leave float64.
+# Outside these bounds the squares of s, of its error and of their ratio could leave the range of float64.
 TINY, HUGE = 1e-60, 1e60
 
 
@@ -44,13 +44,13 @@ class Decays:
         return np.concatenate([np.exp(-self.powers[:, None] * x), logs / (logs + x)])
 
     def rate(self, index: int, x: float) -> float:
-        """Return a shape's exponent; that of a logarithm is its local one."""
+        """Return a shape's exponent, for a logarithm the local one."""
         if index < len(self.powers):
             return float(self.powers[index])
         return float(1.0 / (self.logs[index - len(self.powers)] + x))
 
 
-# With L below 4 the least size would be under 55 units of the logarithm, and the shape curved like a power.
+# With L below 4 the smallest size would be below 55 units of the logarithm, and the shape curved like a power.
 DEFAULT = Decays(np.geomspace(SLOWEST, FASTEST, 40), np.empty(0))
 STRICT = Decays(np.geomspace(SLOWEST_STRICT, FASTEST, 60), np.geomspace(4.0, 16.0, 5))
 
@@ -60,14 +60,14 @@ class FloorFit:
     r"""A fitted floor.
 
     Attributes:
-        floor: best $s_\infty$; a constant's where that fits as well.
+        floor: best $s_\infty$; that of a constant if it fits as well.
         low: lower end of its interval.
         high: upper end.
-        decay: best $b$; NaN where a constant fits as well.
+        decay: best $b$; NaN if a constant fits as well.
         misfit: least $\chi^2$ per degree of freedom; above 1 the interval was widened by it.
-        amplitude: $a$, the fitted part at the least size that goes away with $n$.
+        amplitude: $a$, the decaying part at the smallest size.
         index: of the fitted shape.
-        best: where $\chi^2$ is least, a constant or not; errors larger by a common factor leave it as it is.
+        best: $s_\infty$ of least $\chi^2$, a constant or not; a common factor in all errors does not change it.
     """
 
     floor: float
@@ -81,7 +81,7 @@ class FloorFit:
 
 
 class _Parabolas(NamedTuple):
-    """chi²(t) = least + curvature (t - center)² for start <= t <= end, one for each shape."""
+    """Parabolas chi²(t) = least + curvature (t - center)² for start <= t <= end, one for each shape."""
 
     center: Floats
     curvature: Floats
@@ -90,39 +90,39 @@ class _Parabolas(NamedTuple):
     end: Floats
 
     def best(self) -> tuple[Floats, Floats]:
-        """Return where each is least on its domain, and that chi²; `inf` where the domain is empty."""
+        """Return the minimum of each on its domain: t and chi², which is `inf` for an empty domain."""
         t = np.clip(self.center, self.start, np.maximum(self.start, self.end))
         chi2 = self.least + self.curvature * (t - self.center) ** 2
         return t, np.where(self.end >= self.start, chi2, np.inf)
 
     def within(self, bound: float) -> tuple[float, float]:
-        """Return the hull of all t with chi² up to a bound; (inf, -inf) when there are none."""
-        reached = self.best()[1] <= bound
-        if not reached.any():
+        """Return the hull of all t with chi² up to a bound; (inf, -inf) if there are none."""
+        below = self.best()[1] <= bound
+        if not below.any():
             return np.inf, -np.inf
         radius = np.sqrt(np.maximum(bound - self.least, 0.0) / self.curvature)
-        low = np.maximum(self.center - radius, self.start)[reached].min()
-        return float(low), float(np.minimum(self.center + radius, self.end)[reached].max())
+        low = np.maximum(self.center - radius, self.start)[below].min()
+        return float(low), float(np.minimum(self.center + radius, self.end)[below].max())
 
 
 def log_sizes(n: Floats) -> Floats:
-    r"""Return $\ln(n/n_{\min})$, in which a unit of $n$ does not count."""
+    r"""Return $\ln(n/n_{\min})$, which does not depend on the unit of $n$."""
     return np.log(n / n.min())
 
 
 def fit_floor(x: Floats, s: Floats, se: Floats, decays: Decays, reach: float) -> FloorFit:
-    r"""Fit $s_\infty$ and its interval: where $\chi^2 - \chi^2_{\min}$ is at most reach² max(1, $\chi^2_{\min}$/dof).
+    r"""Fit $s_\infty$ and its interval: $\chi^2 - \chi^2_{\min}$ is at most reach² max(1, $\chi^2_{\min}$/dof) there.
 
     Args:
         x: `log_sizes`, at least 4.
-        s: sensitivity at each.
+        s: sensitivity at each size.
         se: its standard error, above 0.
-        decays: the shapes allowed.
+        decays: allowed shapes.
         reach: quantile of the interval, such as 1.96.
     """
     w = 1.0 / se**2
     g = decays.shapes(x)
-    # Either sign of a, down to the steepest rise.
+    # a of either sign, down to the steepest rise.
     mean_shape = (g @ w) / (g**2 @ w)
     unexplained = 1.0 - mean_shape[:, None] * g
     curvature = unexplained**2 @ w
@@ -132,7 +132,7 @@ def fit_floor(x: Floats, s: Floats, se: Floats, decays: Decays, reach: float) ->
     turn = decaying / (mean_shape - 1.0)  # a = -t there; the sum of w g (1 - g) is positive
     zero = np.zeros_like(turn)
     free = _Parabolas(center, curvature, residual**2 @ w, zero, turn)
-    # The steepest rise, from nothing at the least size: s = t (1 - g).
+    # The steepest rise, from 0 at the smallest size: s = t (1 - g).
     rise = 1.0 - g
     curvature = rise**2 @ w
     center = (rise @ (w * s)) / curvature
@@ -161,7 +161,7 @@ class Trend(NamedTuple):
 
     Attributes:
         slope: weighted least squares.
-        error: its standard error, widened where a line does not fit.
+        error: its standard error, widened if a line does not fit.
         chi2: of the line.
     """
 
@@ -171,7 +171,7 @@ class Trend(NamedTuple):
 
 
 def log_trend(x: Floats, s: Floats, se: Floats) -> Trend:
-    """Return the slope of the logarithms; `x` as `fit_floor` takes it, at least 3 sizes."""
+    """Return the slope of ln s over `x`, the `log_sizes`, at least 3."""
     if (s <= TINY).any():
         return Trend(float("nan"), float("nan"), float("inf"))
     w, y = (s / se) ** 2, np.log(s)
@@ -183,14 +183,14 @@ def log_trend(x: Floats, s: Floats, se: Floats) -> Trend:
 
 
 def reach_of(n_trials: Floats | None, power: float = 0.5) -> float:
-    """Return how many standard errors a 95 % interval reaches to either side, and how many to clear a threshold.
+    """Return the distance, in standard errors, at which a 95 % interval clears a threshold with probability `power`.
 
-    A standard error from few trials is itself uncertain. The floor hangs on the sizes at both ends, so that twice the
-    degrees of freedom of the least-repeated size stand behind it.
+    At power 1/2 it is the half-width of the interval. A standard error from few trials is itself uncertain. The floor
+    depends on the sizes at both ends, so it has twice the degrees of freedom of the size with the fewest trials.
 
     Args:
         n_trials: at each size; None takes standard errors as exact.
-        power: the chance that the interval clears a threshold that lies that far away; a half: it just reaches it.
+        power: probability, in (0, 1).
     """
     quantile = 1.96 if n_trials is None else float(stdtrit(2.0 * (n_trials.min() - 1.0), 0.975))
     return quantile + float(ndtri(power))
@@ -200,9 +200,9 @@ class Remedy(NamedTuple):
     """More data that would clear the threshold, if the best fit is right.
 
     Attributes:
-        more_trials: by what factor to multiply trials at every size; 1 for none.
-        doublings: how many sizes to add, each twice the last.
-        benign: which way it would be decided.
+        more_trials: factor for the number of trials at every size; 1 for none.
+        doublings: number of sizes to add, each twice the last.
+        benign: whether the verdict would be benign rather than tempered.
     """
 
     more_trials: int
@@ -210,7 +210,7 @@ class Remedy(NamedTuple):
     benign: bool
 
 
-# From cheap to dear; a doubling of n costs more than twice the work of the largest size.
+# In order of cost; a doubling of n costs more than twice the work of the largest size.
 _TRIALS = ((2, 0), (3, 0), (4, 0), (6, 0), (10, 0), (15, 0), (25, 0), (50, 0), (100, 0))
 _SIZES = tuple((1, doublings) for doublings in range(1, 7))
 _BOTH = tuple((trials, doublings) for doublings in (1, 2, 3, 4, 5, 6) for trials in (4, 16))
@@ -219,31 +219,30 @@ _BOTH = tuple((trials, doublings) for doublings in (1, 2, 3, 4, 5, 6) for trials
 def remedies(
     fit: FloorFit, x: Floats, se: Floats, decays: Decays, reach: float, threshold: float
 ) -> tuple[Remedy, ...]:
-    """Return the least number of trials, or of larger sizes, that decides; both where neither does alone.
+    """Return the smallest numbers of trials and of larger sizes that decide alone; a combination if neither does.
 
-    Each is tried on the best fit's own curve, without scatter, at the standard errors that such data would have.
+    Each is tried on the curve of the best fit, without scatter, at the standard errors that such data would have.
 
     Args:
-        fit: of the data at hand.
-        x: as `fit_floor` takes it.
-        se: standard errors at hand.
-        decays: the shapes allowed.
-        reach: from `reach_of`, with the power that the plan is to have.
-        threshold: that the interval is to clear.
+        fit: of the present data.
+        x: their `log_sizes`.
+        se: their standard errors.
+        decays: allowed shapes.
+        reach: from `reach_of`, with the power of the plan.
+        threshold: to be cleared by the interval.
     """
-    honest = se * np.sqrt(max(1.0, fit.misfit))
-    largest = int(x.argmax())
-    found = []
+    widened = se * np.sqrt(max(1.0, fit.misfit))
+    results = []
     for plans in (_TRIALS, _SIZES, _BOTH):
-        if plans is _BOTH and found:
+        if plans is _BOTH and results:
             break
         for more_trials, doublings in plans:
             added = x.max() + np.log(2.0) * np.arange(1, doublings + 1)
             at = np.append(x, added)
-            error = np.append(honest, np.full(doublings, honest[largest])) / np.sqrt(more_trials)
+            error = np.append(widened, np.full(doublings, widened[x.argmax()])) / np.sqrt(more_trials)
             curve = fit.floor + fit.amplitude * decays.shapes(at)[fit.index]
-            tried = fit_floor(at, curve, error, decays, reach)
-            if tried.low > threshold or tried.high < threshold:
-                found.append(Remedy(more_trials, doublings, tried.high < threshold))
+            trial = fit_floor(at, curve, error, decays, reach)
+            if trial.low > threshold or trial.high < threshold:
+                results.append(Remedy(more_trials, doublings, trial.high < threshold))
                 break
-    return tuple(found)
+    return tuple(results)

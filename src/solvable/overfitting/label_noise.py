@@ -1,12 +1,13 @@
-r"""Label noise: which label a corrupted sample gets, and corruptions that are nested from one noise level to the next.
+r"""Label noise: conversions of error and flip rates, channels, noise levels, and nested corruptions of labels.
 
 A noise level $p$ is the share of samples whose label is corrupted. Under the symmetric channel a corrupted sample gets
-one of the $K - 1$ *other* classes, each as likely; resampling among all $K$ classes with probability $q$ is the same
-with $p = q (K - 1)/K$. Any other channel is a matrix whose row $i$ says what a corrupted sample of class $i$ becomes.
+one of the $K - 1$ *other* classes, each equally likely; resampling among all $K$ classes with probability $q$ is the
+same with $p = q (K - 1)/K$. Any other channel is a matrix; row $i$ holds the distribution of the new label of a
+corrupted sample of class $i$.
 
-Within one draw every sample has a place in line and the class it would get; level $p$ corrupts the first $\lfloor pn +
-U \rfloor$ in line, $U$ uniform on [0, 1). So the share is exact to one sample and unbiased, and two levels differ only
-by the samples between them: curves over $p$ differ by noise alone.
+One draw fixes a random order of the samples and the new label of each; level $p$ corrupts the first $\lfloor pn + U
+\rfloor$ samples, $U$ uniform on [0, 1). So the share is exact to one sample and unbiased, and two levels differ only by
+the samples between them: curves over $p$ differ by noise alone.
 """
 
 from typing import Any, Literal
@@ -27,19 +28,29 @@ def noise_rates(noise_level: ArrayLike, n_classes: int, name: str = "noise_level
     """
     rates = numbers(name, noise_level, at_least=0.0)
     most = chance_error(n_classes)
-    # Grids such as linspace(0, 1 - 1/K, 5) may end one rounding above the bound.
+    # Grids such as linspace(0, 1 - 1/K, 5) may exceed the bound by rounding.
     if (rates > most + 1e-12).any():
+        mend = ", at which labels point away from the truth: convert it with resampled_noise if labels were redrawn "
+        mend = ": divide percentages by 100" if rates.max() > 1.0 else f"{mend}among all classes"
         raise InputError(
             f"{name} is the probability that a label is replaced by another class, at most 1 - 1/K = {most:g} for "
-            f"{n_classes} classes; got {rates.max():g}"
-            + (
-                ": divide percentages by 100"
-                if rates.max() > 1.0
-                else ", at which labels point away from the truth: convert it with resampled_noise if labels were "
-                "redrawn among all classes"
-            )
+            f"{n_classes} classes; got {rates.max():g}{mend}"
         )
     return np.minimum(rates, most)
+
+
+def shares(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Return `values` as float64, each in [0, 1].
+
+    Raises:
+        InputError: when one lies outside.
+    """
+    array = numbers(name, values, at_least=0.0)
+    if (array > 1.0).any():
+        raise InputError(
+            f"{name} must be at most 1, a share of the labels; got {array.max():g}: divide percentages by 100"
+        )
+    return array
 
 
 def _information(rates: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
@@ -48,7 +59,7 @@ def _information(rates: NDArray[np.float64], n_classes: int) -> NDArray[np.float
 
 
 def chance_error(n_classes: int) -> float:
-    """Return $1 - 1/K$, the error of a guess, and the flip rate at which labels say nothing.
+    """Return $1 - 1/K$, the error of a guess, and the flip rate at which labels carry no information.
 
     Args:
         n_classes: $K$, at least 2.
@@ -87,7 +98,7 @@ def clean_to_noisy(error: ArrayLike, noise_level: ArrayLike, n_classes: int = 2)
 def noisy_to_clean(error: ArrayLike, noise_level: ArrayLike, n_classes: int = 2) -> NDArray[np.float64]:
     r"""Return $e = (\tilde e - p)/(1 - pK/(K-1))$, the error against clean labels, from that against noisy ones.
 
-    A measured $\tilde e$ may fluctuate below $p$; the negative result is kept, so that means over trials stay right.
+    A measured $\tilde e$ may fluctuate below $p$; the result is then negative, so that means over trials are unbiased.
 
     Args:
         error: $\tilde e$, any shape.
@@ -95,7 +106,7 @@ def noisy_to_clean(error: ArrayLike, noise_level: ArrayLike, n_classes: int = 2)
         n_classes: $K$, at least 2.
 
     Raises:
-        InputError: when a rate is out of range, or so large that test labels say nothing.
+        InputError: when a rate is out of range, or so large that test labels carry no information.
 
     Example:
         >>> round(noisy_to_clean(0.32, 0.2).item(), 12)
@@ -105,8 +116,8 @@ def noisy_to_clean(error: ArrayLike, noise_level: ArrayLike, n_classes: int = 2)
     information = _information(rates, n_classes)
     if (information <= 0.0).any():
         raise InputError(
-            f"test labels at a noise_level of {rates.max():g} say nothing with {n_classes} classes, so that no clean "
-            "error can be read off them; expected a lower rate: test on cleaner labels"
+            f"test labels at a noise_level of {rates.max():g} carry no information with {n_classes} classes, so the "
+            "clean error is unknown; test on cleaner labels"
         )
     return (numbers("error", error) - rates) / information
 
@@ -114,7 +125,7 @@ def noisy_to_clean(error: ArrayLike, noise_level: ArrayLike, n_classes: int = 2)
 def compose_noise(first: ArrayLike, second: ArrayLike, n_classes: int = 2) -> NDArray[np.float64]:
     r"""Return the flip rate of two channels in a row: $1 - pK/(K-1)$ is the product of both factors.
 
-    Labels that already carry noise `first`, corrupted at rate `second`, carry this much. Order does not matter.
+    This is the noise of labels with noise `first` that are corrupted at rate `second`. Order does not matter.
 
     Args:
         first: a flip rate in [0, 1 - 1/K], any shape.
@@ -129,7 +140,7 @@ def compose_noise(first: ArrayLike, second: ArrayLike, n_classes: int = 2) -> ND
         0.26
     """
     one, two = (noise_rates(rate, n_classes, name) for rate, name in ((first, "first"), (second, "second")))
-    # Multiplied out, so that no noise leaves a small rate as it is, to the last digit.
+    # Multiplied out, so that composition with no noise is exact even for small rates.
     return one + two - one * two / chance_error(n_classes)
 
 
@@ -147,10 +158,7 @@ def resampled_noise(share: ArrayLike, n_classes: int) -> NDArray[np.float64]:
         >>> round(resampled_noise(0.5, 10).item(), 12)
         0.45
     """
-    shares = numbers("share", share, at_least=0.0)
-    if (shares > 1.0).any():
-        raise InputError(f"share must be at most 1; got {shares.max():g}: divide percentages by 100")
-    return shares * chance_error(n_classes)
+    return shares("share", share) * chance_error(n_classes)
 
 
 Channel = Literal["symmetric"]
@@ -162,12 +170,12 @@ def channel_matrix(channel: "Channel | ArrayLike", n_classes: int) -> NDArray[np
     r"""Return the matrix whose row i holds the probabilities of the label that a corrupted sample of class i gets.
 
     Args:
-        channel: `symmetric`, or a matrix `(K, K)` with rows that sum to 1; its diagonal says how often a corrupted
-            sample keeps its label.
+        channel: `symmetric`, or a matrix `(K, K)` with rows that sum to 1; on its diagonal are the probabilities that a
+            corrupted sample keeps its label.
         n_classes: $K \ge 2$.
 
     Raises:
-        InputError: for another word, shape, or rows that are no probabilities.
+        InputError: for another word, shape, or rows that are not probabilities.
 
     Example:
         >>> channel_matrix("symmetric", 3).tolist()
@@ -188,16 +196,11 @@ def channel_matrix(channel: "Channel | ArrayLike", n_classes: int) -> NDArray[np
     finite("the channel", matrix, "give probabilities")
     off = np.abs(matrix.sum(axis=1) - 1.0) > 1e-6
     if (matrix < 0).any() or off.any():
-        columns = not (matrix < 0).any() and bool((np.abs(matrix.sum(axis=0) - 1.0) <= 1e-6).all())
-        got = (
-            f"row {int(off.argmax())} sums to {matrix[off.argmax()].sum():.4g}"
-            if off.any()
-            else "one is negative"
-        )
-        raise InputError(
-            f"rows of the channel must be probabilities that sum to 1; {got}"
-            + ("; its columns do, so give its transpose" if columns else "")
-        )
+        row = int(off.argmax())
+        got = f"row {row} sums to {matrix[row].sum():.4g}" if off.any() else "one is negative"
+        if not (matrix < 0).any() and (np.abs(matrix.sum(axis=0) - 1.0) <= 1e-6).all():
+            got += "; its columns do, so give its transpose"
+        raise InputError(f"rows of the channel must be probabilities that sum to 1; {got}")
     return matrix
 
 
@@ -210,7 +213,7 @@ def check_levels(
         noise_levels: shares of corrupted labels, at most $1 - 1/K$ under the symmetric channel; for a number, standard
             deviations of the noise in units of the target's.
         n_classes: K, or None for a number.
-        matrix: the channel, where it is not the symmetric one.
+        matrix: the channel, None for the symmetric one.
 
     Raises:
         InputError: for levels out of range, or none above 0.
@@ -218,22 +221,20 @@ def check_levels(
     levels = grid("noise_levels", noise_levels, at_least=0.0)
     finite("noise_levels", levels, "leave them out")
     if n_classes is not None:
-        most = 1.0 - 1.0 / n_classes if matrix is None else 1.0
+        most, why = 1.0, "it is the share of samples that pass through the channel"
+        if matrix is None:
+            most = 1.0 - 1.0 / n_classes
+            why = f"at 1 - 1/K labels of {n_classes} classes are pure noise, and anti-informative above"
         if (levels > most + 1e-12).any():
-            why = (
-                f"at 1 - 1/K = {most:.4g} labels of {n_classes} classes are pure noise, and anti-informative above"
-                if matrix is None
-                else "it is the share of samples that pass through the channel"
-            )
             why += "; it is a share: 20 % is 0.2" if levels.max() > 1 else ""
             raise InputError(f"noise level {levels.max():g} is too high; expected at most {most:.4g}: {why}")
     elif (levels > _MOST_NOISE).any():
         raise InputError(
             f"noise level {levels.max():g} is in standard deviations of the target; expected at most {_MOST_NOISE:g}, "
-            "beyond which nothing can be learned: for 20 % of a standard deviation give 0.2"
+            "above which nothing can be learned: for 20 % of a standard deviation give 0.2"
         )
     if not (levels > 0).any():
-        raise InputError("noise_levels has no level above 0; expected at least one, as in (0, 0.2)")
+        raise InputError("noise_levels has no level above 0; give at least one, as in (0, 0.2)")
     return np.union1d(levels, [0.0])
 
 
@@ -243,17 +244,17 @@ def nested_flips(
     matrix: NDArray[np.float64],
     generator: np.random.Generator,
 ) -> NDArray[np.int64]:
-    """Return the labels at each noise level, `(levels, n)`; see the head of this file.
+    """Return the labels at each noise level, `(levels, n)`; see the docstring of this module.
 
     Args:
         codes: clean labels as numbers from 0, `(n,)`.
         noise_levels: `(levels,)` in [0, 1].
         matrix: from `channel_matrix`.
-        generator: of random numbers.
+        generator: random numbers.
     """
     n = len(codes)
     place, shift = generator.permutation(n), generator.random()
-    # Which class it would get: the inverse of the row's distribution function.
+    # The new class, by the inverse of the row's distribution function.
     steps = np.cumsum(matrix, axis=1)
     steps[:, -1] = 1.0
     wrong = (generator.random(n)[:, None] >= steps[codes]).sum(axis=1)
@@ -268,17 +269,17 @@ def flip_labels(
     channel: "Channel | ArrayLike" = "symmetric",
     random_state: int | None = None,
 ) -> NDArray[Any]:
-    r"""Return labels of which a share is corrupted; the share is exact to one sample.
+    r"""Return labels with a share of them corrupted; the share is exact to one sample.
 
     Args:
         y: labels `(n,)`: integers, text or booleans, of two classes or more.
         noise_level: share of labels to corrupt, from 0 to $1 - 1/K$ (a matrix: to 1).
-        channel: what a corrupted label becomes: `symmetric`, one of the other classes, each as likely; or a matrix
-            `(K, K)`, its rows in the sorted order of the classes, that sum to 1.
-        random_state: seed; with the same seed the labels that a low level corrupts are among those of a higher one.
+        channel: distribution of a corrupted label: `symmetric`, one of the other classes, each equally likely; or a
+            matrix `(K, K)` with a row for each class, in sorted order, that sums to 1.
+        random_state: seed; with the same seed, labels corrupted at a low level are corrupted at a higher one too.
 
     Raises:
-        InputError: for a level out of range, one class only, or a channel that is none.
+        InputError: for a level out of range, one class only, or an invalid channel.
 
     Example:
         >>> import numpy as np
@@ -298,9 +299,7 @@ def flip_labels(
         )
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
-        raise InputError(
-            f"labels hold {len(classes)} class; expected two or more, so that one can become another"
-        )
+        raise InputError(f"labels hold {len(classes)} class; expected two or more")
     matrix = channel_matrix(channel, len(classes))
     level = one_number("noise_level", noise_level, at_least=0.0)
     if level == 0:

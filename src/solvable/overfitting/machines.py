@@ -1,4 +1,4 @@
-"""The machines whose noise profiles the study draws, by name: nearest neighbours, trees, kernels and nets."""
+"""Models of the study `noise-profiles`, by name: nearest neighbours, trees, kernels and nets."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ _MOST_EPOCHS = 500
 
 @dataclass(frozen=True)
 class Machine:
-    """One procedure: what is fitted at each training size.
+    """A procedure, with the model for each training size.
 
     Attributes:
-        name: as legends call it.
+        name: in legends.
         estimator: `n_train -> estimator`; None for a kernel machine.
-        kernel: `length scale -> kernel`, of a kernel machine.
+        kernel: `length scale -> kernel`, for a kernel machine.
         ridged: whether a kernel machine has the study's ridge.
-        neighbours: `n_train -> k`, of nearest neighbours, whose profile is known.
+        neighbours: `n_train -> k`, for nearest neighbours, whose profile is known.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Machine:
 
 
 def log_neighbours(n_train: int) -> int:
-    """Return the odd number nearest to log2 n from below: k that grows as slowly as makes the cost of noise vanish.
+    """Return the largest odd number up to log2 n, a k whose slow growth makes the cost of noise vanish.
 
     >>> [log_neighbours(n) for n in (100, 1000, 8000)]
     [5, 9, 11]
@@ -86,13 +86,13 @@ MACHINES: Mapping[str, Machine] = {
     "mlp": Machine("MLP, interpolated", _perceptron("interpolation")),
     "mlp-early": Machine("MLP, stopped early", _perceptron("validation")),
 }
-"""A word on the command line -> the machine. Nets have two hidden layers of 256 ReLUs; forests 50 trees."""
+"""Name on the command line -> machine. Nets have two hidden layers of 256 ReLUs; forests have 50 trees."""
 
 
 def machine(word: str) -> Machine:
-    """Return a machine by its word.
+    """Return a machine by its name.
 
     Raises:
-        InputError: when there is none of that name.
+        InputError: for an unknown name.
     """
     return MACHINES[choice("model", word, MACHINES)]

@@ -1,4 +1,4 @@
-r"""`noise_profile`: what label noise costs any estimator, measured by training it on partly wrong labels."""
+r"""`noise_profile`: the cost of label noise to any estimator, measured by training it on partly wrong labels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 class NoiseProfile(ProfileNumbers):
-    """Test error of a procedure trained on labels of which a share is corrupted; from `noise_profile` and others.
+    """Test error of a procedure trained on partly corrupted labels; from `noise_profile` and others.
 
-    `print` it for the verdict in words; a notebook shows it as a page.
+    `print` it for the verdict in words; a notebook shows it as HTML.
     """
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know, a sentence each: of data and measurement, and what the numbers themselves say."""
+        """Notes on data and measurement, and remarks on the numbers, a sentence each."""
         return notes_on(self)
 
     def plot(self) -> "Figure":
@@ -75,38 +75,38 @@ def noise_profile(
     r"""Measure $e_n(p)$: test error on clean labels, trained on $n$ samples of which a share $p$ has a wrong label.
 
     Each trial splits off test samples, draws a training subset from the others, and corrupts its labels at all levels,
-    the wrong labels of a low level among those of a higher one; what noise costs is a difference within a trial. An
-    estimator is always trained from scratch, its seed new in each trial, on one thread: the result is the same to the
-    bit for every `n_jobs`. It is given classes as numbers from 0, in their sorted order, unless a parameter names them,
-    as `class_weight={"fraud": 10}` does; what it prints is not shown.
+    the wrong labels of a low level among those of a higher one; the cost of noise is a difference within a trial. An
+    estimator is always trained from scratch, with a new seed in each trial, on one thread: the result is the same to
+    the bit for every `n_jobs`. It gets classes as numbers from 0, in sorted order, unless a parameter refers to them,
+    as `class_weight={"fraud": 10}` does; its printed output is suppressed.
 
     Args:
         estimator: anything with scikit-learn's `fit` and `predict` (a pipeline, a search, a skorch net, whose inputs
             are then float32), which is not changed; or a function of the number of training samples that returns one,
             such as `lambda n: KNeighborsClassifier(max(1, int(np.log(n))))`.
         X: inputs, one row for each sample: array, table, sparse matrix, images.
-        y: labels, as clean as they can be had: integers, text or booleans name classes, floats are numbers.
+        y: labels, as clean as possible: integers, text or booleans name classes, floats are numbers.
         noise_levels: shares of labels to corrupt, from 0 to $1 - 1/K$, by default 0, 0.1, 0.2, 0.3, 0.4; for a number,
             standard deviations of the noise in units of the target's, by default 0, 0.5, 1. 0 is always measured too.
-        train_sizes: how many samples to train on; by default six sizes over a factor of 32. A verdict asks for four
-            over a factor of 8.
-        n_trials: how often to repeat each, at least 1; a standard error asks for 2, a verdict for 3.
-        test_size: how many samples to keep for testing, or which share; by default a fifth, at most 2000.
-        X_test: test inputs of your own, with `y_test`, the same in all trials; X is then for training only. By default
-            each trial keeps another part of X for testing.
+        train_sizes: numbers of training samples; by default six sizes over a factor of 32. A verdict needs four over a
+            factor of 8.
+        n_trials: number of trials, at least 1; a standard error needs 2, a verdict 3.
+        test_size: number or share of samples for testing; by default a fifth, at most 2000.
+        X_test: test inputs, with `y_test`, the same in all trials; X is then for training only. By default each trial
+            keeps another part of X for testing.
         y_test: their clean labels.
-        task: `classes` or `number`; by default what the estimator predicts.
-        channel: `symmetric`: a corrupted label becomes any of the others; or a matrix `(K, K)` whose row i says what
-            one of class i becomes, classes in sorted order.
+        task: `classes` or `number`; by default decided by the estimator.
+        channel: `symmetric`: a corrupted label becomes any of the others; or a matrix `(K, K)`, row i the distribution
+            of a corrupted label of class i, classes in sorted order.
         random_state: seed of the test set, subsets, corruptions and estimators.
-        n_jobs: how many processes run trials, -1 for one on each core; by default joblib's, 1 unless
-            `joblib.parallel_config` says otherwise.
-        cache: a folder for finished trials: the same call goes on where it was stopped, and more trials, sizes or
+        n_jobs: number of processes for trials, -1 for one on each core; by default joblib's, 1 unless set by
+            `joblib.parallel_config`.
+        cache: a folder for finished trials: the same call continues after an interruption, and more trials, sizes or
             levels measure only what is missing.
-        quiet: show no progress bar; there is none either where stderr is no terminal.
+        quiet: show no progress bar; there is none either if stderr is not a terminal.
 
     Raises:
-        InputError: for data, levels or sizes that cannot be used, and when a fit fails: it says which.
+        InputError: for data, levels or sizes that cannot be used, and when a fit fails, naming the fit.
 
     Source: section 2 of arXiv:2207.06569.
 
@@ -119,58 +119,34 @@ def noise_profile(
         True
     """
     trials = whole("n_trials", n_trials, at_least=1)
-    make, setup = estimators_and_task(
-        estimator,
-        X,
-        y,
-        task,
-        X_test=X_test,
-        y_test=y_test,
-        test_size=test_size,
-        channel=channel,
-        random_state=random_state,
-    )
+    options = {"X_test": X_test, "y_test": y_test, "test_size": test_size, "channel": channel}
+    make, setup = estimators_and_task(estimator, X, y, task, random_state=random_state, **options)
     levels, sizes = setup.levels(noise_levels), setup.sizes(train_sizes)
     estimators = {int(n): make(int(n)) for n in sizes}
-    store, store_note = _store(cache, estimators, setup)
+    store, store_notes = _store(cache, estimators, setup)
     calls = [(trial, n, level) for trial in range(trials) for n in estimators for level in levels.tolist()]
-    fits = run_trials(
-        fit_in_trial,
-        (estimators, setup),
-        calls,
-        store,
-        engine="processes",
-        n_jobs=n_jobs,
-        what="fits",
-        quiet=quiet,
-    )
+    settings: dict[str, Any] = {"engine": "processes", "n_jobs": n_jobs, "what": "fits", "quiet": quiet}
+    fits = run_trials(fit_in_trial, (estimators, setup), calls, store, **settings)
     errors = np.array([fit[:3] for fit in fits]).reshape(trials, len(sizes), len(levels), 3)
-    return NoiseProfile.of(
-        setup,
-        sizes,
-        levels,
-        errors[..., 0],
-        errors[..., 1],
-        errors[..., 2],
-        estimator=described_over_sizes(estimator, estimators),
-        notes=(*warnings_of(fit.warnings for fit in fits), *store_note),
-    )
+    notes = (*warnings_of(fit.warnings for fit in fits), *store_notes)
+    estimator = described_over_sizes(estimator, estimators)
+    return NoiseProfile.of(setup, sizes, levels, *np.moveaxis(errors, 3, 0), estimator=estimator, notes=notes)
 
 
 def estimators_and_task(
     estimator: Any, X: Any, y: Any, kind: Kind, **options: Any
 ) -> tuple[Callable[[int], Any], Task]:
-    """Return what makes the estimator for a number of samples, and the task that the data pose it.
+    """Return a function from the number of samples to an estimator, and the task for the data.
 
     Args:
         estimator: or a function of the number of training samples that returns one.
         X: inputs.
         y: labels.
-        kind: what y is; by default what the estimator predicts.
+        kind: type of y; by default decided by the estimator.
         options: of `prepare`.
     """
     make = maker(estimator)
-    # The first estimator says what the labels are; of a function, that for all samples given.
+    # The type of the labels is that of the estimator for all samples.
     first = make(np.shape(X)[0] if np.ndim(X) or hasattr(X, "shape") else 1)
     return make, prepare(X, y, kind=kind_of(first, kind), nan_allowed=takes_missing(first), **options)
 
@@ -178,20 +154,19 @@ def estimators_and_task(
 def _store(
     folder: str | Path | None, estimators: dict[int, Any], task: Task
 ) -> tuple[TrialStore | None, tuple[str, ...]]:
-    """Return where fits are kept, and a note where they cannot be."""
+    """Return the store of fits, or None and a note if they cannot be stored."""
     if folder is None:
         return None, ()
     # A function of the number of samples may return the same estimator for all of them.
-    different = list({id(estimator): estimator for estimator in estimators.values()}.values())
-    keys = [object_key(fresh(estimator, 0)) for estimator in different]
-    if None in keys:
+    different = {id(estimator): estimator for estimator in estimators.values()}
+    keys = {number: object_key(fresh(estimator, 0)) for number, estimator in different.items()}
+    if None in keys.values():
         return None, (
-            f"trials were not cached: {name_of(different[0])} holds code that stands in no file (a lambda, or "
-            "made in a notebook); put it in a module to have them kept",
+            f"trials were not cached: {name_of(next(iter(different.values())))} holds code that is in no file (a "
+            "lambda, or made in a notebook); put it in a module",
         )
-    made_by = dict(zip(map(id, different), keys, strict=True))
     common = [code_of(fit_in_trial), task.fingerprint]
-    key = {n: short_hash([*common, made_by[id(estimator)]]) for n, estimator in estimators.items()}
+    key = {n: short_hash([*common, keys[id(estimator)]]) for n, estimator in estimators.items()}
     return TrialStore.of_tuples(
         Path(folder), lambda trial, n, level: f"{key[n]}/trial-{trial:04d}-n{n}-noise{level!r}.json", Fit
     ), ()

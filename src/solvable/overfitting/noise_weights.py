@@ -1,9 +1,9 @@
-r"""What noise costs kernel regression, without a label: $1 + |w(x)|^2$ of the weights that each training label has.
+r"""Cost of noise to kernel regression, without labels: $1 + |w(x)|^2$ from the weights of the training labels.
 
 Kernel regression is linear in its labels, $\hat f(x) = w(x) \cdot y$ with $w(x) = (K + \delta I)^{-1} k(x)$. Labels of
-pure noise of unit variance give the test error $1 + |w(x)|^2$, whatever the noise's distribution: its mean is the
-overfitting coefficient $\mathcal{E}_0$, 1 where noise is ignored, 2 for one nearest neighbour. It needs no spectrum and
-no theory, so it also holds where the theory of independent features does not.
+pure noise of unit variance give the test error $1 + |w(x)|^2$ for any noise distribution: its mean is the overfitting
+coefficient $\mathcal{E}_0$, 1 if noise is ignored, 2 for one nearest neighbour. It needs no spectrum and no theory, so
+it also holds where the theory of independent features fails.
 """
 
 import warnings
@@ -24,14 +24,14 @@ Matrix = NDArray[np.float64]
 _potri: Any
 _potrs: Any
 _potri, _potrs = get_lapack_funcs(("potri", "potrs"), dtype=np.float64)
-# Points whose weights are solved for at once.
+# Number of points in one solve.
 _AT_ONCE = 512
 TAIL = 3.0
-"""A mean above so many medians is that of a heavy tail."""
+"""A larger ratio of mean to median indicates a heavy tail."""
 
 
 class HeavyTailWarning(UserWarning):
-    """A mean is carried by few of its terms: it may not exist in the limit, and another sample gives another one."""
+    """Few terms dominate a mean: it may not exist in the limit, and may differ strongly in another sample."""
 
 
 @overload
@@ -39,12 +39,12 @@ def loo_overfitting_coefficient(gram: ArrayLike, ridge: float = 0.0) -> float: .
 @overload
 def loo_overfitting_coefficient(gram: ArrayLike, ridge: ArrayLike) -> Matrix: ...
 def loo_overfitting_coefficient(gram: ArrayLike, ridge: ArrayLike = 0.0) -> float | Matrix:
-    r"""Return what noise costs a kernel at this sample, from its kernel matrix alone: with $A = (K + \delta I)^{-1}$,
+    r"""Return the cost of noise to a kernel at this sample from its matrix alone: with $A = (K + \delta I)^{-1}$,
 
     $$ \mathcal{E}_\mathrm{loo} = \frac{1}{n} \sum_i \frac{(A^2)_{ii}}{A_{ii}^2}. $$
 
     This is the expected leave-one-out squared error of labels that are pure noise of unit variance, hence an unbiased
-    estimate of the test error at $n - 1$ samples. Labels and test points are not needed; one factorisation is. (The
+    estimate of the test error at $n - 1$ samples. It needs one factorisation, but no labels or test points. (The
     generalised cross-validation $n \mathrm{tr} A^2 / (\mathrm{tr} A)^2$ is no substitute: without ridge it is up to
     twice as large.)
 
@@ -56,10 +56,10 @@ def loo_overfitting_coefficient(gram: ArrayLike, ridge: ArrayLike = 0.0) -> floa
         $\mathcal{E}_\mathrm{loo} \ge 1$; for an array of ridges an array of its shape.
 
     Raises:
-        InputError: when the matrix is no kernel matrix, or numerically singular, so that any number would be wrong.
+        InputError: when the matrix is not a kernel matrix, or numerically singular, so that any number would be wrong.
 
     Warns:
-        HeavyTailWarning: when the mean is above three times the median over the points: take the median of
+        HeavyTailWarning: when the mean is above three times the median over the points: use the median of
             `loo_noise_costs`.
 
     Source: pure-noise test error, arXiv:2207.06569, section 4; the leave-one-out form is derived for this library.
@@ -72,7 +72,7 @@ def loo_overfitting_coefficient(gram: ArrayLike, ridge: ArrayLike = 0.0) -> floa
         >>> gram = Laplace(1.0)(sphere)
         >>> round(loo_overfitting_coefficient(gram), 3)
         1.206
-        >>> loo_overfitting_coefficient(gram, ridge=[0.0, 0.1, 1.0]).round(3).tolist()  # what a ridge would save
+        >>> loo_overfitting_coefficient(gram, ridge=[0.0, 0.1, 1.0]).round(3).tolist()  # a ridge lowers it
         [1.206, 1.155, 1.055]
     """
     costs = loo_noise_costs(gram, ridge)
@@ -90,47 +90,46 @@ def loo_overfitting_coefficient(gram: ArrayLike, ridge: ArrayLike = 0.0) -> floa
 
 
 def loo_noise_costs(gram: ArrayLike, ridge: ArrayLike = 0.0) -> Matrix:
-    r"""Return $(A^2)_{ii} / A_{ii}^2$ of each point: what noise costs there when the point itself is left out.
+    r"""Return $(A^2)_{ii} / A_{ii}^2$ of each point: the cost of noise there when the point itself is left out.
 
-    The mean is `loo_overfitting_coefficient`; the median is the sound measure where that has a heavy tail.
+    The mean is `loo_overfitting_coefficient`; if it has a heavy tail, use the median.
 
     Args:
         gram: kernel matrix $K$ of the training points, `(n, n)`, n at least 2.
         ridge: $\delta \ge 0$, not divided by n, of any shape.
 
     Returns:
-        values of at least 1, the ridge's shape and then `(n,)`.
+        values of at least 1, of the shape of `ridge` followed by `(n,)`.
 
     Raises:
         InputError: as `loo_overfitting_coefficient`.
 
     Example:
-        >>> loo_noise_costs([[2.0, 1.0], [1.0, 2.0]]).round(6).tolist()  # each is predicted as half of the other
+        >>> loo_noise_costs([[2.0, 1.0], [1.0, 2.0]]).round(6).tolist()  # each prediction is half of the other label
         [1.25, 1.25]
     """
     matrix = check_gram(gram)
     n = len(matrix)
     if n < 2:
         raise InputError(
-            "the kernel matrix has 1 point, and leaving it out leaves none to learn from; expected 2 or more: give a "
-            "larger sample"
+            "the kernel matrix has 1 point, and leaving it out leaves none to learn from; expected 2 or more"
         )
     ridges = _ridges(ridge)
     if ridges.ndim == 0:
         factor = Factor(matrix, float(ridges))
         if factor.lower is None:
             raise factor.refusal()
-        # Of the inverse LAPACK computes the lower half; sums over it shall run over the whole.
+        # LAPACK computes the lower half of the inverse; the sums below are over the whole matrix.
         inverse = np.tril(_potri(factor.lower, lower=1, overwrite_c=1)[0])
-        # In units of its own, squares neither over- nor underflow.
+        # Rescaled, so that squares neither over- nor underflow.
         inverse /= inverse.diagonal().max()
         diagonal = np.square(inverse.diagonal())
         inverse *= inverse
         return (inverse.sum(axis=0) + inverse.sum(axis=1)) / diagonal - 1.0
     values, vectors = eigh(matrix, driver="evd", check_finite=False)
     shifted = values[:, None] + ridges.ravel()
-    # One factorisation decides, as for a single ridge; eigenvalues only say where it could not fail: its condition
-    # number is in another norm, at most n times theirs.
+    # As for a single ridge, a factorisation decides; eigenvalues only exclude the cases in which it cannot fail: its
+    # condition number is in another norm, at most n times theirs.
     bad = shifted[0] <= 2.0 * n**2 * np.finfo(float).eps * shifted[-1]
     for i in np.flatnonzero(bad):
         bad[i] = cholesky_in_place(matrix.copy().T, float(ridges.flat[i])) is None
@@ -144,10 +143,10 @@ def loo_noise_costs(gram: ArrayLike, ridge: ArrayLike = 0.0) -> Matrix:
 
 
 def noise_sensitivity(gram: ArrayLike, gram_test: ArrayLike, ridge: float = 0.0) -> Matrix:
-    r"""Return $|w(x)|^2$ of each test point, $w(x) = (K + \delta I)^{-1} k(x)$: the variance that unit noise gives it.
+    r"""Return $|w(x)|^2$ of each test point, $w(x) = (K + \delta I)^{-1} k(x)$: its variance from unit noise.
 
-    Its mean $V_n$ is what noise adds to the squared error, for each unit of its variance, and $\mathcal{E}_0 = 1 +
-    V_n$. Of labels $\pm 1$ that are flipped with probability $p$, predictions have the variance $4p(1-p)|w(x)|^2$.
+    Its mean $V_n$ is the squared error that noise adds, per unit of its variance, and $\mathcal{E}_0 = 1 + V_n$. For
+    labels $\pm 1$ that are flipped with probability $p$, predictions have the variance $4p(1-p)|w(x)|^2$.
 
     Args:
         gram: kernel matrix of the training points, `(n, n)`.
@@ -176,23 +175,18 @@ def noise_sensitivity(gram: ArrayLike, gram_test: ArrayLike, ridge: float = 0.0)
             f"gram_test has shape {cross.shape} and gram {matrix.shape}; expected (m, {len(matrix)}), one row for each "
             "test point: give kernel(X_test, X)"
         )
-    finite("gram_test", cross, "check the kernel that made it")
-    delta = one_number("ridge", ridge, at_least=0.0)
-    factor = Factor(matrix, delta)
+    finite("gram_test", cross, "check the kernel")
+    factor = Factor(matrix, one_number("ridge", ridge, at_least=0.0))
     if factor.singular:
         raise factor.refusal()
-    return np.concatenate(
-        [
-            np.square(factor.solve(cross[start : start + _AT_ONCE].T)).sum(axis=0)
-            for start in range(0, len(cross), _AT_ONCE)
-        ]
-    )
+    blocks = (cross[start : start + _AT_ONCE] for start in range(0, len(cross), _AT_ONCE))
+    return np.concatenate([np.square(factor.solve(block.T)).sum(axis=0) for block in blocks])
 
 
 class Factor:
-    r"""$(K + \delta I)^{-1}$, ready to be applied: by Cholesky, or by eigenvectors where that is lost in rounding.
+    r"""A factorisation of $K + \delta I$: by Cholesky, or by eigenvectors if that fails by rounding.
 
-    Then eigenvalues below $n \epsilon \lambda_\max$ are dropped: the least-norm fit of what is left of the labels.
+    In the second case eigenvalues below $n \epsilon \lambda_\max$ are dropped: a least-norm fit of projected labels.
 
     Args:
         gram: $K$, `(n, n)`, exactly symmetric; it is overwritten.
@@ -200,8 +194,8 @@ class Factor:
 
     Attributes:
         ridge: as given.
-        lower: the Cholesky factor, or None where it was lost in rounding.
-        extremes: the smallest and the largest eigenvalue of K, where some were lost.
+        lower: the Cholesky factor, or None if it failed.
+        extremes: the smallest and the largest eigenvalue of K, if it failed.
     """
 
     def __init__(self, gram: Matrix, ridge: float) -> None:
@@ -210,7 +204,7 @@ class Factor:
         matrix = gram if gram.flags.f_contiguous else gram.T
         self.lower = cholesky_in_place(matrix, ridge)
         if self.lower is None:
-            # The upper half is as it was.
+            # The upper half is unchanged.
             np.fill_diagonal(matrix, diagonal)
             values, vectors = eigh(matrix, lower=False, driver="evd", check_finite=False)
             check_positive_semidefinite(values)
@@ -225,22 +219,22 @@ class Factor:
         return self.lower is None
 
     def solve(self, right: Matrix) -> Matrix:
-        """Return the matrix applied to columns, `(n, columns)`."""
+        """Return the inverse applied to columns, `(n, columns)`."""
         if self.lower is None:
             return self._vectors @ (self._inverse * (self._vectors.T @ right))
         return _potrs(self.lower, right, lower=1)[0]
 
     def fitted(self, right: Matrix, solved: Matrix) -> Matrix:
-        r"""Return $K \alpha$ of label columns, $\alpha$ being what `solve` made of them.
+        r"""Return $K \alpha$ for label columns `right`, with $\alpha$ = `solved` their solution.
 
-        Since $(K + \delta I) \alpha$ is the labels, or what is left of them, it takes no product with K.
+        Since $(K + \delta I) \alpha$ equals the labels, or their projection, no product with K is needed.
         """
         if self.lower is None:
             right = self._vectors @ (self._vectors.T @ right)
         return right - self.ridge * solved if self.ridge else right
 
     def refusal(self) -> InputError:
-        """Return what to raise where a number would be wrong."""
+        """Return the error to raise for a singular matrix."""
         return _refusal(len(self._vectors), self.ridge, *self.extremes)
 
 
@@ -254,6 +248,6 @@ def _ridges(ridge: ArrayLike) -> Matrix:
 def _refusal(n: int, ridge: float, smallest: float, largest: float) -> InputError:
     return InputError(
         f"the kernel matrix of {n} points with ridge {ridge:g} is numerically singular (its eigenvalues span "
-        f"{smallest:.2g} to {largest:.2g}): round-off would act as a ridge and hide what noise costs; give a larger "
-        "ridge, fewer samples, a shorter length scale, or drop rows that repeat"
+        f"{smallest:.2g} to {largest:.2g}): round-off would act as a ridge and hide the cost of noise; give a larger "
+        "ridge, fewer samples, a shorter length scale, or drop repeated rows"
     )

@@ -2,7 +2,7 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The wing's page: `solvable app` serves it; `marimo edit` opens it as a notebook."""
+"""The page on overfitting: `solvable app` serves it; `marimo edit` opens it as a notebook."""
 
 import marimo
 
@@ -23,9 +23,9 @@ with app.setup:
 def _():
     page.header(
         "Benign, tempered or catastrophic: what does fitting noise cost?",
-        """A model that fits noisy labels exactly may still come out right as data grow (benign), stay worse by a fixed
-        amount (tempered), or get ever worse (catastrophic). Which one it is decides whether to buy data, clean labels,
-        or add a ridge.""",
+        """As data grow, a model that fits noisy labels exactly may reach the best error (benign), stay worse by a fixed
+        amount (tempered), or get ever worse (catastrophic). That decides whether to buy data, clean labels, or add a
+        ridge.""",
     )
     return
 
@@ -57,7 +57,7 @@ def _(family, family_choice, n_slider, number_slider, ridge_slider):
     theory = explore.theory_view(explore.Setting(family_choice.value, number, ridge), n)
     lines = [("", "this kernel")]
     lines += [("other", "without a ridge")] if ridge else []
-    lines += [("asked", f"where it comes to rest, {theory.limit}")] if theory.limit else []
+    lines += [("asked", f"limit for large n, {theory.limit}")] if theory.limit else []
     page.explorer(
         (
             family_choice,
@@ -71,9 +71,9 @@ def _(family, family_choice, n_slider, number_slider, ridge_slider):
         <div><p id="cost-advice">{escape(theory.advice)}</p>{page.warning(theory.warning)}</div></div></div>
         """,
         "What fitting noise costs a kernel",
-        """Theory, squared loss: how much of the labels' noise a kernel machine that fits it adds to its test error; a
-        nearest neighbour adds 100 % of the noise's variance. How fast the kernel's eigenvalues fall decides. Kernels
-        have length scale 1, and inputs on a unit sphere of intrinsic dimension D.""",
+        """Theory, squared loss: the test error that a kernel machine adds by fitting noise in the labels; a nearest
+        neighbour adds 100 % of the noise's variance. It depends on how fast the kernel's eigenvalues fall. Kernels have
+        length scale 1, and inputs are on a unit sphere of intrinsic dimension D.""",
     )
     return
 
@@ -90,7 +90,7 @@ def _():
 def _(classes_slider, neighbours_slider, wrong_slider):
     classes = explore_labels.CLASSES[classes_slider.value]
     neighbours = explore_labels.NEIGHBOURS[neighbours_slider.value]
-    # Beyond this share labels would point away from the truth.
+    # Above this share, labels point away from the truth.
     wrong = min(wrong_slider.value / 100, 1 - 1 / classes)
     votes = explore_labels.labels_view(classes, wrong, neighbours)
     names = page.legend(
@@ -108,19 +108,19 @@ def _(classes_slider, neighbours_slider, wrong_slider):
         <div><p id="votes-advice">{escape(votes.advice)}</p></div></div>
         """,
         "What wrong labels cost a vote",
-        """Theory, wrong answers: k nearest neighbours vote, with all the data in the world, on a task that true labels
-        would solve. A wrong label is any of the other classes, each as likely. Hold your own model's curve against
-        these lines.""",
+        """Theory, wrong answers: k nearest neighbours vote, in the limit of many samples, on a task without errors from
+        true labels. A wrong label is any of the other classes, each equally likely. Compare your own model's curve
+        with these lines.""",
     )
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    task_choice = page.choice("Digits: what is asked", explore_profile.TASKS)
-    machine_choice = page.choice("Kernel of the machine", explore_profile.KERNELS)
+    task_choice = page.choice("Task on digits", explore_profile.TASKS)
+    machine_choice = page.choice("Kernel of the model", explore_profile.KERNELS)
     length_slider = page.slider("Length scale", explore_profile.LENGTHS, 1.0)
-    penalty_slider = page.slider("Ridge of the machine", explore_profile.RIDGES, 0.0)
+    penalty_slider = page.slider("Ridge of the model", explore_profile.RIDGES, 0.0)
     digits_slider = page.slider("Digits to train on", explore_profile.SIZES, explore_profile.SIZES[-1])
     return digits_slider, length_slider, machine_choice, penalty_slider, task_choice
 
@@ -135,7 +135,7 @@ def _(digits_slider, length_slider, machine_choice, penalty_slider, task_choice)
     machine = explore_profile.Machine(machine_choice.value, length, task_choice.value)
     real = explore_profile.machine_view(machine, size, penalty)
     curves = page.legend(
-        *(("", "this machine"), ("other", "1-NN, in the limit")),
+        *(("", "this model"), ("other", "1-NN, in the limit")),
         *(("theory", "the best possible"), ("asked", "a guess")),
     )
     losses = page.legend(("", "0-1 loss: sensitivity"), ("other", "squared loss: V"))
@@ -153,10 +153,10 @@ def _(digits_slider, length_slider, machine_choice, penalty_slider, task_choice)
         <div><div id="trend">{real.trend}</div>{losses}</div></div>
         <p id="machine-advice">{escape(real.advice)}</p>{page.warning(real.warning)}
         """,
-        "A real machine",
-        """Measured: kernel regression on handwritten digits, some of whose training labels are made wrong, tested on
-        true ones. The same fits are judged twice: by their answers (0-1 loss) and by their squared error. In both the
-        cost of noise is 1 for a nearest neighbour.""",
+        "A real model",
+        """Measured: kernel regression on handwritten digits, trained on partly wrong labels and tested on true ones.
+        The same fits are judged twice: by their answers (0-1 loss) and by their squared error. In both, the cost of
+        noise is 1 for a nearest neighbour.""",
     )
     return
 
@@ -171,7 +171,7 @@ def _():
         debounce=300,
     )
     own_classes = mo.ui.text(
-        value="10", label="Classes (empty: a number is predicted)", full_width=True, debounce=300
+        value="10", label="Classes (empty for regression)", full_width=True, debounce=300
     )
     own_wrong = mo.ui.text(value="20 %", label="Share of wrong labels", full_width=True, debounce=300)
     strict_choice = mo.ui.checkbox(label="Strict: allow for decays as slow as 1/ln n")
@@ -189,22 +189,22 @@ def _(measured_text, own_classes, own_wrong, strict_choice):
         assumptions = "".join(f"<p>{escape(one)}</p>" for one in verdict.assumptions)
         names_of_curves = page.legend(
             ("other", "measured, ± standard error"),
-            ("theory", "what stays for n → ∞; band: 95 %"),
-            ("asked", "below it counts as none"),
+            ("theory", "floor for n → ∞; band: 95 %"),
+            ("asked", "a lower floor counts as none"),
         )
-        judged = f"""
+        result = f"""
         {page.facts(verdict.facts)}
         <div class="charts"><div><div id="measured">{verdict.chart}</div>{names_of_curves}</div>
         <div id="verdict"><p>{escape(verdict.reason)} {escape(verdict.advice)}</p>{warnings}
         <div class="soft">{assumptions}</div></div></div>
         """
     except InputError as error:
-        judged = page.problem(error)
+        result = page.problem(error)
     page.explorer(
         (measured_text, own_classes, own_wrong, strict_choice),
-        judged,
+        result,
         "Your own measurements",
-        """Sensitivity s at each training size: what wrong labels add to the error on true test labels, divided by their
+        """Sensitivity s at each training size: the error on true test labels that wrong labels add, divided by their
         share; exactly, s = (e(p) − e(0)) / (p (1 − e(0) K/(K − 1))). The example is a Gaussian kernel on MNIST.""",
     )
     return

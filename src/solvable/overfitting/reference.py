@@ -1,8 +1,8 @@
-r"""Reference noise profiles in closed form: what is drawn beside a measured one.
+r"""Reference noise profiles and test errors in closed form: Bayes, sampler, neighbours, and linear smoothers.
 
-Each is the large-$n$ limit of a procedure on a task that could be solved without error: test error as a function of
-the training labels' flip rate $p$ (`noise_rates` defines it). A measured profile that lies on the Bayes curve is
-benign, on the sampler's it is as sensitive as the nearest neighbour, at chance for every $p > 0$ it is catastrophic.
+A reference profile is the large-$n$ limit of a procedure on a task without errors of its own: test error as a function
+of the flip rate $p$ of the training labels (see `noise_rates`). A measured profile on the Bayes curve is benign, one on
+the sampler's curve is as sensitive as the nearest neighbour, and one at chance for every $p > 0$ is catastrophic.
 """
 
 from functools import lru_cache
@@ -34,7 +34,7 @@ def _profile(clean: NDArray[np.float64], rates: NDArray[np.float64], n_classes: 
 
 
 def bayes_profile(noise_level: ArrayLike, n_classes: int = 2) -> Profile:
-    r"""Return $e = 0$, $\tilde e = p$: the best that can be done, and the limit of every benign procedure.
+    r"""Return $e = 0$, $\tilde e = p$: the best possible error, and the limit of every benign procedure.
 
     Args:
         noise_level: flip rate $p$, in [0, 1 - 1/K], any shape.
@@ -50,14 +50,14 @@ def bayes_profile(noise_level: ArrayLike, n_classes: int = 2) -> Profile:
         [0.0, 0.2]
     """
     rates = noise_rates(noise_level, n_classes)
-    # At 1 - 1/K labels say nothing: even the best answer is a guess.
+    # At 1 - 1/K labels carry no information: even the best answer is a guess.
     return _profile(np.where(rates < chance_error(n_classes), 0.0, rates), rates, n_classes)
 
 
 def sampler_profile(noise_level: ArrayLike, n_classes: int = 2) -> Profile:
-    r"""Return $e = p$, $\tilde e = 1 - (1-p)^2 - p^2/(K-1)$: one label, drawn as they come.
+    r"""Return $e = p$, $\tilde e = 1 - (1-p)^2 - p^2/(K-1)$: the error of one random noisy label.
 
-    It is the limit of the nearest neighbour (whose answer is one noisy label), and a sensitivity of 1 at every $p$.
+    It is the limit of the nearest neighbour, whose answer is one noisy label, and has a sensitivity of 1 at every $p$.
 
     Args:
         noise_level: flip rate $p$, in [0, 1 - 1/K], any shape.
@@ -81,18 +81,18 @@ def knn_profile(k: int, noise_level: ArrayLike, n_classes: int = 2) -> Profile:
 
     $$ e = \sum_c \mathrm{Bin}(c;\, k, 1-p)\; P[\text{the true class loses} \mid \text{it has } c \text{ votes}]. $$
 
-    It is the limit of $k$ nearest neighbours, $k$ fixed. (scikit-learn gives a tie to the smallest label instead:
+    It is the limit of $k$ nearest neighbours for fixed $k$. (scikit-learn breaks ties in favour of the smallest label;
     the mean over classes is the same.)
 
     Args:
-        k: number of votes, at least 1; hundreds take a fraction of a second. Errors are exact to 1e-13 or so.
+        k: number of votes, at least 1; hundreds take a fraction of a second. Errors are exact to about 1e-13.
         noise_level: flip rate $p$, in [0, 1 - 1/K], any shape.
         n_classes: $K$, at least 2.
 
     Raises:
-        InputError: when `k` is no whole number of at least 1, or a rate is out of range.
+        InputError: when `k` is not a whole number of at least 1, or a rate is out of range.
 
-    Source: the vote's multinomial, summed exactly; binary: Cover and Hart (1967).
+    Source: the multinomial of the votes, summed exactly; binary: Cover and Hart (1967).
 
     Example:
         >>> knn_profile(3, [0.1, 0.2]).clean.round(4).tolist()
@@ -113,12 +113,12 @@ def knn_profile(k: int, noise_level: ArrayLike, n_classes: int = 2) -> Profile:
 def _losses(k: int, n_classes: int) -> NDArray[np.float64]:
     r"""Return, for $c = 0 \dots k$ votes of the true class, the probability that it loses.
 
-    The other $r = k - c$ votes fall on $M = K - 1$ classes at random. With $q(x) = \sum_{i<c} x^i/i!$, the classes that
-    stay below $c$, and $j$ classes that tie,
+    The other $r = k - c$ votes fall on $M = K - 1$ classes at random. With $q(x) = \sum_{i<c} x^i/i!$ for classes with
+    fewer than $c$ votes, and $j$ classes that tie,
 
     $$ P[\text{win}] = \sum_j \frac{1}{1+j} \binom{M}{j} \frac{r!}{M^r} \frac{1}{c!^j}\, [x^{r - jc}]\, q(x)^{M-j}. $$
 
-    All terms are positive. (Summed over $j$ in closed form it would be a difference of nearly equal numbers.)
+    All terms are positive. (A closed form of the sum over $j$ would be a difference of nearly equal numbers.)
     """
     others = n_classes - 1
     losses = np.ones(k + 1)
@@ -127,7 +127,7 @@ def _losses(k: int, n_classes: int) -> NDArray[np.float64]:
         if c > rest:
             losses[c] = 0.0
             continue
-        # Coefficients become Poisson probabilities of the right mean: neither they nor their powers overflow.
+        # Coefficients are rescaled to Poisson probabilities of mean r/M: neither they nor their powers overflow.
         mean = rest / others
         log_poisson = xlogy(np.arange(c + 1), mean) - mean - gammaln(np.arange(c + 1) + 1)
         log_total = xlogy(rest, rest) - rest - gammaln(rest + 1)
@@ -136,13 +136,13 @@ def _losses(k: int, n_classes: int) -> NDArray[np.float64]:
         power = _power(below, others - most_ties, rest)
         win = 0.0
         for j in range(most_ties, -1, -1):
-            left = rest - j * c
-            if left < len(power):
+            degree = rest - j * c
+            if degree < len(power):
                 log_ways = gammaln(others + 1) - gammaln(j + 1) - gammaln(others - j + 1)
-                win += np.exp(log_ways + j * log_poisson[c] - log_total) * power[left] / (1 + j)
+                win += np.exp(log_ways + j * log_poisson[c] - log_total) * power[degree] / (1 + j)
             power = np.convolve(power, below)[: rest + 1]
         losses[c] = max(0.0, 1.0 - win)
-    losses.flags.writeable = False  # one cached array serves every caller
+    losses.flags.writeable = False  # the cached array is shared
     return losses
 
 
@@ -177,13 +177,13 @@ def knn_excess(k: ArrayLike) -> NDArray[np.float64]:
 def linear_smoother_flip_error(
     noise_level: ArrayLike, margin: ArrayLike, weight_norm: ArrayLike
 ) -> NDArray[np.float64]:
-    r"""Return the whole noise profile of a linear smoother from one fit on clean binary labels $\pm 1$,
+    r"""Return the noise profile of a linear smoother from one fit on clean binary labels $\pm 1$,
 
     $$ e(p) = \mathop{\mathrm{mean}}_x \Phi\!\left( -\frac{(1-2p)\, y f_0(x)}{2\sqrt{p(1-p)}\, |w(x)|} \right). $$
 
-    The prediction $f(x) = w(x) \cdot y$ is linear in the labels, so its mean and variance over flips are exact; that it
-    is Gaussian holds when many labels share the weight. Within 8 % on real digits for kernel regression; too low at
-    small $p$ where few labels carry the weight, and wrong for the nearest neighbour (exact: `sampler_profile`).
+    The prediction $f(x) = w(x) \cdot y$ is linear in the labels, so its mean and variance over flips are exact; it is
+    Gaussian if many labels share the weight. Within 8 % on real digits for kernel regression; too low at small $p$ if
+    few labels carry the weight, and wrong for the nearest neighbour (exact: `sampler_profile`).
 
     Args:
         noise_level: flip rate $p$, in [0, 1/2], any shape.
@@ -207,18 +207,17 @@ def linear_smoother_flip_error(
     finite("weight_norm", norms)
     if margins.shape != norms.shape:
         raise InputError(
-            f"margin and weight_norm must have one value for each test point; got {margins.size} and {norms.size}: "
-            "evaluate both at the same points"
+            f"margin and weight_norm must have one value for each test point; got {margins.size} and {norms.size}"
         )
     p = rates[..., None]
     signal, spread = (1.0 - 2.0 * p) * margins, 2.0 * np.sqrt(p * (1.0 - p)) * norms
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Without spread the sign decides; without a signal either, the answer is a coin.
+        # Without spread the sign decides; without a signal too, the answer is random.
         score = np.where(signal == 0.0, 0.0, signal / spread)
     return ndtr(-score).mean(axis=-1)
 
 
-# In units of the mean distance; for D >= 3 modes beyond it are reproduced with a correlation below 1e-12.
+# In units of the mean distance; for D >= 3 higher modes are reproduced with a correlation below 1e-12.
 _LOST = 250.0
 
 
@@ -254,8 +253,7 @@ def nearest_neighbor_torus_mse(
     finite("power", v2)
     if k.shape != v2.shape:
         raise InputError(
-            f"frequencies and power must have one value for each mode; got {k.size} and {v2.size}: list |v_k|^2 in "
-            "the order of |k|"
+            f"frequencies and power must have one value for each mode; got {k.size} and {v2.size}"
         )
     n = numbers("n_train", n_train, above=0.0)[..., None]
     sigma2 = one_number("noise", noise, at_least=0.0)
@@ -272,9 +270,9 @@ def nearest_neighbor_torus_mse(
 
 def _lost(q: NDArray[np.float64], d: int) -> NDArray[np.float64]:
     r"""Return $1 - \varphi_D = \int_0^\infty D y^{D-1} e^{-y^D} (1 - \Lambda_D(q y))\, dy$, by Gauss-Legendre."""
-    far = 40.0 ** (1.0 / d)  # e^-40 is left beyond
+    far = 40.0 ** (1.0 / d)  # the rest is e^-40
     near = np.minimum(q, _LOST)
-    # Two nodes for every oscillation at least, and enough for the distance's own distribution, of width 1/D.
+    # At least two nodes for every oscillation, and enough for the distribution of the distance, of width 1/D.
     y, weight = roots_legendre(int(80 + 4 * d + near.max() * far))
     y, weight = far / 2 * (y + 1.0), far / 2 * weight
     z = near[..., None] * y

@@ -1,4 +1,4 @@
-"""The curve that a verdict on overfitting judges: checked at the door, and told what it lacks for a verdict."""
+"""Validate the sensitivity curve for a verdict on overfitting, and find reasons against a verdict."""
 
 from typing import Any, NamedTuple
 
@@ -9,25 +9,25 @@ from solvable.checks import finite, grid, numbers, whole
 from solvable.errors import InputError
 from solvable.lab.text import readable
 from solvable.overfitting.floor import HUGE, TINY, Floats
-from solvable.overfitting.label_noise import chance_error, noise_rates
+from solvable.overfitting.label_noise import chance_error, noise_rates, shares
 
 _LEAST_SIZES, _LEAST_SPAN, _LEAST_TRIALS = 4, 8.0, 3
 
 
 class SensitivityCurve(NamedTuple):
-    """Checked input, sorted by size.
+    """Validated input, sorted by size.
 
     Attributes:
         n: training set sizes.
-        s: sensitivity at each.
-        se: its standard error, NaN where it is not known.
-        trials: behind each; None when standard errors are taken as exact.
+        s: sensitivity at each size.
+        se: its standard error, NaN if not known.
+        trials: number at each size; None if standard errors are exact.
         noise_level: of the training labels.
         n_classes: None for regression.
-        chance: sensitivity at chance level, under symmetric noise of this rate; infinite where there is none, None for
+        chance: sensitivity at chance level, under symmetric noise of this rate; infinite if there is none, None for
             regression.
-        symmetric: whether the other classes are equally likely; else labels are replaced by way of a channel matrix.
-        one_test_set: how many test points, the same in all trials; None where each trial has its own.
+        symmetric: whether the other classes are equally likely; otherwise labels follow a channel matrix.
+        one_test_set: number of test points shared by all trials; None if each trial has its own.
     """
 
     n: Floats
@@ -42,10 +42,10 @@ class SensitivityCurve(NamedTuple):
 
     @property
     def test_set_error(self) -> float | None:
-        r"""Standard error that the choice of one test set leaves in s at the largest n, at most; None if not known.
+        r"""Upper bound on the standard error of s at the largest n from the choice of one test set; None if not known.
 
-        The noise raises a point's chance to be misjudged by $d \in [0, 1]$ of mean $s p$ (without errors at $p = 0$);
-        the variance of such a $d$ is at most $s p$, so that of $s$ over sets of T points at most $s/(pT)$.
+        The noise raises a point's probability of error by $d \in [0, 1]$ of mean $s p$ (without errors at $p = 0$); the
+        variance of such a $d$ is at most $s p$, so that of $s$ over sets of T points at most $s/(pT)$.
         """
         if self.one_test_set is None or self.n_classes is None or not self.noise_level:
             return None
@@ -83,12 +83,12 @@ def checked_curve(
         raise InputError(
             f"standard_error must be at least 0; got {se[se < 0][0]:g}: give NaN where it is not known"
         )
-    # An infinite standard error is one that is not known.
-    for name, which in (("sensitivity", np.abs(s)), ("standard_error", se[np.isfinite(se)])):
-        if which.max(initial=0.0) > HUGE:
+    # An infinite standard error means that it is not known.
+    for name, sizes in (("sensitivity", np.abs(s)), ("standard_error", se[np.isfinite(se)])):
+        if sizes.max(initial=0.0) > HUGE:
             raise InputError(
-                f"{name} must be at most {HUGE:g} in size; got {which.max():g}: a nearest neighbour has 1, check "
-                "the unit that it is given in"
+                f"{name} must be at most {HUGE:g} in size; got {sizes.max():g}: a nearest neighbour has 1, check the "
+                "units"
             )
     trials = None
     if n_trials is not None:
@@ -96,7 +96,7 @@ def checked_curve(
         if trials.size not in (1, n.size):
             raise InputError(
                 f"n_trials must be one number or one for each size; got {trials.size} for {n.size} sizes: give the "
-                "least of them"
+                "smallest of them"
             )
         trials = np.broadcast_to(trials, n.shape)
     level, chance = None, None
@@ -106,13 +106,9 @@ def checked_curve(
                 f"noise_level is missing; with {n_classes} classes chance level depends on it: give the flip rate p of "
                 "the training labels, or n_classes=None for regression"
             )
-        most = chance_error(n_classes)
-        level = float(
-            noise_rates(_one(noise_level), n_classes)
-            if symmetric
-            else _share(_one(noise_level), "noise_level")
-        )
-        # By way of a matrix labels may be wrong more often than a guess; no sensitivity stands for chance then.
+        most, value = chance_error(n_classes), _one(noise_level)
+        level = float(noise_rates(value, n_classes) if symmetric else shares("noise_level", value))
+        # With a channel matrix labels may be wrong more often than a guess; then chance is no sensitivity.
         chance = most / level if 0.0 < level <= most else np.inf
     elif noise_level is not None:
         level = float(numbers("noise_level", _one(noise_level), at_least=0.0))
@@ -124,43 +120,30 @@ def checked_curve(
     )
 
 
-def _share(value: Any, name: str) -> Floats:
-    share = numbers(name, value, at_least=0.0)
-    if share > 1.0:
-        raise InputError(
-            f"{name} must be at most 1, a share of the labels; got {share:g}: divide percentages by 100"
-        )
-    return share
-
-
 def _one(noise_level: Any) -> Any:
     if np.size(noise_level) != 1:
         raise InputError(
-            f"noise_level must be one number; got {np.size(noise_level)}: judge each level on its own"
+            f"noise_level must be one number; got {np.size(noise_level)}: judge each level separately"
         )
     return np.reshape(noise_level, ())
 
 
 def lacking(data: SensitivityCurve) -> tuple[str, str] | None:
-    """Return why no verdict can be had from such data, and what to measure; None when it may."""
+    """Return the reason why these data allow no verdict, and advice on what to measure; None if they allow one."""
     sizes = np.unique(data.n)
     span = sizes[-1] / sizes[0]
     if data.noise_level == 0.0:
         return (
-            "Without noise nothing is known of the sensitivity to it.",
+            "Without noise the sensitivity to it is unknown.",
             "Corrupt the training labels, for instance a fifth of them, and measure again.",
         )
     if len(sizes) < _LEAST_SIZES or span < _LEAST_SPAN:
         top = sizes[-1] if sizes[-1] >= 100 else _LEAST_SPAN * sizes[-1]
         proposal = ", ".join(readable(float(np.ceil(top / part))) for part in (8, 4, 2, 1))
-        got = (
-            "One size"
-            if len(sizes) == 1
-            else f"{len(sizes)} sizes spanning a factor {readable(float(span), 2)}"
-        )
+        several = f"{len(sizes)} sizes spanning a factor {readable(float(span), 2)}"
         return (
-            f"{got} cannot tell a trend in n from its limit: it takes at least {_LEAST_SIZES} sizes that span a factor "
-            f"{_LEAST_SPAN:g}.",
+            f"{'One size' if len(sizes) == 1 else several} cannot separate a trend in n from its limit: a verdict "
+            f"needs at least {_LEAST_SIZES} sizes that span a factor {_LEAST_SPAN:g}.",
             f"Measure at n = {proposal}, or more.",
         )
     if not np.isfinite(data.se).all() or (data.trials is not None and data.trials.min() < _LEAST_TRIALS):
@@ -168,25 +151,25 @@ def lacking(data: SensitivityCurve) -> tuple[str, str] | None:
             f"Fewer than {_LEAST_TRIALS} trials at some size leave the standard error there unknown.",
             f"Run at least {_LEAST_TRIALS} trials at each size, better 10, each with a new training set and new noise.",
         )
-    if not _measured(data).any():
+    if not _has_error_bar(data).any():
         return (
-            "All standard errors are 0, which no measurement has: what the values are uncertain by is not known.",
-            "Give the standard error over trials; for a formula's exact values ask its limit instead.",
+            "All standard errors are 0, which no measurement has: the true uncertainty is not known.",
+            "Give the standard error over trials; for exact values of a formula use its limit instead.",
         )
     return None
 
 
-def _measured(data: SensitivityCurve) -> NDArray[np.bool_]:
-    # Round-off between trials that came out alike is no error bar.
+def _has_error_bar(data: SensitivityCurve) -> NDArray[np.bool_]:
+    # Round-off between identical trials is no error bar.
     return data.se > max(1e-6 * data.se.max(), 1e-9 * np.abs(data.s).max())
 
 
 def without_zeros(data: SensitivityCurve) -> tuple[Floats, tuple[str, ...]]:
-    """Return standard errors with those of 0 replaced: trials that happened to agree are not certain."""
-    known = _measured(data)
+    """Return standard errors with zeros replaced, since trials may agree by chance, and a warning about it."""
+    known = _has_error_bar(data)
     if known.all():
         return np.maximum(data.se, TINY), ()
     typical = float(np.sqrt(np.mean(data.se[known] ** 2)))
     where = ", ".join(readable(n) for n in data.n[~known].tolist())
-    text = f"The standard error at n = {where} is 0; taken instead: {readable(typical, 2)}, typical of the other sizes."
+    text = f"The standard error at n = {where} is 0; replaced by {readable(typical, 2)}, typical of the other sizes."
     return np.maximum(np.where(known, data.se, typical), TINY), (text,)

@@ -1,8 +1,8 @@
-r"""When training stops: at interpolation, at the least error on labels kept aside, or after so many epochs.
+r"""Training until interpolation, until the least validation error, or for a number of epochs.
 
-Anything with `partial_fit` is trained one pass at a time by `EpochByEpoch`, and is asked in between: scikit-learn's
-`MLPClassifier`, `MLPRegressor` and `SGDClassifier`, or a skorch net. `TrainedUntil` makes an estimator of it that
-decides by itself; `training_profile` records what happens on the way.
+`EpochByEpoch` trains any estimator with `partial_fit` one pass at a time: scikit-learn's `MLPClassifier`,
+`MLPRegressor` and `SGDClassifier`, or a skorch net. `TrainedUntil` is an estimator that stops by a rule;
+`training_profile` records the errors of each epoch.
 """
 
 import warnings
@@ -22,11 +22,11 @@ from solvable.checks import choice, one_number, whole
 from solvable.datasets.sampling import draw_rows, number_of
 from solvable.errors import InputError
 from solvable.machine import WHOLE_PROCESS
-from solvable.overfitting.estimators import is_net, net_inputs, net_targets
-from solvable.overfitting.fitting import error, seeded
+from solvable.overfitting.estimators import is_net, name_of, net_inputs, net_targets
+from solvable.overfitting.fitting import error, seeded, seeds_of
 from solvable.overfitting.task import take
 
-# Labels that are not fitted show it in their first rows nearly always; the others are asked only when these are fitted.
+# The first rows nearly always show that labels are not fitted; the others are predicted only if these are fitted.
 _FIRST_ROWS = 512
 
 
@@ -35,23 +35,23 @@ class NotInterpolatingWarning(UserWarning):
 
 
 class EpochByEpoch:
-    """An estimator in training, one pass over its data at a time.
+    """Training of an estimator, one pass over its data at a time.
 
-    It keeps its optimizer's state from one pass to the next. Whole-number seeds are turned into streams: with the same
-    seed in every pass, scikit-learn would shuffle its batches in the same way each time. A skorch net trains on all of
-    its labels (its `train_split` is left out), prints nothing, and takes floats as float32.
+    The optimizer's state carries over from pass to pass. Whole-number seeds become streams: with the same seed in every
+    pass, scikit-learn would shuffle its batches in the same way each time. A skorch net trains on all of its labels
+    (without `train_split`), prints nothing, and takes floats as float32.
 
     Args:
-        model: unfitted, with `partial_fit`; it is trained, so give a copy.
+        model: unfitted, with `partial_fit`; it is trained in place, so pass a copy.
         X: inputs, one row for each sample: array, table or sparse matrix.
         y: labels or numbers, `(n,)` or `(n, outputs)`.
 
     Attributes:
-        model: as far as it is trained.
+        model: trained so far.
         n_epochs: passes so far.
 
     Raises:
-        InputError: for an estimator that cannot be trained pass by pass, or labels that it does not take.
+        InputError: for an estimator that cannot be trained pass by pass, or labels that it does not accept.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -81,12 +81,12 @@ class EpochByEpoch:
     def train(self) -> None:
         """Go through the data once more."""
         if is_net(self.model):
-            # Not by partial_fit: it starts a learning rate schedule anew in every call, and swallows Ctrl-C.
+            # Not by partial_fit, which restarts a learning rate schedule in every call and swallows Ctrl-C.
             self.model.fit_loop(self.X, self._target, epochs=1)
         else:
             self.model.partial_fit(self.X, self.y, **self._first_pass)
             self._first_pass = {}
-            # scikit-learn's nets take Ctrl-C for the end of one pass; it is meant for all of them.
+            # scikit-learn's nets end only the current pass at Ctrl-C.
             if getattr(self.model, "n_iter_", 1) == 0:
                 raise KeyboardInterrupt
         self.n_epochs += 1
@@ -95,35 +95,35 @@ class EpochByEpoch:
         """Return the share of wrong answers, or the squared error summed over outputs.
 
         Raises:
-            InputError: when the answers are not finite, or have another shape.
+            InputError: when the predictions are not finite, or have another shape.
         """
         predicted = predictions(self.model, X, y.shape[1:])
         if predicted.shape != y.shape:
             raise InputError(
-                f"{_name(self.model)}.predict returned shape {predicted.shape} for labels of shape {y.shape}; expected "
-                "one answer for each label: of skorch's nets use NeuralNetClassifier or NeuralNetRegressor"
+                f"{name_of(self.model)}.predict returned shape {predicted.shape} for labels of shape {y.shape}; "
+                "expected one for each label: with skorch use NeuralNetClassifier or NeuralNetRegressor"
             )
-        lost = float(np.mean(predicted != y)) if self._classes else error(predicted, y)
-        if not np.isfinite(lost):
+        loss = float(np.mean(predicted != y)) if self._classes else error(predicted, y)
+        if not np.isfinite(loss):
             raise InputError(
-                f"{_name(self.model)} predicts NaN or infinite values after epoch {self.n_epochs}; lower its learning "
-                "rate or scale X"
+                f"{name_of(self.model)} predicts NaN or infinite values after epoch {self.n_epochs}; lower its "
+                "learning rate or scale X"
             )
-        return lost
+        return loss
 
     def fitted(self, most: float = 0.0) -> bool:
-        """Return whether the labels that it trains on are fitted.
+        """Return whether the training labels are fitted.
 
         Args:
             most: largest training error that counts as fitted, 0 or above: for classes a share of wrong answers, for
                 numbers a squared error, summed over outputs.
         """
-        lost, n = 0.0, len(self.y)
+        loss, n = 0.0, len(self.y)
         for start, stop in ((0, min(n, _FIRST_ROWS)), (_FIRST_ROWS, n)):
             if start < stop:
                 rows = np.arange(start, stop)
-                lost += self.error(take(self.X, rows), self.y[start:stop]) * (stop - start)
-                if lost > most * n:
+                loss += self.error(take(self.X, rows), self.y[start:stop]) * (stop - start)
+                if loss > most * n:
                     return False
         return True
 
@@ -135,21 +135,21 @@ class TrainedUntil(BaseEstimator):
         estimator: with `partial_fit`: scikit-learn's `MLPClassifier`, `MLPRegressor`, `SGDClassifier`, or a skorch net
             (classes as numbers from 0; floats are cast to float32).
         stop: `interpolation`: until no training label is wrong after two passes in a row; for numbers, until the
-            training error is below `tolerance`. `validation`: a part of the given labels is kept aside, noisy as they
-            are, and the epoch with the least error on it is kept, so no clean labels are needed. A whole number: after
-            so many epochs.
-        max_epochs: at most so many; has no say where `stop` is a number.
-        patience: stop so many epochs after the least validation error.
-        validation_size: which share of the samples is kept aside, or how many of them.
+            training error is below `tolerance`. `validation`: keeps the epoch with the least error on a held-out part
+            of the given labels, which may be noisy, so no clean labels are needed. A whole number: for that many
+            epochs.
+        max_epochs: largest number of epochs; ignored if `stop` is a number.
+        patience: number of epochs after the least validation error at which training stops.
+        validation_size: share or number of samples held out.
         tolerance: training error of numbers that counts as fitted, in units of the labels' variance, > 0. A profile
             calls a regression interpolating below 0.1 % of the *noise's* variance: at noise level 0.2 set 4e-5.
-        random_state: seed of the validation split and of all that the estimator draws, also where it has no seed of its
-            own, as a torch net; an estimator with a seed of its own keeps it.
+        random_state: seed of the validation split and of the estimator, also if it has no seed parameter, like a torch
+            net; an estimator with a seed of its own keeps it.
 
     Attributes:
-        estimator_: as trained.
-        classes_: where it predicts classes.
-        n_epochs_: passes that `estimator_` has seen.
+        estimator_: the trained estimator.
+        classes_: if it predicts classes.
+        n_epochs_: passes of `estimator_`.
         reached_: whether the rule stopped it, rather than `max_epochs`.
         validation_errors_: after each epoch; empty under other rules.
 
@@ -213,7 +213,7 @@ class TrainedUntil(BaseEstimator):
         if self.random_state is not None:
             seed_parts(model, seed)
         self.validation_errors_: list[float] = []
-        with _settled(model, None if self.random_state is None else seed):
+        with _global_seed(model, None if self.random_state is None else seed):
             if self.stop == "validation":
                 self._fit_validated(model, X, y, most, seed)
             else:
@@ -235,22 +235,22 @@ class TrainedUntil(BaseEstimator):
         self.reached_ = by_number or streak == 2
         if not self.reached_:
             warnings.warn(
-                f"{_name(model)} did not fit its {len(y)} labels twice in a row within {most} epochs: allow more of "
-                "them, or a wider net",
+                f"{name_of(model)} did not fit its {len(y)} labels twice in a row within {most} epochs: allow more "
+                "epochs, or a wider net",
                 NotInterpolatingWarning,
                 stacklevel=3,
             )
 
     def _fit_validated(self, model: Any, X: Any, y: NDArray[Any], most: int, seed: int) -> None:
         patience = whole("patience", self.patience, at_least=1)
-        aside = self._rows_aside(model, y, seed)
-        X_aside, y_aside = take(X, aside), y[aside]
-        rest = np.delete(np.arange(len(y)), aside)
+        held_out = self._held_out(model, y, seed)
+        validation = take(X, held_out), y[held_out]
+        rest = np.delete(np.arange(len(y)), held_out)
         training = EpochByEpoch(model, take(X, rest), y[rest])
         best = np.inf
         while training.n_epochs < most:
             training.train()
-            self.validation_errors_.append(training.error(X_aside, y_aside))
+            self.validation_errors_.append(training.error(*validation))
             if self.validation_errors_[-1] < best:
                 best = self.validation_errors_[-1]
                 self.estimator_, self.n_epochs_ = deepcopy(model), training.n_epochs
@@ -258,37 +258,37 @@ class TrainedUntil(BaseEstimator):
                 break
         self.reached_ = training.n_epochs - self.n_epochs_ >= patience
 
-    def _rows_aside(self, model: Any, y: NDArray[Any], seed: int) -> NDArray[np.int64]:
-        n_aside = number_of("validation_size", self.validation_size, len(y))
-        if n_aside >= len(y):
+    def _held_out(self, model: Any, y: NDArray[Any], seed: int) -> NDArray[np.int64]:
+        n_rows = number_of("validation_size", self.validation_size, len(y))
+        if n_rows >= len(y):
             raise InputError(
-                f"validation_size {self.validation_size!r} keeps all of {len(y)} samples aside; expected some left to "
-                "train on: lower it"
+                f"validation_size {self.validation_size!r} holds out all of {len(y)} samples; lower it, so that some "
+                "are left to train on"
             )
         codes = np.unique(y, return_inverse=True)[1] if predicts_classes(model, y) else None
-        return draw_rows(codes, len(y), n_aside, seed)
+        return draw_rows(codes, len(y), n_rows, seed)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return labels or numbers, in the shape of those it was fitted to."""
+        """Return labels or numbers, in the shape of the training labels."""
         check_is_fitted(self)
-        with _undisturbing(self.estimator_):
+        with _exclusive(self.estimator_):
             return predictions(self.estimator_, X, self._shape)
 
     @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
     def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Return the probability of each class, where the estimator does."""
+        """Return the probability of each class, if the estimator has `predict_proba`."""
         check_is_fitted(self)
-        with _undisturbing(self.estimator_):
+        with _exclusive(self.estimator_):
             return self.estimator_.predict_proba(inputs_for(self.estimator_, X))
 
     def score(self, X: Any, y: Any) -> float:
         """Return the estimator's own score: accuracy, or R²."""
         check_is_fitted(self)
-        with _undisturbing(self.estimator_):
+        with _exclusive(self.estimator_):
             return float(self.estimator_.score(inputs_for(self.estimator_, X), y))
 
     def __sklearn_tags__(self) -> Any:
-        """Classifier or regressor, as the estimator is."""
+        """Return the tags of the estimator: classifier or regressor, and its inputs."""
         tags, own = super().__sklearn_tags__(), get_tags(self.estimator)
         tags.estimator_type = own.estimator_type
         tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
@@ -297,18 +297,18 @@ class TrainedUntil(BaseEstimator):
 
 
 def predicts_classes(model: Any, y: NDArray[Any]) -> bool:
-    """Return whether a model answers with classes; where it does not say, whether labels are other than floats."""
+    """Return whether a model predicts classes; if it does not declare that, whether y holds no floats."""
     return is_classifier(model) or (not is_regressor(model) and y.dtype.kind != "f")
 
 
 def inputs_for(model: Any, X: Any) -> Any:
-    """Return inputs as a model takes them."""
-    # A net by itself takes no tables; at the end of a pipeline it is given arrays.
+    """Return inputs in the form that a model accepts."""
+    # A net accepts no tables; at the end of a pipeline it gets arrays.
     return net_inputs(np.array(X) if hasattr(X, "iloc") else X) if is_net(model) else X
 
 
 def predictions(model: Any, X: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Return what a model predicts, `(n, *shape)` where it is only laid out differently, as a net's `(n, 1)`."""
+    """Return a model's predictions, reshaped to `(n, *shape)` if only the layout differs, as a net's `(n, 1)`."""
     X = inputs_for(model, X)
     predicted = np.asarray(model.predict(X))
     expected = (X.shape[0] if hasattr(X, "shape") else len(X), *shape)
@@ -316,19 +316,14 @@ def predictions(model: Any, X: Any, shape: tuple[int, ...]) -> NDArray[Any]:
 
 
 def seed_parts(model: Any, seed: int) -> None:
-    """Give a seed to the parts of a model that have none."""
-    if unset := {name: seed for name, value in _seeds(model).items() if value is None}:
+    """Set the seed of all parts of a model that have none."""
+    if unset := {name: seed for name, value in seeds_of(model).items() if value is None}:
         model.set_params(**unset)
 
 
 @contextmanager
-def _settled(model: Any, seed: int | None) -> Iterator[None]:
-    """Seed the global generators for a model that draws from them; other threads that do so wait meanwhile.
-
-    Args:
-        model: with the seeds of its parts.
-        seed: None leaves them as they are.
-    """
+def _global_seed(model: Any, seed: int | None) -> Iterator[None]:
+    """Seed the global generators, unless seed is None, if a model draws from them; other such threads wait."""
     if seed is None or not _draws_from_globals(model):
         yield
     else:
@@ -336,13 +331,13 @@ def _settled(model: Any, seed: int | None) -> Iterator[None]:
             yield
 
 
-def _undisturbing(model: Any) -> AbstractContextManager[Any]:
-    """Wait with predictions that draw numbers, as torch does for each loader of data, while another thread trains."""
+def _exclusive(model: Any) -> AbstractContextManager[Any]:
+    """Let predictions that draw random numbers, as torch's data loaders do, wait while another thread trains."""
     return WHOLE_PROCESS if _draws_from_globals(model) else nullcontext()
 
 
 def _draws_from_globals(model: Any) -> bool:
-    """Return whether some part of a model has no seed: torch has one for all nets."""
+    """Return whether some part of a model has no seed; torch has one global seed for all nets."""
     if is_net(model) or not hasattr(model, "get_params"):
         return True
     parts = [model, *(part for part in model.get_params(deep=True).values() if hasattr(part, "fit"))]
@@ -350,50 +345,39 @@ def _draws_from_globals(model: Any) -> bool:
     return not all(seeds)
 
 
-def _seeds(model: Any) -> dict[str, Any]:
-    if not hasattr(model, "get_params"):
-        return {}
-    parameters = model.get_params(deep=True)
-    return {name: value for name, value in parameters.items() if name.split("__")[-1] == "random_state"}
-
-
-def _name(model: Any) -> str:
-    return type(model).__name__
-
-
 def check_trainable(model: Any) -> None:
-    """Raise where an estimator cannot be trained pass by pass.
+    """Raise if an estimator cannot be trained pass by pass.
 
     Raises:
-        InputError: when it has no `partial_fit`, or has a rule of its own for when to stop.
+        InputError: when it has no `partial_fit`, or has a stopping rule of its own.
     """
     if isinstance(model, TrainedUntil):
         raise InputError(
-            f"TrainedUntil stops its {_name(model.estimator)} by itself; expected the estimator inside it"
+            f"TrainedUntil has its own stopping rule; pass the {name_of(model.estimator)} inside it instead"
         )
     if not hasattr(model, "partial_fit"):
         raise InputError(
-            f"{_name(model)} has no partial_fit, so it cannot be trained epoch by epoch; expected one that has, as "
-            "MLPClassifier(solver='adam'), SGDClassifier or a skorch net have (a scaler goes in front: "
+            f"{name_of(model)} has no partial_fit, so it cannot be trained epoch by epoch; expected an estimator such "
+            "as MLPClassifier(solver='adam'), SGDClassifier or a skorch net (a scaler goes in front: "
             "make_pipeline(StandardScaler(), TrainedUntil(net)))"
         )
     if getattr(model, "early_stopping", False) is True:
         raise InputError(
-            f"{_name(model)} has early_stopping=True, which partial_fit does not support; set it to False and use "
+            f"{name_of(model)} has early_stopping=True, which partial_fit does not support; set it to False and use "
             "TrainedUntil(stop='validation')"
         )
 
 
 def _prepare(model: Any, n: int) -> None:
-    """Set what training pass by pass needs; see the head of `EpochByEpoch`."""
+    """Set the parameters that training pass by pass needs; see `EpochByEpoch`."""
     changes: dict[str, Any] = {
-        name: np.random.RandomState(value)  # the only stream that scikit-learn takes
-        for name, value in _seeds(model).items()
+        name: np.random.RandomState(value)  # the only stream that scikit-learn accepts
+        for name, value in seeds_of(model).items()
         if isinstance(value, (int, np.integer))
     }
     if is_net(model):
         changes |= {"train_split": None, "verbose": 0}
     elif isinstance(batch := getattr(model, "batch_size", None), (int, np.integer)) and batch > n:
-        changes["batch_size"] = n  # scikit-learn would warn of it in every pass
+        changes["batch_size"] = n  # otherwise scikit-learn warns in every pass
     if changes:
         model.set_params(**changes)

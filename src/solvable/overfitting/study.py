@@ -1,8 +1,8 @@
-r"""The study `overfitting`: the trichotomy of kernel regression, from eigenvalues and from machines fitted to noise.
+r"""The study `overfitting`: the trichotomy of kernel regression, from eigenvalues and from fits to noise.
 
-Labels are noise of unit variance and nothing else, and the machine interpolates them. Predicted is the test error
-$\mathcal{E}_0(n)$ from the spectrum, measured the mean of $1 + |w(x)|^2$ over training sets and test points: for
-spectra with Gaussian eigenfunctions, which is what theory assumes, and for kernels on a sphere, which is what one has.
+Labels are pure noise of unit variance, and the model interpolates them. The test error $\mathcal{E}_0(n)$ is predicted
+from the spectrum, and measured as the mean of $1 + |w(x)|^2$ over training sets and test points: for spectra with
+Gaussian eigenfunctions, as theory assumes, and for kernels on a sphere, as in practice.
 
 Source: Mallinar, Simon, Abedsoltan, Pandit, Belkin and Nakkiran, 2022, arXiv:2207.06569.
 """
@@ -19,7 +19,6 @@ from solvable.kernels import as_kernel
 from solvable.kernels.angular import AngularKernel
 from solvable.kernels.stationary import Stationary
 from solvable.lab import Comparison, Study
-from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import check_parameters, seed_of
 from solvable.lab.text import readable
 from solvable.overfitting.asymptotics import (
@@ -35,14 +34,20 @@ from solvable.spectra import Eigensystem, hypersphere, power_law
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Degrees of the harmonics that are resolved; what lies above acts by its trace.
+PAPER = (
+    "N. Mallinar, J. B. Simon, A. Abedsoltan, P. Pandit, M. Belkin, P. Nakkiran, Benign, Tempered, or "
+    "Catastrophic: A Taxonomy of Overfitting, NeurIPS 2022, arXiv:2207.06569"
+)
+"""Citation of the three studies."""
+
+# Number of resolved degrees of the harmonics; higher ones enter by their trace.
 _LEVELS = 100
 _MOST_TRAIN = 5000
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """Which spectra and kernels, at which sizes."""
+    """Spectra, kernels and sizes."""
 
     n_train: tuple[int, ...] = (25, 50, 100, 200, 400, 800)
     """Training sizes."""
@@ -60,7 +65,7 @@ class Parameters:
     """Intrinsic dimension D of the sphere, in D + 1 coordinates."""
 
     length_scale: float = 1.0
-    """Length scale of those kernels that have one; the sphere has radius 1."""
+    """Length scale of kernels that have one; the sphere has radius 1."""
 
     ridge: float = 0.5
     """Ridge, in units of K(x, x), of the cases that have one: the power law, and the first kernel."""
@@ -69,10 +74,10 @@ class Parameters:
     """Test points of each training set."""
 
     n_modes: int = 4000
-    """Modes that are drawn of the spectra with Gaussian eigenfunctions; the power law's others act as a ridge."""
+    """Sampled modes of the spectra with Gaussian eigenfunctions; further modes of the power law act as a ridge."""
 
     trials: int = 10
-    """How many training sets."""
+    """Number of training sets."""
 
     random_state: int = 0
     """Seed."""
@@ -86,13 +91,12 @@ class Parameters:
         largest = max(self.n_train)
         if largest > _MOST_TRAIN:
             raise InputError(
-                f"n_train goes to {largest}; expected at most {_MOST_TRAIN}, since each trial fits a machine of "
-                "that size"
+                f"n_train goes up to {largest}; expected at most {_MOST_TRAIN}, since each trial fits that many samples"
             )
         if self.n_modes < 3 * largest:
             raise InputError(
-                f"n_modes is {self.n_modes} for n_train up to {largest}; expected three times as many or more, since "
-                "with fewer the end of the spectrum is what one sees; raise n_modes"
+                f"n_modes is {self.n_modes} for n_train up to {largest}; expected at least three times as many, since "
+                "with fewer the end of the spectrum dominates"
             )
 
 
@@ -101,11 +105,11 @@ class Case:
     """A spectrum or kernel, with ridge or without.
 
     Attributes:
-        name: as tables and legends call it.
-        eigensystem: what theory is told.
+        name: in tables and legends.
+        eigensystem: for theory.
         ridge: in units of the kernel.
-        asymptotics: what happens as n grows.
-        cost: measures one training set: (n_train, generator) -> number.
+        asymptotics: for large n.
+        cost: measurement of one training set: (n_train, generator) -> number.
     """
 
     name: str
@@ -125,49 +129,38 @@ class Setting:
 
 def prepare(parameters: Parameters) -> Setting:
     """Return the cases: two spectra and the kernels without ridge, then one of each with it."""
-    alpha, decay, n_modes = parameters.alpha, parameters.decay, parameters.n_modes
+    alpha, decay, ridge = parameters.alpha, parameters.decay, parameters.ridge
     power = power_law(alpha)
-    fast = Eigensystem.from_log_eigenvalues(-decay * np.arange(1.0, n_modes + 1))
+    fast = Eigensystem.from_log_eigenvalues(-decay * np.arange(1.0, parameters.n_modes + 1))
     names = [name.strip() for name in parameters.kernels]
-    cases = [
+    cases = (
         _spectrum(parameters, f"power law, α = {alpha:g}", power, 0.0, power_law_asymptotics(alpha)),
         _spectrum(parameters, f"exponential, c = {decay:g}", fast, 0.0, exponential_asymptotics(decay)),
         *(_kernel(parameters, name, 0.0) for name in names),
-        _spectrum(
-            parameters,
-            "power law, ridge",
-            power,
-            parameters.ridge,
-            power_law_asymptotics(alpha, parameters.ridge),
-        ),
-        *(_kernel(parameters, name, parameters.ridge) for name in names[:1]),
-    ]
-    caveats = {case.asymptotics.caveat for case in cases if case.asymptotics.caveat}
-    return Setting(
-        tuple(cases),
-        (
-            "labels are noise of unit variance: 1 is the Bayes error, what lies above it is the cost of fitting noise",
-            f"of the spectra {parameters.n_modes} modes are drawn; kernels are on the sphere of intrinsic dimension "
-            f"{parameters.dimension}, their spectra by quadrature",
-            *sorted(caveats),
-        ),
+        _spectrum(parameters, "power law, ridge", power, ridge, power_law_asymptotics(alpha, ridge)),
+        *(_kernel(parameters, name, ridge) for name in names[:1]),
     )
+    notes = (
+        "labels are noise of unit variance: 1 is the Bayes error, and the excess is the cost of fitting noise",
+        f"spectra have {parameters.n_modes} sampled modes; kernels are on the sphere of intrinsic dimension "
+        f"{parameters.dimension}, their spectra by quadrature",
+        *sorted({case.asymptotics.caveat for case in cases if case.asymptotics.caveat}),
+    )
+    return Setting(cases, notes)
 
 
 def _spectrum(
     parameters: Parameters, name: str, task: Eigensystem, ridge: float, asymptotics: Asymptotics
 ) -> Case:
-    # Modes beyond those drawn are too many and too small to be learned: they act as a ridge of the size of their trace.
+    # The many small modes beyond those sampled are not learned: they act as a ridge equal to their trace.
     modes = np.arange(1.0, parameters.n_modes + 1)
     eigenvalues = np.exp(-parameters.decay * modes) if task.tail is None else modes**-parameters.alpha
     rest = 0.0 if task.tail is None else task.trace - float(eigenvalues.sum())
-    return Case(
-        name,
-        task,
-        ridge,
-        asymptotics,
-        lambda n, generator: gaussian_design_cost(eigenvalues, n, ridge + rest, parameters.n_test, generator),
-    )
+
+    def cost(n: int, generator: np.random.Generator) -> float:
+        return gaussian_design_cost(eigenvalues, n, ridge + rest, parameters.n_test, generator)
+
+    return Case(name, task, ridge, asymptotics, cost)
 
 
 def _kernel(parameters: Parameters, name: str, share: float) -> Case:
@@ -175,18 +168,17 @@ def _kernel(parameters: Parameters, name: str, share: float) -> Case:
     if isinstance(kernel, Stationary):
         kernel = replace(kernel, length_scale=parameters.length_scale)  # pyright: ignore[reportCallIssue]
     if not isinstance(kernel, AngularKernel):
-        raise InputError(f"{name!r} is no kernel of the angle; expected one, such as laplace or relu ntk 2")
+        raise InputError(f"{name!r} is not a kernel of the angle; give one such as laplace or relu ntk 2")
     d = parameters.dimension
     radius, ridge = radius_of(kernel, d), share * float(kernel.curve(np.ones(1))[0])
-    # How many layers a net has changes nothing in its limit.
-    known = " ".join(
-        word for word in name.replace("-", " ").split() if not word.isdigit() and word != "depth"
-    )
+    # The limit does not depend on the number of layers.
+    words = name.replace("-", " ").split()
+    family = " ".join(word for word in words if not word.isdigit() and word != "depth")
     return Case(
         f"{name}, ridge" if share else name,
         hypersphere(kernel.curve, d + 1, n_levels=_LEVELS),
         ridge,
-        kernel_asymptotics(known, d, ridge),
+        kernel_asymptotics(family, d, ridge),
         lambda n, generator: sphere_cost(kernel, radius, d, n, ridge, parameters.n_test, generator),
     )
 
@@ -211,12 +203,9 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
 
 def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     """Measure one training set of each case and size."""
-    sizes = np.unique(parameters.n_train)
+    sizes, seed = np.unique(parameters.n_train).tolist(), parameters.random_state
     values = [
-        [
-            case.cost(int(n), np.random.default_rng(seed_of(parameters.random_state, index, i, int(n))))
-            for n in sizes
-        ]
+        [case.cost(n, np.random.default_rng(seed_of(seed, index, i, n))) for n in sizes]
         for i, case in enumerate(setting.cases)
     ]
     return xr.Dataset(
@@ -227,35 +216,19 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw the coefficient over n: spectra with Gaussian eigenfunctions on the left, kernels on the right."""
-    from solvable.lab.figure import (
-        COLORS,
-        MARKERS,
-        legend,
-        log_axes,
-        measured_points,
-        prediction_line,
-        subplots,
-    )
+    from solvable.lab.figure import COLORS, curves, legend, log_axes, subplots
 
     figure, axes = subplots(1, 2, height=3.4, sharey=True)
-    names = [str(name) for name in prediction.case.to_numpy()]
-    spectra = [name for name in names if name.startswith(("power law", "exponential"))]
-    for ax, shown in zip(axes, (spectra, [name for name in names if name not in spectra]), strict=True):
-        for i, name in enumerate(shown):
-            one, trials = prediction.sel(case=name), measurement.sel(case=name).overfitting_coefficient
-            color = COLORS[i % len(COLORS)]
-            prediction_line(ax, one.n_train, one.overfitting_coefficient, color=color)
-            label = f"{name} ({one.regime.item()})"
-            measured_points(
-                ax,
-                trials.n_train,
-                *mean_and_error(trials),
-                color=color,
-                fmt=MARKERS[i % len(MARKERS)],
-                label=label,
-            )
-            if np.isfinite(limit := float(one.limit)):
-                ax.axhline(limit, color=color, linestyle=":", linewidth=0.8)
+    both = zip(prediction.case.to_numpy(), prediction.regime.to_numpy(), strict=True)
+    names = [f"{case} ({regime})" for case, regime in both]
+    prediction, measurement = prediction.assign_coords(case=names), measurement.assign_coords(case=names)
+    is_spectrum = np.array([name.startswith(("power law", "exponential")) for name in names])
+    for ax, selected in zip(axes, (is_spectrum, ~is_spectrum), strict=True):
+        cases = prediction.isel(case=selected)
+        curves(ax, cases, measurement, "overfitting_coefficient", x="n_train", hue="case")
+        for i, limit in enumerate(cases.limit.to_numpy()):
+            if np.isfinite(limit):
+                ax.axhline(limit, color=COLORS[i % len(COLORS)], linestyle=":", linewidth=0.8)
         ax.set(xlabel="training samples n")
     axes[0].set(title="Gaussian eigenfunctions", ylabel="test error of pure unit noise, $\\mathcal{E}_0$")
     axes[1].set(title=f"kernels on the sphere, D = {prediction.attrs['dimension']}")
@@ -268,44 +241,37 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
-    """Say of each case what noise costs at the largest size, where that goes, and how well theory knew."""
+    """Return for each case the cost of noise at the largest size and its trend, and the accuracy of theory."""
     n = int(measurement.n_train[-1])
     mean = measurement.overfitting_coefficient.mean("trial")
-    said, off = [], []
+    sentences, errors = [], {}
     for name in (str(name) for name in prediction.case.to_numpy()):
-        one = prediction.sel(case=name)
-        measured = mean.sel(case=name)
+        one, measured = prediction.sel(case=name), mean.sel(case=name)
         predicted = one.overfitting_coefficient.sel(n_train=measured.n_train)
-        off.append((float(np.abs(predicted / measured - 1).max()), name))
-        limit = float(one.limit)
+        errors[name] = float(np.abs(predicted / measured - 1).max())
+        first, last, limit = float(measured[0]), float(measured[-1]), float(one.limit)
         to = f"towards {readable(limit)}" if np.isfinite(limit) else "without limit"
-        moves = "rising" if float(measured[-1]) > float(measured[0]) else "falling"
-        said.append(
-            f"{name}: {float(measured[-1]):.3g} at n = {n}, {moves} from {float(measured[0]):.3g}, {to} "
-            f"({one.regime.item()})"
+        trend = "rising" if last > first else "falling"
+        sentences.append(
+            f"{name}: {last:.3g} at n = {n}, {trend} from {first:.3g}, {to} ({one.regime.item()})"
         )
-    off.sort(reverse=True)
-    worst, which = off[0]
-    agreement = comparison.summary["overfitting_coefficient"]
+    worst = max(errors, key=lambda name: (errors[name], name))
+    reason = ""
+    if errors[worst] > 0.1:
+        reason = (
+            "; it assumes independent Gaussian features, which smooth kernels in few dimensions do not have."
+        )
     return (
-        f"Test error of pure unit noise, fitted. {'; '.join(said)}. Theory is within "
-        f"{100 * agreement.median_error:.1f} % (median) and {100 * worst:.0f} % at worst ({which})"
-        + (
-            "; it takes eigenfunctions for independent and Gaussian, which those of a smooth kernel in few dimensions "
-            "are not."
-            if worst > 0.1
-            else "."
-        )
+        f"Test error of fitted pure unit noise. {'; '.join(sentences)}. Theory is within "
+        f"{100 * comparison.summary['overfitting_coefficient'].median_error:.1f} % (median) and "
+        f"{100 * errors[worst]:.0f} % at worst ({worst}){reason or '.'}"
     )
 
 
 study = Study(
     name="overfitting",
-    title="Benign, tempered or catastrophic: what fitting noise costs, from a kernel's eigenvalues and measured",
-    paper=(
-        "N. Mallinar, J. B. Simon, A. Abedsoltan, P. Pandit, M. Belkin, P. Nakkiran, Benign, Tempered, or "
-        "Catastrophic: A Taxonomy of Overfitting, NeurIPS 2022, arXiv:2207.06569"
-    ),
+    title="Benign, tempered or catastrophic: the cost of fitting noise, from a kernel's eigenvalues and measured",
+    paper=PAPER,
     question="If my model fits its noisy labels exactly, does that ruin it, and do more data help?",
     Parameters=Parameters,
     tiny=Parameters(n_train=(8, 16), kernels=("laplace",), n_test=10, n_modes=60, trials=2),

@@ -1,7 +1,7 @@
 """`Task`: clean data, from which every trial draws a test set, a training subset, and its noisy labels.
 
-Where no test set is given, each trial splits the samples anew: its errors then vary with the test points too, and their
-scatter says how uncertain a mean is. One split for all would leave that out.
+Without a test set of the user's, each trial has its own split, so that the scatter of errors includes the choice of
+test points. A single split for all trials would leave that out.
 """
 
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import grid
+from solvable.checks import whole_grid
 from solvable.datasets.sampling import draw_rows
 from solvable.errors import InputError
 from solvable.lab.keys import data_key, short_hash
 from solvable.overfitting.label_noise import check_levels, nested_flips
 
-# The default training sizes: so many, over this factor.
+# Default training sizes: their number, the factor between largest and smallest, and a lower bound.
 _N_SIZES, _SPAN, _SMALLEST = 6, 32, 20
-# The default noise levels, of classes and of numbers.
+# Default noise levels for classes and for numbers.
 _LEVELS_OF_CLASSES = (0.0, 0.1, 0.2, 0.3, 0.4)
 _LEVELS_OF_NUMBERS = (0.0, 0.5, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """What one trial at one size trains and tests on.
+    """Training and test samples of one trial at one size.
 
     Attributes:
-        rows: of the task's samples to train on, `(n,)`, in random order.
-        test: of the task's samples to test on, `(m,)`; None where a test set was given.
-        labels: noisy ones at each noise level, `(levels, n)`; for a number `(levels, n)` or `(levels, n, outputs)`.
+        rows: row numbers of the training samples, `(n,)`, in random order.
+        test: row numbers of the test samples, `(m,)`; None for a test set of the user's.
+        labels: noisy labels at each noise level, `(levels, n)`; for a number `(levels, n)` or `(levels, n, outputs)`.
         seed: of the estimator, the same at all noise levels.
     """
 
@@ -43,22 +43,22 @@ class Draw:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    r"""Samples with clean labels, and how many of them, or which others, to test on.
+    r"""Samples with clean labels, and the number of them, or a separate set, for testing.
 
     Attributes:
         X: inputs, an array, table or sparse matrix of `n_samples` rows.
         y: classes as numbers from 0, `(n_samples,)`, or targets, `(n_samples,)` or `(n_samples, outputs)`.
-        n_test: how many samples a trial tests on.
-        X_test: inputs of a test set that was given; None where each trial keeps some of X for testing.
+        n_test: number of test samples in a trial.
+        X_test: inputs of a test set of the user's; None if each trial keeps some of X for testing.
         y_test: its clean labels, as `y`, or None.
-        classes: the classes in the order of their numbers; empty where the target is a number.
+        classes: the classes in the order of their numbers; empty if the target is a number.
         matrix: the noise channel `(K, K)`; None for a number.
-        flip_share: the share of corrupted samples whose label really changes: 1 but for a channel with a diagonal.
+        flip_share: share of corrupted samples whose label changes: 1 unless the channel has a diagonal.
         noise_scale: $\sqrt{\sum_c \mathrm{var}(y_c)}$ over all samples, the standard deviation of noise of level 1,
             summed over outputs; 1 for classes.
         symmetric: whether the channel is the symmetric one.
         random_state: seed of all trials and their splits.
-        notes: what a reader should know of the data.
+        notes: sentences on the data.
     """
 
     X: Any
@@ -76,81 +76,68 @@ class Task:
 
     @property
     def n_classes(self) -> int | None:
-        """How many classes, or None where the target is a number."""
+        """Number of classes, or None if the target is a number."""
         return len(self.classes) or None
 
     @property
     def n_samples(self) -> int:
-        """How many samples there are, those that a trial tests on among them."""
+        """Number of samples, including those that a trial tests on."""
         return len(self.y)
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that a trial takes from here, the names of the classes included: some estimators see them."""
-        parts = [
-            self.X,
-            self.X_test,
-            self.y,
-            self.n_test,
-            self.y_test,
-            self.matrix,
-            self.classes,
-            self.random_state,
-        ]
-        return short_hash([data_key(part) for part in parts])
+        """A hash of everything that a trial depends on, including class names, which some estimators use."""
+        data = (self.X, self.X_test, self.y, self.n_test, self.y_test, self.matrix, self.classes)
+        return short_hash([data_key(part) for part in (*data, self.random_state)])
 
     @property
     def n_pool(self) -> int:
-        """How many samples a trial has to train on."""
+        """Number of samples that a trial may train on."""
         return self.n_samples - (self.n_test if self.X_test is None else 0)
 
     def levels(self, noise_levels: ArrayLike | None) -> NDArray[np.float64]:
-        """Return noise levels checked, in rising order, with 0; by default those that suit the task."""
+        """Return validated noise levels, rising, with 0 among them; by default those for the type of target."""
         if noise_levels is None and self.n_classes is None:
             noise_levels = _LEVELS_OF_NUMBERS
         elif noise_levels is None:
-            # At 1 - 1/K nothing is left to learn from: with two classes 0.4 is the most that says something.
+            # At 1 - 1/K labels carry no information: with two classes 0.4 is the last useful level.
             noise_levels = [p for p in _LEVELS_OF_CLASSES if p < 1.0 - 1.0 / len(self.classes)]
         return check_levels(noise_levels, self.n_classes, None if self.symmetric else self.matrix)
 
     def sizes(self, train_sizes: ArrayLike | None) -> NDArray[np.int64]:
-        """Return training sizes checked, in rising order; by default six over a factor of 32, up to the pool's.
+        """Return validated training sizes, rising; by default six over a factor of 32, up to the pool's.
 
         Raises:
-            InputError: for sizes that are no whole numbers, too small for the classes, or larger than the pool.
+            InputError: for sizes that are not whole, too small for the classes, or larger than the pool.
         """
         least = max(2, 2 * len(self.classes))
         if train_sizes is None:
             smallest = min(max(self.n_pool / _SPAN, _SMALLEST, least), self.n_pool)
             return np.unique(np.geomspace(smallest, self.n_pool, _N_SIZES).round().astype(np.int64))
-        sizes = grid("train_sizes", train_sizes, above=0.0)
-        if (sizes != np.floor(sizes)).any():
-            raise InputError(
-                f"train_sizes must be whole numbers of samples; got {sizes[sizes != np.floor(sizes)][0]:g}"
-            )
+        sizes = whole_grid("train_sizes", train_sizes, at_least=1)
         if sizes.min() < least:
             what = f"{len(self.classes)} classes" if self.classes else "a fit"
             raise InputError(
-                f"a train size of {sizes.min():.0f} is too small for {what}; expected at least {least}"
+                f"a train size of {sizes.min()} is too small for {what}; expected at least {least}"
             )
         if sizes.max() > self.n_pool:
             raise InputError(
-                f"a train size of {sizes.max():.0f} was asked for, but {self.n_pool} samples are there to train on "
-                f"({self.n_test} are kept for testing); lower it, or give more data"
+                f"a train size of {sizes.max()} is too large; only {self.n_pool} samples are available for training "
+                f"({self.n_test} are for testing): lower it, or give more data"
             )
-        return np.unique(sizes.astype(np.int64))
+        return np.unique(sizes)
 
     def draw(self, n_train: int, noise_levels: NDArray[np.float64], trial: int) -> Draw:
-        """Return the subset and the noisy labels of a trial: the same in every call, nested over the noise levels.
+        """Return the samples and noisy labels of a trial: the same in every call, nested over the noise levels.
 
         Args:
-            n_train: how many samples, classes in their proportion.
+            n_train: number of training samples, with classes in proportion.
             noise_levels: from `levels`.
             trial: its number.
         """
-        # One stream for each trial and size, so that more trials or other sizes leave the others as they were.
+        # One stream for each trial and size, so that further trials or sizes do not change the others.
         stream = np.random.SeedSequence((3, self.random_state, trial, n_train))
-        # Some estimators take seeds of 31 bits only.
+        # Some estimators accept only seeds of 31 bits.
         split, seed, subset = (int(state) >> 1 for state in stream.generate_state(3))
         generator = np.random.default_rng(stream)
         codes = self.y if self.classes else None
@@ -164,16 +151,11 @@ class Task:
         return Draw(rows, test, self.noisy(rows, noise_levels, generator), seed)
 
     def train_inputs(self, draw: Draw, most: int | None = None) -> Any:
-        """Return a copy of the inputs that a trial trains on, or of the first of them: estimators may write to it.
-
-        Args:
-            draw: from `draw`.
-            most: how many.
-        """
+        """Return a copy of a trial's training inputs, at most the first `most`; estimators may write to it."""
         return take(self.X, draw.rows[:most])
 
     def test_set(self, draw: Draw) -> tuple[Any, NDArray[Any]]:
-        """Return a copy of the inputs that a trial tests on, and their clean labels."""
+        """Return a copy of a trial's test inputs, and their clean labels."""
         if draw.test is not None:
             return take(self.X, draw.test), self.y[draw.test]
         assert self.y_test is not None
@@ -182,13 +164,7 @@ class Task:
     def noisy(
         self, rows: NDArray[np.int64], noise_levels: NDArray[np.float64], generator: np.random.Generator
     ) -> NDArray[Any]:
-        """Return labels of some rows with noise, nested over the levels, `(levels, n)` or `(levels, n, outputs)`.
-
-        Args:
-            rows: of the samples.
-            noise_levels: from `levels`.
-            generator: of random numbers.
-        """
+        """Return labels of some rows with noise, nested over the levels, `(levels, n)` or `(levels, n, outputs)`."""
         y = self.y[rows]
         if self.matrix is not None:
             return nested_flips(y, noise_levels, self.matrix, generator)
@@ -202,13 +178,13 @@ def take(X: Any, rows: NDArray[np.int64]) -> Any:
 
 
 def widened(n_train: NDArray[np.int64], n_trials: int, n_pool: int, ratio: float) -> NDArray[np.float64]:
-    """Return what to multiply standard errors over trials with; see `NoiseProfile.widening`.
+    """Return the factor for standard errors over trials; see `NoiseProfile.widening`.
 
     Args:
         n_train: training sizes.
-        n_trials: over which errors were taken.
-        n_pool: how many samples a trial has to train on.
-        ratio: of test samples to these.
+        n_trials: number of trials behind the errors.
+        n_pool: number of samples that a trial may train on.
+        ratio: of test samples to `n_pool`.
     """
     shared = np.clip(2.0 * n_train / n_pool - 1.0, 0.0, 1.0)
     return np.sqrt(1.0 + n_trials * ratio * shared)

@@ -1,4 +1,4 @@
-r"""How much of the noise a kernel machine learns, in closed form: the overfitting coefficient, its bounds and its cost.
+r"""The overfitting coefficient of kernel regression in closed form, its bounds, and the cost of overfitting.
 
 With eigenvalues $\lambda_i$ of multiplicity $m_i$, $n$ samples and ridge $\delta$, the effective ridge $\kappa$ solves
 $n = \sum_i m_i L_i + \delta/\kappa$ with $L_i = \lambda_i/(\lambda_i + \kappa)$, and
@@ -8,7 +8,7 @@ $$ \mathcal{E}_0 = \frac{n}{n - \sum_i m_i L_i^2} = \frac{n}{\sum_i m_i L_i (1 -
 
 The test error of a target with noise $\sigma^2$ is $\mathcal{E}_0$ times (bias $+\, \sigma^2$), so pure noise has test
 error $\mathcal{E}_0 \sigma^2$ and noise adds $V = \mathcal{E}_0 - 1$ times its variance to the error on clean labels.
-The last form says that $\mathcal{E}_0(n)$ is the local slope of $\kappa(n)$ on logarithmic axes.
+By the last form, $\mathcal{E}_0(n)$ is the local slope of $\kappa(n)$ on logarithmic axes.
 
 Conventions as in `solvable.regression.theory`: $\delta$ is added to the Gram matrix undivided.
 
@@ -32,7 +32,7 @@ from solvable.spectra import (
 from solvable.spectra.resolution import check_resolved
 from solvable.spectra.sums import Grid
 
-# Up to here the bounds try every k; beyond, as many again, spaced geometrically: any subset gives a valid bound.
+# The bounds try every k up to here, then as many again, spaced geometrically: any subset gives a valid bound.
 _EVERY_K = 10_000
 
 
@@ -51,7 +51,7 @@ def overfitting_coefficient(eigensystem: SpectralCurves, n_train: ArrayLike, rid
         $\mathcal{E}_0 \ge 1$, of the broadcast shape. $\mathcal{E}_0 - 1$ is the excess error per unit noise.
 
     Raises:
-        InputError: for values outside these ranges, and where $n$ lies beyond what is known of a truncated spectrum.
+        InputError: for values outside these ranges, and if $n$ is too large for the known part of a truncated spectrum.
 
     Source: arXiv:2110.03922, eq. 5; the slope identity is derived here and checked in the tests.
 
@@ -73,13 +73,13 @@ def overfitting_coefficient(eigensystem: SpectralCurves, n_train: ArrayLike, rid
 def effective_ranks(eigensystem: Eigensystem, k: ArrayLike) -> tuple[Grid, Grid]:
     r"""Return $r_k = \sum_{i>k} \lambda_i/\lambda_{k+1}$ and $R_k = (\sum_{i>k} \lambda_i)^2/\sum_{i>k} \lambda_i^2$.
 
-    They say how many equal directions the spectrum after its first $k$ modes amounts to; $r_k \le R_k \le r_k^2$.
+    They are effective numbers of equal directions in the spectrum after its first $k$ modes; $r_k \le R_k \le r_k^2$.
 
     Args:
-        eigensystem: the task. A power-law tail is summed in closed form; of an `UnresolvedTail` the squares are counted
-            as those of its trace in modes of the last level, which bounds them: $R_k$ is then never too large.
-        k: how many leading modes are set aside, whole numbers >= 0 in any shape; modes are counted one by one, so that
-            $k$ may fall inside a level.
+        eigensystem: the task. A power-law tail is summed in closed form; the squares of an `UnresolvedTail` are bounded
+            as if its trace were in modes of the last level: $R_k$ is then never too large.
+        k: number of leading modes left out, whole numbers >= 0 in any shape; modes are counted one by one, so that $k$
+            may fall inside a level.
 
     Returns:
         $r_k$ and $R_k$, each of the shape of `k`.
@@ -99,18 +99,18 @@ def effective_ranks(eigensystem: Eigensystem, k: ArrayLike) -> tuple[Grid, Grid]
     if (bad := np.isinf(k) | (k != np.floor(k))).any():
         raise InputError(f"k must be whole numbers; got {k[bad].flat[0]:g}; count modes one by one")
     after = _after(eigensystem, k.ravel())
-    if (gone := np.isneginf(after.log_next)).any():
+    if (unknown := np.isneginf(after.log_next)).any():
         known = eigensystem.multiplicities[eigensystem.log_eigenvalues > -np.inf].sum()
         raise InputError(
-            f"no eigenvalue is known after the first k = {k.ravel()[gone][0]:g} modes; expected k below the "
-            f"{known:g} modes of the spectrum; give a smaller k or more levels"
+            f"no eigenvalue is known after the first k = {k.ravel()[unknown][0]:g} modes; the spectrum has {known:g} "
+            "known modes: give a smaller k or more levels"
         )
     r, rank = np.exp(after.log_sum - after.log_next), np.exp(2 * after.log_sum - after.log_squares)
     return r.reshape(k.shape), rank.reshape(k.shape)
 
 
 def overfitting_bounds(eigensystem: Eigensystem, n_train: ArrayLike) -> tuple[Grid, Grid]:
-    r"""Return bounds on the ridgeless $\mathcal{E}_0$ that need no equation solved.
+    r"""Return bounds on the ridgeless $\mathcal{E}_0$ that do not require solving for $\kappa$.
 
     With $T_k = \sum_{i>k} \lambda_i$ and $\bar\kappa = \min_{k<n} T_k/(n - k) \ge \kappa$,
 
@@ -162,7 +162,7 @@ def overfitting_bounds(eigensystem: Eigensystem, n_train: ArrayLike) -> tuple[Gr
 
 
 class CostOfOverfitting(NamedTuple):
-    r"""What interpolating costs over the best ridge.
+    r"""The cost of interpolation relative to the best ridge.
 
     Attributes:
         cost: $C = \text{test}(\delta = 0)/\min_\delta \text{test}(\delta)$, between 1 and $\mathcal{E}_0$.
@@ -186,7 +186,7 @@ def cost_of_overfitting(eigensystem: SpectralCurves, n_train: ArrayLike) -> Cost
         n_train: number of training samples, > 0, finite.
 
     Returns:
-        cost, best ridge and $\mathcal{E}_0$, each of the shape of `n_train`; the cost is 1 where nothing is got wrong.
+        cost, best ridge and $\mathcal{E}_0$, each of the shape of `n_train`; the cost is 1 if there is no error at all.
 
     Raises:
         InputError: as `overfitting_coefficient`.
@@ -210,16 +210,16 @@ def cost_of_overfitting(eigensystem: SpectralCurves, n_train: ArrayLike) -> Cost
 
 
 def _check(eigensystem: object, kind: type) -> None:
-    """Raise for what is no task: most often the bare eigenvalues."""
+    """Raise for an object of another kind, most often an array of eigenvalues."""
     if not isinstance(eigensystem, kind):
         raise InputError(
-            f"the theory of overfitting takes an Eigensystem; got a {type(eigensystem).__name__}; make one of "
+            f"the theory of overfitting takes an Eigensystem; got a {type(eigensystem).__name__}: make one of "
             "eigenvalues with Eigensystem(eigenvalues)"
         )
 
 
 class _After(NamedTuple):
-    """Logarithms of what a spectrum holds after its first k modes, and of λ_k and λ_{k+1}, one for each k."""
+    """Logarithms of sums of λ and λ² after the first k modes, and of λ_k and λ_{k+1}, one for each k."""
 
     log_sum: NDArray[np.float64]
     log_squares: NDArray[np.float64]
@@ -228,12 +228,12 @@ class _After(NamedTuple):
 
 
 def _after(eigensystem: Eigensystem, k: NDArray[np.float64]) -> _After:
-    """Return the sums after each k; `-inf` for what is zero or not known."""
-    kept = eigensystem.log_eigenvalues > -np.inf
-    logs, counts = eigensystem.log_eigenvalues[kept], eigensystem.multiplicities[kept]
+    """Return the sums after each k; `-inf` for zero or unknown values."""
+    positive = eigensystem.log_eigenvalues > -np.inf
+    logs, counts = eigensystem.log_eigenvalues[positive], eigensystem.multiplicities[positive]
     ends, tail = np.cumsum(counts), eigensystem.tail
     n_explicit = float(ends[-1]) if ends.size else 0.0
-    # One more entry: what follows the last level.
+    # One more entry, for the end of the last level.
     padded = np.append(logs, -np.inf)
     level = np.searchsorted(ends, k, side="right")
     remaining = np.append(ends, np.inf)[level] - k
@@ -250,7 +250,7 @@ def _after(eigensystem: Eigensystem, k: NDArray[np.float64]) -> _After:
     log_last = np.where(k > 0, padded[np.searchsorted(ends, k, side="left")], np.inf)
 
     if isinstance(tail, PowerLawTail):
-        # The tail numbers its own modes: the k-th of the spectrum is its mode i.
+        # The tail has its own numbering: the k-th mode of the spectrum is its mode i.
         i = k - n_explicit + tail.n_before
 
         def log_eigenvalue(i: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -265,7 +265,7 @@ def _after(eigensystem: Eigensystem, k: NDArray[np.float64]) -> _After:
 
 
 def _log_tail(eigensystem: Eigensystem, power: int) -> float:
-    """Return the logarithm of the tail's sum of eigenvalues or of their squares; of unknown ones, an upper bound."""
+    """Return the logarithm of the tail's sum of eigenvalues or of their squares; an upper bound for unknown ones."""
     tail = eigensystem.tail
     if tail is None:
         return -np.inf
@@ -273,15 +273,15 @@ def _log_tail(eigensystem: Eigensystem, power: int) -> float:
         return tail.log_trace
     if isinstance(tail, PowerLawTail):
         return float(tail.log_power_sum(2, np.asarray(float(tail.n_before))))
-    kept = eigensystem.log_eigenvalues[eigensystem.log_eigenvalues > -np.inf]
-    return tail.log_trace + min(float(kept[-1]) if kept.size else np.inf, tail.log_trace)
+    logs = eigensystem.log_eigenvalues[eigensystem.log_eigenvalues > -np.inf]
+    return tail.log_trace + min(float(logs[-1]) if logs.size else np.inf, tail.log_trace)
 
 
 def _bounds_at(
     n: float, k: NDArray[np.float64], after: _After, share: NDArray[np.float64]
 ) -> tuple[float, float]:
-    """Return both bounds at one n; `share` is 1/R_k, zero where nothing follows."""
-    # Fractional multiplicities may add up to less than the rank, by rounding: nothing is known after such a k.
+    """Return both bounds at one n; `share` is 1/R_k, zero if no modes follow."""
+    # By rounding, fractional multiplicities may add up to less than the rank: no mode is known after such a k.
     inside = (k < n) & (after.log_sum > -np.inf)
     k, share = k[inside], share[inside]
     log_kappa = np.min(after.log_sum[inside] - np.log(n - k))

@@ -1,7 +1,7 @@
-r"""What label noise costs a model epoch by epoch: nets stopped early pass on less of it than those that fit it.
+r"""`training_profile`: the cost of label noise to a model, epoch by epoch.
 
-One run to interpolation tells all stopping rules apart: its end is the interpolating net, any epoch before it an early
-stopped one, and the best of them what a perfect stopping rule would reach.
+One run to interpolation compares all stopping rules: its end is the interpolating net, any earlier epoch an early
+stopped one, and the best epoch is the result of a perfect stopping rule.
 """
 
 import time
@@ -29,7 +29,7 @@ from solvable.overfitting.task import Draw, Task
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# So many epochs are recorded by default: early ones all, later ones in steps of a constant factor.
+# Default number of recorded epochs: all early ones, later ones in steps of a constant factor.
 _N_RECORDED = 25
 _DIMS = ("trial", "n_train", "noise_level")
 
@@ -38,28 +38,28 @@ Until = Literal["interpolation"] | None
 
 @dataclass(frozen=True, eq=False)
 class TrainingProfile:
-    """Errors of a net in training by epoch, noise level and training size; each epoch of it is a `NoiseProfile`.
+    """Errors of a net in training by epoch, noise level and training size; each epoch is a `NoiseProfile`.
 
     Attributes:
         data: dims `trial`, `n_train`, `noise_level`, `epoch`, with `test_error` on clean labels, `train_error` on the
-            noisy labels that were trained on, and `seconds` of training up to there; `n_epochs` says where training
-            ended, and from there on the last values are carried forward. Attributes as those of a `NoiseProfile`.
+            noisy training labels, and `seconds` of training up to that epoch; `n_epochs` is the last epoch of a
+            training, after which its values are carried forward. Attributes as those of a `NoiseProfile`.
     """
 
     data: xr.Dataset
 
     @property
     def epochs(self) -> NDArray[np.int64]:
-        """The epochs that were recorded, rising."""
+        """The recorded epochs, rising."""
         return self.data.epoch.to_numpy()
 
     @property
     def n_epochs(self) -> xr.DataArray:
-        """After how many epochs training ended, dims `trial`, `n_train`, `noise_level`."""
+        """Number of epochs at which each training ended, dims `trial`, `n_train`, `noise_level`."""
         return self.data.n_epochs
 
     def at(self, epoch: int) -> NoiseProfile:
-        """Return the noise profile of nets that are stopped after so many epochs, all of them.
+        """Return the noise profile of nets that are all stopped after one number of epochs.
 
         Args:
             epoch: one of those recorded.
@@ -70,35 +70,33 @@ class TrainingProfile:
         if epoch not in self.epochs:
             recorded = ", ".join(str(one) for one in self.epochs)
             raise InputError(f"epoch {epoch!r} was not recorded; expected one of {recorded}")
-        one = self._errors.sel(epoch=epoch, drop=True)
-        return self._profile(one, f"training was stopped after {epoch} epochs, or earlier where it ended")
+        index = int(np.flatnonzero(self.epochs == epoch)[0])
+        return self._profile(
+            index, f"training was stopped after {epoch} epochs, or earlier if it ended before"
+        )
 
     @property
     def final(self) -> NoiseProfile:
-        """The noise profile at the end of training: of interpolating nets, where they got there."""
-        last = int(self.epochs[-1])
+        """The noise profile at the end of training: of interpolating nets, if they reached interpolation."""
         rule = "until no label was wrong twice in a row, " if self.data.attrs["until"] else ""
-        return self._profile(
-            self._errors.isel(epoch=-1, drop=True), f"training went on {rule}for at most {last} epochs"
-        )
+        return self._profile(-1, f"training continued {rule}for at most {self.epochs[-1]} epochs")
 
     @property
     def best(self) -> NoiseProfile:
-        """The noise profile at the epoch of least *clean* test error, in each trial, size and noise level its own.
+        """The noise profile at the epoch of least *clean* test error, separately for each trial, size and noise level.
 
-        This is an oracle: it looks at the clean test labels, which nobody has who stops a net, and the least of many
-        errors is a little too low besides. No stopping rule does better than this. A rule that needs no clean labels is
+        This is an oracle: it uses the clean test labels, which are not available in practice, and the least of many
+        errors is slightly too low. No stopping rule is better. A rule that needs no clean labels is
         `TrainedUntil(estimator, stop="validation")`, measured by `noise_profile`.
         """
-        where = self.data.test_error.argmin("epoch")
         return self._profile(
-            self._errors.isel(epoch=where).drop_vars("epoch"),
-            "training was stopped at the epoch of least error on the clean test labels, in each trial, size and noise "
-            "level its own: an oracle, the best that any stopping rule could do",
+            self.data.test_error.argmin("epoch"),
+            "training was stopped at the epoch of least error on the clean test labels, separately for each trial, "
+            "size and noise level: an oracle, the best possible for any stopping rule",
         )
 
     def __str__(self) -> str:
-        """The profile at the end of training in words, and what the best epoch would have made of it."""
+        """Return the profile at the end of training in words, and the sensitivity at the best epoch."""
         best = self.best.sensitivity.isel(n_train=-1)
         level = float(best.noise_level[-1])
         return (
@@ -110,12 +108,10 @@ class TrainingProfile:
         """Draw test error over epochs, one line for each noise level, training error dashed, a panel for each size."""
         return draw_training(self.data)
 
-    @property
-    def _errors(self) -> xr.Dataset:
-        return self.data[["test_error", "train_error", "seconds"]]
-
-    def _profile(self, data: xr.Dataset, note: str) -> NoiseProfile:
-        data = data.transpose(*_DIMS)
+    def _profile(self, epoch: "int | xr.DataArray", note: str) -> NoiseProfile:
+        """Return the noise profile at an epoch, by its index among those recorded."""
+        data = self.data[["test_error", "train_error", "seconds"]].isel(epoch=epoch)
+        data = data.drop_vars("epoch").transpose(*_DIMS)
         data.attrs = {name: value for name, value in self.data.attrs.items() if name != "until"}
         data.attrs["notes"] = f"{data.attrs['notes']}\n{note}".strip()
         return NoiseProfile(data)
@@ -141,7 +137,7 @@ def training_profile(
     n_jobs: int | None = None,
     quiet: bool = False,
 ) -> TrainingProfile:
-    r"""Return what noise in the labels costs a model at each epoch of its training.
+    r"""Return the cost of label noise to a model at each epoch of its training.
 
     Args:
         estimator: with `partial_fit`: scikit-learn's `MLPClassifier`, `MLPRegressor`, `SGDClassifier`, or a skorch net.
@@ -150,21 +146,21 @@ def training_profile(
         y: their clean labels: integers, text or booleans name classes, floats are numbers.
         noise_levels: shares of corrupted labels; for a number, standard deviations of the noise in units of the
             target's. 0 is added.
-        train_sizes: numbers of samples to train on; by default six over a factor of 32, up to all there are.
+        train_sizes: numbers of training samples; by default six over a factor of 32, up to all.
         n_trials: training subsets, each with its own noise and seed, at least 1.
-        max_epochs: most passes over the training data, at least 1.
-        epochs: which are recorded, each from 1 to `max_epochs`, which is added; by default about 25 in steps of a
+        max_epochs: largest number of passes over the training data, at least 1.
+        epochs: epochs to record, each from 1 to `max_epochs`, which is added; by default about 25 in steps of a
             constant factor.
         until: `interpolation`: training ends when the noisy labels are fitted twice in a row (for a number, to 0.1 % of
-            the noise's variance); None: it goes on to `max_epochs`.
-        test_size: how many samples to keep for testing, or which share; by default a fifth, at most 2000.
+            the noise's variance); None: it continues to `max_epochs`.
+        test_size: number or share of samples for testing; by default a fifth, at most 2000.
         X_test: test inputs, with `y_test` their clean labels; by default a part of X, another in each trial.
         y_test: see `X_test`.
-        task: whether y holds `classes` or a `number`; by default what the estimator predicts.
+        task: whether y holds `classes` or a `number`; by default decided by the estimator.
         channel: label noise, as in `flip_labels`.
-        random_state: seed of the split, the trials and the estimator's own, a whole number of at least 0.
-        n_jobs: how many trainings run at once, each on one thread; -1: as many as there are cores. The errors are the
-            same to the bit.
+        random_state: seed of the split, the trials and the estimator, a whole number of at least 0.
+        n_jobs: number of trainings at once, each on one thread; -1: one on each core. The errors are the same to the
+            bit.
         quiet: show no progress bar.
 
     Raises:
@@ -184,62 +180,41 @@ def training_profile(
         True
     """
     n_trials = whole("n_trials", n_trials, at_least=1)
-    recorded = _recorded(epochs, whole("max_epochs", max_epochs, at_least=1))
+    recorded = _epochs_to_record(epochs, whole("max_epochs", max_epochs, at_least=1))
     if until is not None:
         choice("until", until, ("interpolation",))
-    make, setup = estimators_and_task(
-        estimator,
-        X,
-        y,
-        task,
-        X_test=X_test,
-        y_test=y_test,
-        test_size=test_size,
-        channel=channel,
-        random_state=random_state,
-    )
+    options = {"X_test": X_test, "y_test": y_test, "test_size": test_size, "channel": channel}
+    make, setup = estimators_and_task(estimator, X, y, task, random_state=random_state, **options)
     sizes, levels = setup.sizes(train_sizes), setup.levels(noise_levels)
     estimators = {int(n): make(int(n)) for n in sizes}
-    for made in estimators.values():
-        check_trainable(made)
-    # The largest first, so that no process is left with one of them at the end.
+    for model in estimators.values():
+        check_trainable(model)
+    # Largest size first, so that no single long training is left at the end.
     calls = [(trial, n) for n in reversed(estimators) for trial in range(n_trials)]
-    outcomes = run_trials(
-        _runs,
-        (estimators, setup, levels, recorded, until),
-        calls,
-        engine="processes",
-        n_jobs=n_jobs,
-        what="trainings",
-        quiet=quiet,
-    )
+    settings: dict[str, Any] = {"engine": "processes", "n_jobs": n_jobs, "what": "trainings", "quiet": quiet}
+    outcomes = run_trials(_runs, (estimators, setup, levels, recorded, until), calls, **settings)
     by_call = dict(zip(calls, outcomes, strict=True))
     rows = [[by_call[trial, n] for n in estimators] for trial in range(n_trials)]
 
     def stacked(name: str) -> NDArray[Any]:
         return np.array([[[getattr(run, name) for run in at_size] for at_size in row] for row in rows])
 
-    test, train, seconds, fitted = (stacked(name) for name in ("test", "train", "seconds", "fitted"))
+    test, train, fitted = stacked("test_error"), stacked("train_error"), stacked("fitted")
     notes: list[str] = list(warnings_of(run.warnings for row in rows for at_size in row for run in at_size))
     if until and not fitted.all():
         notes.append(
             f"in {(~fitted).sum()} of {fitted.size} trainings the labels were not fitted within {recorded[-1]} epochs"
         )
-    # Of the last epoch alone it would be this; the others share its coordinates and attributes.
+    # All epochs share the coordinates and attributes of the last one's profile.
+    name = described_over_sizes(estimator, estimators)
     last = NoiseProfile.of(
-        setup,
-        sizes,
-        levels,
-        test[..., -1],
-        train[..., -1],
-        estimator=described_over_sizes(estimator, estimators),
-        notes=notes,
+        setup, sizes, levels, test[..., -1], train[..., -1], estimator=name, notes=notes
     ).data
     dims = (*_DIMS, "epoch")
     variables = {
         "test_error": (dims, test),
         "train_error": (dims, train),
-        "seconds": (dims, seconds),
+        "seconds": (dims, stacked("seconds")),
         "n_epochs": (_DIMS, stacked("n_epochs")),
     }
     coordinates = {**last.coords, "epoch": ("epoch", recorded, {"long_name": "epochs"})}
@@ -247,10 +222,10 @@ def training_profile(
 
 
 class _Run(NamedTuple):
-    """One training: errors and seconds at each recorded epoch, where it ended, whether its labels were fitted."""
+    """One training: errors and seconds at each recorded epoch, its last epoch, and whether its labels were fitted."""
 
-    test: NDArray[np.float64]
-    train: NDArray[np.float64]
+    test_error: NDArray[np.float64]
+    train_error: NDArray[np.float64]
     seconds: NDArray[np.float64]
     n_epochs: int
     fitted: bool
@@ -266,7 +241,7 @@ def _runs(
     trial: int,
     n_train: int,
 ) -> list[_Run]:
-    """Train at all noise levels of one trial and size; this runs in a process of its own."""
+    """Train at all noise levels of one trial and size; this runs in its own process."""
     draw, estimator = task.draw(n_train, levels, trial), estimators[n_train]
     runs = []
     with one_thread():
@@ -285,10 +260,12 @@ def _run(
     recorded: NDArray[np.int64],
     until: Until,
 ) -> _Run:
-    labels, limit = draw.labels[index], _limit(task, level)
-    test, train, spent = np.zeros((3, len(recorded)))
+    labels = draw.labels[index]
+    # The largest training error that counts as fitted; without noise it is relative to the target's variance.
+    limit = 0.0 if task.classes else FITTED * ((level or 1.0) * task.noise_scale) ** 2
+    test, train, elapsed = np.zeros((3, len(recorded)))
     seconds, streak = 0.0, 0
-    with seeded(draw.seed), quietly() as caught:
+    with seeded(draw.seed), quietly() as messages:
         training = EpochByEpoch(fresh(estimator, draw.seed), task.train_inputs(draw), labels.copy())
         while training.n_epochs < recorded[-1] and streak < 2:
             start = time.perf_counter()
@@ -297,26 +274,19 @@ def _run(
             if until:
                 streak = streak + 1 if training.fitted(limit) else 0
             if training.n_epochs in recorded or streak == 2:
-                # What comes later is overwritten then, or carried forward from here.
+                # Later epochs are overwritten below, or keep these values if training ends.
                 later = slice(int(np.searchsorted(recorded, training.n_epochs)), None)
                 test[later] = training.error(*task.test_set(draw))
                 train[later] = training.error(task.train_inputs(draw), labels)
-                spent[later] = seconds
-    return _Run(test, train, spent, training.n_epochs, streak == 2, tuple(dict.fromkeys(caught)))
+                elapsed[later] = seconds
+    return _Run(test, train, elapsed, training.n_epochs, streak == 2, tuple(dict.fromkeys(messages)))
 
 
-def _limit(task: Task, level: float) -> float:
-    """Return the largest training error that counts as fitted; without noise the target's variance is the measure."""
-    return 0.0 if task.classes else FITTED * ((level or 1.0) * task.noise_scale) ** 2
-
-
-def _recorded(epochs: ArrayLike | None, last: int) -> NDArray[np.int64]:
+def _epochs_to_record(epochs: ArrayLike | None, last: int) -> NDArray[np.int64]:
     if epochs is None:
         return np.unique(np.geomspace(1, last, _N_RECORDED).round().astype(np.int64))
-    wanted = grid("epochs", epochs, at_least=1.0)
-    if (wanted != np.floor(wanted)).any() or wanted.max() > last:
-        raise InputError(
-            f"epochs must be whole numbers up to max_epochs={last}; got "
-            f"{wanted[(wanted != np.floor(wanted)) | (wanted > last)][0]:g}"
-        )
-    return np.union1d(wanted.astype(np.int64), [last])
+    values = grid("epochs", epochs, at_least=1.0)
+    bad = (values != np.floor(values)) | (values > last)
+    if bad.any():
+        raise InputError(f"epochs must be whole numbers up to max_epochs={last}; got {values[bad][0]:g}")
+    return np.union1d(values.astype(np.int64), [last])

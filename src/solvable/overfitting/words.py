@@ -1,4 +1,4 @@
-"""A noise profile in words: what was measured, the verdict, what cleaning labels would buy, and what to beware of."""
+"""The text of a noise profile: the measurement, its verdict, the gain from cleaning labels, and remarks."""
 
 import numpy as np
 
@@ -12,25 +12,24 @@ def verdict_on(p: ProfileNumbers, noise_level: float | None = None, *, strict: b
     """Return a profile and its verdict in words.
 
     Args:
-        p: as measured.
-        noise_level: the level to judge by, as `ProfileNumbers.verdict` takes it.
-        strict: as `ProfileNumbers.verdict` takes it.
+        p: measured profile.
+        noise_level: level to judge by, as in `ProfileNumbers.verdict`.
+        strict: as in `ProfileNumbers.verdict`.
 
     Raises:
         InputError: for a level that was not measured.
     """
     level = p.judged_level(noise_level)
+    heading = f"Verdict at {noise_name(p, level)}"
     try:
         verdict = p.verdict(level, strict=strict)
-        sections = verdict.sections(f"Verdict at {noise_name(p, level)}: {verdict.regime}")
-    except InputError as nothing_learned:
-        sections = (
-            Section(f"Verdict at {noise_name(p, level)}", f"There is no verdict: {nothing_learned}."),
-        )
+        sections = verdict.sections(f"{heading}: {verdict.regime}")
+    except InputError as error:
+        sections = (Section(heading, f"There is no verdict: {error}."),)
     return Verdict(
         f"Noise profile of {p.estimator}",
         (
-            Section(text=_measured(p)),
+            Section(text=_measurement(p)),
             Section(
                 "Sensitivity to noise ± standard error (0: ignores noise, 1: passes it on in full, as 1-NN does)",
                 table=_sensitivities(p),
@@ -44,14 +43,14 @@ def verdict_on(p: ProfileNumbers, noise_level: float | None = None, *, strict: b
 
 
 def notes_on(p: ProfileNumbers) -> tuple[str, ...]:
-    """Return what a reader should know: of data and measurement, and what the numbers themselves say."""
+    """Return the notes on data and measurement, and remarks on the numbers."""
     return (*p.recorded_notes, *remarks(p))
 
 
-def _measured(p: ProfileNumbers) -> str:
+def _measurement(p: ProfileNumbers) -> str:
     channel = {
-        "symmetric": "a wrong label is any of the other classes, each as likely",
-        "matrix": "a wrong label is drawn from the channel matrix given",
+        "symmetric": "a wrong label is any of the other classes, each equally likely",
+        "matrix": "a wrong label is drawn from the given channel matrix",
         "gaussian": "Gaussian noise, in units of the target's standard deviation (sd)",
     }[str(p.data.attrs["channel"])]
     target = (
@@ -96,45 +95,36 @@ def _errors(p: ProfileNumbers, level: float) -> Table:
 
 def _cleaning(p: ProfileNumbers, level: float) -> str:
     now = float(p.test_error.sel(noise_level=level)[-1])
+    factor, unit = (100.0, " percentage points") if p.n_classes else (1.0, "")
     parts: list[str] = []
     for target in (level / 2, 0.0):
         gain = p.cleaning_gain(level, target).isel(n_train=-1)
         by, error = float(gain), float(gain.standard_error)
-        if np.isfinite(error) and by < 2.0 * error:
-            worth = f"gains nothing that shows ({_amount(p, by, error)})"
-        else:
-            worth = f"lowers it by {_amount(p, by, error)}"
+        amount = f"{with_error(factor * by, factor * error)}{unit}"
+        significant = not np.isfinite(error) or by >= 2.0 * error
+        effect = f"lowers it by {amount}" if significant else f"has no significant effect ({amount})"
         if target and target not in p.noise_levels:
-            worth += ", interpolated"
-        parts.append(f"cleaning to {noise_name(p, target) if target else 'none'} {worth}")
+            effect += ", interpolated"
+        parts.append(f"cleaning to {noise_name(p, target) if target else 'none'} {effect}")
     error = percent(now) if p.n_classes else readable(now)
     start = f"With {p.n_train[-1]} samples and {noise_name(p, level)} the test error is {error}"
     return f"{start}; {', '.join(parts)}."
 
 
-def _amount(p: ProfileNumbers, value: float, error: float) -> str:
-    # Percent of what would be open: of all answers, or of the error now.
-    return (
-        f"{with_error(100 * value, 100 * error)} percentage points"
-        if p.n_classes
-        else with_error(value, error)
-    )
-
-
-# A mean that is so many times the median comes from a few trials: more of them may not settle it.
+# With a larger ratio of mean to median, a few trials dominate the mean, and more trials may not settle it.
 _HEAVY = 3.0
 
 
 def remarks(profile: ProfileNumbers) -> tuple[str, ...]:
-    """Return a sentence each on labels that were not fitted, on heavy tails, and on what the test set resolves."""
-    found = (
+    """Return sentences on unfitted labels, heavy tails, missing skill, shared samples, and a shared test set."""
+    sentences = (
         _not_interpolating(profile),
         _heavy_tails(profile),
         _no_skill(profile),
         _shared(profile),
         _resolution(profile),
     )
-    return tuple(sentence for sentence in found if sentence)
+    return tuple(sentence for sentence in sentences if sentence)
 
 
 def noise_name(profile: ProfileNumbers, level: float) -> str:
@@ -143,14 +133,14 @@ def noise_name(profile: ProfileNumbers, level: float) -> str:
 
 
 def _not_interpolating(profile: ProfileNumbers) -> str:
-    left = (~profile.interpolates).to_numpy()
-    if not left.any():
+    unfitted = (~profile.interpolates).to_numpy()
+    if not unfitted.any():
         return ""
     train = profile.data.train_error.mean("trial").where(~profile.interpolates)
-    size, level = np.unravel_index(int(np.nanargmax(train.to_numpy())), left.shape)
+    size, level = np.unravel_index(int(np.nanargmax(train.to_numpy())), unfitted.shape)
     at = f"{readable(float(train[size, level]), 3)} with {profile.n_train[size]} samples at "
     at += noise_name(profile, profile.noise_levels[level])
-    where = "anywhere" if left.all() else f"in {left.sum()} of {left.size} cases"
+    where = "anywhere" if unfitted.all() else f"in {unfitted.sum()} of {unfitted.size} cases"
     return (
         f"it does not interpolate: its training labels are not all fitted {where} (mean training error up to {at}), so "
         "the word overfitting is loose here"
@@ -158,7 +148,7 @@ def _not_interpolating(profile: ProfileNumbers) -> str:
 
 
 def _heavy_tails(profile: ProfileNumbers) -> str:
-    """Say where a few trials make the mean; errors of classes are bounded."""
+    """Name the worst case in which a few trials dominate the mean; errors of classes are bounded."""
     if profile.n_classes or profile.n_trials < 3:
         return ""
     noisy = profile.data.test_error.isel(noise_level=slice(1, None))
@@ -167,46 +157,40 @@ def _heavy_tails(profile: ProfileNumbers) -> str:
         return ""
     size, level = np.unravel_index(int(np.nanargmax(ratio)), ratio.shape)
     return (
-        f"a few trials make the mean: with {profile.n_train[size]} samples at "
+        f"a few trials dominate the mean: with {profile.n_train[size]} samples at "
         f"{noise_name(profile, profile.noise_levels[1 + level])} it is {ratio[size, level]:.3g} times the median; the "
-        "mean may not exist, and its standard errors mean little"
+        "mean may not exist, and its standard errors are not reliable"
     )
 
 
 def _no_skill(profile: ProfileNumbers) -> str:
-    """Say at which sizes a classifier is no better than chance without noise."""
-    if profile.n_classes is None:
-        return ""
+    """Name the sizes at which a classifier is no better than chance without noise."""
     unknown = profile.n_train[np.isnan(profile.sensitivity.to_numpy()).all(axis=1)]
-    if not len(unknown):
+    if profile.n_classes is None or not len(unknown):
         return ""
     sizes = ", ".join(str(n) for n in unknown)
-    return (
-        f"with {sizes} samples it is no better than chance without noise: a sensitivity has no meaning there"
-    )
+    return f"with {sizes} samples it is no better than chance without noise, so its sensitivity is undefined"
 
 
 def _shared(profile: ProfileNumbers) -> str:
-    """Say where trials share most of their samples, and what the verdict makes of it."""
+    """Report by how much the verdict widens standard errors because trials share samples."""
     factor = float(profile.widening[-1])
     if profile.n_trials < 2 or factor < 1.05:
         return ""
     return (
-        f"with {profile.n_train[-1]} of {profile.data.attrs['n_pool']} samples trials train on much the same ones and "
-        f"scatter too little: the verdict takes {factor:.2g} times their standard error there"
+        f"with {profile.n_train[-1]} of {profile.data.attrs['n_pool']} samples trials share most of them and scatter "
+        f"too little: the verdict uses {factor:.2g} times their standard error there"
     )
 
 
 def _resolution(profile: ProfileNumbers) -> str:
-    if profile.n_classes is None:
-        return ""
-    if not profile.data.attrs["one_test_set"]:
+    if profile.n_classes is None or not profile.data.attrs["one_test_set"]:
         return ""
     n_test = int(profile.data.attrs["n_test"])
     clean = float(profile.test_error[-1, 0])
-    # An error of nothing is known to one in so many.
+    # An error of 0 is known to within 1/n_test.
     floor = max(np.sqrt(clean * (1.0 - clean) / n_test), 1.0 / n_test)
     return (
-        f"a test set of {n_test} leaves each error uncertain by {readable(float(floor), 2)}, in all trials alike: it "
-        "is not in the standard errors"
+        f"a test set of {n_test} leaves each error uncertain by {readable(float(floor), 2)}, equally in all trials, "
+        "which the standard errors do not include"
     )

@@ -48,50 +48,43 @@ def diagnose_file(
     random_state: int = 0,
     output: Output = OUTPUT,
 ) -> None:
-    """Say what your labelled data tell: what more labels would buy, which kernel and ridge, and how sure that is.
+    """Estimate from labelled data what more labels would buy, which kernel and ridge are best, and how sure that is.
 
     Args:
         data: FILE.csv, FILE.parquet or FILE.npz (arrays X and y), or digits, wine, breast-cancer, diabetes, mnist,
-            cifar10. Of more than 4000 rows 4000 are drawn at random.
+            cifar10. Larger data sets are subsampled to 4000 rows.
         target: Column of the file to predict; by default one named target, label or y, else the last.
-        task: What integers to predict in a file mean; auto: classes when they are few.
+        task: Meaning of an integer target in a file; auto: classes if there are few different values.
         kernel: laplace, gaussian, matern32, matern52, rational-quadratic, linear, arc-cosine, relu-nngp or relu-ntk; by
             default the best of five by leave-one-out error.
-        ridge: The ridge that you use now, to see what it costs.
+        ridge: The ridge in use now, to be compared with the best.
         groups: Column that names the group of each row (patient, day); errors are then those on new groups.
-        features: FILE.npy of an embedding of the rows (n, d), such as a pretrained model's; what would more labels buy
-            a linear probe? It takes the place of the inputs; the kernel is linear.
-        missing: What to do with missing values: drop the rows, or fill in the column's mean.
+        features: FILE.npy of an embedding of the rows (n, d), such as a pretrained model's, that replaces the inputs;
+            the default kernel is then linear (a linear probe).
+        missing: Treatment of missing values: drop the rows, or fill in the column's mean.
         drop: Columns to leave out.
         n_train: Sizes of training sets to forecast; by default 1, 2, 4 and 10 times the sample.
-        want: An error that you want to reach (RMSE; for classes the error rate, 0.05 for 5 %): how many samples does it
-            take?
-        measured: FILE.csv of two columns, n and error, of a model of your own, to lay over the curve.
-        figure: Where to draw the curves: FILE.svg, FILE.png or FILE.pdf.
-        save: Where to keep the forecast as netCDF, to be read again by xarray.open_dataset: FILE.nc.
+        want: Error to reach (RMSE; for classes the error rate, 0.05 for 5 %), to print how many samples it takes.
+        measured: FILE.csv of two columns, n and error, of your own model, to compare with the curve.
+        figure: Write a figure of the curves: FILE.svg, FILE.png or FILE.pdf.
+        save: Write the forecast as netCDF, for xarray.open_dataset: FILE.nc.
         random_state: Seed of the draw of rows.
         output: How the result is printed.
     """
-    # What can be refused at once is, before the long work.
+    # Refuse bad options before the long work.
     check_path("figure", figure, FIGURES)
     check_path("save", save, (".nc",))
     whole("random_state", random_state, at_least=0)
     own = None if measured is None else read_measured(measured)
-    if groups is not None and Path(data).suffix.lower() not in FILE_TYPES:
-        raise InputError(f"--groups names a column of a file, but {data!r} has none; leave it out")
+    suffix = Path(data).suffix.lower()
     if groups is not None:
-        read_column(Path(data).expanduser(), data, groups)  # a wrong name is said as one of --groups
-    # A file of arrays has its groups beside the inputs, not among them.
-    left_out = drop if groups is None or Path(data).suffix.lower() == ".npz" else (*drop, groups)
+        if suffix not in FILE_TYPES:
+            raise InputError(f"--groups names a column of a file, but {data!r} has none; leave it out")
+        read_column(Path(data).expanduser(), data, groups)  # raises for a wrong name
+        if suffix != ".npz":  # whose groups are an array beside the inputs
+            drop = (*drop, groups)
     loaded = datasets.load(
-        data,
-        target,
-        task,
-        missing,
-        left_out,
-        rows=MOST_SAMPLES,
-        random_state=random_state,
-        quiet=output.silent,
+        data, target, task, missing, drop, rows=MOST_SAMPLES, random_state=random_state, quiet=output.silent
     )
     if features is not None:
         loaded = _with_features(loaded, features)
@@ -109,14 +102,13 @@ def diagnose_file(
 
 def _with_features(loaded: Any, path: Path) -> Any:
     """Return the data set with an embedding in place of its inputs."""
+    expected = "expected an array (n, d) saved by numpy.save"
     if not path.is_file():
-        raise InputError(f"there is no file {str(path)!r}; expected an array (n, d) saved by numpy.save")
+        raise InputError(f"there is no file {str(path)!r}; {expected}")
     try:
         embedding = np.load(path, allow_pickle=False)
-    except (ValueError, OSError) as problem:
-        raise InputError(
-            f"{str(path)!r} cannot be read as a .npy file ({problem}); expected an array (n, d) saved by numpy.save"
-        ) from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{str(path)!r} cannot be read as a .npy file ({error}); {expected}") from None
     if not isinstance(embedding, np.ndarray) or embedding.ndim != 2 or len(embedding) != loaded.n_rows:
         raise InputError(
             f"{str(path)!r} has shape {np.shape(embedding)}; expected one row for each of the {loaded.n_rows} rows of "
@@ -127,11 +119,10 @@ def _with_features(loaded: Any, path: Path) -> Any:
     y = loaded.labels if loaded.labels is not None else loaded.y + loaded.offset
     if y.ndim == 1 or y.shape[1] == 1:
         y = pd.Series(y.ravel(), name=loaded.target_name)
-    found = datasets.from_arrays(
-        embedding[loaded.rows], y, task="classes" if loaded.classes else "auto", name=str(path)
-    )
-    drawn = [note for note in loaded.notes if "drawn at random" in note or "rows dropped" in note]
-    return replace(found, n_rows=loaded.n_rows, rows=loaded.rows[found.rows], notes=(*drawn, *found.notes))
+    task = "classes" if loaded.classes else "auto"
+    data = datasets.from_arrays(embedding[loaded.rows], y, task=task, name=str(path))
+    row_notes = [note for note in loaded.notes if "drawn at random" in note or "rows dropped" in note]
+    return replace(data, n_rows=loaded.n_rows, rows=loaded.rows[data.rows], notes=(*row_notes, *data.notes))
 
 
 def _print(
@@ -143,14 +134,13 @@ def _print(
     output: Output,
 ) -> None:
     forecast = diagnosis.forecast(n_train) if n_train else diagnosis.to_dataset()
-    reached = None if want is None else diagnosis.samples_for(want)
-    written = []
+    sizes = None if want is None else diagnosis.samples_for(want)
+    measured = diagnosis.measured
     if figure is not None:
         save_figure(diagnosis.plot(), figure)
-        written.append(str(figure))
     if save is not None:
         diagnosis.to_dataset().to_netcdf(save, engine="h5netcdf")
-        written.append(str(save))
+    written = [str(path) for path in (figure, save) if path is not None]
     facts = {
         "data": diagnosis.data.name,
         "n_samples": diagnosis.n_samples,
@@ -162,11 +152,9 @@ def _print(
         "noise_interval": diagnosis.noise_interval,
         "exponents": diagnosis.exponents,
         "variance": diagnosis.variance,
-        "forecast": forecast.reset_coords(drop=True).to_dataframe().reset_index().to_dict("records"),
-        "samples_for": reached,
-        "measured": None
-        if diagnosis.measured is None
-        else diagnosis.measured.to_dataframe().reset_index().to_dict("records"),
+        "forecast": _records(forecast.reset_coords(drop=True)),
+        "samples_for": sizes,
+        "measured": None if measured is None else _records(measured),
         "notes": diagnosis.notes,
         "written": written,
     }
@@ -175,17 +163,21 @@ def _print(
     def full() -> None:
         print(text)
         if n_train:
-            print(f"\n{_asked(diagnosis, forecast)}")
-        if reached is not None:
-            print(f"\n{_reached(diagnosis, want, reached)}")
+            print(f"\n{_forecast_lines(diagnosis, forecast)}")
+        if sizes is not None:
+            print(f"\n{_samples_line(diagnosis, want, sizes)}")
         print_written(written)
 
-    short = forecast[diagnosis.measure].to_numpy() if reached is None else reached[:1]
+    short = forecast[diagnosis.measure].to_numpy() if sizes is None else sizes[:1]
     output.emit(facts, [f"{value:.6g}" for value in short], full)
 
 
-def _asked(diagnosis: Diagnosis, forecast: Any) -> str:
-    lines = [f"{diagnosis.measure} as asked (90 % interval, best ridge):"]
+def _records(table: Any) -> list[dict[str, Any]]:
+    return table.to_dataframe().reset_index().to_dict("records")
+
+
+def _forecast_lines(diagnosis: Diagnosis, forecast: Any) -> str:
+    lines = [f"{diagnosis.measure} for --n-train (90 % interval, best ridge):"]
     for i, n in enumerate(forecast.n_train.to_numpy()):
         one = forecast.isel(n_train=i)
         value, low, high = (float(one[f"{diagnosis.measure}{end}"]) for end in ("", "_low", "_high"))
@@ -193,14 +185,10 @@ def _asked(diagnosis: Diagnosis, forecast: Any) -> str:
     return "\n".join(lines)
 
 
-def _reached(diagnosis: Diagnosis, want: float | None, reached: tuple[float, float, float]) -> str:
+def _samples_line(diagnosis: Diagnosis, want: float | None, sizes: tuple[float, float, float]) -> str:
     most = TRUSTED_FACTOR * diagnosis.n_samples
-    n, low, high = reached
-
-    def size(value: float) -> str:
-        return f"more than {most}" if value == float("inf") else readable(round(value))
-
+    n, low, high = (f"more than {most}" if np.isinf(size) else readable(round(size)) for size in sizes)
     return (
-        f"{diagnosis.measure} {want:g} takes {size(n)} samples at the best ridge (90 % interval: {size(low)} to "
-        f"{size(high)}; the curve is trusted up to {most})."
+        f"{diagnosis.measure} {want:g} takes {n} samples at the best ridge (90 % interval: {low} to {high}; the curve "
+        f"is trusted up to {most})."
     )

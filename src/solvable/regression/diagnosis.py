@@ -13,6 +13,7 @@ from solvable.checks import grid, one_number
 from solvable.datasets import Dataset
 from solvable.errors import InputError
 from solvable.kernels.encoded import EncodedKernel
+from solvable.regression.intervals import NORMAL_90
 from solvable.regression.one_gram import replicate_weights
 from solvable.regression.own_model import check_share, first_below, lay_over
 from solvable.regression.surface import TRUSTED_FACTOR, LearningSurface
@@ -22,31 +23,31 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MOST_SAMPLES = 4000
-"""Of more rows so many are drawn at random: one kernel matrix of 0.13 GB, less than a minute of linear algebra."""
+"""Larger data sets are subsampled to this many rows: a kernel matrix of 0.13 GB, less than a minute of algebra."""
 
 COMPARED_ON = 1000
-"""Kernels are compared on no more points than this: the ranking needs less than the curve."""
+"""Kernels are compared on at most this many points, since the ranking needs fewer than the curve."""
 
 FACTORS = (1, 2, 4, 10)
 """The sizes that are forecast by default, in units of the sample."""
 
-# Sizes of the curve that is drawn and inverted: from 30 samples to where the surface is trusted.
+# Number of sizes of the learning curve, from 30 samples to the largest trusted size.
 _CURVE_STEPS = 40
 
 
 @dataclass(frozen=True, eq=False)
 class DiagnosisNumbers:
-    """What one labelled sample says about models of its kernel, in numbers; `Diagnosis` says it in words too.
+    """The numbers of a diagnosis; `Diagnosis` adds the verdict in words and the figure.
 
     Attributes:
-        data: the sample as it was used, with notes on what was done to it.
-        surface: predicted errors at every sample size, number of features and ridge, of the scaled data.
-        kernel: the kernel of raw inputs; its scaling and encoding are inside.
+        data: the sample after encoding and scaling, with notes on both.
+        surface: predicted errors for every sample size, number of features and ridge, of the scaled data.
+        kernel: the kernel of raw inputs, which includes encoding and scaling.
         ridge: the ridge in use now, or None.
-        compared: leave-one-out error (mean square, at its best ridge) of each kernel that was compared, best first.
-        n_groups: how many groups the points come in, or None.
-        notes: what a reader should know.
-        measured: errors of a model of the user's own, by `with_measured`, or None.
+        compared: leave-one-out error (mean square, at its best ridge) of each compared kernel, best first.
+        n_groups: number of groups of points, or None.
+        notes: notes on the data and on the reliability of the numbers.
+        measured: errors of the user's own model, by `with_measured`, or None.
     """
 
     data: Dataset
@@ -60,32 +61,32 @@ class DiagnosisNumbers:
 
     @property
     def n_samples(self) -> int:
-        """How many labelled points the verdict rests on."""
+        """Number of labelled points in the sample."""
         return self.surface.n_samples
 
     @property
     def exponents(self) -> dict[str, float]:
-        """The power laws of eigenvalues and target; see `LearningSurface.exponents`."""
+        """Power laws of eigenvalues and target; see `LearningSurface.exponents`."""
         return self.surface.exponents
 
     @cached_property
     def variance(self) -> float:
-        """Error of always answering the mean, summed over outputs, in the target's unit squared."""
+        """Error of always predicting the mean, summed over outputs, in the target's unit squared."""
         y = self.data.y
         return float(np.square(y - y.mean(axis=0)).sum(axis=1).mean())
 
     @cached_property
     def learned(self) -> bool:
-        """Whether the inputs say anything about the target: leave-one-out error beats the mean's beyond its scatter.
+        """Whether the leave-one-out error is significantly below the error of predicting the mean.
 
         By a jackknife over the folds of the sample, at the 5 % level.
         """
         s = self.surface.statistics
         folds = len(s.fold_sizes)
         error = replicate_weights(s.fold_sizes) @ s.squared_error
-        # The largest ridge answers the mean.
+        # The largest ridge predicts the mean.
         log_ratio = np.log(error[:, error[0].argmin()] / error[:, -1])
-        return bool(log_ratio[0] + 1.645 * np.sqrt((folds - 1) * log_ratio[1:].var()) < 0.0)
+        return bool(log_ratio[0] + NORMAL_90 * np.sqrt((folds - 1) * log_ratio[1:].var()) < 0.0)
 
     @cached_property
     def optimal_ridge(self) -> float:
@@ -94,38 +95,37 @@ class DiagnosisNumbers:
 
     @property
     def noise(self) -> float:
-        r"""The part of test error that no number of samples removes from this kernel: $\sigma^2$, expected.
+        r"""Expected noise floor $\sigma^2$: the test error of this kernel that no number of samples removes.
 
-        Of a kernel with fewer modes than samples (linear): what is left when all of them are learned.
+        For a kernel with fewer modes than samples (linear): the error when all of them are learned.
         """
         law = self.surface.curves.continuation
         return float(self.surface.curves.squared_bias[0, 0]) if law is None else law.noise
 
     @cached_property
     def noise_interval(self) -> tuple[float, float]:
-        r"""Bounds of the noise floor: the least that fits the curve's bend, and all that is left at the sample's end.
+        r"""Bounds of the noise floor: the least that fits the curve's bend, and the error at the sample's end.
 
-        The curve past the sample decides between them and is not known, so this is wide: from no floor at all (0) to
-        $B_2$ at the least effective ridge that the sample shows, with its sampling error (95 %).
+        The sample does not show the curve past its end, so the interval is wide: from no floor at all (0) to $B_2$ at
+        the least effective ridge in the sample's range, with its sampling error (95 %).
         """
         curves = self.surface.curves
-        left = np.log(curves.squared_bias)
-        spreads = 1.645 * np.sqrt((left.shape[1] - 2) * left[:, 1:].var(axis=1))
-        # B2 only falls with the effective ridge: the least bound found on the way holds for its end too.
-        most = float(np.exp((left[:, 0] + spreads).min()))
-        left, spread = left[0], spreads[0]
+        log_bias = np.log(curves.squared_bias)
+        spreads = NORMAL_90 * np.sqrt((log_bias.shape[1] - 2) * log_bias[:, 1:].var(axis=1))
+        # B2 decreases as the effective ridge does: the least bound at any step holds at the sample's end too.
+        most = float(np.exp((log_bias[:, 0] + spreads).min()))
         if curves.continuation is None:
-            return float(np.exp(left[0] - spread)), most
+            return float(np.exp(log_bias[0, 0] - spreads[0])), most
         floors, weights = curves.continuation.floors, curves.continuation.weights
         below = np.cumsum(weights, axis=1)
         at = np.minimum((below < 0.05).sum(axis=1), floors.shape[1] - 1)
-        return float(np.take_along_axis(floors, at[:, None], axis=1).min() * np.exp(-spread)), most
+        return float(np.take_along_axis(floors, at[:, None], axis=1).min() * np.exp(-spreads[0])), most
 
     def forecast(self, n_train: ArrayLike, ridge: float | None = None) -> "xr.Dataset":
         r"""Return the predicted errors of training sets of these sizes.
 
         Args:
-            n_train: sizes, > 0, beyond the sample too.
+            n_train: sizes, > 0, within the sample or beyond.
             ridge: one number $\delta \ge 0$ for all sizes; None: the best ridge for each.
 
         Returns:
@@ -143,15 +143,13 @@ class DiagnosisNumbers:
             ridges = np.atleast_1d(self.surface.optimal_ridge(sizes).to_numpy())
         else:
             ridges = np.full(sizes.shape, one_number("ridge", ridge, at_least=0.0))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # what they say is among the notes
-            each = [
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # they are among the notes
+            parts = [
                 self.surface.predict(n, ridge=delta).squeeze(["n_features", "ridge"], drop=True)
                 for n, delta in zip(sizes, ridges, strict=True)
             ]
-        predicted: Any = xr.concat(
-            each, "n_train", data_vars="all", coords="minimal", compat="override", join="exact"
-        )
+        options: Any = {"data_vars": "all", "coords": "minimal", "compat": "override", "join": "exact"}
+        predicted: Any = xr.concat(parts, "n_train", **options)
         predicted["ridge"] = ("n_train", ridges, {"long_name": "ridge"})
         past = (sizes > self.n_samples) & (self.surface.curves.continuation is not None)
         if self.data.classes and ridge is None and past.any():
@@ -166,14 +164,14 @@ class DiagnosisNumbers:
     def _onward(self, predicted: Any, past: NDArray[np.bool_]) -> Any:
         """Return error rates past the sample on one line for all sizes, ln(rate) against ln(test MSE).
 
-        Each ridge has a line of its own in `LearningSurface.predict`; where each size has its own ridge the rate would
-        jump between them.
+        `LearningSurface.predict` has a line for each ridge; if each size has its own ridge, the rate would jump between
+        the lines.
         """
         x, y = np.log(self._rate_line)
         slope = float(np.clip(np.polyfit(x, y, 1)[0], 0.0, 3.0))
         onward = np.exp(y[-1] + slope * (np.log(predicted.test_mse.to_numpy()) - x[-1]))
         rate = predicted.error_rate.to_numpy()
-        # A rate of 0 stays what it is, with its interval.
+        # A rate of 0 stays 0 and keeps its interval.
         factor = np.where(past & (rate > 0.0), onward / np.where(rate > 0.0, rate, 1.0), 1.0)
         for end in ("_low", "_high", ""):
             name = f"error_rate{end}"
@@ -189,7 +187,7 @@ class DiagnosisNumbers:
 
     @property
     def measure(self) -> str:
-        """The measure that the verdict speaks of: `error_rate` for classes, `rmse` for numbers."""
+        """The measure of the verdict: `error_rate` for classes, `rmse` for numbers."""
         return "error_rate" if self.data.classes else "rmse"
 
     @cached_property
@@ -203,46 +201,44 @@ class DiagnosisNumbers:
         Raises:
             InputError: when these targets lack it.
         """
-        known = ("test_mse", "error_rate") if self.data.classes else ("test_mse", "rmse")
-        if measure is not None and measure not in known:
-            raise InputError(
-                f"measure is {measure!r}; expected one of {', '.join(known)} for these targets; choose one"
-            )
+        names = ("test_mse", "error_rate") if self.data.classes else ("test_mse", "rmse")
+        if measure is not None and measure not in names:
+            raise InputError(f"measure is {measure!r}; expected one of {', '.join(names)} for these targets")
         return measure or self.measure
 
     def samples_for(self, error: float, measure: str | None = None) -> tuple[float, float, float]:
-        """Return the smallest training set whose error, at its best ridge, is no more than this.
+        """Return the size of the smallest training set whose error, at its best ridge, is at most `error`.
 
         Args:
             error: above 0, in the measure's unit.
             measure: `test_mse`, `rmse` or `error_rate`; by default the verdict's own.
 
         Returns:
-            the size, and the ends of its interval (nominal 90 %); `inf` where 16 times the sample do not reach it, 30
-            where 30 or fewer do.
+            the size, and the ends of its interval (nominal 90 %); `inf` if 16 times the sample is not enough, 30 if 30
+            or fewer are.
 
         Raises:
             InputError: for an error that is not above 0, or a measure that these targets lack.
         """
         name = self.measure_named(measure)
-        wanted = one_number(name, error, above=0.0)
+        level = one_number(name, error, above=0.0)
         if name == "error_rate":
-            check_share(wanted)
-        ends = [first_below(self.curve, f"{name}{end}", wanted) for end in ("", "_low", "_high")]
-        return ends[0], ends[1], ends[2]
+            check_share(level)
+        size, low, high = (first_below(self.curve, f"{name}{end}", level) for end in ("", "_low", "_high"))
+        return size, low, high
 
     def with_measured(self, n_train: ArrayLike, error: ArrayLike, measure: str | None = None) -> Self:
-        """Return the diagnosis with errors of a model of your own laid over the curve.
+        """Return the diagnosis with errors of your own model beside the curve.
 
         Args:
-            n_train: the sizes of its training sets, `(m,)`.
+            n_train: sizes of its training sets, `(m,)`.
             error: its test errors, `(m,)`, above 0.
-            measure: what they are: `test_mse`, `rmse` or `error_rate`; by default the verdict's own.
+            measure: `test_mse`, `rmse` or `error_rate`; by default the verdict's own.
 
         Returns:
             a diagnosis whose `measured` has, by `n_train`: `error`, `kernel_error` (at the best ridge), `equal_n`, the
-            samples that the kernel needs for the same error (NaN where 30 or fewer do), and `data_factor`, the times as
-            many that these are.
+            number of samples that the kernel needs for the same error (NaN if 30 or fewer), and `data_factor`, the
+            ratio of `equal_n` to `n_train`.
         """
         name = self.measure_named(measure)
         return replace(self, measured=lay_over(self.curve, self.forecast, name, n_train, error))
@@ -264,18 +260,17 @@ class DiagnosisNumbers:
             columns = data.y + data.offset
             flat = columns[:, 0] if columns.shape[1] == 1 else columns
             model = KernelRegressor(kernel, self.optimal_ridge).fit(data.X, flat)
-        # A copy: who fits the pipeline anew shall not change the encoder of this diagnosis.
+        # A copy, so that fitting the pipeline again does not change the encoder of this diagnosis.
         return Pipeline([("encode", deepcopy(data.encoder)), ("model", model)])
 
     def to_dataset(self) -> "xr.Dataset":
         """Return the forecast at 1, 2, 4 and 10 times the sample, with the verdict's other numbers as variables.
 
-        Where the sample was drawn from more rows, the forecast for all of them is there too.
+        If the sample was drawn from more rows, it includes the forecast for all of them.
         """
         sizes = self.n_samples * np.array(FACTORS, dtype=float)
         if self.data.n_rows > max(MOST_SAMPLES, self.n_samples):
             sizes = np.union1d(sizes, [float(self.data.n_rows)])
-        found = self.forecast(sizes)
         low, high = self.noise_interval
         single = {
             "optimal_ridge": self.optimal_ridge,
@@ -284,6 +279,8 @@ class DiagnosisNumbers:
             "noise_high": high,
         }
         single |= {name: self.exponents.get(name, np.nan) for name in ("alpha", "beta")}
-        return found.assign(single).assign_attrs(
-            data=self.data.name, kernel=repr(self.kernel.kernel), notes="\n".join(self.notes)
+        return (
+            self.forecast(sizes)
+            .assign(single)
+            .assign_attrs(data=self.data.name, kernel=repr(self.kernel.kernel), notes="\n".join(self.notes))
         )

@@ -1,15 +1,15 @@
-r"""How often the largest output names the wrong class: the error rate, from the same Gram matrix.
+r"""Error rate: how often the largest output names the wrong class, from the same Gram matrix.
 
 At the effective ridge $\kappa$, a model of $n$ samples has the same mean prediction as the leave-one-out predictor
-of the $N$ samples at the auxiliary ridge $\delta' = \kappa (N - z)$, and more variance, by
-$B_2 (\mathcal{E}_0(n) - \mathcal{E}_0(N))$, or less. So the error rate is that of the leave-one-out predictions
-$f_i = y_i - r_i$ with so much noise added. Points differ in how noisy their predictions are, those near a boundary
-most: the noise is shared out by the sandwich covariance
+of the $N$ samples at the auxiliary ridge $\delta' = \kappa (N - z)$, and a variance that differs by
+$B_2 (\mathcal{E}_0(n) - \mathcal{E}_0(N))$. So the error rate is that of the leave-one-out predictions
+$f_i = y_i - r_i$ with that much noise added. Predictions near a boundary between classes are the noisiest: the noise is
+divided among the points by the sandwich covariance
 
 $C_i \propto \sum_{j \ne i} (A_{ij} / A_{ii})^2\, r_j r_j^\top, \qquad A = (K + \delta' I)^{-1}$,
 
-with one factor for all points. (Shared evenly, the rate comes out 16 % low on MNIST and 33 % low on digits.) A table
-over $\kappa$ and the amount of noise is made once; every prediction is read off it.
+with one factor for all points. (With equal noise at all points, the rate is 16 % low on MNIST and 33 % low on digits.)
+Predictions are interpolated in one table over $\kappa$ and the amount of noise.
 
 Source: derived for this library; checked against training on MNIST, CIFAR-10 and digits in the tests.
 """
@@ -28,16 +28,16 @@ from solvable.regression.one_gram import Decomposition, OneGram, replicate_weigh
 from solvable.regression.targets import Targets
 from solvable.spectra import ImplicitRegularization
 
-# Nodes in ln κ; the rate bends on a scale of one nat and more, and the ladder spans some ten.
+# Nodes in ln κ: the rate varies on a scale of one nat and more, over a range of some ten.
 _NODES = 24
-# Extra noise in units of what the leave-one-out predictions have; beyond the last all answers are noise.
+# Extra noise in units of the noise of leave-one-out predictions; beyond the last value all answers are noise.
 _EXTRA = np.concatenate([[0.0], np.geomspace(0.01, 1e6, 33)])
 _DRAWS = 20
-# Of more classes the noise is drawn point by point in place of its covariance, whose size grows as their square.
+# With more classes the noise is drawn point by point, since the size of its covariance grows as their square.
 _MANY_CLASSES = 16
-# Numbers drawn at each point then.
+# Random numbers for each point in that case.
 _MOST_DRAWS = 320
-# Taking the variance away leaves at least this share of the leave-one-out error rate.
+# Subtracting variance leaves at least this share of the leave-one-out error rate.
 _LEAST_SHARE = 0.25
 
 
@@ -47,7 +47,7 @@ class ErrorRates:
 
     Attributes:
         log_kappa: $\ln\kappa$, `(nodes,)`, ascending.
-        extra: variance of the added noise, `(extras,)`, from 0, in units of what the leave-one-out predictions have:
+        extra: variance of the added noise, `(extras,)`, from 0, in units of that of the leave-one-out predictions,
             $B_2 (\mathcal{E}_0 - 1)$ at $N$.
         rate: share of wrong answers in each fold of the sample, `(folds, nodes, extras)`.
         fold_sizes: points in each fold, `(folds,)`.
@@ -63,15 +63,15 @@ class ErrorRates:
 
         Args:
             curves: of the sample.
-            solution: of the equations, at the grid.
+            solution: of the implicit equation on the grid.
         """
-        # From the equations alone: a difference of two measured errors would drown in what these do not know.
+        # From the equations alone: a difference of two measured errors would be mostly noise.
         n_samples, sums = curves.statistics.n_samples, solution.sums
         learned_squared = sums.learned_modes - sums.partly_learned_modes
         with np.errstate(invalid="ignore", divide="ignore"):
             own = learned_squared / np.maximum(n_samples - learned_squared, 1e-300)
             extra = (theory.test_mse(solution) / sums.squared_bias - 1.0) / own - 1.0
-        # Where next to nothing is learned, that would be rounding; variance then goes as 1/n.
+        # If next to nothing is learned, that would be rounding; the variance is then proportional to 1/n.
         extra = np.where(own > 1e-9, extra, n_samples / solution.n_train - 1.0)
         return self.replicates(solution.log_feature_ridge, extra)
 
@@ -79,21 +79,21 @@ class ErrorRates:
         r"""Return error rates of the whole sample and without each of its folds, `(*grid, 1 + folds)`.
 
         Args:
-            log_kappa: $\ln\kappa$ (with random features $\ln\gamma$), any shape; beyond the nodes the last one stands.
-            extra: how much more variance a prediction has than the leave-one-out predictions, in units of theirs, same
-                shape; less than 0 where it has less.
+            log_kappa: $\ln\kappa$ (with random features $\ln\gamma$), any shape; clipped to the range of the nodes.
+            extra: variance of a prediction minus that of the leave-one-out predictions, in units of the latter, same
+                shape.
         """
         x = np.clip(log_kappa, self.log_kappa[0], self.log_kappa[-1])
         extra = np.minimum(np.nan_to_num(extra, nan=0.0), self.extra[-1])
         rates = self._at(x, np.maximum(extra, 0.0))
         if (less := extra < 0.0).any():
-            # More samples than the sample has, at the same κ: some of the variance that is there is taken away. If it
-            # were doubled the rate would rise by a factor: it falls by that power of what is left (right for clean
-            # classes, too much on MNIST) or in proportion (too little and right); between them.
+            # With more samples at the same κ, part of the variance is subtracted. Doubling the variance raises the rate
+            # by a factor. Going down, take the geometric mean of two rules: that power of the remaining variance (right
+            # for clean classes, too much on MNIST), and in proportion (too little and right).
             factor = np.maximum(self._at(x, np.ones(x.shape)) / np.maximum(rates, 1e-300), 1.0)
-            left = 1.0 - np.clip(-extra, 0.0, 1.0)[..., None]
-            power = left ** np.minimum(np.log2(factor), 1.0)
-            line = np.maximum(1.0 - (1.0 - left) * (factor - 1.0), 0.0)
+            rest = 1.0 - np.clip(-extra, 0.0, 1.0)[..., None]
+            power = rest ** np.minimum(np.log2(factor), 1.0)
+            line = np.maximum(1.0 - (1.0 - rest) * (factor - 1.0), 0.0)
             rates = rates * np.where(less[..., None], np.maximum(np.sqrt(power * line), _LEAST_SHARE), 1.0)
         return rates
 
@@ -107,7 +107,7 @@ class ErrorRates:
 
 
 def _spread(extra: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a scale on which the rate is smooth: linear near no extra noise, logarithmic beyond."""
+    """Return extra noise on a scale on which the rate is smooth: linear near 0, logarithmic beyond."""
     return np.log(extra + 0.01)
 
 
@@ -116,17 +116,16 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
 
     Args:
         decomposition: of its Gram matrix.
-        statistics: of the same, by `one_gram`.
+        statistics: of that matrix, by `one_gram`.
         targets: with `codes`.
     """
     n, s = statistics.n_samples, statistics
     # From where the sample's own interpolation peak begins to where next to nothing is learned.
-    seen = np.flatnonzero(
-        (s.learned_modes < 0.97 * n) & (s.learned_modes > min(0.03, s.learned_modes.max() / 2))
-    )
-    seen = seen if len(seen) >= 2 else np.arange(len(s.log_kappa))
-    wanted = np.linspace(s.log_kappa[seen[0]], s.log_kappa[seen[-1]], _NODES)
-    nodes = np.unique(np.abs(s.log_kappa[:, None] - wanted).argmin(axis=0))
+    least = min(0.03, s.learned_modes.max() / 2)
+    steps = np.flatnonzero((s.learned_modes < 0.97 * n) & (s.learned_modes > least))
+    steps = steps if len(steps) >= 2 else np.arange(len(s.log_kappa))
+    even = np.linspace(s.log_kappa[steps[0]], s.log_kappa[steps[-1]], _NODES)
+    nodes = np.unique(np.abs(s.log_kappa[:, None] - even).argmin(axis=0))
     ridges = np.exp(s.log_kappa[nodes]) * (n - s.learned_modes[nodes]) / decomposition.scale
 
     outputs = targets.columns.shape[1]
@@ -135,7 +134,7 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
     draws = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
     if decomposition.groups is None:
         tables = [_rates_at(decomposition, targets, ridge, draws, None) for ridge in ridges]
-    else:  # for all ridges at once, since a decomposition of the others serves them all
+    else:  # all ridges at once, since they share the decomposition of the other groups
         residual, variance = decomposition.left_out(targets.columns, ridges, targets.intercept)
         tables = [
             _rates_at(decomposition, targets, ridge, draws, (residual[..., i], variance[:, i]))
@@ -172,7 +171,7 @@ def _rates_at(
     variance = squares / amplification * (amplification - 1.0)
     noise = _noise(vectors * np.sqrt(inverse), diagonal, residual, variance, draws, decomposition.groups)
 
-    # Margins: how far each other class is ahead of the true one.
+    # Margins: output of each other class minus that of the true one.
     points = np.arange(n)
     scores = (targets.columns - residual + targets.offset).astype(np.float32)
     margin = (scores - scores[points, codes][:, None]).T
@@ -201,12 +200,12 @@ def _noise(
         diagonal: of $A$.
         residual: of each point.
         variance: mean trace of the covariance.
-        draws: standard normal numbers, one for each output of each point; for many classes one for each point, which
-            then multiplies that point's residual in the predictions of all others.
-        groups: whose points take no part in each other's predictions.
+        draws: standard normal numbers, one for each output of each point; for many classes one for each point, by
+            which its residual is multiplied in the predictions of all others.
+        groups: index of each point's group, whose points are left out of each other's predictions.
     """
     n, outputs = residual.shape
-    # Single precision: the weights of a covariance that twenty draws sample.
+    # Single precision is enough for a covariance that is sampled by twenty draws.
     half, residual = half.astype(np.float32), residual.astype(np.float32)
     weights = half @ half.T
     weights /= diagonal[:, None].astype(np.float32)
@@ -215,8 +214,8 @@ def _noise(
     else:
         weights[groups[:, None] == groups] = 0.0
     if draws.ndim == 2:
-        drawn = (residual * draws[:, :, None]).transpose(1, 2, 0).reshape(n, -1)
-        noise = (weights @ drawn).reshape(n, outputs, -1)
+        products = (residual * draws[:, :, None]).transpose(1, 2, 0).reshape(n, -1)
+        noise = (weights @ products).reshape(n, outputs, -1)
         size = (np.square(weights) @ np.square(residual).sum(axis=1)).mean()
         noise *= np.sqrt(variance / size) if size > 0.0 else 0.0
         return noise.transpose(1, 2, 0)

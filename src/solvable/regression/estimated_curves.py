@@ -1,15 +1,14 @@
 r"""The curves of one Gram matrix, interpolated within the sample and continued past it.
 
-Within the sample, monotone cubic interpolation in $\ln\kappa$. Past it, towards smaller $\kappa$, the power
-laws of "More is better": $\ln z$, $\ln \sum L^2$ and $\ln B_2$ go on as the straight lines that fit them where
-$z$ lies between $N/16$ and $0.95 N$. Their slopes are the exponents: $-1/\alpha$ for $z$ and $(\beta -
-1)/\alpha$ for $B_2$. Label noise bends $B_2$ towards a floor, $\sigma^2 + c\,\kappa^b$, and a sample seldom
-tells for sure which: floors from none to all of $B_2$ are averaged, each weighed by how well it fits. $B_1$
-follows from $B_2$ by $dB_1/d\ln\kappa = B_1 - B_2$, that is $B_1 = \kappa \int_\kappa^\infty B_2(t)\,t^{-2}
-dt$.
+Within the sample, monotone cubic interpolation in $\ln\kappa$. Past it, towards smaller $\kappa$, the power laws of
+"More is better": $\ln z$, $\ln \sum L^2$ and $\ln B_2$ continue as the straight lines that fit them where $z$ lies
+between $N/16$ and $0.95 N$. Their slopes are the exponents: $-1/\alpha$ for $z$ and $(\beta - 1)/\alpha$ for $B_2$.
+Label noise bends $B_2$ towards a floor, $\sigma^2 + c\,\kappa^b$, which a sample seldom determines: floors from none
+to all of $B_2$ are averaged, each weighted by how well it fits. $B_1$ follows from $B_2$ by $dB_1/d\ln\kappa = B_1 -
+B_2$, that is $B_1 = \kappa \int_\kappa^\infty B_2(t)\,t^{-2} dt$.
 
-A kernel of fewer modes than samples (features of the user's own) ends instead: below its smallest eigenvalue all is
-learned that can be, and nothing is continued.
+For a kernel of fewer modes than samples (features of the user's own) nothing is continued: below its smallest
+eigenvalue, everything that can be learned is learned.
 """
 
 from dataclasses import dataclass
@@ -24,21 +23,21 @@ from solvable.spectra import SpectralSums
 
 Array = NDArray[np.float64]
 
-# The last steps before z = N are the sample's own interpolation peak, where leave-one-out terms grow heavy tails.
+# Steps above this share of N are left out: at the sample's own interpolation peak leave-one-out terms have heavy tails.
 _END = 0.97
 _FIT = (1 / 16, 0.95)
-# Noise floors that are tried, as fractions of B2 at the sample's end. No floor has half of the prior weight.
+# Candidate noise floors, as fractions of B2 at the sample's end. Half of the prior weight is on no floor.
 _FLOORS = np.concatenate([[0.0], np.linspace(0.05, 0.95, 19), [0.98, 0.995]])
-# The fit spans about 4 nats of κ, on which leave-one-out errors move together: that few residuals are independent.
+# Number of independent residuals: the fit spans about 4 nats of κ, over which leave-one-out errors are correlated.
 _INDEPENDENT = 3.0
-# Weight of the fitted curvature in the doubt about a straight continuation: half of what it would do would already
-# be too much on MNIST (16-fold: 12-17 % low, the line 1 %).
+# Weight of the fitted curvature in the doubt about a straight continuation: on MNIST, continuing with half of the
+# curvature is already too much (16-fold: 12-17 % low, the line 1 %).
 _CURVATURE_DOUBT = 0.25
 
 
 @dataclass(frozen=True)
 class Continuation:
-    r"""How the curves go on below the sample's smallest effective ridge $\kappa_0$, one entry per replicate.
+    r"""Continuation of the curves below the sample's smallest effective ridge $\kappa_0$, one entry per replicate.
 
     Attributes:
         modes_slope: slope of $\ln z$ in $\ln\kappa$, $-1/\alpha$.
@@ -67,20 +66,20 @@ class Continuation:
 
 @dataclass(frozen=True, eq=False)
 class EstimatedCurves:
-    """The sums over an unknown spectrum, estimated from a sample.
+    """Sums over an unknown spectrum, estimated from a sample.
 
     Replicate 0 is the whole sample, each of the others leaves a fold of points out.
 
-    It offers what `spectra.SpectralCurves` asks for, so every formula of `theory` takes it.
+    It implements `spectra.SpectralCurves`, so that every formula of `theory` accepts it.
     """
 
     statistics: OneGram
 
-    noise = 0.0  # not known apart from the target: it stays inside the biases
+    noise = 0.0  # the noise cannot be separated from the target and stays in the biases
 
     @property
     def rank(self) -> float:
-        """How many modes the kernel has: unknown, thus infinite, unless the Gram matrix shows that they are few."""
+        """Number of the kernel's modes; infinite, since unknown, unless the Gram matrix shows that there are few."""
         return float(self.statistics.rank) if self._few_modes else np.inf
 
     @property
@@ -104,7 +103,7 @@ class EstimatedCurves:
 
     @property
     def log_trace(self) -> float:
-        r"""$\ln \sum_i m_i \lambda_i$, read off where the ridge dominates."""
+        r"""$\ln \sum_i m_i \lambda_i$, taken where the ridge dominates."""
         return float(np.log(self.learned_modes[-1]) + self.log_kappa[-1])
 
     @cached_property
@@ -112,14 +111,14 @@ class EstimatedCurves:
         r"""Return $\sum L^2$ and $B_2$, `(steps, replicates)`."""
         s = self.statistics
         weights = replicate_weights(s.fold_sizes)
-        error = (weights @ s.squared_error[:, self._steps]).T
-        of_the_error, amplification = (
-            (weights @ values[:, self._steps]).T for values in (s.error_amplification, s.amplification)
+        error, error_amplification, amplification = (
+            (weights @ values[:, self._steps]).T
+            for values in (s.squared_error, s.error_amplification, s.amplification)
         )
         z, partly = self.learned_modes[:, None], s.partly_learned_modes[self._steps][:, None]
-        # Some modes are always partly learned: leave-one-out noise must not make their number negative.
+        # Leave-one-out noise must not make the number of partly learned modes negative.
         learned_squared = np.minimum(s.n_samples * (1.0 - 1.0 / amplification), z - 0.01 * partly)
-        return np.maximum(learned_squared, 1e-300), error / of_the_error
+        return np.maximum(learned_squared, 1e-300), error / error_amplification
 
     @cached_property
     def squared_bias(self) -> Array:
@@ -142,7 +141,7 @@ class EstimatedCurves:
         return self._interpolate(slice(None))
 
     @cached_property
-    def _interpolant_of_the_whole(self) -> PchipInterpolator:
+    def _whole_interpolant(self) -> PchipInterpolator:
         return self._interpolate(slice(0, 1))
 
     def _interpolate(self, which: slice) -> PchipInterpolator:
@@ -152,14 +151,14 @@ class EstimatedCurves:
 
     @cached_property
     def _fit(self) -> NDArray[np.bool_]:
-        """The steps that the continuation is fitted to."""
+        """Steps that the continuation is fitted to."""
         n, z = self.statistics.n_samples, self.learned_modes
         fit = (z > _FIT[0] * n) & (z < _FIT[1] * n)
         return fit if fit.sum() >= 4 else np.arange(len(z)) < 4
 
     @cached_property
     def continuation(self) -> Continuation | None:
-        """How the curves go on past the sample; None where the kernel's modes end within it."""
+        """Continuation past the sample; None for a kernel with fewer modes than samples."""
         if self._few_modes:
             return None
         z, x, fit = self.learned_modes, self.log_kappa - self.log_kappa[0], self._fit
@@ -173,7 +172,7 @@ class EstimatedCurves:
 
     def sums(self, log_kappa: Array) -> SpectralSums:
         """Return the four sums of the whole sample's estimate; see `spectra.SpectralSums`."""
-        z, g, b1, b2 = self._sums(log_kappa, self._interpolant_of_the_whole, slice(0, 1))
+        z, g, b1, b2 = self._sums(log_kappa, self._whole_interpolant, slice(0, 1))
         return SpectralSums(z[..., 0], g[..., 0], b1[..., 0], b2[..., 0])
 
     def replicate_sums(self, log_kappa: Array) -> SpectralSums:
@@ -183,16 +182,10 @@ class EstimatedCurves:
     def _sums(self, log_kappa: Array, interpolant: PchipInterpolator, which: slice) -> SpectralSums:
         x = np.asarray(log_kappa, dtype=np.float64)
         grid_x = self.log_kappa
-        inside = np.clip(x, grid_x[0], grid_x[-1])
-        values = np.exp(interpolant(inside))
+        values = np.exp(interpolant(np.clip(x, grid_x[0], grid_x[-1])))
         r = (values.shape[-1] - 1) // 3
-        z, squared, b1, b2 = (
-            values[..., :1],
-            values[..., 1 : 1 + r],
-            values[..., 1 + r : 1 + 2 * r],
-            values[..., 1 + 2 * r :],
-        )
-        # Above the ladder the ridge dominates: z falls as 1/κ, the sum of squares as 1/κ², biases are constant.
+        z, squared, b1, b2 = np.split(values, [1, 1 + r, 1 + 2 * r], axis=-1)
+        # Above the largest κ the ridge dominates: z falls as 1/κ, the sum of squares as 1/κ², biases are constant.
         above = np.exp(-np.maximum(x - grid_x[-1], 0.0))[..., None]
         z, squared = z * above, squared * above**2
         below = np.minimum(x - grid_x[0], 0.0)[..., None]
@@ -206,7 +199,7 @@ class EstimatedCurves:
         """Return the sums `below` nats past the sample's end (0 within it)."""
         law = self.continuation
         if law is None:
-            # Every mode is learned in the end; what is not learned yet of the last ones falls in proportion to κ.
+            # Every mode is learned in the end; the unlearned part of the last ones falls in proportion to κ.
             rank, shrink = self.statistics.rank, np.exp(below)
             all_learned = rank - (rank - z) * shrink
             return all_learned, all_learned - (z - squared) * shrink, b2 + (b1 - b2) * shrink, b2
@@ -217,7 +210,7 @@ class EstimatedCurves:
         apart = below[..., None]
         falling = moving * np.exp(slopes * apart)
         b2_on = floor + falling.sum(axis=-1)
-        # B1 = κ ∫_κ^∞ B2/t² dt: the part from κ to κ0 in closed form for each power, then what was there at κ0.
+        # B1 = κ ∫_κ^∞ B2/t² dt: the part from κ to κ0 in closed form for each power, then the part beyond κ0.
         b1_on = (
             floor * -np.expm1(below)
             + np.sum(falling * -apart * _exprel((1.0 - slopes) * apart), axis=-1)
@@ -232,14 +225,13 @@ class EstimatedCurves:
         below = np.minimum(np.asarray(log_kappa) - self.log_kappa[0], 0.0)
         if law is None:
             return np.zeros(below.shape)
-        # The curve may be no power law: a parabola leaves the line, by this much past a fit of this length.
+        # If the curve is no power law: the distance of a parabola from the line past a fit of this length.
         length = np.ptp(self.log_kappa[self._fit])
         bend = _CURVATURE_DOUBT * abs(law.curvature) * np.abs(below) * (np.abs(below) + length)
-        # And the floors that were averaged disagree.
+        # The scatter of the averaged floors.
         floors, weights = law.floors[0], law.weights[0]
-        logs = np.log(
-            floors + (self.squared_bias[0, 0] - floors) * np.exp(law.bias_slopes[0] * below[..., None])
-        )
+        falling = (self.squared_bias[0, 0] - floors) * np.exp(law.bias_slopes[0] * below[..., None])
+        logs = np.log(floors + falling)
         variance = np.square(logs) @ weights - np.square(logs @ weights)
         return np.sqrt(np.minimum(bend, 1.0) ** 2 + np.maximum(variance, 0.0))
 
@@ -258,7 +250,7 @@ def _fit_floors(x: Array, b2: Array, end: float) -> tuple[Array, Array]:
         if moving.min() <= 0.0:
             break
         slope, offset = np.polyfit(x, np.log(moving), 1)
-        # Residuals of ln B2, not of the logarithm of the rest, so that all floors are judged alike.
+        # Residuals of ln B2, not of ln(B2 - floor), so that all floors are compared alike.
         residual = np.log(b2) - np.log(fraction * end + np.exp(offset + slope * x))
         misfit[i], slopes[i] = residual @ residual / len(x), max(float(slope), 0.0)
     # The likelihood of Gaussian residuals of unknown size; below 0.1 % they are the grid's, not the data's.

@@ -1,4 +1,4 @@
-r"""Kernel ridge regression as scikit-learn estimators: the model whose test error this wing predicts.
+r"""Kernel ridge regression as scikit-learn estimators: the model whose test error `regression` predicts.
 
 $\hat f(x) = b + k(x)^\top (K + \delta I)^{-1} (Y - b)$ with $b$ the mean of the targets. scikit-learn's own
 `KernelRidge` has no intercept, no ridge of exactly 0, none of these kernels, and does not classify.
@@ -17,12 +17,12 @@ from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import to_float64
 from solvable.regression.nested import nested_dual_coefficients
 
-# Rows that are predicted at once, so that a large table needs no large kernel matrix.
+# Rows are predicted in blocks of this size, so that a large table needs no large kernel matrix.
 _ROWS = 4096
 
 
 class _KernelRidge(BaseEstimator):
-    """What regressor and classifier share: fitting columns, and the outputs for new inputs."""
+    """Base of regressor and classifier: fitting columns, and the outputs for new inputs."""
 
     kernel_: Kernel
 
@@ -52,7 +52,7 @@ class KernelRegressor(RegressorMixin, _KernelRidge):
     r"""Kernel ridge regression with an intercept.
 
     Args:
-        kernel: as `LearningSurface.from_kernel` takes it; a bandwidth that it lacks is the median distance of X.
+        kernel: as in `LearningSurface.from_kernel`; a missing bandwidth is the median distance of `X`.
         ridge: $\delta \ge 0$, added to the kernel matrix undivided; 0 interpolates.
 
     Example:
@@ -65,9 +65,8 @@ class KernelRegressor(RegressorMixin, _KernelRidge):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to inputs `(n, d)` and targets `(n,)` or `(n, outputs)`."""
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2
-        )
+        options: Any = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
+        X, y = validate_data(self, X, y, dtype=np.float64, **options)
         self._fit(X, np.asarray(y, dtype=np.float64).reshape(len(X), -1))
         self._flat = np.ndim(y) == 1
         return self
@@ -78,17 +77,17 @@ class KernelRegressor(RegressorMixin, _KernelRidge):
         return tags
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return predictions for inputs `(m, d)`, of the shape that the targets had."""
+        """Return predictions for inputs `(m, d)`, shaped like the targets."""
         outputs = self._outputs(X)
         return outputs[:, 0] if self._flat else outputs
 
 
 class KernelClassifier(ClassifierMixin, _KernelRidge):
-    r"""Kernel ridge regression on one-hot columns; the class of the largest output is the answer.
+    r"""Kernel ridge regression on one-hot columns; predicts the class of the largest output.
 
     Args:
-        kernel: as `KernelRegressor` takes it.
-        ridge: as there.
+        kernel: as in `KernelRegressor`.
+        ridge: $\delta \ge 0$, as in `KernelRegressor`.
 
     Example:
         >>> from sklearn.datasets import load_digits
@@ -108,7 +107,7 @@ class KernelClassifier(ClassifierMixin, _KernelRidge):
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Return the outputs `(m, classes)`; for two classes that of the second over that of the first, `(m,)`."""
+        """Return the outputs `(m, classes)`; for two classes that of the second minus that of the first, `(m,)`."""
         outputs = self._outputs(X)
         return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 else outputs
 

@@ -1,6 +1,6 @@
-"""The real thing: kernel ridge and random-feature regression, trained and tested over grids of n, k and ridge.
+"""Measurement: kernel ridge and random-feature regression, trained and tested over grids of n, k and ridge.
 
-One trial is one random order of the data: its first points are the training sets of all sizes, its last are the test
+One trial is one random order of the data: its first points are the training sets of all sizes, its last points the test
 set. Trials share the kernel matrix; within a trial all sizes share a factorisation (`nested`).
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
-from solvable.checks import grid
+from solvable.checks import grid, whole_grid
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.regression.nested import fewer_outputs, nested_dual_coefficients
@@ -20,7 +20,7 @@ from solvable.regression.targets import Targets, as_targets
 if TYPE_CHECKING:
     import xarray as xr
 
-Matrix = NDArray[np.float64]
+Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
@@ -39,19 +39,19 @@ def measure(
 
     $\hat f(x) = k(x)^\top (K + \delta I)^{-1} Y$, the least-norm interpolant at ridge 0; with random features
     the kernel is that of the features, $\phi(x) \cdot \phi(x')$. This is `KernelRidge(alpha=ridge)` of
-    scikit-learn on each training set, done with reuse: one kernel matrix for all, one factorisation per split
-    and ridge for all sizes.
+    scikit-learn on each training set, with one kernel matrix for all and one factorisation per split and ridge
+    for all sizes.
 
     Args:
-        kernel: as `LearningSurface.from_kernel` takes it; a bandwidth that it lacks is the median distance of `X`.
-        X: inputs, `(N, d)`, scaled as the model shall see them.
-        y: labels, as `LearningSurface` takes them.
+        kernel: as in `LearningSurface.from_kernel`; a missing bandwidth is the median distance of `X`.
+        X: inputs, `(N, d)`, already scaled.
+        y: labels, as in `LearningSurface.from_gram`.
         n_train: training set sizes; each set is the first n indices of a split's training part.
         n_features: numbers of random features, `inf` for the kernel itself; smaller sets are the first columns.
         ridge: $\delta \ge 0$, not divided by n.
-        splits: how many random splits (the largest training set against the rest), or pairs of training and test
+        splits: number of random splits (the largest training set against the rest), or pairs of training and test
             indices, such as `ShuffleSplit().split(X)` of scikit-learn.
-        random_state: seeds the splits and the random features.
+        random_state: seed of the splits and the random features.
 
     Returns:
         `test_mse` and `train_mse`, summed over outputs (scikit-learn averages over them), and for classes `error_rate`,
@@ -74,10 +74,8 @@ def measure(
         raise InputError(
             f"X has {len(X)} rows but y has {len(targets)} labels; expected one label for each row"
         )
-    sizes = whole_sizes(n_train)
-    widths = grid("n_features", n_features, at_least=1.0)
-    if (fractional := widths != np.floor(widths)).any():
-        raise InputError(f"n_features must be whole numbers or inf; got {widths[fractional][0]:g}")
+    sizes = whole_grid("n_train", n_train, at_least=1)
+    widths = whole_widths(n_features)
     ridges = grid("ridge", ridge, at_least=0.0)
     if np.isinf(ridges).any():
         raise InputError("ridge must be finite; got inf")
@@ -92,19 +90,16 @@ def measure(
     for train, test in pairs:
         if len(test) == 0:
             raise InputError("a split has no test points; expected at least one")
-        if any(
-            part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= len(X) for part in (train, test)
-        ):
-            raise InputError(
-                f"splits must hold indices of the {len(X)} points, 0 to {len(X) - 1}; got others"
-            )
+        for part in (train, test):
+            if part.dtype.kind not in "iu" or part.min() < 0 or part.max() >= len(X):
+                raise InputError(
+                    f"splits must be indices of the {len(X)} points, 0 to {len(X) - 1}; got others"
+                )
         if len(np.intersect1d(train, test)):
-            raise InputError(
-                "a split tests on points that it trains on; expected separate training and test indices"
-            )
+            raise InputError("a split tests on points that it trains on; expected disjoint indices")
         if len(train) < sizes.max():
             raise InputError(
-                f"n_train {sizes.max()} exceeds the {len(train)} training points of a split; take smaller sizes, or "
+                f"n_train {sizes.max()} exceeds the {len(train)} training points of a split; use smaller sizes, or "
                 "predict beyond the data with LearningSurface"
             )
     gram = np.asarray(resolved(X)) if np.isinf(widths).any() else None
@@ -115,82 +110,73 @@ def measure(
     return as_dataset(np.stack(trials), sizes, widths, ridges)
 
 
-def whole_sizes(n_train: ArrayLike) -> Indices:
-    """Return sizes of training sets as integers.
+def whole_widths(n_features: ArrayLike) -> Array:
+    """Return numbers of features as a flat array, each a whole number or `inf`.
 
     Raises:
-        InputError: when one is not a whole number of at least 1.
+        InputError: when one is something else.
     """
-    sizes = grid("n_train", n_train, at_least=1.0)
-    if np.isinf(sizes).any():
-        raise InputError("n_train must be finite, since it is measured; got inf")
-    if (sizes != np.floor(sizes)).any():
-        raise InputError(
-            f"n_train must be whole numbers, since it is measured; got {sizes[sizes != np.floor(sizes)][0]:g}"
-        )
-    return sizes.astype(np.int64)
+    widths = grid("n_features", n_features, at_least=1.0)
+    if (fractional := widths != np.floor(widths)).any():
+        raise InputError(f"n_features must be whole numbers or inf; got {widths[fractional][0]:g}")
+    return widths
 
 
 def random_split(n_points: int, largest: int, seed: Sequence[int]) -> tuple[Indices, Indices]:
-    """Return the indices of a largest training set, in random order, and of the test set, which is the rest.
+    """Return the indices of the largest training set, in random order, and of the test set, the rest.
 
     Raises:
-        InputError: when nothing would be left to test on.
+        InputError: when the test set would be empty.
     """
     if largest >= n_points:
         raise InputError(
-            f"n_train {largest} leaves nothing to test on of {n_points} points; expected at most {n_points - 1}: take "
-            "smaller sizes, or predict beyond the data with LearningSurface"
+            f"n_train {largest} leaves none of the {n_points} points for testing; expected at most {n_points - 1}: "
+            "predict beyond the data with LearningSurface"
         )
     order = np.random.default_rng([*seed, 0]).permutation(n_points)
     return order[:largest], order[largest:]
 
 
 def as_dataset(errors: NDArray, n_train: NDArray, n_features: NDArray, ridge: NDArray) -> "xr.Dataset":
-    """Return measured errors `(*trial, quantity, n_train, n_features, ridge)` with their names."""
+    """Return errors `(*trial, quantity, n_train, n_features, ridge)` as a labelled dataset."""
     import xarray as xr
 
     dims = (*(("trial",) if errors.ndim == 5 else ()), "n_train", "n_features", "ridge")
-    measured = xr.Dataset(
-        {
-            "test_mse": (dims, errors[..., 0, :, :, :], {"long_name": "test error, summed over outputs"}),
-            "train_mse": (
-                dims,
-                errors[..., 1, :, :, :],
-                {"long_name": "training error, summed over outputs"},
-            ),
-        },
-        {"n_train": n_train.astype(float), "n_features": n_features, "ridge": ridge},
-    )
-    rate = errors[..., 2, :, :, :]
-    return (
-        measured
-        if np.isnan(rate).all()
-        else measured.assign(error_rate=(dims, rate, {"long_name": "error rate"}))
-    )
+    long_names = {
+        "test_mse": "test error, summed over outputs",
+        "train_mse": "training error, summed over outputs",
+        "error_rate": "error rate",
+    }
+    variables = {
+        name: (dims, errors[..., i, :, :, :], {"long_name": long_name})
+        for i, (name, long_name) in enumerate(long_names.items())
+    }
+    if np.isnan(errors[..., 2, :, :, :]).all():
+        del variables["error_rate"]
+    return xr.Dataset(variables, {"n_train": n_train.astype(float), "n_features": n_features, "ridge": ridge})
 
 
 def trial_errors(
     kernel: Kernel | None,
     X: Any,
     targets: Targets,
-    gram: Matrix | None,
+    gram: Array | None,
     train: Indices,
     test: Indices,
     n_train: Indices,
-    n_features: NDArray[np.float64],
-    ridge: NDArray[np.float64],
+    n_features: Array,
+    ridge: Array,
     seed: Sequence[int],
-) -> NDArray[np.float64]:
+) -> Array:
     """Return test error, training error and error rate of one split, `(3, n_train, n_features, ridge)`.
 
-    The error rate is NaN where targets are numbers.
+    The error rate of numbers is NaN.
 
     Args:
-        kernel: resolved; it and X may be None where no number of features is finite.
+        kernel: resolved; it and X may be None if all numbers of features are infinite.
         X: all points, `(N, d)`.
         targets: of all points.
-        gram: kernel matrix of all points, needed where `n_features` has `inf`.
+        gram: kernel matrix of all points, needed if `n_features` has `inf`.
         train: indices of the largest training set, in order.
         test: indices of the test set.
         n_train: sizes.
@@ -213,11 +199,11 @@ def trial_errors(
         if np.isinf(k):
             assert gram is not None
             inner, cross = gram[np.ix_(train, train)], gram[np.ix_(test, train)]
-            found = _kernel_predictions(inner, cross, train_y, n_train, ridge)
+            fits = _kernel_fits(inner, cross, train_y, n_train, ridge)
         else:
             scaled = features[:, : int(k)] * np.sqrt(most / k)
-            found = _feature_predictions(scaled[: len(train)], scaled[len(train) :], train_y, n_train, ridge)
-        for r, predictions, train_error in found:
+            fits = _feature_fits(scaled[: len(train)], scaled[len(train) :], train_y, n_train, ridge)
+        for r, predictions, train_error in fits:
             errors[0, :, j, r] = np.square(predictions - test_y[:, None]).sum(axis=2).mean(axis=0)
             errors[1, :, j, r] = train_error
             if targets.codes is not None:
@@ -226,37 +212,33 @@ def trial_errors(
     return errors
 
 
-Found = Iterator[tuple[int, Matrix, Matrix]]
+Fits = Iterator[tuple[int, Array, Array]]
 
 
-def _kernel_predictions(
-    inner: Matrix, cross: Matrix, targets: Matrix, n_train: Indices, ridge: NDArray[np.float64]
-) -> Found:
+def _kernel_fits(inner: Array, cross: Array, targets: Array, n_train: Indices, ridge: Array) -> Fits:
     """Yield ridge index, predictions `(test points, sizes, outputs)` and training error of each size."""
     rounding = len(inner) * np.finfo(float).eps * float(inner.trace())
     for r, alpha in nested_dual_coefficients(inner, targets, n_train, ridge):
         predictions = (cross @ alpha.reshape(len(alpha), -1)).reshape(len(cross), *alpha.shape[1:])
         if ridge[r] > rounding:  # (K + δ) α = y, so the residual is δ α
             squares = np.square(ridge[r] * alpha).sum(axis=(0, 2))
-        else:  # no more than rounding: what a singular matrix leaves over
+        else:  # a ridge below rounding: the residual that a singular matrix leaves
             squares = np.array(
                 [np.square(targets[:n] - inner[:n, :n] @ alpha[:n, i]).sum() for i, n in enumerate(n_train)]
             )
         yield r, predictions, squares / n_train
 
 
-def _feature_predictions(
-    train: Matrix, test: Matrix, targets: Matrix, n_train: Indices, ridge: NDArray[np.float64]
-) -> Found:
-    """Yield the same for ridge regression on features, in whichever of samples and features are fewer."""
+def _feature_fits(train: Array, test: Array, targets: Array, n_train: Indices, ridge: Array) -> Fits:
+    """Yield the same for ridge regression on features, in the space of samples or features, whichever is smaller."""
     k, largest = train.shape[1], int(n_train.max())
     positive = np.flatnonzero(ridge > 0)
     primal_cost = sum(float(n) * k**2 + len(positive) * k**3 / 3 for n in n_train)
     dual_cost = float(largest) ** 2 * k + len(positive) * float(largest) ** 3 / 3
     dual = len(positive) > 0 and dual_cost <= primal_cost
     if dual:
-        found = _kernel_predictions(train @ train.T, test @ train.T, targets, n_train, ridge[positive])
-        for r, predictions, train_error in found:
+        fits = _kernel_fits(train @ train.T, test @ train.T, targets, n_train, ridge[positive])
+        for r, predictions, train_error in fits:
             yield int(positive[r]), predictions, train_error
     # Weights (features, sizes, outputs) of the other ridges.
     others = np.flatnonzero(ridge == 0) if dual else np.arange(len(ridge))
@@ -265,8 +247,8 @@ def _feature_predictions(
         normal, right = (train[:n].T @ train[:n], train[:n].T @ targets[:n]) if not dual else (None, None)
         for j, r in enumerate(others):
             if ridge[r] == 0:
-                # Near n = k the condition number is all that matters: no normal equations, which would square it.
-                # SciPy's own threshold, eps alone, keeps the rounding noise of features that depend on one another.
+                # No normal equations: near n = k they would square a large condition number.
+                # SciPy's default threshold, eps alone, keeps the rounding noise of linearly dependent features.
                 cond = max(n, k) * np.finfo(float).eps
                 weights[j, :, i] = lstsq(train[:n], targets[:n], cond=cond, check_finite=False)[0]  # pyright: ignore
             else:

@@ -1,4 +1,4 @@
-"""What the wing's page shows (`page.py`), without the page: a surface at one setting, as two charts and a few words."""
+"""Content of the page (`page.py`): charts and numbers of a learning surface at one setting of the sliders."""
 
 import re
 import tempfile
@@ -19,39 +19,31 @@ from solvable.lab.chart import Curve, LogAxis, Mark, chart
 from solvable.lab.text import percent, readable
 from solvable.regression.diagnose import Diagnosis, diagnose_dataset
 from solvable.regression.diagnosis import MOST_SAMPLES
-from solvable.regression.surface import TRUSTED_FACTOR, LearningSurface
+from solvable.regression.surface import TRUSTED_FACTOR, WARN_ABOVE, LearningSurface
 
 if TYPE_CHECKING:
     import xarray as xr
 
 DATA = ("digits", "wine", "breast-cancer", "diabetes")
 KERNELS = ("laplace", "gaussian", "matern32", "matern52", "linear", "arc-cosine", "relu-ntk")
-# One eigendecomposition of this size takes a third of a second: nobody waits for the page.
+# One eigendecomposition of this size takes a third of a second.
 SAMPLE = 600
-# Extra label noise, in parts of what the labels vary.
+# Extra label noise, as a share of the labels' variance.
 NOISE = (0.0, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 _FEWEST = 32
-# How messages name an option of the command line, and its like in Python.
+# An option of the command line, with its equivalent in Python, in a message.
 _OPTION = re.compile(r"--(drop|missing) .+? \(in Python: [^)]*\)")
-# A log error on the sample's own halves from which on the page says so.
-_WARN_ABOVE = 0.25
 _POINTS = 60
 _SMOOTH = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
 
 
 @lru_cache(maxsize=32)
 def named_surface(name: str, kernel: str) -> LearningSurface:
-    """Return the surface of a random sample of a data set; every visitor of the page shares it.
-
-    Args:
-        name: one of `DATA`.
-        kernel: one of `KERNELS`.
-    """
+    """Return the surface of a random sample of one of `DATA` with one of `KERNELS`, cached for all visitors."""
     data = datasets.load(name)
     order = np.random.default_rng(0).permutation(len(data.X))[:SAMPLE]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that of repeated points one is kept
-        labels = data.y if data.labels is None else data.labels
+    labels = data.y if data.labels is None else data.labels
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # about repeated points
         return LearningSurface.from_kernel(kernel, data.X[order], labels[order])
 
 
@@ -63,18 +55,18 @@ def diagnose_upload(
     drop: Sequence[str] = (),
     watch: Callable[[str], None] = lambda stage: None,
 ) -> Diagnosis:
-    """Diagnose a file that was dropped on the page; nothing of it stays on the disk.
+    """Diagnose a file that was dropped on the page, without leaving it on the disk.
 
     Args:
-        name: what the file is called; its ending says how to read it.
+        name: of the file; its ending determines how it is read.
         contents: its bytes.
         target: the column to predict; by default one named target, label or y, else the last.
         missing: what to do with missing values, as in `datasets.load`.
         drop: columns to leave out.
-        watch: is told each stage of the work before it begins.
+        watch: called with a few words before each stage of the work.
 
     Raises:
-        InputError: what `datasets.load` says of the file, under the name and with the fields that the page has.
+        InputError: as `datasets.load`, with the file's name and the page's fields in the message.
     """
     watch("reading the file")
     with tempfile.TemporaryDirectory(prefix="solvable-upload-") as folder:
@@ -89,7 +81,7 @@ def diagnose_upload(
 
 
 def _field(option: re.Match[str]) -> str:
-    """Return how the page words an option of the command line.
+    """Return the page's name for an option of the command line.
 
     >>> _OPTION.sub(_field, "drop it with --drop 'my id' (in Python: drop=['my id'])")
     'drop it with “Columns to leave out”'
@@ -99,16 +91,16 @@ def _field(option: re.Match[str]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """The values that each slider of the page can take, and where it starts.
+    """The values of each slider of the page, where it starts, and the axis of errors.
 
     Attributes:
         n_train, n_features, ridge: ascending; the last number of features is `inf`, the kernel itself; the first
             ridge is 0.
-        start: the value of each that is shown first.
-        variance: error of always answering the mean, in which label noise is counted.
-        errors: ends of the charts' axis: every setting's curve can be seen on it, the peak at n = k excepted, so that
-            it can stay where it is while a slider moves.
-        error_label: what it is labelled.
+        start: the first value of each.
+        variance: error of always predicting the mean, the unit of label noise.
+        errors: ends of the axis, which fit the curves of all settings but the peak at n = k, so that the axis stays the
+            same while a slider moves.
+        error_label: label of the axis.
     """
 
     n_train: tuple[float, ...]
@@ -121,10 +113,10 @@ class Steps:
 
     @classmethod
     def of(cls, surface: LearningSurface) -> "Steps":
-        """Return steps that fit a surface: sizes up to where it is trusted, ridges around the kernel's diagonal."""
+        """Return the steps for a surface: sizes up to the largest trusted one, ridges around the kernel's diagonal."""
         most = float(TRUSTED_FACTOR * surface.n_samples)
         sizes = tuple(sorted({_FEWEST, surface.n_samples, most, *_smooth(_FEWEST, most)}))
-        # The sum of the eigenvalues is the kernel's mean diagonal: next to it a ridge is small or large.
+        # The sum of the eigenvalues is the kernel's mean diagonal, the scale of the ridge.
         unit = 10.0 ** np.round(surface.curves.log_trace / np.log(10.0))
         ridge = (0.0, *_smooth(1e-3 * unit, 1e3 * unit))
         variance = mean_answer_error(surface)
@@ -141,7 +133,7 @@ class Steps:
 
 
 def _smooth(low: float, high: float) -> list[float]:
-    """Return numbers as people choose them, 1, 1.25, 1.5, 2 and so on, from `low` to `high`."""
+    """Return round numbers, 1, 1.25, 1.5, 2 and so on, from `low` to `high`."""
     powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     values = [float(f"{step:g}e{power}") for power in powers for step in _SMOOTH]
     return [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
@@ -149,7 +141,7 @@ def _smooth(low: float, high: float) -> list[float]:
 
 @dataclass(frozen=True)
 class View:
-    """What the page shows of one setting: two charts as SVG, and facts, each a name, a number and a remark."""
+    """Content of the page at one setting: two charts as SVG, and facts, each a name, a number and a remark."""
 
     learning_curve: str
     ridge_curve: str
@@ -161,28 +153,26 @@ def view(surface: LearningSurface, steps: Steps, n_train: float, n_features: flo
     """Return charts and numbers at one setting.
 
     Args:
-        surface: with the label noise that was chosen.
-        steps: of the surface without it; they choose the axes.
+        surface: with the chosen label noise.
+        steps: of the surface without it, for the axes.
         n_train: training samples.
         n_features: random features, `inf` for the kernel itself.
         ridge: added to the kernel matrix undivided.
 
     >>> surface = named_surface("wine", "laplace")
-    >>> seen = view(surface, Steps.of(surface), n_train=100, n_features=np.inf, ridge=0.1)
-    >>> [name for name, *_ in seen.facts], seen.learning_curve[:4]
+    >>> page = view(surface, Steps.of(surface), n_train=100, n_features=np.inf, ridge=0.1)
+    >>> [name for name, *_ in page.facts], page.learning_curve[:4]
     (['test error', 'wrong class', 'training error', 'best ridge'], '<svg')
     """
-    sizes = np.union1d(
-        np.geomspace(steps.n_train[0], steps.n_train[-1], _POINTS), [surface.n_samples, n_train]
-    )
+    even = np.geomspace(steps.n_train[0], steps.n_train[-1], _POINTS)
+    sizes = np.union1d(even, [surface.n_samples, n_train])
     ridges = np.union1d(np.geomspace(steps.ridge[1], steps.ridge[-1], _POINTS), [0.0, ridge])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the page says them
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # the page has its own warning
         optimum = float(surface.optimal_ridge(n_train, n_features))
         by_size = surface.predict(sizes, n_features, ridge).squeeze(["n_features", "ridge"])
         by_ridge = surface.predict(n_train, n_features, np.union1d(ridges, optimum))
     by_ridge = by_ridge.squeeze(["n_train", "n_features"])
-    # For random features the curve is corrected after the optimum was found: the lowest point is the one that is seen.
+    # The optimum is computed before the correction for random features: take the lowest point of the corrected curve.
     best = by_ridge.isel(ridge=int(np.argmin(by_ridge.test_mse.to_numpy())))
     here = by_size.sel(n_train=n_train)
     return View(
@@ -194,7 +184,7 @@ def view(surface: LearningSurface, steps: Steps, n_train: float, n_features: flo
 
 
 def mean_answer_error(surface: LearningSurface) -> float:
-    """Return the test error of always answering the mean: what is left when the ridge hides everything."""
+    """Return the test error of always predicting the mean, as with an infinite ridge."""
     curves = surface.curves
     return float(curves.sums(np.array(curves.log_trace + 30.0)).squared_bias)
 
@@ -202,7 +192,7 @@ def mean_answer_error(surface: LearningSurface) -> float:
 def _learning_curve(by_size: "xr.Dataset", here: "xr.Dataset", steps: Steps) -> str:
     sample = by_size.attrs["n_samples"]
     return chart(
-        "What more samples buy",
+        "Error with more samples",
         LogAxis("training samples n", steps.n_train[0], steps.n_train[-1]),
         LogAxis(steps.error_label, *steps.errors),
         [_curve(by_size, "n_train", by_size.extrapolated.to_numpy())],
@@ -216,7 +206,7 @@ def _learning_curve(by_size: "xr.Dataset", here: "xr.Dataset", steps: Steps) -> 
 def _ridge_curve(by_ridge: "xr.Dataset", here: "xr.Dataset", best: "xr.Dataset", steps: Steps) -> str:
     optimum = float(best.ridge)
     return chart(
-        f"What the ridge does at n = {readable(float(here.n_train))}",
+        f"Error by ridge at n = {readable(float(here.n_train))}",
         LogAxis("ridge, added to the kernel matrix", steps.ridge[1], steps.ridge[-1], zero=True),
         LogAxis(steps.error_label, *steps.errors),
         [_curve(by_ridge, "ridge")],
@@ -232,44 +222,41 @@ def _curve(prediction: "xr.Dataset", dim: str, dashed: NDArray[np.bool_] | None 
     return Curve(prediction[dim].to_numpy(), prediction.test_mse.to_numpy(), low, high, dashed)
 
 
-def _facts(here: "xr.Dataset", best: "xr.Dataset", mean_answer: float) -> tuple[tuple[str, str, str], ...]:
+def _facts(here: "xr.Dataset", best: "xr.Dataset", mean_error: float) -> tuple[tuple[str, str, str], ...]:
     test, train = float(here.test_mse), float(here.train_mse)
     low, high = (readable(float(here[f"test_mse_{end}"]), 3) for end in ("low", "high"))
     return (
         ("test error", readable(test, 3), f"90 %: {low} to {high}"),
-        _in_other_words(here, mean_answer),
+        _relative_error(here, mean_error),
         ("training error", readable(train, 3), "fits exactly" if train == 0 else "on its training samples"),
         ("best ridge", readable(float(best.ridge), 2), _cost(float(here.ridge), test / float(best.test_mse))),
     )
 
 
-def _in_other_words(here: "xr.Dataset", mean_answer: float) -> tuple[str, str, str]:
-    """Return the test error as a share of wrong classes or, where there are none, of what answering the mean has."""
+def _relative_error(here: "xr.Dataset", mean_error: float) -> tuple[str, str, str]:
+    """Return the error rate or, for numbers, the test error as a share of that of predicting the mean."""
     if "error_rate" in here:
         rate, low, high = (percent(float(here[f"error_rate{end}"])) for end in ("", "_low", "_high"))
         return "wrong class", rate, f"90 %: {low} to {high}"
-    remark = f"always answering the mean has {readable(mean_answer, 3)}"
-    return "of the mean's error", percent(float(here.test_mse) / mean_answer), remark
+    remark = f"always predicting the mean has {readable(mean_error, 3)}"
+    return "of the mean's error", percent(float(here.test_mse) / mean_error), remark
 
 
 def _cost(ridge: float, ratio: float) -> str:
-    """Say what a ridge costs that has `ratio` times the error of the best one."""
-    this = f"ridge {readable(ridge)}"
+    """Describe the cost of a ridge with `ratio` times the error of the best one."""
     if ratio < 1.005:
-        return f"{this} is as good"
-    if ratio < 2.0:
-        return f"{this} costs {percent(ratio - 1.0, decimals=0)} more error"
-    return (
-        f"{this} has {ratio:.3g} times the error"
-        if np.isfinite(ratio)
-        else f"{this} has endless error at n = k"
-    )
+        cost = "is as good"
+    elif ratio < 2.0:
+        cost = f"costs {percent(ratio - 1.0, decimals=0)} more error"
+    else:
+        cost = f"has {ratio:.3g} times the error" if np.isfinite(ratio) else "has infinite error at n = k"
+    return f"ridge {readable(ridge)} {cost}"
 
 
 def _warning(surface: LearningSurface, n_train: float, n_features: float, ridge: float) -> str:
-    """Return what the surface found out about itself, when it is off by so much that a reader must know."""
-    off = surface.check.standard_error(np.array(n_train), np.array(n_features), np.array(ridge))
-    if float(off) < _WARN_ABOVE:
+    """Return a sentence if theory was far off on halves of the sample at this setting, else nothing."""
+    error = surface.check.standard_error(np.array(n_train), np.array(n_features), np.array(ridge))
+    if float(error) < WARN_ABOVE:
         return ""
-    said = surface.check.in_words(bool(np.isfinite(n_features)))
-    return f"Theory does not hold well at this setting: {said}. Go by the band."
+    check = surface.check.in_words(bool(np.isfinite(n_features)))
+    return f"Theory does not hold well at this setting: {check}. Rely on the band."

@@ -1,8 +1,7 @@
-r"""A learning surface for labels that are noisier than those of the sample.
+r"""Learning surfaces for labels that are noisier than those of the sample.
 
 Independent noise of variance $s$ in the labels, summed over outputs, adds $s$ to both biases, $B_1 \to B_1 + s$ and
-$B_2 \to B_2 + s$: it is one more part of the target that no mode can learn. Nothing else changes, since $z$ and $g$ are
-the inputs' alone.
+$B_2 \to B_2 + s$: no mode can learn it. Nothing else changes, since $z$ and $g$ depend on the inputs alone.
 """
 
 from dataclasses import dataclass, fields
@@ -21,18 +20,18 @@ from solvable.spectra import SpectralSums
 def with_label_noise(surface: LearningSurface, variance: float) -> LearningSurface:
     r"""Return the surface of the same task with more noise in its labels.
 
-    Predicted test errors are those against labels that are as noisy; against the sample's own labels they are
-    `variance` less. Error rates are not predicted: such noise moves numbers, it does not swap classes.
+    Predicted test errors are measured against equally noisy labels; against labels with the sample's noise they are
+    `variance` less. Error rates are not predicted: such noise changes numbers, it does not swap classes.
 
     Args:
-        surface: of the sample as it is.
-        variance: $s \ge 0$, of the noise that comes on top, summed over outputs, in the units of the test error.
+        surface: of the sample with its own labels.
+        variance: $s \ge 0$, of the additional noise, summed over outputs, in the units of the test error.
 
     Raises:
         InputError: when the variance is negative or not finite.
 
     Example:
-        Without structure that can be learned, all that is left is the noise:
+        Where nothing is learned, the noise adds to the test error:
 
         >>> import numpy as np
         >>> rng = np.random.default_rng(0)
@@ -46,9 +45,9 @@ def with_label_noise(surface: LearningSurface, variance: float) -> LearningSurfa
     variance = float(numbers("the variance of the label noise", variance, at_least=0.0))
     if variance == 0.0:
         return surface
-    known: dict[str, Any] = {field.name: getattr(surface, field.name) for field in fields(LearningSurface)}
-    known["rates"] = None
-    return _NoisySurface(**known, label_noise=variance)
+    values: dict[str, Any] = {field.name: getattr(surface, field.name) for field in fields(LearningSurface)}
+    values["rates"] = None
+    return _NoisySurface(**values, label_noise=variance)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,7 +70,7 @@ class _NoisyCurves(EstimatedCurves):
         return _noisier(super().replicate_sums(log_kappa), self.label_noise)
 
     def doubt(self, log_kappa: NDArray[np.float64]) -> NDArray[np.float64]:
-        # The doubt is about the logarithm of what the sample shows of B2; the noise that comes on top is certain.
+        # The doubt is about the logarithm of the sample's own B2; the additional noise is known.
         own = super().sums(log_kappa).squared_bias
         return super().doubt(log_kappa) * own / (own + self.label_noise)
 

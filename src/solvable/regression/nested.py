@@ -5,8 +5,8 @@ and columns of $K + \delta I$ is the first $n$ rows and columns of the whole fac
 $w = L^{-1} Y$. A curve of any number of sizes therefore costs one factorisation of the largest per ridge, and a back
 substitution with a few right-hand sides per size.
 
-Where there are so many ridges that decomposing each size once is cheaper, or where the matrix is singular to rounding
-at ridge 0, each size is decomposed into eigenvectors instead, which serves all ridges.
+With many ridges, or for a matrix that is singular to rounding at ridge 0, each size is decomposed into eigenvectors
+instead, which serves all ridges.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,7 @@ from solvable.kernels.gram import cholesky_in_place
 
 Matrix = NDArray[np.float64]
 
-_trsm: Any
-_trsm = get_blas_funcs("trsm", dtype=np.float64)
+_trsm: Any = get_blas_funcs("trsm", dtype=np.float64)
 
 # Measured (LAPACK, n = 1400): eigenvectors cost about 7 Cholesky factorisations; in units of n³ flops:
 _EIGH_COST, _CHOLESKY_COST = 7.0 / 3.0, 1.0 / 3.0
@@ -39,7 +38,7 @@ def nested_dual_coefficients(
     At ridge 0 a matrix that is singular to rounding gives the least-norm interpolant (pseudo-inverse).
 
     Args:
-        gram: `(N, N)`, symmetric positive semi-definite, in the trial's order; left untouched.
+        gram: `(N, N)`, symmetric positive semi-definite, in the trial's order; not modified.
         targets: `(N, outputs)`.
         n_train: sizes, each at most N.
         ridge: $\delta \ge 0$.
@@ -63,7 +62,7 @@ def nested_dual_coefficients(
         return
     singular = []
     for r, delta in enumerate(ridge):
-        # Symmetric: the transpose of the copy is the same matrix in the order that can be overwritten.
+        # The transpose of the copy is the same symmetric matrix in Fortran order, which can be overwritten.
         factor = cholesky_in_place(np.array(gram, order="C").T, delta)
         if factor is None:
             singular.append(r)
@@ -78,8 +77,8 @@ def _back_substitute(factor: Matrix, forward: Matrix, n_train: NDArray[np.int64]
     """Solve `L_n^T α_n = w_n` for all sizes side by side."""
     largest, outputs = forward.shape
     alpha = np.zeros((largest, len(n_train), outputs))
-    # Rows below n are zero and stay zero, so sizes within a factor of two are one substitution with many right-hand
-    # sides; smaller sizes are one on a smaller block.
+    # Rows below n are zero and stay zero, so sizes within a factor of two share one substitution with many right-hand
+    # sides; smaller sizes use a smaller block.
     octave = np.log2(largest / n_train).astype(int)
     for o in np.unique(octave):
         together = np.flatnonzero(octave == o)
@@ -97,11 +96,11 @@ def fewer_outputs(
 ) -> tuple[Float[NDArray, "N fewer"], Float[NDArray, "fewer outputs"]]:
     """Return the targets rotated to as few columns as their rank, and the rotation back.
 
-    Of c one-hot columns minus 1/c, c - 1 are left. Errors that are summed over outputs stay the same.
+    From c one-hot columns minus 1/c this leaves c - 1. Errors summed over outputs stay the same.
     """
-    left, strength, right = np.linalg.svd(targets, full_matrices=False)
-    seen = strength > 1e-14 * strength[0]
-    return left[:, seen] * strength[seen], right[seen]
+    left, singular, right = np.linalg.svd(targets, full_matrices=False)
+    nonzero = singular > 1e-14 * singular[0]
+    return left[:, nonzero] * singular[nonzero], right[nonzero]
 
 
 def _by_eigh(
@@ -117,6 +116,6 @@ def _by_eigh(
         values, projected = np.maximum(values, 0.0), vectors.T @ targets[:n]
         for j, r in enumerate(which):
             shifted = values + ridge[r]
-            known = shifted > n * np.finfo(float).eps * shifted.max()
-            alpha[j, :n, i] = vectors[:, known] @ (projected[known] / shifted[known, None])
+            regular = shifted > n * np.finfo(float).eps * shifted.max()
+            alpha[j, :n, i] = vectors[:, regular] @ (projected[regular] / shifted[regular, None])
     yield from zip(which, alpha, strict=True)

@@ -1,19 +1,18 @@
-r"""What one Gram matrix knows: the population's sums over the spectrum, without the population's spectrum.
+r"""Leave-one-out statistics of one Gram matrix: the population's sums over the spectrum, without its spectrum.
 
-From the eigendecomposition of one labelled sample of $N$ points, an auxiliary ridge $\delta'$ swept over some hundred
-values gives one point each of the curves that all of the theory is made of. With $A = (K + \delta' I)^{-1}$ and
-$\alpha = A Y$:
+From the eigendecomposition of one labelled sample of $N$ points, some hundred values of an auxiliary ridge $\delta'$
+give one point each of the curves on which the theory is based. With $A = (K + \delta' I)^{-1}$ and $\alpha = A Y$:
 
 - the effective ridge is $\kappa = 1 / \mathrm{tr}\,A$, and the modes learned are $z(\kappa) = N - \delta'/\kappa$;
-- leave-one-out error $\mathrm{LOO} = \mathrm{mean}_i\, |\alpha_i|^2 / A_{ii}^2$: test error at $n \approx N$, honestly;
+- leave-one-out error $\mathrm{LOO} = \mathrm{mean}_i\, |\alpha_i|^2 / A_{ii}^2$: unbiased test error at $n \approx N$;
 - leave-one-out overfitting coefficient $\mathcal{E}_0 = \mathrm{mean}_i\, (A^2)_{ii} / A_{ii}^2$, which gives
   $\sum_i m_i L_i^2 = N (1 - 1/\mathcal{E}_0)$ and $B_2(\kappa) = \mathrm{LOO} / \mathcal{E}_0$.
 
-With `groups` whole groups are left out in place of single points: the residual of group g is $A_{gg}^{-1} \alpha_g$,
+With `groups`, whole groups are left out instead of single points: the residual of group g is $A_{gg}^{-1} \alpha_g$,
 and the error is that on samples of a new group.
 
-The textbook way, which takes the sample's own eigenvalues for the population's, is biased by about $n/N$
-(`spectra.plug_in_eigensystem`); these curves are not, because leaving a point out makes it a test point.
+The textbook estimate, which uses the sample's own eigenvalues in place of the population's, is biased by about $n/N$
+(`spectra.plug_in_eigensystem`); these curves are not, because a point that is left out is a test point.
 
 Source: derived for this library; checked against retraining on MNIST, CIFAR-10 and digits in the tests.
 """
@@ -30,15 +29,15 @@ from solvable.kernels import check_positive_semidefinite
 from solvable.regression.leave_group_out import leave_group_out
 from solvable.regression.nested import fewer_outputs
 
-# The sample is dealt into this many folds; leaving each out in turn (jackknife) gives the intervals.
+# Number of folds of the sample; leaving out each in turn (jackknife) gives the intervals.
 N_FOLDS = 20
-# Distance of neighbouring auxiliary ridges in ln δ'; the curves bend on a scale of one nat and more.
+# Distance between neighbouring auxiliary ridges in ln δ'; the curves vary on a scale of one nat and more.
 _STEP = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class OneGram:
-    r"""The leave-one-out statistics of a sample at a ladder of auxiliary ridges.
+    r"""Leave-one-out statistics of a sample at a sequence of auxiliary ridges.
 
     Attributes:
         n_samples: $N$.
@@ -46,10 +45,10 @@ class OneGram:
         log_kappa: $\ln\kappa$, `(steps,)`, ascending.
         learned_modes: $z$, `(steps,)`.
         partly_learned_modes: $\sum_i w_i \delta' / (w_i + \delta')^2$ over the matrix's own eigenvalues, `(steps,)`:
-            by it leave-one-out noise is kept from making the number of partly learned modes negative.
+            1 % of it bounds the estimated number of partly learned modes from below, which noise could make negative.
         squared_error: mean squared leave-one-out error (with groups: leave-group-out) of each fold of points,
             `(folds, steps)`, summed over outputs.
-        error_amplification: what that error would be for pure noise of unit variance, `(folds, steps)`.
+        error_amplification: the same error for pure noise of unit variance, `(folds, steps)`.
         amplification: mean $(A^2)_{ii}/A_{ii}^2$ of each fold, `(folds, steps)`; the same without groups.
         fold_sizes: points in each fold, `(folds,)`.
     """
@@ -66,7 +65,7 @@ class OneGram:
 
 
 def replicate_weights(fold_sizes: Float[NDArray, "folds"]) -> Float[NDArray, "replicates folds"]:
-    """Return what each fold counts in the mean of the whole sample (first row) and without each fold in turn."""
+    """Return the weight of each fold in the mean of the whole sample (first row) and without each fold in turn."""
     weights = np.vstack([fold_sizes, fold_sizes * (1.0 - np.eye(len(fold_sizes)))])
     return weights / weights.sum(axis=1, keepdims=True)
 
@@ -79,8 +78,8 @@ class Decomposition:
         values: `(N,)`, ascending, not negative.
         vectors: `(N, N)`, one a column.
         scale: the largest diagonal entry.
-        noise: the size of an eigenvalue that rounding of the entries would leave.
-        groups: index of each point's group, `(N,)`, or None where each stands for itself.
+        noise: size of the eigenvalues that the rounding of the entries causes.
+        groups: index of each point's group, `(N,)`, or None for single points.
     """
 
     values: Float[NDArray, "N"]
@@ -91,14 +90,13 @@ class Decomposition:
 
     @property
     def folds(self) -> Int[NDArray, "N"]:
-        """The fold of each point; a group is never divided."""
-        n = len(self.values)
-        return (np.arange(n) if self.groups is None else self.groups) % N_FOLDS
+        """The fold of each point; groups are not divided."""
+        return (np.arange(len(self.values)) if self.groups is None else self.groups) % N_FOLDS
 
     def left_out(
         self, targets: Float[NDArray, "N outputs"], ridges: Float[NDArray, "steps"], intercept: bool
     ) -> tuple[Float[NDArray, "N outputs steps"], Float[NDArray, "N steps"]]:
-        """Return residuals when each point's group is left out, and their variance for pure noise of variance 1."""
+        """Return the residuals when each point's group is left out, and their variance for noise of variance 1."""
         assert self.groups is not None
         return leave_group_out(self.values, self.vectors, self.groups, targets, ridges, intercept)
 
@@ -113,8 +111,8 @@ def decompose(
     """Return the eigendecomposition of a Gram matrix.
 
     Args:
-        gram: `(N, N)`, symmetric positive semi-definite, checked by the caller but for its eigenvalues.
-        entry_rounding: relative rounding of the matrix's entries, where they came in less than double precision.
+        gram: `(N, N)`, symmetric positive semi-definite; the caller checks everything but the eigenvalues.
+        entry_rounding: relative rounding of entries that came in less than double precision.
         groups: index of each point's group, from 0.
 
     Raises:
@@ -125,8 +123,8 @@ def decompose(
         raise InputError(
             "the kernel matrix has no positive diagonal; expected K(x, x) > 0; check the features or the kernel"
         )
-    # In units of its own, nothing over- or underflows whatever units the user's kernel has. Divide and conquer on the
-    # copy (symmetric, so its transpose), which LAPACK may overwrite: 15 % off the whole.
+    # The scaled matrix does not over- or underflow. Divide and conquer on the transpose of the copy (symmetric), which
+    # LAPACK may overwrite, saves 15 % of the whole time.
     values, vectors = eigh((gram / scale).T, driver="evd", overwrite_a=True, check_finite=False)
     noise = float(8 * entry_rounding * np.sqrt(len(gram)))
     check_positive_semidefinite(values + noise)
@@ -136,13 +134,12 @@ def decompose(
 def one_gram(
     decomposition: Decomposition, targets: Float[NDArray, "N outputs"], intercept: bool = False
 ) -> OneGram:
-    """Return the leave-one-out statistics of a Gram matrix, from its one eigendecomposition.
+    """Return the leave-one-out statistics of a Gram matrix from its eigendecomposition.
 
     Args:
         decomposition: of the matrix.
         targets: `(N, outputs)`.
-        intercept: whether the model takes the mean of its training labels as intercept; it matters where groups are
-            left out.
+        intercept: whether the model uses the mean of its training labels as intercept; only groups need it.
 
     Raises:
         InputError: when the targets are too large or too small for floating point.
@@ -152,7 +149,7 @@ def one_gram(
     if not 1e-150 < target_scale < 1e150:
         raise InputError(
             f"the largest target is {target_scale:.3g}, whose square is beyond floating point; expected 1e-150 to "
-            "1e150; give it in another unit"
+            "1e150: use another unit"
         )
     rounding = max(n * np.finfo(float).eps * values[-1], noise)
     rank = int(np.sum(values > rounding))
@@ -164,7 +161,7 @@ def one_gram(
     log_kappa = -np.log(inverse.sum(axis=0))
     learned = (values[:, None] * inverse).sum(axis=0)
     partly = ridges * (values[:, None] * inverse**2).sum(axis=0)
-    # As the auxiliary ridge goes to zero κ saturates: keep one of the steps that no longer move it.
+    # As the auxiliary ridge goes to zero κ saturates: keep one of the steps that no longer change it.
     keep = np.flatnonzero(np.diff(log_kappa, append=-np.inf) < -1e-6)[::-1]
     inverse = inverse[:, keep]
 
@@ -176,8 +173,8 @@ def one_gram(
     if decomposition.groups is None:
         projected = vectors.T @ columns
         error, residual = np.zeros_like(diagonal), np.empty_like(diagonal)
-        for one in projected.T:
-            np.matmul(vectors, one[:, None] * inverse, out=residual)
+        for column in projected.T:
+            np.matmul(vectors, column[:, None] * inverse, out=residual)
             residual *= residual
             error += residual
         error /= diagonal
@@ -187,7 +184,7 @@ def one_gram(
         error = np.square(residual).sum(axis=1)
     return OneGram(
         n_samples=n,
-        # Modes that are lost in the entries' rounding are not known to be absent.
+        # Modes below the rounding of the entries may exist.
         rank=n if noise else rank,
         log_kappa=log_kappa[keep] + np.log(decomposition.scale),
         learned_modes=learned[keep],
@@ -202,12 +199,12 @@ def one_gram(
 def repeated(
     gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"], entry_rounding: float = 0.0
 ) -> tuple[Bool[NDArray, "N"], int]:
-    """Return which points stand at distance zero, by the kernel and up to rounding, from one that is kept.
+    """Return which points repeat another one, at distance zero by the kernel up to rounding.
 
-    Also how many of them have another target than that one: then the inputs simply take few values, and the targets'
-    disagreement is their noise.
+    Also how many of them have another target than that one. If many do, the inputs take few values, and the scatter of
+    their targets is noise.
     """
-    # Equal rows have an equal product with any vector; distances decide between neighbours in its order.
+    # Equal rows have equal products with any vector; compare neighbours in the order of these by their distance.
     order = np.argsort(gram @ np.random.default_rng(0).normal(size=len(gram)), kind="stable")
     first, second = order[:-1], order[1:]
     size = gram[first, first] + gram[second, second]

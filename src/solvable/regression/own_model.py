@@ -82,9 +82,7 @@ def read_measured(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
 def check_share(rate: float) -> None:
     """Raise for an error rate that looks like a percentage."""
     if rate > 1.0:
-        raise InputError(
-            f"error_rate is {rate:g}; expected a share from 0 to 1: divide percentages by 100"
-        )
+        raise InputError(f"the error rate is {rate:g}; expected at most 1: divide percentages by 100")
 
 
 def first_below(curve: "xr.Dataset", name: str, level: float) -> float:

@@ -2,7 +2,7 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The wing's page: `solvable app` serves it; `marimo edit` opens it as a notebook."""
+"""The page of `regression`, served by `solvable app`; `marimo edit` opens it as a notebook."""
 
 import marimo
 
@@ -26,8 +26,8 @@ with app.setup:
 def _():
     page.header(
         "More is better: what would more data, features or ridge buy?",
-        """One labelled sample tells the test error of kernel and random-feature regression at every size, without
-        training at each. Move a slider, or drop a file of your own.""",
+        """One labelled sample predicts the test error of kernel and random-feature regression at every size, without
+        training at each. Move a slider, or drop your own file.""",
     )
     return
 
@@ -57,7 +57,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(drop_choice, missing_choice, target_choice, upload):
-    # A file of the user's own is diagnosed; the sliders below then move its surface.
+    # The user's own file is diagnosed; the sliders below then show its surface.
     diagnosis, refusal, name = None, "", str(upload.name() or "")
     if name:
         with mo.status.spinner(title=f"Diagnosing {escape(name)} …", subtitle="up to 30 seconds") as spinner:
@@ -75,7 +75,7 @@ def _(drop_choice, missing_choice, target_choice, upload):
     if diagnosis is not None:
         verdict = f"""
         <div id="verdict">{diagnosis._repr_html_()}</div>
-        <p class="soft">Until the file is cleared, the sliders below move the surface of {escape(name)}, with this
+        <p class="soft">Until the file is cleared, the sliders below show the surface of {escape(name)} with this
         kernel.</p>
         """
     else:
@@ -111,11 +111,8 @@ def _(noise_slider, steps, surface):
 
 @app.cell(hide_code=True)
 def _(k_slider, n_slider, noise, noise_slider, noisy, ridge_slider, steps):
-    n, k, ridge = (
-        steps.n_train[n_slider.value],
-        steps.n_features[k_slider.value],
-        steps.ridge[ridge_slider.value],
-    )
+    n, k = steps.n_train[n_slider.value], steps.n_features[k_slider.value]
+    ridge = steps.ridge[ridge_slider.value]
     view = explore.view(noisy, steps, n, k, ridge)
     controls = (
         page.control(n_slider, readable(n)),
@@ -138,9 +135,9 @@ def _(k_slider, n_slider, noise, noise_slider, noisy, ridge_slider, steps):
 @app.cell(hide_code=True)
 def _(surface):
     page.footer(f"""
-    <p>Bands: 90 %. Dashed: past what the sample shows, along its power laws, trusted up to 16 times the sample. The
-    ridge is added to the kernel matrix undivided, as in scikit-learn's <code>KernelRidge(alpha=)</code>. Extra label
-    noise is in percent of how much the labels vary, and the test labels have it too. Theory is checked here:
+    <p>Bands: 90 %. Dashed: past the sample, along power laws, trusted up to 16 times the sample. The ridge is added to
+    the kernel matrix undivided, as in scikit-learn's <code>KernelRidge(alpha=)</code>. Extra label noise is in percent
+    of the labels' variance, and the test labels have it too. Check of the theory:
     {escape(surface.check.in_words())}.</p>
     <p>The same in Python: <code>solvable.regression.LearningSurface.from_kernel(kernel, X, y)</code></p>
     """)

@@ -1,4 +1,4 @@
-"""`LearningSurface`: test error at every sample size, number of features and ridge, from one labelled sample."""
+"""`LearningSurface`: test error for every sample size, number of features and ridge, from one labelled sample."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from solvable.kernels.encoded import EncodedKernel, large_gram
 from solvable.kernels.gram import entry_rounding
 from solvable.machine import need_memory
 from solvable.regression import surface_file, theory
+from solvable.regression.drawing import draw_surface
 from solvable.regression.error_rate import ErrorRates, error_rates
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.halves import HalvesCheck, check_halves
@@ -28,42 +29,45 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-# Smallest sample that leave-one-out statistics in twenty folds say anything about.
+Array = NDArray[np.float64]
+
+# Smallest sample for leave-one-out statistics in twenty folds.
 FEWEST_SAMPLES = 20
-# A log error on the sample's own halves from which on a prediction comes with a warning.
-_WARN_ABOVE = 0.25
+# Predictions with a larger log error on the sample's own halves come with a warning.
+WARN_ABOVE = 0.25
 # The kernel matrix, its eigenvectors and LAPACK's workspace: measured as 6.0 matrices of double precision.
 _MATRICES = 6.2
-# A log error on the halves from which on the best ridge is sought with that doubt added.
+# With a larger log error on the halves, that doubt is added to the error before the best ridge is searched.
 _ROUGH_ABOVE = 0.05
-# Of repeated points this share may have another label than the one that is kept: mistakes, no noise of the target's.
+# Repeated points with another label than the first are mistakes up to this share, above it noise of the target.
 _FEW_DIFFER = 0.05
-# How far past the sample the continuation was checked (MNIST and CIFAR-10, from 600 to 9600).
+# Largest factor past the sample at which the continuation was tested (MNIST and CIFAR-10, from 600 to 9600).
 TRUSTED_FACTOR = 16
-# The theory is a statement about many samples: below this many its own error exceeds the sampling error.
+# The theory is about many samples: below this number its own error exceeds the sampling error.
 FEWEST_TRUSTED = 30
 
 
 @dataclass(frozen=True, eq=False)
 class LearningSurface:
-    r"""The learning surface of kernel ridge and random-feature regression, estimated from one sample.
+    r"""Learning surface of kernel ridge and random-feature regression, estimated from one sample.
 
-    Make it with `from_kernel`, `from_gram` or `from_features`; one eigendecomposition later every prediction is a
-    matter of milliseconds, for sample sizes within the sample and beyond. How it is estimated: `one_gram`; how it goes
-    on past the sample: `estimated_curves`.
+    Create it with `from_kernel`, `from_gram` or `from_features`; after one eigendecomposition every prediction takes
+    milliseconds, for sample sizes within the sample and beyond. The estimate is explained in `one_gram`, its
+    continuation past the sample in `estimated_curves`.
 
-    Labels: integers or strings become one-hot columns minus 1/c, a float `y` is used as given. Errors are summed over
-    outputs (scikit-learn averages over them), the noise in the labels is part of them.
+    Labels: integers or strings become one-hot columns minus 1/c, a float `y` is used unchanged. Errors are summed over
+    outputs (scikit-learn averages over them) and include the noise in the labels.
 
-    Intervals (nominal 90 %) hold the sampling error, by a jackknife over 20 folds of the sample; the error of theory on
-    these data, as measured on the sample's own halves (`check`); and past the sample the doubt whether the power laws
-    go on. They are about the mean over training sets, not about one training set.
+    Intervals (nominal 90 %) combine the sampling error, by a jackknife over 20 folds of the sample; the error of theory
+    on these data, measured on the sample's own halves (`check`); and past the sample the doubt about the power laws.
+    They are about the mean over training sets, not about one training set.
 
-    Random features are predicted as if they were Gaussian, then corrected by how far off that was on the halves: with
-    `from_kernel`, for kernels that have `features`. From a matrix alone nothing can be tried, and nothing is corrected.
+    Random features are predicted as if they were Gaussian, then corrected by the error on the halves: with
+    `from_kernel`, for kernels that have `features`. From a matrix alone, nothing can be checked or corrected.
 
-    Trust: `n_train` and `n_features` of at least 30, up to 16 times the sample (checked there), for test points from
-    where the sample came from. Of repeated points one is kept; time series and groups make leave-one-out errors wrong.
+    Validity: `n_train` and `n_features` of at least 30, up to 16 times the sample (tested there), for test points from
+    the distribution of the sample. Repeated points are kept once; time series and groups make leave-one-out errors
+    wrong.
 
     Example:
         >>> import numpy as np
@@ -97,15 +101,15 @@ class LearningSurface:
         Args:
             gram: $K(x_i, x_j)$, `(N, N)`, symmetric positive semi-definite, N at least 20.
             y: labels `(N,)`: integers or strings are classes; or numbers `(N,)` or `(N, outputs)`.
-            kernel: its name, for the record.
-            groups: which group each point belongs to, `(N,)`, where points come in groups that are alike (patients,
-                speakers, days); then errors are those on samples of new groups.
+            kernel: its name, for `repr`.
+            groups: the group of each point, `(N,)`, for points that come in groups that are alike (patients, speakers,
+                days); errors are then those on samples of new groups.
 
         Raises:
             InputError: when the matrix is not square, symmetric, positive semi-definite and finite, or labels
                 do not fit.
         """
-        return cls._estimate(gram, y, name=kernel, groups=groups)
+        return cls._estimate(gram, y, kernel, groups)
 
     @classmethod
     def from_kernel(
@@ -113,38 +117,32 @@ class LearningSurface:
     ) -> "LearningSurface":
         """Estimate the surface from a kernel and a sample.
 
-        From 8000 points on the kernel matrix is computed in single precision on a GPU where torch finds one; the
+        From 8000 points on the kernel matrix is computed in single precision on a GPU if torch finds one; the
         eigendecomposition runs on the CPU.
 
         Args:
             kernel: a `solvable.kernels.Kernel`, a kernel of scikit-learn's `gaussian_process`, a name
-                (`kernels.KERNEL_NAMES`) or a callable `(X, Z) -> K`; a bandwidth that it lacks is set by the median
-                distance of `X`.
-            X: inputs, `(N, d)`, scaled as the model will see them.
+                (`kernels.KERNEL_NAMES`) or a callable `(X, Z) -> K`; a missing bandwidth is the median distance of `X`.
+            X: inputs, `(N, d)`, already scaled.
             y: labels, as in `from_gram`.
             groups: as in `from_gram`.
         """
-        if isinstance(kernel, EncodedKernel):  # the sample's inputs may be a table
+        if isinstance(kernel, EncodedKernel):  # `X` may be a table
             kernel, X = kernel.kernel, kernel.encoder.transform(X)
-        points: Any = X if hasattr(X, "device") else np.asarray(X)  # tensors stay where they are
+        points: Any = X if hasattr(X, "device") else np.asarray(X)  # tensors stay on their device
         _check_memory(len(points))
         resolved: Kernel = as_kernel(kernel).for_data(points)
+        # A linear kernel has as many modes as coordinates, with a peak at that sample size.
+        n_modes = float(points.shape[-1]) if resolved == Linear() else np.inf
         return cls._estimate(
-            large_gram(resolved, points),
-            y,
-            name=repr(resolved),
-            groups=groups,
-            # A linear kernel's modes end at the number of coordinates, with a peak there.
-            n_modes=float(points.shape[-1]) if resolved == Linear() else np.inf,
-            kernel=resolved,
-            X=points,
+            large_gram(resolved, points), y, repr(resolved), groups, n_modes, resolved, points
         )
 
     @classmethod
     def from_features(
         cls, features: ArrayLike, y: ArrayLike | Targets, *, groups: ArrayLike | None = None
     ) -> "LearningSurface":
-        r"""Estimate the surface of ridge regression on features of your own, such as a pretrained model's embedding.
+        r"""Estimate the surface of ridge regression on your own features, such as a pretrained model's embedding.
 
         The kernel is $\phi(x) \cdot \phi(x')$, neither centred nor scaled.
 
@@ -154,90 +152,80 @@ class LearningSurface:
             groups: as in `from_gram`.
         """
         _check_memory(np.shape(features)[0])
-        return cls._estimate(
-            Linear()(features),
-            y,
-            name="linear on given features",
-            groups=groups,
-            n_modes=float(np.shape(features)[-1]),
-        )
+        n_modes = float(np.shape(features)[-1])
+        return cls._estimate(Linear()(features), y, "linear on given features", groups, n_modes)
 
     @classmethod
     def _estimate(
         cls,
         gram: Any,
         y: ArrayLike | Targets,
-        *,
         name: str,
-        groups: ArrayLike | None = None,
+        groups: ArrayLike | None,
+        n_modes: float = np.inf,
         kernel: Kernel | None = None,
         X: Any = None,
-        n_modes: float = np.inf,
     ) -> "LearningSurface":
         matrix = check_gram(gram)
         targets = as_targets(y)
         if len(targets) != len(matrix):
             raise InputError(
-                f"there are {len(matrix)} points but y has {len(targets)} labels; expected one for each"
+                f"there are {len(matrix)} points but y has {len(targets)} labels; expected one label for each"
             )
         codes = None if groups is None else group_codes(groups, len(matrix))
         rounding = entry_rounding(gram)
         repeats, differ = repeated(matrix, targets.columns, rounding)
-        if differ > _FEW_DIFFER * repeats.sum():
-            warnings.warn(
-                f"{int(repeats.sum())} of {len(matrix)} points repeat the inputs of another one, many with another "
-                "label: all are kept, and the labels' disagreement counts as noise",
-                UserWarning,
-                stacklevel=3,
+        if n_repeats := int(repeats.sum()):
+            many_differ = differ > _FEW_DIFFER * n_repeats
+            consequence = (
+                "many with another label: all are kept, and the scatter of their labels counts as noise"
+                if many_differ
+                else "which makes leave-one-out optimistic: one of each is kept, and errors are those on new points"
             )
-        elif repeats.any():
-            warnings.warn(
-                f"{int(repeats.sum())} of {len(matrix)} points repeat another one, on which leave-one-out would be "
-                "optimistic: one of each is kept, and errors are those on new points",
-                UserWarning,
-                stacklevel=3,
-            )
-            matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets.take(~repeats)
-            codes = None if codes is None else group_codes(codes[~repeats], len(matrix), " without the repeated points")
-            X = None if X is None else X[np.flatnonzero(~repeats)]
+            text = f"{n_repeats} of {len(matrix)} points repeat another one, {consequence}"
+            warnings.warn(text, UserWarning, stacklevel=3)
+            if not many_differ:
+                matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets.take(~repeats)
+                after = " without the repeated points"
+                codes = None if codes is None else group_codes(codes[~repeats], len(matrix), after)
+                X = None if X is None else X[np.flatnonzero(~repeats)]
         if len(matrix) < FEWEST_SAMPLES:
             raise InputError(
                 f"a learning surface needs at least {FEWEST_SAMPLES} samples that differ in their inputs; got "
-                f"{len(matrix)}; label more, or give inputs that tell more of them apart"
+                f"{len(matrix)}; label more, or add inputs that distinguish them"
             )
         decomposition = decompose(matrix, rounding, codes)
         statistics = one_gram(decomposition, targets.columns, targets.intercept)
-        # What rounding adds to a matrix in single precision is no mode.
+        # Modes that rounding adds to a matrix in single precision do not count.
         statistics = replace(statistics, rank=int(min(statistics.rank, n_modes)))
         rates = error_rates(decomposition, statistics, targets) if targets.classes else None
         least_ridge = decomposition.noise
         del decomposition
-        check = check_halves(
-            EstimatedCurves(statistics), matrix, targets, kernel, X, codes, rates, least_ridge
-        )
+        curves = EstimatedCurves(statistics)
+        check = check_halves(curves, matrix, targets, kernel, X, codes, rates, least_ridge)
         return cls(statistics, check, name, targets.classes, n_modes, rates)
 
     def __repr__(self) -> str:
-        """Say what it was estimated from."""
+        """Name the kernel, the size of the sample and the kind of labels."""
         kind = f"{len(self.classes)} classes" if self.classes else "numbers"
         return f"<LearningSurface of {self.kernel} from {self.n_samples} samples of {kind}>"
 
     @property
     def n_samples(self) -> int:
-        """How many labelled points it was estimated from."""
+        """Number of labelled points that it was estimated from."""
         return self.statistics.n_samples
 
     @cached_property
     def curves(self) -> EstimatedCurves:
-        """The estimated sums over the spectrum; every function of `regression.theory` takes them for an eigensystem."""
+        """The estimated sums over the spectrum, accepted in place of an eigensystem in `regression.theory`."""
         return EstimatedCurves(self.statistics)
 
     @property
     def exponents(self) -> dict[str, float]:
         r"""The power laws that continue the surface past the sample.
 
-        `alpha`: eigenvalues fall as $i^{-\alpha}$; `beta`: target power falls as $i^{-\beta}$; `noise`: the floor
-        $\sigma^2$ of the test error that the data ask for, 0 if none. Empty for a kernel of fewer modes than samples.
+        `alpha`: eigenvalues fall as $i^{-\alpha}$; `beta`: target power falls as $i^{-\beta}$; `noise`: the fitted
+        floor $\sigma^2$ of the test error, 0 if none. Empty for a kernel of fewer modes than samples.
         """
         law = self.curves.continuation
         if law is None:
@@ -256,48 +244,45 @@ class LearningSurface:
             ridge: $\delta \ge 0$, added to the Gram matrix undivided.
 
         Returns:
-            what `regression.predict` returns but for `bias` and `variance`, since the noise is not known apart from
-            the target (`squared_bias` holds both), and `test_mse_low`, `test_mse_high` (nominal 90 %); for classes
-            `error_rate` with `error_rate_low`, `error_rate_high`: the share of new points that are given a wrong
-            class; and `extrapolated`: whether the effective ridge lies below what the sample shows.
+            the variables of `regression.predict` but `bias` and `variance`, since the noise is not known apart from the
+            target (`squared_bias` includes both), and `test_mse_low`, `test_mse_high` (nominal 90 %); for classes
+            `error_rate` with `error_rate_low`, `error_rate_high`: the share of new points that are assigned a wrong
+            class; and `extrapolated`: whether the effective ridge lies below the sample's range.
 
         Raises:
             InputError: for values outside these ranges.
         """
         if np.isinf(grid("n_train", n_train, above=0.0)).any():
-            raise InputError("n_train must be finite: a sample does not tell the limit; got inf")
+            raise InputError("n_train must be finite, since a sample does not determine the limit; got inf")
         solution = theory.solve(self.curves, n_train, n_features, ridge)
         prediction = theory.as_dataset(solution)
-        dims = ("n_train", "n_features", "ridge")
+        dims = prediction.test_mse.dims
         spread = log_standard_error(self.curves, self.check, solution)
-        seen = (solution.n_train, solution.n_features, solution.ridge)
+        at = (solution.n_train, solution.n_features, solution.ridge)
         with_features = bool(np.isfinite(solution.n_features).any())
-        if self.check.standard_error(*seen).max() > _WARN_ABOVE:
+        if self.check.standard_error(*at).max() > WARN_ABOVE:
             warnings.warn(
-                f"theory does not hold well here: {self.check.in_words(with_features)}; go by the intervals, or "
+                f"theory does not hold well here: {self.check.in_words(with_features)}; rely on the intervals, or "
                 "train with regression.measure",
                 UserWarning,
                 stacklevel=2,
             )
-        factor = np.exp(-self.check.correction(*seen))
+        factor = np.exp(-self.check.correction(*at))
         for name in ("test_mse", "train_mse"):
             prediction[name] = prediction[name] * factor
         with np.errstate(invalid="ignore"):
             for side, sign in (("low", -1.0), ("high", 1.0)):
                 bound = prediction.test_mse.to_numpy() * np.exp(sign * NORMAL_90 * spread)
-                prediction[f"test_mse_{side}"] = (
-                    dims,
-                    bound,
-                    {"long_name": f"test error, {side} end of 90 %"},
-                )
+                attrs = {"long_name": f"test error, {side} end of 90 %"}
+                prediction[f"test_mse_{side}"] = (dims, bound, attrs)
         if self.rates is not None:
-            found = error_rate(self.rates, self.curves, self.check, solution)
+            rates = error_rate(self.rates, self.curves, self.check, solution)
             names = ("error rate", "error rate, low end of 90 %", "error rate, high end of 90 %")
-            for side, values, name in zip(("", "_low", "_high"), found, names, strict=True):
+            for side, values, name in zip(("", "_low", "_high"), rates, names, strict=True):
                 prediction[f"error_rate{side}"] = (dims, values, {"long_name": name})
         extrapolated = solution.log_feature_ridge < self.curves.log_kappa[0]
         prediction["extrapolated"] = (dims, extrapolated)
-        # Features of the user's own end at their number, with a peak there that a smaller sample does not show.
+        # With n_modes own features the error has a peak at n = n_modes, which a smaller sample does not show.
         unseen_end = self.curves.continuation is not None
         near_the_end = unseen_end & extrapolated & (solution.sums.learned_modes > 0.5 * self.n_modes)
         for name, most in (("test_mse", np.inf), ("error_rate", 1.0)):
@@ -322,12 +307,11 @@ class LearningSurface:
             n_features: random features, > 0; `inf` is the kernel itself.
 
         Returns:
-            ridges, with the error predicted at each as coordinate `test_mse`. Where the sample's own halves showed that
-            theory is off by more than 5 % at the best one, it is the ridge of least error with that doubt added: the
-            best ridge would else be sought where theory is too optimistic. Past the sample it stays within the factor
-            n/N of the one that is best at the sample's size, for the same reason. The dims are those of `n_train` and
-            `n_features` that are given as sequences: for two single numbers, `float()` takes the ridge. Zero means:
-            interpolate.
+            ridges, with the error predicted at each as coordinate `test_mse`; 0 means: interpolate. If theory was off
+            by more than 5 % on the sample's own halves at the best ridge, the ridge of least error plus that doubt,
+            since the minimum would otherwise lie where theory is too optimistic. Past the sample the ridge stays within
+            the factor n/N of the best one at the sample's size, for the same reason. The dims are those of `n_train`
+            and `n_features` that are sequences: for two single numbers, `float()` converts the ridge.
         """
         import xarray as xr
 
@@ -341,21 +325,15 @@ class LearningSurface:
             ridge, error = self._near_the_sample(n, k, ridge, error)
         dims = ("n_train", "n_features")
         coords = {"n_train": n, "n_features": k, "test_mse": (dims, error)}
-        single = [dim for dim, given in zip(dims, (n_train, n_features), strict=True) if np.ndim(given) == 0]
+        single = [dim for dim, axis in zip(dims, (n_train, n_features), strict=True) if np.ndim(axis) == 0]
         attributes = {"long_name": "ridge of least test error"}
         return xr.DataArray(ridge, coords, dims, name="optimal_ridge", attrs=attributes).squeeze(single)
 
-    def _near_the_sample(
-        self,
-        n: NDArray[np.float64],
-        k: NDArray[np.float64],
-        ridge: NDArray[np.float64],
-        error: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Keep ridges past the sample within the factor n/N of the one that is best at its size, `(n, k)`.
+    def _near_the_sample(self, n: Array, k: Array, ridge: Array, error: Array) -> tuple[Array, Array]:
+        """Clip ridges past the sample to within the factor n/N of the best one at its size, `(n, k)`.
 
-        A task whose noise matches the kernel has one best ridge for all n. How it really moves depends on the continued
-        curve, whose least error may lie where nothing was seen.
+        A task whose noise matches the kernel has one best ridge for all n. In general the best ridge depends on the
+        continued curve, whose least error may lie outside the sample's range.
         """
         anchor = np.atleast_2d(self.optimal_ridge([float(self.n_samples)], k).to_numpy())
         times = np.maximum(n / self.n_samples, 1.0)[:, None]
@@ -363,12 +341,10 @@ class LearningSurface:
         moved = (bounded != ridge) & (times > 1.0)
         solution = implicit_regularization(self.curves, n[:, None], k, bounded)
         correction = self.check.correction(n[:, None], k, bounded)
-        there = theory.test_mse(solution) * np.exp(-correction)
-        return np.where(moved, bounded, ridge), np.where(moved, there, error)
+        bounded_error = theory.test_mse(solution) * np.exp(-correction)
+        return np.where(moved, bounded, ridge), np.where(moved, bounded_error, error)
 
-    def _least_with_doubt(
-        self, n: NDArray[np.float64], k: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _least_with_doubt(self, n: Array, k: Array) -> tuple[Array, Array]:
         """Return the ridge of least predicted error plus doubt, and the error there, `(n, k)`."""
         ridges = np.append(0.0, np.exp(self.curves.log_trace) * np.geomspace(1e-7, 1e4, 111))
         solution = theory.solve(self.curves, n, k, ridges)
@@ -392,33 +368,23 @@ class LearningSurface:
             n_features: number of random features; `inf` is the kernel itself.
             ridge: one line each.
         """
-        from solvable.lab.figure import house_style
-        from solvable.regression.drawing import draw_surface
-
         if np.ndim(n_features) > 0:
-            raise InputError(f"plot draws one number of features; got {n_features!r}; call it once for each")
-        sizes = (
-            np.geomspace(FEWEST_TRUSTED, TRUSTED_FACTOR * self.n_samples, 80) if n_train is None else n_train
-        )
-        with house_style():
-            return draw_surface(self.predict(sizes, n_features, ridge))
+            raise InputError(f"plot draws one number of features; got {n_features!r}; call it for each")
+        if n_train is None:
+            n_train = np.geomspace(FEWEST_TRUSTED, TRUSTED_FACTOR * self.n_samples, 80)
+        return draw_surface(self.predict(n_train, n_features, ridge))
 
     def save(self, path: str | Path) -> None:
-        """Write the surface to a netCDF file, to be read again by `load`.
+        """Write the surface to a netCDF file for `load`.
 
         Args:
-            path: where; ends in `.nc` by custom.
+            path: of the file, by convention ending in `.nc`.
 
         Raises:
             InputError: when there is no such folder to write in.
         """
-        surface_file.write(
-            path,
-            self.statistics,
-            self.check,
-            self.rates,
-            {"kernel": self.kernel, "classes": self.classes, "n_modes": self.n_modes},
-        )
+        facts = {"kernel": self.kernel, "classes": self.classes, "n_modes": self.n_modes}
+        surface_file.write(path, self.statistics, self.check, self.rates, facts)
 
     @classmethod
     def load(cls, path: str | Path) -> "LearningSurface":
@@ -435,5 +401,5 @@ def _check_memory(n: int) -> None:
     need_memory(
         _MATRICES * 8.0 * n**2,
         f"a learning surface of {n} samples",
-        "estimate it from fewer, drawn at random, and predict beyond them (of 4000 it needs 0.8 GB)",
+        "estimate it from fewer, drawn at random, and predict beyond them (4000 need 0.8 GB)",
     )

@@ -1,18 +1,18 @@
 r"""The eigenframework of kernel ridge and random-feature regression: test and train error in closed form.
 
 With $n$ samples, $k$ random features (infinite for a kernel), ridge $\delta$, and $z, g, B_1, B_2$ the sums of
-`spectra.SpectralSums` at the effective ridge $\gamma$, write $N = n - z$ and $F = k - z$ for the samples and features
-that are left over. Then
+`spectra.SpectralSums` at the effective ridge $\gamma$, write $N = n - z$ and $F = k - z$ for the unused samples and
+features. Then
 
 $$ \text{test} = n \, \frac{F B_2 + g B_1}{N F + g (N + F)}, \qquad \text{train} = (N/n)^2 \, \text{test}, \qquad
    \mathcal{E}_0 = n \, \frac{F + g}{N F + g (N + F)}. $$
 
-This is the published random-feature formula with its differences of nearly equal numbers carried out: every term is
-positive, so the interpolation peak at $n = k$ is resolved to the last digit. It holds for $k \to \infty$ (kernel ridge
-regression), $n \to \infty$, zero ridge and fewer modes than samples, each by taking the limit in the same expression.
+This is the published random-feature formula without its differences of nearly equal numbers: every term is positive,
+so the interpolation peak at $n = k$ is resolved to the last digit. The same expression covers, as limits,
+$k \to \infty$ (kernel ridge regression), $n \to \infty$, zero ridge and fewer modes than samples.
 
-Everything here is a function of a task's sums. A known `Eigensystem` has them; so has a `LearningSurface`, estimated
-from data; both are predicted from by the same lines.
+Everything here is a function of a task's sums, either of a known `Eigensystem` or, estimated from data, of a
+`LearningSurface`.
 
 Conventions: $\delta$ is added to the Gram matrix undivided, as scikit-learn's `KernelRidge(alpha=)` does; errors are
 summed over outputs (scikit-learn averages over them); test error includes the noise.
@@ -46,7 +46,7 @@ def test_mse(solution: ImplicitRegularization) -> Grid:
     return solution.test_error(solution.sums.squared_bias, solution.sums.linear_bias)
 
 
-test_mse.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]  # its name is the field's, it is no pytest test
+test_mse.__test__ = False  # pyright: ignore[reportFunctionMemberAccess]  # despite its name, no test for pytest
 
 
 def train_mse(solution: ImplicitRegularization) -> Grid:
@@ -57,12 +57,9 @@ def train_mse(solution: ImplicitRegularization) -> Grid:
 
 
 def predict(
-    eigensystem: SpectralCurves,
-    n_train: ArrayLike,
-    n_features: ArrayLike = np.inf,
-    ridge: ArrayLike = 0.0,
+    eigensystem: SpectralCurves, n_train: ArrayLike, n_features: ArrayLike = np.inf, ridge: ArrayLike = 0.0
 ) -> "xr.Dataset":
-    r"""Return what theory says of every combination of sample size, number of features and ridge.
+    r"""Return the theory's prediction for every combination of sample size, number of features and ridge.
 
     Args:
         eigensystem: the task; an `Eigensystem`, or any `SpectralCurves`.
@@ -109,7 +106,7 @@ def solve(
     if not isinstance(curves, SpectralCurves):
         raise InputError(
             f"predict takes an Eigensystem or other spectral curves; got a {type(curves).__name__}; a LearningSurface "
-            "has its own .predict, a Gram matrix makes one with LearningSurface.from_gram"
+            "has its own .predict, for a Gram matrix use LearningSurface.from_gram"
         )
     n = grid("n_train", n_train, above=0.0)
     k = grid("n_features", n_features, above=0.0)
@@ -118,10 +115,9 @@ def solve(
 
 
 def as_dataset(solution: ImplicitRegularization) -> "xr.Dataset":
-    """Return what follows from a `solve`d grid alone, with its names; `squared_bias` holds the noise."""
+    """Return the quantities of a `solve`d grid as a labelled dataset; `squared_bias` includes the noise."""
     import xarray as xr
 
-    dims = ("n_train", "n_features", "ridge")
     quantities = {
         "test_mse": (test_mse(solution), "test error, summed over outputs"),
         "train_mse": (train_mse(solution), "training error, summed over outputs"),
@@ -133,14 +129,14 @@ def as_dataset(solution: ImplicitRegularization) -> "xr.Dataset":
         "log_effective_ridge": (solution.log_effective_ridge, "log effective ridge"),
         "log_feature_ridge": (solution.log_feature_ridge, "log effective ridge of the features"),
     }
-    n, k, delta = solution.n_train[:, 0, 0], solution.n_features[0, :, 0], solution.ridge[0, 0]
+    axes = {
+        "n_train": (solution.n_train[:, 0, 0], "training samples"),
+        "n_features": (solution.n_features[0, :, 0], "random features"),
+        "ridge": (solution.ridge[0, 0], "ridge"),
+    }
     return xr.Dataset(
-        {name: (dims, values, {"long_name": long_name}) for name, (values, long_name) in quantities.items()},
-        {
-            "n_train": ("n_train", n, {"long_name": "training samples"}),
-            "n_features": ("n_features", k, {"long_name": "random features"}),
-            "ridge": ("ridge", delta, {"long_name": "ridge"}),
-        },
+        {name: (tuple(axes), values, {"long_name": text}) for name, (values, text) in quantities.items()},
+        {name: (name, values, {"long_name": text}) for name, (values, text) in axes.items()},
     )
 
 
@@ -158,13 +154,13 @@ def learned_coefficients(
 
     Args:
         eigensystem: the task; modes of its tail are left out.
-        n_train: $n$, > 0; it, `n_features` and `ridge` broadcast to the shape `(*grid)`.
+        n_train: $n$, > 0; broadcasts with `n_features` and `ridge` to the shape `(*grid)`.
         n_features: $k$, > 0, `inf` for a kernel.
         ridge: $\delta \ge 0$.
 
     Returns:
-        learnability $L_i$ and variance, each `(*grid, levels)`; the variance is that of one mode, summed over outputs:
-        multiply by `multiplicities` for a level's.
+        learnability $L_i$ and variance, each `(*grid, levels)`; the variance is that of one mode, summed over outputs.
+        Multiply by `multiplicities` for that of a level.
 
     Source: the kernel case is arXiv:2110.03922, eq. 11; the random-feature case is derived here and checked by
     simulation in the tests.
@@ -179,12 +175,11 @@ def learned_coefficients(
     learned = learnabilities(eigensystem, solution.log_feature_ridge)
     partly = learned * (1.0 - learned)
     s = solution.sums
-    g, left = s.partly_learned_modes, solution.n_features * solution.unused_features
+    g, unused = s.partly_learned_modes, solution.n_features * solution.unused_features
     with np.errstate(invalid="ignore", divide="ignore"):
-        rotation = np.where(np.isinf(left) | (g == 0.0), 0.0, g / (left + g))[..., None]
-        spread = np.where(np.isinf(left) | (g == 0.0), 0.0, (s.linear_bias - s.squared_bias) / (left + g))[
-            ..., None
-        ]
+        none = np.isinf(unused) | (g == 0.0)
+        rotation = np.where(none, 0.0, g / (unused + g))[..., None]
+        spread = np.where(none, 0.0, (s.linear_bias - s.squared_bias) / (unused + g))[..., None]
         per_sample = np.where(np.isinf(solution.n_train), 0.0, test_mse(solution) / solution.n_train)[
             ..., None
         ]
@@ -197,9 +192,9 @@ def optimal_ridge(
 ) -> tuple[Grid, Grid]:
     r"""Return the ridge of least test error and that error, for each $(n, k)$.
 
-    Along the effective ridge $\gamma$ the explicit one is $\delta = n \gamma (1 - z/n)(1 - z/k)$, so no equation is
-    solved in the search: a scan over $\ln\gamma$, then a bracketed minimisation around its best point. Of two minima
-    near a double-descent peak the lower is taken; where no ridge is better than zero beyond rounding, it is 0.
+    As a function of the effective ridge $\gamma$ the ridge is $\delta = n \gamma (1 - z/n)(1 - z/k)$, so the search
+    solves no equation: a scan over $\ln\gamma$ is followed by a bracketed minimisation around its best point. Of two
+    minima near a double-descent peak the lower is returned; if no ridge is better than zero beyond rounding, 0.
 
     Args:
         curves: the task.
@@ -210,7 +205,7 @@ def optimal_ridge(
         ridge and test error, each of the broadcast shape.
 
     Example:
-        One mode, noise as strong as the target: the ridge that a Bayesian would take, λ σ²/v².
+        Fifty equal modes, noise as strong as the target: the Bayes-optimal ridge, λ σ²/v².
 
         >>> ridge, error = optimal_ridge(Eigensystem([1.0] * 50, [0.02] * 50, noise=1.0), n_train=100)
         >>> round(float(ridge), 4)
@@ -218,7 +213,7 @@ def optimal_ridge(
     """
     shape = np.broadcast_shapes(np.shape(n_train), np.shape(n_features))
     if np.isinf(numbers("n_train", n_train, above=0.0)).any():
-        raise InputError("n_train must be finite to have an optimal ridge; got inf")
+        raise InputError("n_train must be finite for an optimal ridge; got inf")
     n = np.broadcast_to(numbers("n_train", n_train, above=0.0), shape).ravel()
     k = np.broadcast_to(numbers("n_features", n_features, above=0.0), shape).ravel()
     ridgeless = implicit_regularization(curves, n, k, 0.0)
@@ -226,11 +221,11 @@ def optimal_ridge(
     if np.isneginf(curves.log_trace):  # nothing can be learned
         return np.zeros(shape), error_at_zero.reshape(shape)
 
-    # From zero ridge (or far below the least eigenvalue that matters) to where hardly anything is learned.
+    # From zero ridge (or far below the smallest relevant eigenvalue) to where hardly anything is learned.
     lowest = curves.log_trace - np.log(np.minimum(n, k)) - 60.0
     low = np.where(np.isneginf(ridgeless.log_feature_ridge), lowest, ridgeless.log_feature_ridge)
     high = np.maximum(curves.log_trace + 12.0, low + 1.0)
-    # Close to zero ridge the ridge is proportional to the distance from `low`: there the scan is geometric.
+    # Near zero the ridge is proportional to the distance from `low`, where the scan is therefore geometric.
     offsets = np.concatenate([np.geomspace(1e-9, 1 / 240, 60)[:-1], np.linspace(0.0, 1.0, 241)[1:]])
     scan = low + (high - low) * offsets[:, None]
 
@@ -241,26 +236,22 @@ def optimal_ridge(
     best = np.argmin(values, axis=0)
     columns = np.arange(len(n))
     middle = np.clip(best, 1, len(scan) - 2)
-    found = elementwise.find_minimum(
-        log_error,
-        (scan[middle - 1, columns], scan[middle, columns], scan[middle + 1, columns]),
-        args=(n, k),
-        tolerances={"xrtol": 0.0, "xatol": 1e-9},
-    )
-    inside = (best > 0) & (best < len(scan) - 1) & found.success
-    x = np.where(inside, found.x, scan[best, columns])
+    bracket = (scan[middle - 1, columns], scan[middle, columns], scan[middle + 1, columns])
+    tolerances = {"xrtol": 0.0, "xatol": 1e-9}
+    minimum = elementwise.find_minimum(log_error, bracket, args=(n, k), tolerances=tolerances)
+    inside = (best > 0) & (best < len(scan) - 1) & minimum.success
+    x = np.where(inside, minimum.x, scan[best, columns])
     solution = _at(curves, x, n, k)
     with np.errstate(over="ignore"):
         ridge = n * np.exp(x) * solution.unused_samples * solution.unused_features
     error = test_mse(solution)
     at_zero = error_at_zero <= error * (1.0 + 1e-12)
-    return np.where(at_zero, 0.0, ridge).reshape(shape), np.where(at_zero, error_at_zero, error).reshape(
-        shape
-    )
+    ridge, error = np.where(at_zero, 0.0, ridge), np.where(at_zero, error_at_zero, error)
+    return ridge.reshape(shape), error.reshape(shape)
 
 
 def _at(curves: SpectralCurves, x: Grid, n: Grid, k: Grid) -> ImplicitRegularization:
-    r"""Return the solution whose effective ridge is $\gamma = e^x$, whatever ridge that takes."""
+    r"""Return the solution at the effective ridge $\gamma = e^x$; its `ridge` is NaN."""
     sums = curves.sums(x)
     n, k = np.broadcast_to(n, x.shape), np.broadcast_to(k, x.shape)
     unused = np.maximum(1.0 - sums.learned_modes / n, 0.0), np.maximum(1.0 - sums.learned_modes / k, 0.0)

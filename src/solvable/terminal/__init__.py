@@ -1,1 +1,1 @@
-"""What commands of the command line share: how they print, what their options hold, and those that serve all wings."""
+"""Shared parts of the command line: output, options, and the commands that serve all wings."""

@@ -1,4 +1,4 @@
-"""Options of commands: lists in one word, files that are checked before the work, a study's parameters as options."""
+"""Command-line options: comma-separated lists, paths checked in advance, and a study's parameters."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -15,17 +15,13 @@ if TYPE_CHECKING:
     from solvable.lab.study import Study
 
 FIGURES = (".svg", ".png", ".pdf")
-"""Endings that a figure's file may have."""
+"""File extensions of figures."""
 
 
 def comma_list(items: type, **options: Any) -> Parameter:
-    """Return an option that is a list, written as one word with commas.
+    """Return a `cyclopts.Parameter` for a comma-separated list of `items`: int, float or str.
 
-    It is one token, so that in `--n-train 32 64` the 64 is an error and never the value of something else.
-
-    Args:
-        items: type of each value, int, float or str.
-        options: more of `cyclopts.Parameter`.
+    The list is a single token, so that the 64 in `--n-train 32 64` is an error and not another argument.
     """
 
     def convert(_: Any, tokens: Sequence[Any]) -> tuple[Any, ...]:
@@ -37,7 +33,7 @@ def comma_list(items: type, **options: Any) -> Parameter:
 
 
 def _item(items: type, word: str) -> Any:
-    """Return one word of a list as a number or a string; `1e3` is a whole number too."""
+    """Convert one item of a list; `1e3` is a whole number too."""
     try:
         if items is int:
             number = float(word)
@@ -51,38 +47,38 @@ def _item(items: type, word: str) -> Any:
 
 
 def _whole(_: Any, tokens: Sequence[Any]) -> int:
-    # cyclopts itself would cut 2.5 to 2.
+    # cyclopts would truncate 2.5 to 2.
     return _item(int, tokens[0].value)
 
 
 Words = Annotated[tuple[str, ...], comma_list(str)]
-"""Texts with commas between them, as in `--drop name,date`."""
+"""Comma-separated strings, as in `--drop name,date`."""
 Numbers = Annotated[tuple[float, ...], comma_list(float)]
-"""Numbers with commas between them, as in `--noise-levels 0.1,0.2`."""
+"""Comma-separated numbers, as in `--noise-levels 0.1,0.2`."""
 Wholes = Annotated[tuple[int, ...], comma_list(int)]
-"""Whole numbers with commas between them, as in `--n-train 32,64`."""
+"""Comma-separated whole numbers, as in `--n-train 32,64`."""
 
 
 def check_path(option: str, path: Path | None, endings: tuple[str, ...]) -> None:
-    """Raise where a file cannot be written, so that it is said before the work and not after it.
+    """Raise if the file of an option cannot be written; meant to be called before the work.
 
     Args:
-        option: whose value the path is, without dashes.
-        path: to write to, if any.
-        endings: that it may have.
+        option: name of the option, without dashes.
+        path: value of the option, if any.
+        endings: allowed file extensions.
     """
     if path is None:
         return
     if path.suffix.lower() not in endings:
         raise InputError(f"--{option} is {str(path)!r}; expected a file that ends in {', '.join(endings)}")
     if not path.parent.is_dir():
-        raise InputError(f"--{option} is {str(path)!r}, but there is no such folder; make it first")
+        raise InputError(f"--{option} is {str(path)!r}, but there is no such folder; create it first")
     if path.is_dir() or not _writable(path):
-        raise InputError(f"--{option} is {str(path)!r}, which cannot be written; name another file or folder")
+        raise InputError(f"--{option} is {str(path)!r}, which cannot be written; choose another path")
 
 
 def _writable(path: Path) -> bool:
-    """Return whether a file can be written, by trying, and leave nothing behind."""
+    """Return whether a file can be opened for writing, without leaving one behind."""
     new = not path.exists()
     try:
         with path.open("ab"):
@@ -95,7 +91,7 @@ def _writable(path: Path) -> bool:
 
 
 def options_of(Parameters: type[Any]) -> list[inspect.Parameter]:
-    """Return the fields of a study's `Parameters` as arguments that cyclopts reads as options."""
+    """Return the fields of a study's `Parameters` as arguments for cyclopts."""
     from solvable.lab.parameters import parameter_fields
 
     return [
@@ -112,7 +108,7 @@ def options_of(Parameters: type[Any]) -> list[inspect.Parameter]:
 def _option(field: "ParameterField") -> Parameter:
     from solvable.lab.parameters import as_text
 
-    # The name is the one that reports print: by itself cyclopts would make `--b0-t` of B0_T.
+    # The name as in reports; cyclopts would turn B0_T into `--b0-t`.
     common: dict[str, Any] = {"name": field.option, "help": field.help, "group": "Parameters"}
     if field.several:
         metavar = f"{field.items.__name__.upper()},..."
@@ -124,11 +120,13 @@ def _option(field: "ParameterField") -> Parameter:
 
 
 def example_of(study: "Study") -> str:
-    """Return a command that shows how options of a study are written, its longest list if it has one."""
+    """Return an example command of a study, with its longest list option if it has one."""
     from solvable.lab.parameters import as_text, parameter_fields
 
     fields = parameter_fields(study.Parameters)
-    given = [f for f in fields if f.default not in (MISSING, None, ()) and not isinstance(f.default, bool)]
-    given.sort(key=lambda field: len(field.default) if field.several else 0, reverse=True)
-    shown = " ".join(f"{field.option} {as_text(field.default)}" for field in given[:1])
-    return f"solvable run {study.name} {shown}".rstrip()
+    candidates = [
+        f for f in fields if f.default not in (MISSING, None, ()) and not isinstance(f.default, bool)
+    ]
+    candidates.sort(key=lambda field: len(field.default) if field.several else 0, reverse=True)
+    option = " ".join(f"{field.option} {as_text(field.default)}" for field in candidates[:1])
+    return f"solvable run {study.name} {option}".rstrip()

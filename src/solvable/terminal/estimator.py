@@ -1,4 +1,4 @@
-"""`--estimator MODULE:NAME` and `--params name=value,...`: somebody's estimator from the words of a command line."""
+"""The user's own estimator from the options `--estimator MODULE:NAME` and `--params name=value,...`."""
 
 import ast
 import functools
@@ -17,16 +17,16 @@ _WORDS = {"none": None, "true": True, "false": False}
 
 
 def estimator_named(name: str, params: dict[str, Any]) -> Any:
-    """Return the estimator, or the function of the number of samples, that MODULE:NAME means.
+    """Return the estimator `MODULE:NAME`, or a function from the number of samples to an estimator.
 
     Args:
-        name: `MODULE:NAME`; the module is looked for in the working directory too, as by `python -m`. NAME is a class,
-            which is called with the params; an instance, on which they are set; or a function of the number of
-            training samples that returns an estimator, which gets them as keywords.
-        params: from `params_from`.
+        name: `MODULE:NAME`; the module may be in the working directory, as with `python -m`. NAME is a class, which is
+            called with the params; an instance, on which they are set; or a function from the number of training
+            samples to an estimator, which receives them as keywords.
+        params: the result of `params_from`.
 
     Raises:
-        InputError: for a module or name that is not there, with the nearest ones.
+        InputError: for an unknown module or name, suggesting the nearest ones.
 
     Example:
         >>> estimator_named("sklearn.neighbors:KNeighborsClassifier", {"n_neighbors": 3})
@@ -37,26 +37,26 @@ def estimator_named(name: str, params: dict[str, Any]) -> Any:
         raise InputError(
             f"--estimator is {name!r}; expected MODULE:NAME, as in sklearn.neighbors:KNeighborsClassifier"
         )
-    found = _attribute(_module(module_name), module_name, attribute)
-    if isinstance(found, type):
-        _check_params(found, params, attribute)
+    target = _attribute(_module(module_name), module_name, attribute)
+    if isinstance(target, type):
+        _check_params(target, params, attribute)
         try:
-            return found(**params)
+            return target(**params)
         except Exception as problem:
             raise InputError(
-                f"{attribute} cannot be made of {params or 'nothing'} ({type(problem).__name__}: {problem}); expected "
-                "other --params, or the name of an instance or of a function of the number of samples"
+                f"{attribute} cannot be created with {params or 'no params'} ({type(problem).__name__}: {problem}); "
+                "expected other --params, or the name of an instance or of a function of the number of samples"
             ) from problem
     if not params:
-        return found
-    if hasattr(found, "set_params"):
+        return target
+    if hasattr(target, "set_params"):
         for param in params:
-            choice(f"parameter of {attribute}", param, found.get_params())
-        return found.set_params(**params)
-    if not inspect.isroutine(found):
+            choice(f"parameter of {attribute}", param, target.get_params())
+        return target.set_params(**params)
+    if not inspect.isroutine(target):
         raise InputError(f"{attribute} takes no --params; leave them out")
-    _check_params(found, params, attribute)
-    return functools.partial(found, **params)
+    _check_params(target, params, attribute)
+    return functools.partial(target, **params)
 
 
 def _module(name: str) -> Any:
@@ -67,36 +67,30 @@ def _module(name: str) -> Any:
     except ModuleNotFoundError as problem:
         if problem.name is None or not f"{name}.".startswith(f"{problem.name}."):
             raise InputError(
-                f"module {name!r} cannot be imported, since it imports {problem.name!r}, which is not there"
+                f"module {name!r} cannot be imported, since it imports {problem.name!r}, which is not installed"
             ) from None
         near = get_close_matches(name.split(".")[-1], _siblings(name), n=1)
         hint = f"; did you mean {'.'.join([*name.split('.')[:-1], near[0]])!r}?" if near else ""
         raise InputError(
-            f"there is no module {name!r} here; expected an installed one, or FILE for a FILE.py in {os.getcwd()!r}"
+            f"there is no module {name!r} here; expected an installed module, or FILE for a FILE.py in {os.getcwd()!r}"
             f"{hint}"
         ) from None
     except Exception as problem:
         raise InputError(
-            f"module {name!r} cannot be imported ({type(problem).__name__}: {problem}); mend it first"
+            f"module {name!r} cannot be imported ({type(problem).__name__}: {problem}); fix it first"
         ) from problem
 
 
 def _siblings(name: str) -> list[str]:
-    """Return the modules beside one that is not there."""
+    """Return the modules next to a missing one."""
     package, dot, _ = name.rpartition(".")
     try:
         path = list(importlib.import_module(package).__path__) if dot else None
     except (ImportError, AttributeError):
         return []
-    # Of the top level, only what lies in the working directory or is likely to be meant.
-    if path is None:
-        return [
-            *(module.name for module in pkgutil.iter_modules([os.getcwd()])),
-            "sklearn",
-            "xgboost",
-            "lightgbm",
-        ]
-    return [module.name for module in pkgutil.iter_modules(path)]
+    # At the top level, only modules in the working directory and likely packages.
+    likely = ["sklearn", "xgboost", "lightgbm"] if path is None else []
+    return [module.name for module in pkgutil.iter_modules([os.getcwd()] if path is None else path)] + likely
 
 
 def _attribute(module: Any, module_name: str, name: str) -> Any:
@@ -111,30 +105,29 @@ def _attribute(module: Any, module_name: str, name: str) -> Any:
 
 
 def _check_params(what: Any, params: dict[str, Any], name: str) -> None:
-    """Raise for a keyword that is not taken, with the nearest one."""
+    """Raise for an unknown keyword, suggesting the nearest one."""
     try:
-        known = inspect.signature(what).parameters.values()
-    except (ValueError, TypeError):  # it has no signature to look at
+        arguments = inspect.signature(what).parameters.values()
+    except (ValueError, TypeError):  # no signature available
         return
-    if not any(one.kind is one.VAR_KEYWORD for one in known):
+    if not any(one.kind is one.VAR_KEYWORD for one in arguments):
         for param in params:
-            choice(f"parameter of {name}", param, [one.name for one in known])
+            choice(f"parameter of {name}", param, [one.name for one in arguments])
 
 
 def params_from(text: str) -> dict[str, Any]:
-    """Return parameters as they are written on the command line.
+    """Return the parameters in `name=value,...`.
 
-    Args:
-        text: `name=value,...`; values are numbers, none, true, false, lists and tuples in brackets, or else text.
+    Values are numbers, none, true, false, lists and tuples in brackets, or else strings.
 
     Raises:
-        InputError: for a part without a name or a value.
+        InputError: for a part without a name or a value, and for a repeated name.
 
     Example:
         >>> params_from("max_depth=none,hidden_layer_sizes=(64,64),alpha=1e-3,solver=adam")
         {'max_depth': None, 'hidden_layer_sizes': (64, 64), 'alpha': 0.001, 'solver': 'adam'}
     """
-    found: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for part in _parts(text):
         name, equals, value = (word.strip() for word in part.partition("="))
         if not (name.isidentifier() and equals and value):
@@ -142,14 +135,14 @@ def params_from(text: str) -> dict[str, Any]:
                 f"--params has {part!r}; expected name=value, with commas between them and no spaces, as in "
                 "n_estimators=50,max_depth=none"
             )
-        if name in found:
-            raise InputError(f"--params names {name!r} twice; give it once")
-        found[name] = _value(value)
-    return found
+        if name in params:
+            raise InputError(f"--params names {name!r} twice; expected distinct names")
+        params[name] = _value(value)
+    return params
 
 
 def _parts(text: str) -> list[str]:
-    """Return what stands between commas that are in no bracket and no quotes."""
+    """Split a text at commas outside brackets and quotes."""
     parts, depth, quote = [""], 0, ""
     for letter in text:
         if letter in "'\"" and quote in ("", letter):

@@ -1,4 +1,4 @@
-"""How a command prints its result: in full, as JSON, or in a few words for a script."""
+"""Output of commands: in full, as JSON, or in a few words for a script."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,28 +12,22 @@ from cyclopts import Parameter
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Output:
-    """What every command shares."""
+    """Options of every command."""
 
     json: Annotated[bool, Parameter(group="Output", show_default=False)] = False
     """Print JSON on stdout and nothing else."""
     quiet: Annotated[bool, Parameter(group="Output", show_default=False)] = False
-    """Print only what a script needs (names, paths, numbers), one a line; no progress bar."""
+    """Print only what a script needs (names, paths, numbers), one per line; no progress bar."""
     runs_dir: Annotated[Path, Parameter(group="Output", env_var="SOLVABLE_RUNS")] = Path("runs")
     """Folder of records and cached trials."""
 
     @property
     def silent(self) -> bool:
-        """Whether neither sentences nor progress bars are to be shown."""
+        """Whether to suppress messages and progress bars."""
         return self.quiet or self.json
 
     def emit(self, facts: Any, short: Sequence[str], full: Callable[[], None]) -> None:
-        """Print a result.
-
-        Args:
-            facts: all of it, printed as JSON where that is asked for.
-            short: what a script needs, a line each.
-            full: prints it for a reader.
-        """
+        """Print a result: `facts` as JSON, the lines `short` for a script, or `full()` for a reader."""
         if self.json:
             from solvable.lab.parameters import as_json
 
@@ -49,32 +43,32 @@ OUTPUT = Output()
 
 
 def example(command: str) -> str:
-    """Return the last line of a command's help."""
+    """Return the example line at the end of a command's help."""
     return f"Example: {command}"
 
 
 def print_styled(what: Any, **options: Any) -> None:
-    """Print with rich's markup."""
+    """Print with rich markup."""
     from rich.console import Console
 
     Console(highlight=False).print(what, **options)
 
 
 def plain(text: str) -> str:
-    """Return text in which rich sees no markup."""
+    """Return text with rich markup escaped."""
     from rich.markup import escape
 
     return escape(text)
 
 
 def print_written(paths: Sequence[str]) -> None:
-    """Print which files a command wrote, if any."""
+    """Print the files that a command wrote, if any."""
     if paths:
         print(f"\nwritten: {', '.join(paths)}")
 
 
 def open_in_browser(address: str) -> None:
-    """Open an address in the browser, where there is a display: without one, a text browser would start."""
+    """Open an address in the browser if there is a display; without one, a text browser would start."""
     import os
     import sys
     import webbrowser

@@ -1,4 +1,4 @@
-"""The commands `solvable show` and `solvable runs`: look at records, open, list and delete them."""
+"""The commands `solvable show` and `solvable runs`: show, open, list and delete records."""
 
 from typing import Any
 
@@ -12,13 +12,12 @@ from solvable.terminal.output import OUTPUT, Output, example, open_in_browser, p
 
 _MAX_ROWS = 30
 
-
 show = App(name="show", help_epilogue=example("solvable show latest"))
 
 
 @show.default
 def show_record(run: str, /, *, output: Output = OUTPUT) -> None:
-    """Show a record: the answer, the table of errors, and where figure and report are.
+    """Show a record: the answer, the table of errors, and the paths of figure and report.
 
     Args:
         run: `latest`, a record's path, or the beginning of its name or of its short hash.
@@ -29,40 +28,36 @@ def show_record(run: str, /, *, output: Output = OUTPUT) -> None:
 
 runs = App(
     name="runs",
-    help="List, open and delete records and cached trials, with the space they take.",
+    help="List, open and delete records and cached trials, with their sizes.",
     help_epilogue=example("solvable runs --runs-dir ~/experiments"),
 )
 
 
 @runs.default
 def list_runs(*, output: Output = OUTPUT) -> None:
-    """List records and cached trials, with the space they take."""
+    """List records and cached trials, with their sizes."""
     from rich.table import Table
 
-    found, cached = records(output.runs_dir), cache_sizes(output.runs_dir)
+    all_records, cache = records(output.runs_dir), cache_sizes(output.runs_dir)
     facts = {
-        "records": [
-            _identity(record) | {"created": record.created, "bytes": record.size} for record in found
-        ],
-        "cache": [{"study": name, "trials": n, "bytes": n_bytes} for name, (n, n_bytes) in cached.items()],
+        "records": [_identity(one) | {"created": one.created, "bytes": one.size} for one in all_records],
+        "cache": [{"study": name, "trials": n, "bytes": n_bytes} for name, (n, n_bytes) in cache.items()],
     }
 
     def full() -> None:
-        if not found and not cached:
+        if not all_records and not cache:
             print_styled(
-                f"There is nothing in {plain(str(output.runs_dir))} yet; `solvable run` makes a record."
+                f"There is nothing in {plain(str(output.runs_dir))} yet; `solvable run` creates a record."
             )
-        if found:
+        if all_records:
             table = Table("record", "study", "size", "answer", box=None, pad_edge=False, header_style="dim")
-            for record in found:
-                table.add_row(
-                    plain(record.name), record.study, file_size(record.size), plain(record.conclusion)
-                )
+            for one in all_records:
+                table.add_row(plain(one.name), one.study, file_size(one.size), plain(one.conclusion))
             print_styled(table)
-        for study, (n, n_bytes) in cached.items():
+        for study, (n, n_bytes) in cache.items():
             print_styled(f"[dim]cache[/dim] {study}: {n} trials, {file_size(n_bytes)}")
 
-    output.emit(facts, [record.name for record in found], full)
+    output.emit(facts, [record.name for record in all_records], full)
 
 
 @runs.command(name="open", help_epilogue=example("solvable runs open latest"))
@@ -80,29 +75,30 @@ def open_(run: str, /, *, output: Output = OUTPUT) -> None:
 
 @runs.command(help_epilogue=example("solvable runs delete 20260101-120000-1a2b3c4"))
 def delete(*run: str, output: Output = OUTPUT) -> None:
-    """Delete records. Their trials stay in the cache, so that the same run is quickly made anew.
+    """Delete records. Their trials stay in the cache, so that repeating a run is fast.
 
     Args:
         run: one or more of: `latest`, a record's path, the beginning of its name or of its short hash.
         output: how the result is printed.
     """
     if not run:
-        raise InputError("no record was named; expected one or more, as `solvable runs` lists them")
-    # All are looked up before the first is deleted, so that a typing error deletes nothing.
-    found = {record.path.resolve(): record for record in (find_record(name, output.runs_dir) for name in run)}
-    for path in found:
+        raise InputError("no record was named; expected one or more of those listed by `solvable runs`")
+    # All records are looked up before the first is deleted, so that a typo deletes nothing.
+    paths = {
+        record.path.resolve(): record.name for record in (find_record(name, output.runs_dir) for name in run)
+    }
+    for path in paths:
         remove(path)
-    names = [record.name for record in found.values()]
+    names = list(paths.values())
     output.emit({"deleted": names}, names, lambda: print(*(f"deleted {name}" for name in names), sep="\n"))
 
 
 @runs.command(help_epilogue=example("solvable runs clear-cache"))
 def clear_cache(*, output: Output = OUTPUT) -> None:
     """Delete all cached trials; records stay."""
-
-    freed = sum(n_bytes for _, n_bytes in cache_sizes(output.runs_dir).values())
+    n_bytes = sum(size for _, size in cache_sizes(output.runs_dir).values())
     remove(output.runs_dir / CACHE)
-    output.emit({"freed_bytes": freed}, [str(freed)], lambda: print(f"freed {file_size(freed)}"))
+    output.emit({"freed_bytes": n_bytes}, [str(n_bytes)], lambda: print(f"freed {file_size(n_bytes)}"))
 
 
 def _identity(record: Record) -> dict[str, Any]:
@@ -110,7 +106,7 @@ def _identity(record: Record) -> dict[str, Any]:
 
 
 def print_record(record: Record, output: Output) -> None:
-    """Print a record: its table, its answer and its paths."""
+    """Print the table, the answer and the paths of a record."""
     from rich.table import Table
 
     comparison = record.comparison
@@ -132,14 +128,14 @@ def print_record(record: Record, output: Output) -> None:
 
     def full() -> None:
         for name, agreement in comparison.summary.items():
-            fixed, heads, rows = comparison.rows(name)
+            constant, heads, rows = comparison.rows(name)
             table = Table(box=None, pad_edge=False, header_style="dim")
             for head in heads:
                 table.add_column(head, justify="right", no_wrap=True)
             for row in rows[:_MAX_ROWS]:
                 style = "yellow" if row["outside"] else None if row["counted"] else "dim"
                 table.add_row(*row["cells"], style=style)
-            print_styled(f"[bold]{name}[/bold]{', ' if fixed else ''}{plain(fixed)}")
+            print_styled(f"[bold]{name}[/bold]{', ' if constant else ''}{plain(constant)}")
             print_styled(table)
             if len(rows) > _MAX_ROWS:
                 print_styled(f"… {len(rows) - _MAX_ROWS} more rows in the report", style="dim")

@@ -15,14 +15,13 @@ from solvable.terminal.records import print_record
 
 HELP = """Run a study: predict, measure, compare, and keep a record with figure and report.
 
-Finished trials are kept: a run that was stopped goes on where it was when it is started again.
+Finished trials are kept: rerun the same command to resume a run that was stopped.
 
-What can be run, and with which options: solvable run STUDY --help"""
-"""Of the command `run`."""
+For the options of a study: solvable run STUDY --help"""
 
 
 def run_app(studies: Sequence[Study]) -> App:
-    """Return the command `run` with a sub-command for each of the studies."""
+    """Return the command `run` with a sub-command for each study."""
     app = App(name="run", help=HELP)
     for study in studies:
         app.command(_run_command(study), name=study.name, help_epilogue=example(example_of(study)))
@@ -51,11 +50,11 @@ def _run_command(study: Study) -> Callable[..., None]:
         )
         print_record(record, output)
 
-    jobs_help = "Trials that run at once; by default as many as there are cores, or the cluster has threads."
+    jobs_help = "Number of parallel trials; by default one per core, or per thread of the cluster."
     jobs = Annotated[int | None, Parameter(help=jobs_help, group="Engine")]
     cluster_help = (
         "Address of a dask scheduler whose workers run the trials, such as tcp://127.0.0.1:8786. Start one with "
-        "`dask scheduler`, and on each machine that is to work `dask worker ADDRESS --nworkers auto`."
+        "`dask scheduler`, and run `dask worker ADDRESS --nworkers auto` on each worker machine."
     )
     cluster = Annotated[
         str, Parameter(help=cluster_help, group="Engine", env_var="SOLVABLE_CLUSTER", show_default=False)

@@ -197,7 +197,10 @@ def refusal(make: Any) -> str:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: ConvNTK(1)(np.ones((4, 192))), "expected (images, height, width, channels); reshape flat images"),
+        (
+            lambda: ConvNTK(1)(np.ones((4, 192))),
+            "expected (images, height, width, channels); reshape flat images",
+        ),
         (lambda: ConvNTK(1)(np.ones((4, 3, 32, 32))), "looks like (images, channels, height, width)"),
         (lambda: ConvNTK(1)(np.ones((4, 8, 8))), "X[..., None]"),
         (lambda: ConvNTK(1)(np.ones((0, 8, 8, 3))), "none of them 0"),
@@ -206,7 +209,7 @@ def refusal(make: Any) -> str:
         (lambda: ConvNTK(1)(IMAGES, IMAGES[:, :5]), "expected the same height"),
         (lambda: ConvNTK(1)(IMAGES, torch.as_tensor(IMAGES)), "different array libraries"),
         (lambda: ConvNTK(1)(IMAGES, IMAGES.astype(np.float32)), "dtype"),
-        (lambda: ConvNTK(2, padding="VALID")(IMAGES), "width 4, of which 2 pixels are left before layer 2"),
+        (lambda: ConvNTK(2, padding="VALID")(IMAGES), "width 4, of which 2 pixels remain before layer 2"),
         (lambda: ConvNTK(3, pool_after=(1, 2, 3))(IMAGES), "fewer than its pooling window of 2"),
         (lambda: ConvNTK(1)(IMAGES, out=np.ones((2, 2))), "expected an array of shape (5, 5)"),
         (lambda: ConvNTK(2, pool_after=3), "pool_after names layer 3"),

@@ -104,7 +104,7 @@ def test_a_numpy_function_on_a_tensor():
     ("spec", "says"),
     [
         ("tahn", "unknown activation 'tahn'.*did you mean 'tanh'"),
-        (nn.ReLU, r"with \(\) after the class: ReLU\(\)"),
+        (nn.ReLU, r"add \(\) after the class: ReLU\(\)"),
         (3, "3 is not an activation; expected a name"),
         (None, "None is not an activation"),
         (nn.Linear(2, 2), "Linear is not an activation"),

@@ -292,7 +292,7 @@ def test_fast_growth_that_converges():
         ),
         (lambda z: z - z.mean(), "is not elementwise"),
         (np.tanh(1.0), "is not a function"),
-        (torch.nn.Tanh, r"put \(\) after the class"),
+        (torch.nn.Tanh, r"add \(\) after the class"),
     ],
 )
 def test_what_is_no_function(function, says):

@@ -162,5 +162,5 @@ def test_derivatives():
     [(lambda z: np.sqrt(np.abs(z)), r"E\[phi'\^2\]"), (np.cbrt, r"E\[phi'\^2\]"), (np.tan, r"E\[phi\^2\]")],
 )
 def test_moments_that_are_infinite_are_refused(function, moment):
-    with pytest.raises(InputError, match=moment + " of .* is not found: it is infinite"):
+    with pytest.raises(InputError, match=moment + " of .* does not converge: it is infinite"):
         NTK(1, function)(np.eye(3))

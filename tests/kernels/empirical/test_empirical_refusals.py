@@ -58,7 +58,7 @@ CASES = {
     "strings": (NET, [["a", "b"]], "real numbers"),
     "ragged": (NET, [[1.0], [1.0, 2.0]], "real numbers"),
     "integers": (NET, torch.ones(3, 2, dtype=torch.int64), "dtype torch.int64"),
-    "double": (NET, X.double(), r"give X.to\(torch.float32\)"),
+    "double": (NET, X.double(), r"pass X.to\(torch.float32\)"),
     "sparse": (NET, X.to_sparse(), "to_dense"),
     "other device": (NET, torch.ones(3, 2, device="meta"), "meta"),
     "nan outputs": (Lambda(lambda y: (y - y).sqrt() / (y - y)), X, "not finite|NaN"),

@@ -1,9 +1,9 @@
-r"""Sums over windows that both positions of a pair of pixels move through together, and means over pooling windows.
+r"""Box sums over common shifts of both positions of a pair of pixels, and means over pooling windows.
 
-A tile holds numbers of pairs of pixels of pairs of images, (W, W', H, H', I, J): the column of the pixel in the first
-and in the second image, the rows, the images. Images come last, so that a shift of a pixel moves long contiguous
-runs. An axis of size 1 stands where the second position follows from the first. A convolution moves both positions
-by the same shift, so its box sum is separable: first along the columns, then along the rows.
+A tile holds numbers for pairs of pixels of pairs of images, (W, W', H, H', I, J): the columns of the pixel in the first
+and in the second image, the rows, the images. Images come last, so that a shift of a pixel moves long contiguous runs.
+An axis has size 1 if the second position follows from the first. A convolution shifts both positions alike, so its box
+sum is separable: first along the columns, then along the rows.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from itertools import product
 from solvable.kernels.inputs import Array, Namespace
 
 Segment = tuple[slice, slice]
-"""A target and a source of equal length along one axis."""
+"""Target and source slices of equal length along one axis."""
 
 
 def output_size(size: int, filter_size: int, padding: str) -> int:
-    """Return how many positions a convolution has along an axis of `size` pixels."""
+    """Return the number of positions of a convolution along an axis of `size` pixels."""
     return size - filter_size + 1 if padding == "VALID" else size
 
 
 def offsets(filter_size: int) -> range:
-    """Return the shifts of a filter around its position; of an even one the extra pixel comes after."""
+    """Return the shifts of a filter around its position; the extra pixel of an even one comes after it."""
     return range(-((filter_size - 1) // 2), filter_size // 2 + 1)
 
 
 def segments(size: int, shift: int, padding: str) -> list[Segment]:
-    """Return where `shift` takes the positions of an axis: targets t and sources t + shift inside the image."""
+    """Return the segments of a shift along an axis: targets t and sources t + shift inside the image."""
     if padding == "CIRCULAR":
         shift %= size
         cut = size - shift
@@ -40,9 +40,9 @@ def segments(size: int, shift: int, padding: str) -> list[Segment]:
 
 
 def shifted_sum(xp: Namespace, T: Array, axes: tuple[int, ...], filter_size: int, padding: str) -> Array:
-    r"""Return $\sum_\delta T[p + \delta]$ with the same shift on each of `axes`, which have one size.
+    r"""Return $\sum_\delta T[p + \delta]$ with the same shift on each of `axes`, which have equal size.
 
-    Pixels outside the image count 0 ("SAME"), those of the opposite side ("CIRCULAR"), or are avoided ("VALID").
+    Pixels outside the image are 0 ("SAME"), those of the opposite side ("CIRCULAR"), or not used ("VALID").
     """
     shape = summed_shape(T.shape, axes, filter_size, padding)
     return add_shifted(
@@ -60,7 +60,7 @@ def summed_shape(
 def add_shifted(
     total: Array, T: Array, axes: tuple[int, ...], filter_size: int, padding: str, fresh: bool = False
 ) -> Array:
-    """Add the box sum of T to `total` (or set it, where `total` is `fresh`), and return it."""
+    """Add the box sum of T to `total`, or set `total` to it if `fresh`; return `total`."""
     for target, source in _plan(T.ndim, T.shape[axes[0]], axes, filter_size, padding):
         if fresh:
             total[target] = T[source]
@@ -74,7 +74,7 @@ def add_shifted(
 def _plan(
     ndim: int, size: int, axes: tuple[int, ...], filter_size: int, padding: str
 ) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Return targets and sources of a box sum; the first target is all of it."""
+    """Return targets and sources of a box sum; the first target is the whole array."""
     plan = []
     if padding == "VALID":
         n = output_size(size, filter_size, padding)
@@ -98,16 +98,10 @@ def _index(ndim: int, axes: tuple[int, ...], parts: Sequence[slice]) -> tuple[sl
 
 
 def add_one_sided(total: Array, x: Array, z: Array, axes: tuple[int, int], filter_size: int) -> None:
-    r"""Add to `total` the terms in which a zero-padded filter sees a pixel of one image only.
+    r"""Add to `total` the terms in which one position of a zero-padded filter is outside its image.
 
-    A squared distance is there the variance of the pixel that is seen.
-
-    Args:
-        total: the tile, already summed over the shifts that leave both positions inside.
-        x: variances of the first image, broadcasting against the tile (size 1 on the second of `axes`).
-        z: variances of the second image (size 1 on the first of `axes`).
-        axes: the axis of the first and of the second position.
-        filter_size: q.
+    The squared distance is then the variance of the other pixel: `x` of the first image, of size 1 on the second of
+    `axes`, or `z` of the second image, of size 1 on the first; both broadcast against the tile `total`.
     """
     size = total.shape[axes[0]]
     for shift in offsets(filter_size):
@@ -118,7 +112,7 @@ def add_one_sided(total: Array, x: Array, z: Array, axes: tuple[int, int], filte
 
 
 def pooled(T: Array, axes: tuple[int, ...], size: int) -> Array:
-    """Return the means over consecutive windows of `size` along each of `axes`; what does not fill one is dropped."""
+    """Return the means over consecutive windows of `size` along each of `axes`; an incomplete window is dropped."""
     for axis in axes:
         n = T.shape[axis] // size
         parts = [_on(T, (axis,), slice(start, n * size, size)) for start in range(size)]

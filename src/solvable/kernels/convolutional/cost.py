@@ -1,4 +1,4 @@
-"""What a kernel matrix of images will cost, before it is computed."""
+"""The cost of a kernel matrix of images, estimated before it is computed."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -11,12 +11,12 @@ from solvable.kernels.convolutional.layers import Stack
 
 @dataclass(frozen=True)
 class Cost:
-    """What a kernel matrix costs.
+    """The cost of a kernel matrix.
 
     Args:
         flops: floating-point operations; a transcendental function counts as ten.
-        memory: bytes at the peak, the result included, the images not.
-        seconds: estimated time on this machine's processor at the threads that are allowed now.
+        memory: peak memory in bytes, with the result but without the images.
+        seconds: estimated time on this CPU with the current number of threads.
     """
 
     flops: float
@@ -28,14 +28,10 @@ class Cost:
 
 
 def seconds_per_number(stack: Stack, dtype: Any) -> list[float]:
-    """Return the time that each layer takes for a pair of pixels on one thread, from a probe of some milliseconds."""
-    per_number, known = [], {}
-    for layer in stack.layers:
-        key = layer.activation
-        if key not in known:
-            known[key] = _probe(stack, layer.activation, dtype)
-        per_number.append(known[key])
-    return per_number
+    """Return the seconds that each layer takes per pair of pixels on one thread, from a probe of a few milliseconds."""
+    activations = [layer.activation for layer in stack.layers]
+    rates = {activation: _probe(stack, activation, dtype) for activation in set(activations)}
+    return [rates[activation] for activation in activations]
 
 
 def _probe(stack: Stack, activation: Any, dtype: Any) -> float:
@@ -54,7 +50,7 @@ def _probe(stack: Stack, activation: Any, dtype: Any) -> float:
             stack.derivative,
         )
         best = min(best, perf_counter() - start)
-    # Convolution and bookkeeping take about 2q adds and ten other passes beside it.
+    # Convolution and bookkeeping take about 2q additions and ten more passes.
     passes = 10 + 2 * stack.filter_size * (2 if stack.derivative else 1)
     return best / c.size + passes * 0.6e-9
 

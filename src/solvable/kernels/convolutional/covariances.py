@@ -1,8 +1,8 @@
-r"""The recursion of any activation, by covariances c of pixels: the textbook form.
+r"""The recursion for any activation, by covariances c of pixels: the textbook form.
 
 A convolution takes $c \to \frac{\sigma_w^2}{q^2} \sum_\delta c[p+\delta, p'+\delta] + \sigma_b^2$; the activation then
-gives $E[\phi\phi]$ and $E[\phi'\phi']$. Where a pixel meets itself the moments are set exactly. Kinked activations
-other than rectifiers lose up to 1e-8 at nearly identical patches; smooth ones do not.
+gives $E[\phi\phi]$ and $E[\phi'\phi']$. For pairs of a pixel with itself the moments are set exactly. Kinked
+activations other than rectifiers have an error of up to 1e-8 at nearly identical patches; smooth ones do not.
 """
 
 from dataclasses import dataclass, replace
@@ -16,26 +16,21 @@ from solvable.kernels.inputs import Array, Namespace
 
 @dataclass(frozen=True)
 class Variances:
-    r"""What the recursion needs of each image's pixels, layer by layer.
+    r"""Input of the recursion for each image's pixels, (W, H, I), layer by layer."""
 
-    Args:
-        pixels: the input times $\sqrt{g/C}$, (W, H, I, C).
-        variances: of each layer's pre-activations, (W, H, I).
-        prepared: what the activation wants to know of them, arrays that start with (W, H, I).
-        moments: $E[\phi^2]$ and, where asked for, $E[\phi'^2]$, (W, H, I).
-    """
-
-    pixels: Array
-    variances: tuple[Array, ...] = ()
-    prepared: tuple[PointNumbers, ...] = ()
-    moments: tuple[tuple[Array, Array | None], ...] = ()
+    pixels: Array  # the input times sqrt(g/C), (W, H, I, C)
+    variances: tuple[Array, ...] = ()  # of the pre-activations
+    prepared: tuple[
+        PointNumbers, ...
+    ] = ()  # by the activation from the variances, arrays that start with (W, H, I)
+    moments: tuple[tuple[Array, Array | None], ...] = ()  # E[phi^2] and, with a derivative, E[phi'^2]
 
 
 def variances(xp: Namespace, stack: Stack, images: Array) -> Variances:
-    """Return the `Variances` of images (I, H, W, C), with nothing prepared."""
+    """Return the `Variances` of images (I, H, W, C), without `prepared`."""
     x = xp.asarray(xp.permute_dims(images, (2, 1, 0, 3)), copy=True)
     x *= (stack.layers[0].gain / x.shape[3]) ** 0.5
-    found = Variances(x)
+    numbers = Variances(x)
     square = xp.linalg.vecdot(x, x)
     pairing = Pairing("all", each_itself=True)
     itself = CovarianceTile(xp, replace(stack, derivative=False), pairing)
@@ -43,22 +38,21 @@ def variances(xp: Namespace, stack: Stack, images: Array) -> Variances:
         a = stack.box(xp, square)
         a += layer.bias
         moments = _moments(xp, layer.activation, a, stack.derivative)
-        found = replace(found, variances=(*found.variances, a), moments=(*found.moments, moments))
+        numbers = replace(numbers, variances=(*numbers.variances, a), moments=(*numbers.moments, moments))
         square = moments[0] * layer.next_gain
         if index <= stack.last_pool:
-            found = replace(
-                found, prepared=(*found.prepared, layer.activation.prepare(xp, a, stack.derivative))
-            )
-            itself.layer(index, found, found)
+            prepared = layer.activation.prepare(xp, a, stack.derivative)
+            numbers = replace(numbers, prepared=(*numbers.prepared, prepared))
+            itself.layer(index, numbers, numbers)
         if layer.pool > 1:
             at = pairing.itself(xp, itself.c.shape, a.device)
             assert at is not None
             square = itself.c[at]
-    return replace(found, prepared=())
+    return replace(numbers, prepared=())
 
 
 def prepare(xp: Namespace, stack: Stack, numbers: Variances) -> Variances:
-    """Return the numbers with what each activation wants to know of every pixel, which may be much."""
+    """Return `numbers` with `prepared` for each activation and pixel, which may be large."""
     prepared = tuple(
         layer.activation.prepare(xp, a, stack.derivative)
         for layer, a in zip(stack.layers, numbers.variances, strict=True)
@@ -67,7 +61,7 @@ def prepare(xp: Namespace, stack: Stack, numbers: Variances) -> Variances:
 
 
 class CovarianceTile:
-    """The state of the recursion on one tile: covariances c and, where asked for, the NTK T."""
+    """The state of the recursion on one tile: covariances c and, with a derivative, the NTK T."""
 
     def __init__(self, xp: Namespace, stack: Stack, pairing: Pairing) -> None:
         self.xp, self.stack, self.pairing = xp, stack, pairing
@@ -87,7 +81,7 @@ class CovarianceTile:
         return xp.sum(self.c, axis=over), None if self.T is None else xp.sum(self.T, axis=over)
 
     def layer(self, index: int, x: Variances, z: Variances) -> None:
-        """Take c and T through a convolution, its activation and its pooling."""
+        """Apply a convolution, its activation and its pooling to c and T."""
         xp, stack, pairing, layer = self.xp, self.stack, self.pairing, self.stack.layers[index]
         if index == 0:
             self.c = _products(xp, pairing, x.pixels, z.pixels)
@@ -129,7 +123,7 @@ class CovarianceTile:
 
 def _moments(xp: Namespace, activation: Activation, a: Array, derivative: bool) -> tuple[Array, Array | None]:
     if isinstance(activation, ABReLU):
-        # Through the angle, which rounding keeps from being exactly 0, the derivative's would be right to 1e-8.
+        # From the angle, which rounds to nearly 0, the derivative's moment would have an error of 1e-8.
         second = activation.second_moment
         return a * second, xp.full_like(a, second) if derivative else None
     return activation.moments(xp, a, derivative)

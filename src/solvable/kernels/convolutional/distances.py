@@ -1,24 +1,24 @@
-r"""The recursion of rectifiers, by distances: full precision for identical and nearly identical patches.
+r"""The recursion for rectifiers, by distances: full precision for identical and nearly identical patches.
 
 For a pair of pre-activations of variances $a, b$, covariance c and angle $\theta$, with $s = \sqrt{ab}$, the textbook
-passes c on and takes the arccos of c/s, which for close patches has lost the angle's digits: the NTK is then wrong
-by 1e-8. Here the excess $E = 2(s - c) = 4 s \sin^2(\theta/2)$ and the squared distance $D = a + b - 2c
-= E + (\sqrt a - \sqrt b)^2$ take its place.
+form iterates c and takes the arccos of c/s, which is inaccurate for close patches and gives the NTK an error of 1e-8.
+Here the excess $E = 2(s - c) = 4 s \sin^2(\theta/2)$ and the squared distance $D = a + b - 2c
+= E + (\sqrt a - \sqrt b)^2$ replace c.
 
-- Activation with slopes $\alpha, \beta$: $E \to (\beta-\alpha)^2 s (1 - \kappa) + \alpha\beta E$,
-  $1 - \kappa = 2\sin^2(\theta/2) - (\sin\theta - \theta\cos\theta)/\pi$; a and b are multiplied by
-  $(\alpha^2+\beta^2)/2$.
-- Convolution: D is linear, $D \to \frac{\sigma_w^2}{q^2} \sum_\delta D[p+\delta, p'+\delta]$, and biases cancel in it.
-  Where zero padding shows one of the two pixels only, D is that one's variance.
-- Patches that are parallel and of different norms have a D of almost $R^2 = (\sqrt a - \sqrt b)^2$, so that
-  $E = D - R^2$ cancels. Those few are computed once more: with u, v the norms of the patches' pixels,
+- Activation with slopes $\alpha, \beta$: $E \to (\beta-\alpha)^2 s (1 - \kappa) + \alpha\beta E$, $1 - \kappa =
+  2\sin^2(\theta/2) - (\sin\theta - \theta\cos\theta)/\pi$; a and b are multiplied by $(\alpha^2+\beta^2)/2$.
+- Convolution: D is linear, $D \to \frac{\sigma_w^2}{q^2} \sum_\delta D[p+\delta, p'+\delta]$, and biases cancel.
+  If one of the two pixels is zero padding, D is the variance of the other.
+- Parallel patches of different norms have a D of almost $R^2 = (\sqrt a - \sqrt b)^2$, so that $E = D - R^2$ cancels.
+  These few are recomputed: with u, v the norms of the patches' pixels,
   $E = \sum_\delta E_\delta + S \sum_\delta (u_\delta/\sqrt a - v_\delta/\sqrt b)^2$, $S = \sqrt{ab}$, the bias being
-  one more pixel; for the first layer the pixels themselves stand for u and v.
-- Opposite patches, which only the input has, are told from nearly opposite ones by the same means.
+  one more pixel; in the first layer u and v are the pixels themselves.
+- Opposite patches, which only the input has, are distinguished from nearly opposite ones in the same way.
 - Average pooling: D becomes its mean over the windows less half the mean distances within either window (the distance
-  of the means). That does cancel for nearly identical images: their angle is then right to 1e-8 only.
+  of the means). This does cancel for nearly identical images: their angle then has an error of 1e-8.
 
-Source: F5 of Arora et al., On exact computation with an infinitely wide neural net, arXiv:1904.11955; the form is ours.
+Source: F5 of Arora et al., On exact computation with an infinitely wide neural net, arXiv:1904.11955; this form is new
+here.
 """
 
 from dataclasses import dataclass, replace
@@ -41,26 +41,21 @@ from solvable.kernels.convolutional.schedule import Workspace
 from solvable.kernels.duals.closed_forms import ABReLU
 from solvable.kernels.inputs import Array, Namespace
 
-# How many numbers the gathered pixels of one round of recomputed pairs may hold.
+# Numbers in the gathered pixels of one round of recomputed pairs.
 _GATHERED = 2**17
 
 
 @dataclass(frozen=True)
 class Norms:
-    r"""What the recursion needs of each image's pixels, layer by layer.
+    r"""Input of the recursion for each image's pixels, (W, H, I), layer by layer."""
 
-    Args:
-        pixels: the input times $\sqrt{g/C}$, g the first layer's gain, (W, H, I, C).
-        before: $\sqrt a$ of each layer's pre-activations, (W, H, I).
-        after: the root mean squares of its output, times $\sqrt g$ of the next layer, unpooled.
-        pooled: the same after pooling; `after` itself without.
-        within: half the mean squared distances within each pooling window, in the units of `pooled`; else None.
-    """
-
+    # The input times sqrt(g/C), g the first layer's gain, (W, H, I, C).
     pixels: Array
+    # Root mean squares: sqrt(a) of the pre-activations; the output, times sqrt(g) of the next layer; the same pooled.
     before: tuple[Array, ...] = ()
     after: tuple[Array, ...] = ()
     pooled: tuple[Array, ...] = ()
+    # Half the mean squared distances within each pooling window, in the units of `pooled`; None without pooling.
     within: tuple[Array | None, ...] = ()
 
 
@@ -68,9 +63,9 @@ def norms(xp: Namespace, stack: Stack, images: Array) -> Norms:
     """Return the `Norms` of images (I, H, W, C)."""
     x = xp.asarray(xp.permute_dims(images, (2, 1, 0, 3)), copy=True)
     x *= (stack.layers[0].gain / x.shape[3]) ** 0.5
-    found = Norms(x)
+    numbers = Norms(x)
     square = xp.linalg.vecdot(x, x)
-    # Pooling mixes pixels of one image, so their distances have to be known as well.
+    # Pooling mixes pixels of one image, so their distances are needed as well.
     itself = DistanceTile(
         xp, replace(stack, derivative=False), Pairing("all", each_itself=True), Workspace(xp, x)
     )
@@ -78,31 +73,28 @@ def norms(xp: Namespace, stack: Stack, images: Array) -> Norms:
         activation = cast(ABReLU, layer.activation)
         a = stack.box(xp, square)
         a += layer.bias
-        found = replace(found, before=(*found.before, xp.sqrt(a)))
         square = a * (activation.second_moment * layer.next_gain)
-        found = replace(found, after=(*found.after, xp.sqrt(square)))
+        root = xp.sqrt(square)
+        numbers = replace(numbers, before=(*numbers.before, xp.sqrt(a)), after=(*numbers.after, root))
         within = None
         if index <= stack.last_pool:
-            itself.convolve(index, found, found)
-            itself.activate(index, found, found)
+            itself.convolve(index, numbers, numbers)
+            itself.activate(index, numbers, numbers)
         if layer.pool > 1:
-            D = pooled(itself.squared_distances(found.after[-1], found.after[-1]), (0, 1, 2, 3), layer.pool)
+            D = pooled(itself.squared_distances(root, root), (0, 1, 2, 3), layer.pool)
             at = Pairing("all", each_itself=True).itself(xp, D.shape, D.device)
             assert at is not None
             within = 0.5 * D[at]
             square = xp.clip(pooled(square, (0, 1), layer.pool) - within, 0.0, None)
-        found = replace(
-            found,
-            within=(*found.within, within),
-            pooled=(*found.pooled, found.after[-1] if within is None else xp.sqrt(square)),
-        )
+        after_pool = root if within is None else xp.sqrt(square)
+        numbers = replace(numbers, within=(*numbers.within, within), pooled=(*numbers.pooled, after_pool))
         if within is not None:
-            itself.pool(index, found, found)
-    return found
+            itself.pool(index, numbers, numbers)
+    return numbers
 
 
 class DistanceTile:
-    """The state of the recursion on one tile: the excess E and, where asked for, the NTK T, (W, W', H, H', I, J)."""
+    """The state of the recursion on one tile: the excess E and, with a derivative, the NTK T, (W, W', H, H', I, J)."""
 
     def __init__(self, xp: Namespace, stack: Stack, pairing: Pairing, space: Workspace) -> None:
         self.xp, self.stack, self.pairing, self.space = xp, stack, pairing, space
@@ -133,7 +125,7 @@ class DistanceTile:
         return K, T
 
     def squared_distances(self, u: Array, v: Array) -> Array:
-        r"""Return $D = E + (u - v)^2$ for the norms of the two sides' pixels."""
+        r"""Return $D = E + (u - v)^2$, u and v the norms of the two sides' pixels."""
         D = self.space.take(self.E.shape)
         self.xp.subtract(self.pairing.x(u), self.pairing.z(self.xp, v), out=D)
         D *= D
@@ -141,7 +133,7 @@ class DistanceTile:
         return D
 
     def convolve(self, index: int, x: Norms, z: Norms) -> None:
-        """Take E and T through a convolution, to its pre-activations."""
+        """Apply a convolution to E and T."""
         xp, layer, pairing, space = self.xp, self.stack.layers[index], self.pairing, self.space
         if index == 0:
             u, v = (xp.sqrt(xp.linalg.vecdot(side.pixels, side.pixels)) for side in (x, z))
@@ -159,27 +151,25 @@ class DistanceTile:
         D -= R2
         tolerance = float(xp.finfo(D.dtype).eps) ** 0.375
         R2 *= tolerance
-        lost = R2 > D
+        inaccurate = R2 > D
         if index == 0:
-            # Nearly opposite patches, too, and only here: no later layer has any but of linear activations.
+            # Nearly opposite patches, too; later layers have them only after linear activations.
             xp.multiply(U * (4 - tolerance), V, out=R2)
-            lost |= R2 < D
+            inaccurate |= R2 < D
         space.give(R2)
-        if bool(xp.any(lost)):
+        if bool(xp.any(inaccurate)):
             inner = None if index == 0 else self.E
-            self._opposite = _recompute(xp, self.stack, pairing, D, lost, inner, index, x, z)
+            self._opposite = _recompute(xp, self.stack, pairing, D, inaccurate, inner, index, x, z)
         if self.E is not None:
             space.give(self.E)
         self.E = D
 
     def activate(self, index: int, x: Norms, z: Norms) -> None:
-        """Take E and T through an activation."""
+        """Apply an activation to E and T."""
         xp, layer, space = self.xp, self.stack.layers[index], self.space
         activation = cast(ABReLU, layer.activation)
-        product, square = (
-            activation.negative * activation.positive,
-            (activation.positive - activation.negative) ** 2,
-        )
+        product = activation.negative * activation.positive
+        square = (activation.positive - activation.negative) ** 2
         linear = None if product == 0 else self.E * (product * layer.next_gain)
         norms = x.before[index], z.before[index]
         halves = [0.5 / xp.where(n > 0, n, xp.full_like(n, 0.5)) for n in norms]
@@ -189,7 +179,7 @@ class DistanceTile:
         _clip_to_one(q)
         dead = [n == 0 for n in norms]
         if any(bool(xp.any(d)) for d in dead):
-            # A patch without variance has no angle; as for every activation here it counts as a right one.
+            # A patch without variance has no angle; like all activations here, this takes a right angle.
             q[xp.broadcast_to(self.pairing.x(dead[0]) | self.pairing.z(xp, dead[1]), q.shape)] = 0.5
         half, rest, cosine = (space.take(q.shape) for _ in range(3))
         xp.sqrt(q, out=half)
@@ -198,14 +188,14 @@ class DistanceTile:
         rest += 1.0
         xp.subtract(rest, q, out=cosine)
         for at, value in self._opposite:
-            # q, next to 1, has lost what its distance from 1 still tells.
+            # 1 - q, whose digits q itself has lost next to 1.
             rest[at] = value
             half[at] = pi / 2 - xp.asin(xp.sqrt(value))
         self._opposite = []
         rest *= q
         xp.sqrt(rest, out=rest)  # sin(theta) / 2
         cosine *= half
-        rest -= cosine  # (sin theta - theta cos theta) / 2, whose rounding is harmless beside q
+        rest -= cosine  # (sin theta - theta cos theta) / 2, with a rounding error far below q
         rest *= 1 / pi
         q -= rest  # (1 - kappa) / 2
         root = (2 * square * layer.next_gain) ** 0.5
@@ -220,13 +210,13 @@ class DistanceTile:
         space.give(half, rest, cosine)
 
     def pool(self, index: int, x: Norms, z: Norms) -> None:
-        """Take E and T through the average pooling after a layer."""
+        """Apply the average pooling after a layer to E and T."""
         xp, layer, pairing = self.xp, self.stack.layers[index], self.pairing
         axes = (0, 1, 2, 3)
         D = pooled(self.squared_distances(x.after[index], z.after[index]), axes, layer.pool)
         within = pairing.x(x.within[index]) + pairing.z(xp, z.within[index])
         D -= within
-        # Rounding cannot tell these windows from identical ones.
+        # Within rounding these windows are identical.
         within *= 16 * float(xp.finfo(D.dtype).eps)
         D[within > D] = 0.0
         at = pairing.itself(xp, D.shape, D.device)
@@ -292,7 +282,7 @@ def _clip_to_one(q: Array) -> None:
 
 
 def _without_partner(xp: Namespace, numbers: Array, rows: slice, filter_size: int) -> Array:
-    """Return, where rows have a partner, the box sum along the rows over those inside the image that have none."""
+    """Return the box sum along the rows over the rows inside the image without a partner, at those with one."""
     numbers = xp.asarray(numbers, copy=True)
     numbers[:, rows] = 0.0
     return shifted_sum(xp, numbers, (1,), filter_size, "SAME")
@@ -303,25 +293,19 @@ def _recompute(
     stack: Stack,
     pairing: Pairing,
     E: Array,
-    lost: Array,
+    inaccurate: Array,
     inner: Array | None,
     index: int,
     x: Norms,
     z: Norms,
 ) -> list[tuple[tuple[Array, ...], Array]]:
-    """Set E where it is `lost` from the pixels of the two patches; `inner` holds their own E, before the box sum.
-
-    Returns:
-        Where patches are nearly opposite, and there 1 - E/4s.
-    """
+    """Recompute `inaccurate` E from the pixels' E, `inner`; return indices and 1 - E/4s of nearly opposite patches."""
     layer = stack.layers[index]
-    u, v = (
-        (x.pixels, z.pixels)
-        if index == 0
-        else (x.pooled[index - 1][..., None], z.pooled[index - 1][..., None])
-    )
+    u, v = x.pixels, z.pixels
+    if index:
+        u, v = x.pooled[index - 1][..., None], z.pooled[index - 1][..., None]
     shape = [u.shape[:2], v.shape[:2]]
-    indices, found = xp.nonzero(lost), []
+    indices, opposites = xp.nonzero(inaccurate), []
     round_size = max(1, _GATHERED // u.shape[3])
     for start in range(0, indices[0].shape[0], round_size):
         at = tuple(i[start : start + round_size] for i in indices)
@@ -342,8 +326,8 @@ def _recompute(
         steps = range(stack.filter_size) if stack.padding == "VALID" else offsets(stack.filter_size)
         for dw in steps:
             for dh in steps:
-                p, inside_x = _moved(xp, stack.padding, (w + dw, h + dh), shape[0])
-                p2, inside_z = _moved(xp, stack.padding, (w2 + dw, h2 + dh), shape[1])
+                p, inside_x = _padded_position(xp, stack.padding, (w + dw, h + dh), shape[0])
+                p2, inside_z = _padded_position(xp, stack.padding, (w2 + dw, h2 + dh), shape[1])
                 one = u[(*p, i)] * (inside_x / U)[:, None]
                 other = v[(*p2, j)] * (inside_z / V)[:, None]
                 near += xp.sum((one - other) ** 2, axis=1)
@@ -355,7 +339,7 @@ def _recompute(
                         if pairing.positions == "all" or pairing.circular
                         else p[1] - pairing.x_rows(shape[0][1]).start
                     )
-                    # A pixel whose partner is outside has no place in a displaced tile.
+                    # A pixel whose partner is outside is not in a displaced tile.
                     row = xp.where(both > 0, row, xp.zeros_like(row))
                     w_inner = xp.zeros_like(p[0]) if pairing.positions == "equal" else p2[0]
                     h_inner = p2[1] if pairing.positions == "all" else xp.zeros_like(p[1])
@@ -365,15 +349,15 @@ def _recompute(
         if index == 0:
             opposite = far < near
             value = xp.where(opposite, S * (4 - far), value)
-            found.append((tuple(k[opposite] for k in at), far[opposite] / 4))
+            opposites.append((tuple(k[opposite] for k in at), far[opposite] / 4))
         E[at] = value
-    return found
+    return opposites
 
 
-def _moved(
+def _padded_position(
     xp: Namespace, padding: str, position: tuple[Array, Array], shape: tuple[int, int]
 ) -> tuple[tuple[Array, Array], Array]:
-    """Return a position inside the image, and 1.0 where it was inside, 0.0 where padding stands."""
+    """Return the position moved into the image, and 1.0 where it was inside, 0.0 in the padding."""
     w, h = position
     if padding == "CIRCULAR":
         return (w % shape[0], h % shape[1]), 1.0

@@ -1,4 +1,4 @@
-r"""Infinitely wide convolutional networks: the NNGP kernel (readout trains) and the NTK (all trains)."""
+r"""Infinitely wide convolutional networks: the NNGP kernel (only the readout trains) and the NTK (all layers do)."""
 
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import pairwise
@@ -29,7 +29,7 @@ from solvable.kernels.networks.architecture import (
 from solvable.machine import need_memory
 from solvable.progress import on_a_terminal
 
-# Seconds from which on a computation shows its progress.
+# Number of seconds from which a computation shows its progress.
 _WORTH_A_BAR = 2.0
 
 
@@ -54,9 +54,9 @@ class ConvKernel(Kernel):
     def __post_init__(self) -> None:
         put = object.__setattr__
         depth = whole("depth", self.depth, at_least=1)
-        given, activations = checked_activations(self.activation, depth)
+        activation, activations = checked_activations(self.activation, depth)
         put(self, "depth", depth)
-        put(self, "activation", given)
+        put(self, "activation", activation)
         put(self, "_activations", activations)
         put(self, "w_std", checked_stds("w_std", self.w_std, depth))
         put(self, "b_std", checked_stds("b_std", self.b_std, depth))
@@ -66,36 +66,33 @@ class ConvKernel(Kernel):
         put(self, "padding", choice("padding", str(self.padding).upper(), ("SAME", "VALID", "CIRCULAR")))
         put(self, "readout", choice("readout", self.readout, ("flatten", "global_average")))
         put(self, "pool_size", whole("pool_size", self.pool_size, at_least=1))
-        given = (
-            self.pool_after
-            if isinstance(self.pool_after, (tuple, list, set, frozenset))
-            else (self.pool_after,)
-        )
-        layers = tuple(sorted({whole("pool_after", layer, at_least=1) for layer in given}))
+        many = isinstance(self.pool_after, (tuple, list, set, frozenset))
+        pool_after = self.pool_after if many else (self.pool_after,)
+        layers = tuple(sorted({whole("pool_after", layer, at_least=1) for layer in pool_after}))
         if layers and layers[-1] > self.depth:
             raise InputError(
                 f"pool_after names layer {layers[-1]} of a network of depth {self.depth}; expected layers 1 to "
-                f"{self.depth}; leave it out or make the network deeper"
+                f"{self.depth}; omit it or increase depth"
             )
         put(self, "pool_after", layers)
 
     def __call__(
         self, X: Array, Z: Array | None = None, out: Array | None = None, progress: bool | None = None
     ) -> Array:
-        """Return the kernel matrix of images `X` and `Z`, or of `X` and itself when `Z` is left out.
+        """Return the kernel matrix of images `X` and `Z`, or of `X` with itself if `Z` is omitted.
 
         Args:
             X: images, (n, height, width, channels), NumPy or torch.
             Z: images of the same shape, (m, height, width, channels).
-            out: where to put the result, (n, m) of the dtype of the images; a memory map, say.
-            progress: whether a progress bar is shown on standard error; None: when it takes more than about
+            out: array for the result, (n, m), of the images' dtype, such as a memory map.
+            progress: whether to show a progress bar on standard error; None: if the computation takes more than about
                 2 seconds and standard error is a terminal.
 
         Returns:
-            (n, m), of float64 or of the float32 of the images; a tensor on their device for tensors.
+            (n, m), float64, or float32 for float32 images; for tensors a tensor on their device.
 
         Raises:
-            InputError: when an array is not (images, height, width, channels), is not finite, the two do not match,
+            InputError: if an array is not (images, height, width, channels), is not finite, the two do not match,
                 the images are smaller than the filters, or more memory is needed than is free.
         """
         xp, X, Z = _checked(X, Z)
@@ -105,11 +102,11 @@ class ConvKernel(Kernel):
         name = type(self).__name__
         n, m = X.shape[0], X.shape[0] if Z is None else Z.shape[0]
         need_memory(
-            cost.memory, f"{name} of {n} x {m} images", "take fewer images, or pass out= a memory map"
+            cost.memory, f"{name} of {n} x {m} images", "use fewer images, or pass a memory map as out="
         )
         K = tiles.result(xp, X, (n, m), out)
-        shown = cost.seconds > _WORTH_A_BAR if progress is None else progress
-        for rows, columns, sums in matrix.tiles(xp, stack, X, Z, f"{name}: {cost}", shown):
+        show = cost.seconds > _WORTH_A_BAR if progress is None else progress
+        for rows, columns, sums in matrix.tiles(xp, stack, X, Z, f"{name}: {cost}", show):
             tile = self._readout(stack, X, sums)
             K[rows, columns] = tile
             if Z is None and rows != columns:
@@ -117,11 +114,7 @@ class ConvKernel(Kernel):
         return K
 
     def diag(self, X: Array) -> Array:
-        """Return $K(x_i, x_i)$, (n,), in O(n) tiles.
-
-        Args:
-            X: images, (n, height, width, channels).
-        """
+        """Return $K(x_i, x_i)$, (n,), for images (n, height, width, channels), in O(n) tiles."""
         xp, X = images("X", X)
         stack = self._stack(X)
         K = xp.empty((X.shape[0],), dtype=X.dtype, device=X.device)
@@ -130,7 +123,7 @@ class ConvKernel(Kernel):
         return K
 
     def cost(self, X: Array, Z: Array | None = None) -> Cost:
-        """Return what the kernel matrix of these images would cost: operations, bytes, estimated seconds.
+        """Return the cost of the kernel matrix of these images: operations, bytes, estimated seconds.
 
         >>> import numpy as np
         >>> cost = ConvNTK(3, readout="global_average").cost(np.ones((1000, 32, 32, 3)))
@@ -146,7 +139,7 @@ class ConvKernel(Kernel):
         return self._activations
 
     def affine_maps(self, height: int, width: int, channels: int) -> list[Affine]:
-        """Return what the convolutions and the readout do to kernels of images of this shape."""
+        """Return the affine maps for images of this shape: those of the convolutions and of the readout."""
         q2, (rows, columns) = self.filter_size**2, self.positions(height, width)
         below = [channels, *self._channels[:-1]]
         read = self._channels[-1] * (1 if self.readout == "global_average" else rows * columns)
@@ -158,7 +151,7 @@ class ConvKernel(Kernel):
         )
 
     def positions(self, height: int, width: int) -> tuple[int, int]:
-        """Return the rows and columns that the readout sees of images of this size."""
+        """Return the numbers of rows and columns at the readout for images of this size."""
         sizes = [height, width]
         for layer in range(1, self.depth + 1):
             pool = self.pool_size if layer in self.pool_after else 1
@@ -170,7 +163,7 @@ class ConvKernel(Kernel):
 
     @property
     def tangent(self) -> bool:
-        """Whether it is the NTK."""
+        """Whether the kernel is the NTK."""
         return False
 
     def _stack(self, X: Array) -> Stack:
@@ -178,15 +171,15 @@ class ConvKernel(Kernel):
         q2 = self.filter_size**2
         maps = self.affine_maps(*X.shape[1:])
         layers = []
-        for i, one in enumerate(maps[:-1]):
-            scale = one.w_rate / one.w_variance
+        for i, affine in enumerate(maps[:-1]):
+            scale = affine.w_rate / affine.w_variance
             layers.append(
                 Layer(
                     activation=self.activations[i],
-                    gain=one.w_variance / q2,
-                    bias=one.b_variance,
+                    gain=affine.w_variance / q2,
+                    bias=affine.b_variance,
                     own_scale=scale,
-                    own_shift=one.b_rate - scale * one.b_variance,
+                    own_shift=affine.b_rate - scale * affine.b_variance,
                     next_gain=maps[i + 1].w_variance / q2 if i + 1 < self.depth else 1.0,
                     pool=self.pool_size if i + 1 in self.pool_after else 1,
                 )
@@ -199,19 +192,19 @@ class ConvKernel(Kernel):
             for i, (convolved, after) in enumerate(stack.sizes(size), start=1):
                 if convolved < 1:
                     raise InputError(
-                        f"images have {name} {X.shape[axis]}, of which {size} pixels are left before layer {i}, whose "
+                        f"images have {name} {X.shape[axis]}, of which {size} pixels remain before layer {i}, whose "
                         f"filter needs {self.filter_size}; expected larger images; use padding='SAME' or fewer layers"
                     )
                 if after < 1:
                     raise InputError(
-                        f"images have {name} {X.shape[axis]}, of which {convolved} pixels are left after layer {i}, "
-                        f"fewer than its pooling window of {self.pool_size}; use larger images or pool less often"
+                        f"images have {name} {X.shape[axis]}, of which {convolved} pixels remain after layer {i}, "
+                        f"fewer than its pooling window of {self.pool_size}; expected larger images; pool less often"
                     )
                 size = after
         return stack
 
     def _readout(self, stack: Stack, X: Array, sums: Array) -> Array:
-        """Return the kernel from the sums over positions, (2, I, J) of the NNGP kernel and of the NTK, or (1, I, J)."""
+        """Return the kernel from sums over positions of the NNGP kernel, (1, I, J), or of it and the NTK, (2, I, J)."""
         rows, columns = self.positions(X.shape[1], X.shape[2])
         P, last = rows * columns, self.affine_maps(*X.shape[1:])[-1]
         means = sums / (P * P if stack.global_average else P)
@@ -230,12 +223,12 @@ class ConvKernel(Kernel):
 
 @dataclass(frozen=True)
 class ConvNNGP(ConvKernel):
-    r"""The kernel of an infinitely wide convolutional network of which only the readout is trained.
+    r"""The kernel of an infinitely wide convolutional network with only the readout trained.
 
     $K^0[p, p'] = x_p \cdot x'_{p'} / C$; each of `depth` layers takes
     $K \to \frac{\sigma_w^2}{q^2} \sum_\delta K[p+\delta, p'+\delta] + \sigma_b^2$ and then $K \to E[\phi(u)\phi(v)]$
-    with (u, v) Gaussian of the covariance K; the readout is $\sigma_w^2$ times the mean of K over p = p' (flatten)
-    or over all pairs of pixels (global average), $+\, \sigma_b^2$. Arguments as in `ConvNTK`.
+    with (u, v) Gaussian of covariance K; the readout is $\sigma_w^2$ times the mean of K over p = p' (flatten)
+    or over all pairs of pixels (global average), $+\, \sigma_b^2$. The arguments are those of `ConvNTK`.
 
     Source: Novak et al., Bayesian deep convolutional networks with many channels are Gaussian processes, 2019.
 
@@ -249,39 +242,39 @@ class ConvNNGP(ConvKernel):
 
 @dataclass(frozen=True)
 class ConvNTK(ConvKernel):
-    r"""The neural tangent kernel of an infinitely wide convolutional network, all of which is trained.
+    r"""The neural tangent kernel of an infinitely wide convolutional network with all layers trained.
 
     With K the kernels of `ConvNNGP` before each activation, $\Theta^0 = 0$ and $E'$ short for $E[\phi'(u)\phi'(v)]$:
     a convolution takes $\Theta \to \frac{\sigma_w^2}{q^2} \sum_\delta \Theta[p+\delta, p'+\delta] + K$, an activation
     $\Theta \to \Theta E'$, average pooling its mean over the windows of both positions, and the readout
     $\Theta \to \sigma_w^2\, \text{mean}\, \Theta + K$.
 
-    In the standard parametrization (torch's layers with weights $N(0, \sigma_w^2/\text{fan in})$ and raw gradients) a
-    layer's own term is $\text{fan in} \cdot \text{mean}_\delta E[\phi\phi][p+\delta, p'+\delta] + 1$ instead of K, the
-    1 if it has a bias; the fan in is $q^2$ times the channels below, in the readout the width (global average) or the
-    width times the positions (flatten).
+    In the standard parametrization (torch's layers, with weights $N(0, \sigma_w^2/\text{fan in})$ and gradients with
+    respect to them) a layer's own term is $\text{fan in} \cdot \text{mean}_\delta E[\phi\phi][p+\delta, p'+\delta] + 1$
+    instead of K, without the 1 if it has no bias; the fan in is $q^2$ times the channels below, in the readout the
+    width (global average) or the width times the number of positions (flatten).
 
-    Cost: time $O(n m P L)$ for flatten, P pixels and L layers, and $O(n m P^2 L)$ for a global average or where layers
-    pool (up to the last that does); memory that of the result and some tiles.
+    Cost: time $O(n m P L)$ for flatten, P pixels and L layers, and $O(n m P^2 L)$ for a global average and for layers
+    up to the last one with pooling; memory of the result and a few tiles.
 
     Rectifiers ("relu", "leaky relu", "abs", `ABReLU`) keep full precision for identical and nearly identical patches.
-    Average pooling loses some: nearly identical images are then right to 1e-8 of the angle between their patches.
+    With average pooling, the angle between patches of nearly identical images has an error of 1e-8.
 
     Args:
         depth: number of convolutions, each followed by the activation; a readout follows them.
-        activation: a name, a function or an `Activation`; one, or one a layer.
-        w_std: $\sigma_w > 0$ of the convolutions, one or one a layer.
-        b_std: $\sigma_b \ge 0$ of the convolutions, one or one a layer; None: without bias, which only the standard
-            parametrization tells from 0.
+        activation: a name, a function or an `Activation`; one for all layers or one per layer.
+        w_std: $\sigma_w > 0$ of the convolutions, one number or one per layer.
+        b_std: $\sigma_b \ge 0$ of the convolutions, likewise; None: without bias, which differs from 0 only in the
+            standard parametrization.
         readout_w_std: $\sigma_w > 0$ of the readout. neural-tangents' examples use the value of the hidden layers.
         readout_b_std: $\sigma_b \ge 0$ of the readout, or None.
         filter_size: q, the side of the filters.
         padding: "SAME" (zeros; the divisor stays $q^2$), "VALID" (the image shrinks by q - 1) or "CIRCULAR".
         readout: "flatten" (a weight for each position) or "global_average".
-        pool_after: the layers, counted from 1, after whose activation an average pooling follows.
-        pool_size: the side of its windows and their distance; rows and columns that fill none are dropped.
+        pool_after: the layers, counted from 1, with average pooling after their activation.
+        pool_size: the side and stride of the pooling windows; rows and columns of incomplete windows are dropped.
         parametrization: "ntk" or "standard".
-        widths: channels of the convolutions, one or one a layer; needed in the standard parametrization only.
+        widths: channels of the convolutions, one number or one per layer; only for the standard parametrization.
 
     Raises:
         InputError: for numbers outside their range, or an activation whose NTK does not exist.
@@ -325,7 +318,7 @@ def _checked(X: Array, Z: Array | None) -> tuple[Namespace, Array, Array | None]
     return image_pair(X, Z)
 
 
-# A convolution of so many channels to as many costs a hundred thousand products a filter's pixel.
+# A convolution from this many channels to as many takes 65536 products per pixel of the filter.
 _NARROWEST_LOWER_LAYER = 256
 
 
@@ -333,10 +326,10 @@ class ConvFeatures(DrawnFeatures):
     r"""$\phi_j(x) = [\sqrt{r_w} A_j(\phi(z_j)) + \sigma_w' A_j(\phi'(z_j)\,t_j) + \sqrt{r_b}\,\epsilon_j]/\sqrt k$.
 
     In a random convolutional net, $z_j$ is channel j of the last layer's pre-activations. $A_j$ is the mean over
-    positions (global average) or a sum of fair random signs over the root of their number (flatten). $t_j$ is the
-    derivative along a random direction of all weights below, which the NTK needs and the NNGP kernel leaves out; its
-    $r_w$ and $r_b$ are the readout's variances. The layers below have max(k, 256) channels, whose finite number
-    leaves a bias of order 1/channels in kernels of more than one layer.
+    positions (global average) or the sum with fair random signs over the root of their number (flatten). $t_j$ is the
+    derivative along a random direction of all weights below; the NNGP kernel has no such term, and its $r_w$ and $r_b$
+    are the readout's variances. The layers below have max(k, 256) channels, whose finite number leaves a bias of order
+    1/channels in kernels of more than one layer.
     """
 
     kernel: "ConvKernel"
@@ -363,27 +356,24 @@ class ConvFeatures(DrawnFeatures):
         kernel = self.kernel
         maps = kernel.affine_maps(*X.shape[1:])
         h: Array = X
-        moved: Array = None
+        tangent: Array = None
+        per_layer = 4 if kernel.tangent else 2
         for number, activation in enumerate(kernel.activations):
-            one = maps[number]
-            drawn = (
-                weights[4 * number : 4 * number + 4]
-                if kernel.tangent
-                else weights[2 * number : 2 * number + 2]
-            )
-            W, b = drawn[0] * one.w_variance**0.5, drawn[1] * one.b_variance**0.5
+            affine = maps[number]
+            draws = weights[per_layer * number : per_layer * (number + 1)]
+            W, b = draws[0] * affine.w_variance**0.5, draws[1] * affine.b_variance**0.5
             z = self._convolve(xp, h, W) + b
             if kernel.tangent:
-                t = self._convolve(xp, h, drawn[2] * one.w_rate**0.5) + drawn[3] * one.b_rate**0.5
-                if moved is not None:
-                    t += self._convolve(xp, moved, W)
-                moved = self._pool(xp, activation.derivative(z) * t, number)
+                t = self._convolve(xp, h, draws[2] * affine.w_rate**0.5) + draws[3] * affine.b_rate**0.5
+                if tangent is not None:
+                    t += self._convolve(xp, tangent, W)
+                tangent = self._pool(xp, activation.derivative(z) * t, number)
             h = self._pool(xp, activation(z), number)
         signs, bias = weights[-2:]
         last = maps[-1]
         features = self._read(xp, h, signs) * last.w_rate**0.5 + bias * last.b_rate**0.5
-        if moved is not None:
-            features += self._read(xp, moved, signs) * last.w_variance**0.5
+        if tangent is not None:
+            features += self._read(xp, tangent, signs) * last.w_variance**0.5
         features *= self.n_features**-0.5
         return features
 

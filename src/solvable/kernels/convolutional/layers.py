@@ -1,4 +1,4 @@
-"""What the recursion needs to know of a network, and which pairs of pixels a tile holds."""
+"""The network as the recursions use it, and the pairs of pixels in a tile."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,29 +11,23 @@ from solvable.kernels.inputs import Array, Namespace
 
 @dataclass(frozen=True)
 class Layer:
-    r"""A convolution, its activation, and the pooling that may follow.
+    r"""A convolution, its activation, and pooling.
 
-    Args:
-        activation: $\phi$.
-        gain: $\sigma_w^2/q^2$, what a box sum is multiplied by.
-        bias: $\sigma_b^2$.
-        own_scale, own_shift: what training this layer adds to the NTK is `own_scale` times its kernel + `own_shift`.
-        next_gain: the gain of the convolution that follows, 1 before the readout.
-        pool: the side of the pooling window, 1 for none.
+    The layer's own term in the NTK is `own_scale` times its kernel + `own_shift`.
     """
 
     activation: Activation
-    gain: float
-    bias: float
+    gain: float  # sigma_w^2 / q^2, the factor of a box sum
+    bias: float  # sigma_b^2
     own_scale: float
     own_shift: float
-    next_gain: float
-    pool: int
+    next_gain: float  # the gain of the next convolution, 1 before the readout
+    pool: int  # the side of the pooling window, 1 for none
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The layers before the readout, and what they share."""
+    """The layers before the readout, and their common settings."""
 
     layers: tuple[Layer, ...]
     filter_size: int
@@ -48,11 +42,11 @@ class Stack:
 
     @property
     def by_distance(self) -> bool:
-        """Whether distances are passed on instead of covariances."""
+        """Whether the recursion uses distances instead of covariances."""
         return all(isinstance(layer.activation, ABReLU) for layer in self.layers)
 
     def sizes(self, size: int) -> list[tuple[int, int]]:
-        """Return the positions along an axis of `size` pixels: after each convolution, and after its pooling."""
+        """Return the numbers of positions along an axis of `size` pixels after each convolution and its pooling."""
         sizes = []
         for layer in self.layers:
             convolved = output_size(size, self.filter_size, self.padding)
@@ -61,7 +55,7 @@ class Stack:
         return sizes
 
     def pixel_pairs(self, height: int, width: int) -> list[float]:
-        """Return how many pairs of pixels each layer has for a pair of images."""
+        """Return the number of pairs of pixels in each layer for a pair of images."""
         rows, columns = self.sizes(height), self.sizes(width)
         pairs = []
         for index in range(len(self.layers)):
@@ -77,15 +71,15 @@ class Stack:
 
 @dataclass(frozen=True)
 class Pairing:
-    r"""Which pairs of pixels a tile (W, W', H, H', I, J) holds, and how numbers of pixels (W, H, I) broadcast there.
+    r"""The pairs of pixels in a tile (W, W', H, H', I, J), and the broadcasting of numbers of pixels (W, H, I) to it.
 
     Args:
         positions: "equal" (p' = p), "all", or "displaced": all columns, and rows h' = h + `displacement`. A
-            convolution moves both pixels alike, so pairs of different displacement never mix; a tile of one
+            convolution shifts both pixels alike, so pairs of different displacement never mix; a tile of one
             displacement fits the cache.
-        circular: whether rows beyond the last are the first.
-        each_itself: image i meets image i alone, J = 1.
-        same: whether the two sets of images are one, so that pixels meet themselves.
+        circular: whether rows wrap around.
+        each_itself: whether image i is paired only with image i, J = 1.
+        same: whether the two sets of images are one, so that pixels are also paired with themselves.
         displacement: see above.
     """
 

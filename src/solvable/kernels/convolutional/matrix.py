@@ -15,13 +15,13 @@ from solvable.kernels.inputs import Array, Namespace
 from solvable.kernels.tiles import slices
 from solvable.progress import progress
 
-# Bytes that the prepared numbers of activations may hold before they are computed again for every tile.
+# Limit in bytes of the activations' prepared numbers, beyond which they are recomputed for every tile.
 _PREPARED = 2**29
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One displacement of one block of pairs of images; the last of a block completes its sums."""
+    """One displacement of one block of pairs of images; the `last` one completes the block's sums."""
 
     rows: slice
     columns: slice
@@ -30,12 +30,12 @@ class _Task:
 
 
 def tiles(
-    xp: Namespace, stack: Stack, X: Array, Z: Array | None, title: str, shown: bool
+    xp: Namespace, stack: Stack, X: Array, Z: Array | None, title: str, show: bool
 ) -> Iterator[tuple[slice, slice, Array]]:
     """Yield blocks of the matrix: rows, columns, and the sums over pairs of pixels, (1, I, J), with the NTK (2, I, J).
 
-    Without Z those on and below the diagonal, blocks on it exactly symmetric. The sums do not depend on the number of
-    threads: tiles are added in one order.
+    Without Z the blocks are on and below the diagonal, those on it exactly symmetric. Tiles are added in a fixed order,
+    so that the sums do not depend on the number of threads.
     """
     work = _Work(xp, stack, X, Z)
     x_blocks, z_blocks = work.x_blocks, work.z_blocks
@@ -54,12 +54,12 @@ def tiles(
     n_tasks = n * m * n_shifts
     if Z is None:
         n_tasks = n * (n - 1) // 2 * n_shifts + n * len(_displacements(stack, X, True))
-    with progress(title, n_tasks, quiet=not shown, always=True) as advance:
+    with progress(title, n_tasks, quiet=not show, always=True) as advance:
         total = None
         for task, sums in schedule.in_order(work.sums, tasks(), schedule.workers(X)):
             symmetric = Z is None and task.rows == task.columns
             if symmetric:
-                # The opposite displacement, which was left out, has the pixels the other way round.
+                # The opposite displacement, which is omitted, has the pixels exchanged.
                 sums = sums + xp.permute_dims(sums, (0, 2, 1))
                 sums *= 1.0 if _has_opposite(stack, X, task.displacement) else 0.5
             total = sums if total is None else total + sums
@@ -84,19 +84,19 @@ def diagonal(xp: Namespace, stack: Stack, X: Array) -> Iterator[tuple[slice, Arr
 
 
 def cost(xp: Namespace, stack: Stack, X: Array, Z: Array | None, allocate: bool, probe: bool) -> Cost:
-    """Return the cost of the matrix; its seconds are 0 unless a probe may be timed."""
+    """Return the cost of the matrix; its seconds are 0 without `probe`."""
     n, m = X.shape[0], X.shape[0] if Z is None else Z.shape[0]
     n_pairs = n * (n + 1) / 2 if Z is None else n * m
     numbers = [n_pairs * pairs for pairs in stack.pixel_pairs(X.shape[1], X.shape[2])]
     itemsize = 4 if X.dtype == xp.float32 else 8
     n_threads = schedule.workers(X)
     pixels = (n if Z is None else n + m) * X.shape[1] * X.shape[2]
-    # Pixels, the numbers of each layer and what activations prepare; about eight arrays of a tile are alive at once.
+    # Pixels, the numbers of each layer and about eight arrays of a tile at a time.
     per_pixel = X.shape[3] + 4 * len(stack.layers)
     block = _block(stack, X)
     memory = itemsize * (pixels * per_pixel + 8 * n_threads * block**2 * _per_pair(stack, X))
     if not stack.by_distance:
-        # Some activations prepare as many numbers as their series has terms.
+        # Some activations prepare one number per term of their series.
         memory += min(_PREPARED, 100 * itemsize * pixels * len(stack.layers))
     if allocate:
         memory += itemsize * n * m
@@ -109,7 +109,7 @@ def cost(xp: Namespace, stack: Stack, X: Array, Z: Array | None, allocate: bool,
 
 
 class _Work:
-    """The numbers of blocks of images, computed once, and the recursion on one tile of them."""
+    """The numbers of blocks of images, computed once, and the recursion on one tile."""
 
     def __init__(
         self, xp: Namespace, stack: Stack, X: Array, Z: Array | None, each_itself: bool = False
@@ -149,9 +149,9 @@ class _Work:
             self._local.space = Workspace(self.xp, self._like)
         return self._local.space
 
-    def _numbers(self, some: Array) -> Any:
-        make = distances.norms if self.stack.by_distance else covariances.variances
-        return make(self.xp, self.stack, some)
+    def _numbers(self, block: Array) -> Any:
+        compute = distances.norms if self.stack.by_distance else covariances.variances
+        return compute(self.xp, self.stack, block)
 
     def _ready(self, start: int, second: bool) -> Any:
         numbers = (self._z if second else self._x)[start]
@@ -173,7 +173,7 @@ class _Work:
 
 
 def _displacements(stack: Stack, X: Array, symmetric: bool) -> list[int]:
-    """Return the shifts of rows that tiles have; of a block of images with itself those of one sign."""
+    """Return the row displacements of tiles; if `symmetric`, only those of one sign."""
     if stack.last_pool >= 0 or not stack.global_average:
         return [0]
     n_rows = stack.sizes(X.shape[1])[-1][1]
@@ -188,7 +188,7 @@ def _has_opposite(stack: Stack, X: Array, displacement: int) -> bool:
 
 
 def _per_pair(stack: Stack, X: Array) -> int:
-    """Return how many numbers of one pair of images a tile holds."""
+    """Return how many numbers a tile has per pair of images."""
     H, W = (stack.sizes(X.shape[axis])[0][0] for axis in (1, 2))
     if stack.last_pool >= 0:
         return (H * W) ** 2
@@ -196,6 +196,6 @@ def _per_pair(stack: Stack, X: Array) -> int:
 
 
 def _block(stack: Stack, X: Array) -> int:
-    """Return how many images a side of a tile has."""
+    """Return the number of images on a side of a tile."""
     numbers = schedule.tile_numbers(X)
     return max(1, min(256, round((numbers / _per_pair(stack, X)) ** 0.5)))

@@ -1,4 +1,4 @@
-"""The tiles of a kernel matrix of images: how large, in which order, on how many threads, in which memory."""
+"""Size, order, threads and memory of the tiles of a kernel matrix of images."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,43 +16,43 @@ from solvable.machine import blas_threads
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Numbers in one array of a tile, 2 MB of doubles. Measured: with 2^16, which would fit a core's second-level cache, the
-# calls into NumPy cost half as much again for global averages; flatten hardly feels the difference.
+# Numbers in one array of a tile, 2 MB of doubles. Measured: with 2^16, which would fit a core's second-level cache,
+# global averages take half as long again because of calls into NumPy; flatten hardly differs.
 _CPU_TILE = 2**18
 _ACCELERATOR_TILE = 2**24
 
 
 def tile_numbers(X: Array) -> int:
-    """Return how many numbers an array of a tile should have on the device of X."""
+    """Return the number of entries of an array of a tile on the device of X."""
     return _CPU_TILE if tiles.on_cpu(X) else _ACCELERATOR_TILE
 
 
 def workers(X: Array) -> int:
-    """Return how many tiles of the library of X are computed at a time; torch has threads of its own."""
+    """Return how many tiles are computed at a time; torch has threads of its own."""
     return 1 if is_torch_array(X) else blas_threads()
 
 
 def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], n_threads: int) -> Iterator[Result]:
-    """Yield the results of tasks in their order; a few are under way at a time, so results do not pile up."""
+    """Yield the results of tasks in order, with few pending at a time to limit memory."""
     if n_threads == 1:
         yield from map(work, tasks)
         return
     with ThreadPoolExecutor(n_threads) as executor:
-        under_way: deque[Future[Result]] = deque()
+        pending: deque[Future[Result]] = deque()
         try:
             for task in tasks:
-                under_way.append(executor.submit(work, task))
-                if len(under_way) > 2 * n_threads:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
+                pending.append(executor.submit(work, task))
+                if len(pending) > 2 * n_threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in under_way:
+            for future in pending:
                 future.cancel()
 
 
 class Workspace:
-    """Arrays of one dtype that come back; one for each thread. Tensors are left to torch, which keeps its own."""
+    """A pool of arrays of one dtype for one thread; torch has its own allocator for tensors."""
 
     def __init__(self, xp: Namespace, like: Array) -> None:
         self.xp = xp
@@ -62,7 +62,7 @@ class Workspace:
         self._free: list[Array] = []
 
     def take(self, shape: tuple[int, ...]) -> Array:
-        """Return an array of this shape, of any content."""
+        """Return an uninitialised array of this shape."""
         if not self._numpy:
             return self.xp.empty(shape, dtype=self.dtype, device=self.device)
         size = int(np.prod(shape))
@@ -73,8 +73,7 @@ class Workspace:
         return np.empty(size, dtype=self.dtype).reshape(shape)
 
     def give(self, *arrays: Array) -> None:
-        """Take back arrays that nobody uses any more."""
-        # Others than its own, results of a pooling, say, are left to themselves.
+        """Return arrays that are no longer used to the pool; others than its own are ignored."""
         if self._numpy:
             self._free.extend(
                 array.base for array in arrays if array.base is not None and array.base.ndim == 1

@@ -1,6 +1,6 @@
 r"""Activations and their duals: $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$ of two correlated Gaussians."""
 
-from solvable.kernels.duals.base import Activation, PointNumbers
+from solvable.kernels.duals.base import Activation
 from solvable.kernels.duals.closed_forms import GELU, ABReLU, Erf, Exponential, GaussianBump, Sine
 from solvable.kernels.duals.hermite import hermite_coefficients
 from solvable.kernels.duals.hermite_series import HermiteSeries
@@ -17,7 +17,6 @@ __all__ = [
     "Exponential",
     "GaussianBump",
     "HermiteSeries",
-    "PointNumbers",
     "Sine",
     "TruncationWarning",
     "as_activation",

@@ -1,4 +1,4 @@
-r"""What every activation is: a function $\phi$, and the two Gaussian means that a wide layer of it needs."""
+r"""The base class of activations: a function $\phi$ and the Gaussian means that wide layers need."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,20 +11,19 @@ from solvable.errors import InputError
 from solvable.kernels.inputs import Array, Namespace, to_float64
 
 PointNumbers = tuple[Array, ...]
-"""What a pair of points needs to know of each; every array starts with the axes of the variances."""
+"""Numbers of single points, computed before pairs; every array starts with the axes of the variances."""
 
 
 class Activation(ABC):
-    r"""A function $\phi$, and its dual: what a wide layer of it does to a kernel.
+    r"""A function $\phi$ and its dual, the effect of a wide layer on a kernel.
 
     For $(u, v)$ Gaussian of covariance $\begin{pmatrix} a & c \\ c & b \end{pmatrix}$ the dual is the pair
-    $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$; by Price's theorem the second is the derivative of the first
-    by c. Activations are values: two of the same numbers are equal and hash alike.
+    $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$; by Price's theorem the second is the derivative of the first with
+    respect to c. Activations compare and hash by their parameters.
 
-    A subclass says the dual in two steps, since in a kernel matrix n points meet $n^2$ times: `prepare` computes
-    what only depends on one point, `pair` the rest. Both work on NumPy and torch, and `pair` also on complex NumPy
-    covariances of magnitude at most $\sqrt{ab}$ (power series of kernels are computed on a circle in the complex
-    plane).
+    A subclass computes the dual in two steps, since a kernel matrix of n points has $n^2$ pairs: `prepare` for single
+    points, `pair` for the rest. Both work on NumPy and torch, and `pair` also on complex NumPy covariances of magnitude
+    at most $\sqrt{ab}$ (power series of kernels are computed on a circle in the complex plane).
 
     Source: Daniely, Frostig and Singer, Toward deeper understanding of neural networks, 2016.
     """
@@ -36,7 +35,7 @@ class Activation(ABC):
     def derivative(self, z: Array) -> Array:
         r"""Return $\phi'(z)$, elementwise; by default to about 1e-10, by central differences."""
         xp, h = library_of(z), 1e-5
-        # Differences in single precision would cost several per cent.
+        # In single precision the differences would have errors of several per cent.
         wide = xp.astype(z, xp.float64)
         slope = (self(wide + h) - self(wide - h)) * (0.5 / h)
         return xp.astype(slope, z.dtype) if xp.isdtype(z.dtype, "real floating") else slope
@@ -44,13 +43,13 @@ class Activation(ABC):
     def prepare(
         self, xp: Namespace, variances: Array, derivative: bool = True, degree: int = 0
     ) -> PointNumbers:
-        r"""Return what `pair` needs of points of these variances; by default the variances.
+        r"""Return the input of `pair` for points of these variances; by default the variances.
 
         Args:
             xp: the namespace of the array.
             variances: of any shape.
-            derivative: whether `pair` will be asked for $E[\phi'\phi']$; activations that are series spare work by it.
-            degree: how far $\sum_k \alpha_k^2 \rho^k$ counts, when complex covariances will come; else 0.
+            derivative: whether `pair` will compute $E[\phi'\phi']$; without it, series are cheaper.
+            degree: the number of terms of $\sum_k \alpha_k^2 \rho^k$ that matter for complex covariances; else 0.
         """
         return (variances,)
 
@@ -58,30 +57,26 @@ class Activation(ABC):
     def pair(
         self, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
     ) -> tuple[Array, Array | None]:
-        r"""Return $E[\phi\phi]$ and, if asked for, $E[\phi'\phi']$ (else None), both of the shape of `c`.
+        r"""Return $E[\phi\phi]$ and, with `derivative`, $E[\phi'\phi']$ (else None), both of the shape of `c`.
 
         Args:
             xp: the namespace of the arrays.
-            x: numbers of one side, from `prepare`, already shaped so that their leading axes broadcast against c.
+            x: numbers of one side, from `prepare`, shaped so that their leading axes broadcast against c.
             z: numbers of the other side.
-            c: covariances; rounding may have left them beyond $\pm\sqrt{ab}$. Overwritten or not, as is fastest.
-            derivative: whether $E[\phi'\phi']$ is wanted.
+            c: covariances, which rounding may have moved beyond $\pm\sqrt{ab}$; may be overwritten.
+            derivative: whether to compute $E[\phi'\phi']$.
         """
 
     @abstractmethod
     def moments(self, xp: Namespace, variances: Array, derivative: bool) -> tuple[Array, Array | None]:
-        r"""Return $E[\phi(u)^2]$ and, if asked for, $E[\phi'(u)^2]$, for variances of any shape.
+        r"""Return $E[\phi(u)^2]$ and, with `derivative`, $E[\phi'(u)^2]$, for variances of any shape.
 
         Raises:
-            InputError: when one of them is infinite or not a number.
+            InputError: if one of them is infinite or not a number.
         """
 
     def check_derivative(self) -> None:  # noqa: B027  # nothing to raise for functions without jumps
-        r"""Raise when $E[\phi'^2]$ does not exist, so that a network of this activation has no NTK.
-
-        Raises:
-            InputError: for functions with jumps.
-        """
+        r"""Raise an `InputError` if $\phi$ jumps: then $E[\phi'^2]$ is infinite, and networks of it have no NTK."""
 
     def dual(self, a: Array, b: Array, c: Array) -> tuple[Array, Array]:
         r"""Return $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$ for Gaussians of variances a, b and covariance c.
@@ -95,7 +90,7 @@ class Activation(ABC):
             Two float64 arrays of the common shape.
 
         Raises:
-            InputError: for numbers that are no covariance matrix, or when $\phi'$ has no second moment.
+            InputError: for numbers that are not a covariance matrix, or if $\phi'$ has no second moment.
         """
         self.check_derivative()
         a, b, c = np.broadcast_arrays(*(to_float64(value) for value in (a, b, c)))
@@ -126,7 +121,7 @@ class Activation(ABC):
 
 
 def as_tile(pair: Callable[..., tuple[Array, Array | None]]) -> Callable[..., tuple[Array, Array | None]]:
-    """Return a `pair` that takes single numbers too, for one that needs an axis."""
+    """Return `pair`, which needs at least one axis, as a function that also takes single numbers."""
 
     @wraps(pair)
     def of_any_shape(
@@ -142,17 +137,17 @@ def as_tile(pair: Callable[..., tuple[Array, Array | None]]) -> Callable[..., tu
 
 
 def clipped(xp: Namespace, rho: Array) -> Array:
-    """Return correlations pushed back into [-1, 1], from which rounding may have led them; complex ones as given."""
+    """Return correlations clipped to [-1, 1]; complex ones are unchanged."""
     return rho if xp.isdtype(rho.dtype, "complex floating") else xp.clip(rho, -1.0, 1.0)
 
 
 def library_of(z: Array) -> Namespace:
-    """Return the namespace of an array on which an activation is called; numbers and lists become NumPy's."""
+    """Return the namespace of an array on which an activation is called."""
     return array_namespace(z)
 
 
 def check_moment(name: str, moment: Array, variances: Array) -> None:
-    """Raise when a second moment overflows or is not a number."""
+    """Raise if a second moment overflows or is not a number."""
     moment, variances = to_float64(moment), to_float64(variances)
     bad = ~np.isfinite(moment)
     if bad.any():

@@ -1,10 +1,9 @@
-r"""Activations whose dual is a formula: rectifiers, erf, GELU, sinusoids, Gaussian bump, exponential.
+r"""Activations with a closed-form dual: rectifiers, erf, GELU, sinusoids, Gaussian bump, exponential.
 
-Differences that cancel are written out: $ab - c^2$ vanishes for parallel points, and $(1+a)(1+b) - c^2$ is formed
-as $1 + a + b + (ab - c^2)$. At large variances $ab - c^2$ itself has lost digits where points are nearly parallel: the
-relative error of the slopes of erf and the Gaussian bump, and of the bump's values, is then about $10^{-16}$ times the
-variance (1e-10 at variance $10^6$), and that of sines $10^{-16} \omega^2$ times it. Erf's values and GELU lose
-far less.
+To avoid cancellation $(1+a)(1+b) - c^2$ is computed as $1 + a + b + (ab - c^2)$, where $ab - c^2$ vanishes for parallel
+points. At large variances and nearly parallel points $ab - c^2$ itself is inaccurate: the relative error of the slopes
+of erf and the Gaussian bump, and of the bump's values, is then about $10^{-16}$ times the variance (1e-10 at variance
+$10^6$), and that of sines $10^{-16} \omega^2$ times it. Erf's values and GELU are far more accurate.
 """
 
 from dataclasses import dataclass
@@ -58,9 +57,7 @@ class ABReLU(ClosedForm):
         for name in ("negative", "positive"):
             object.__setattr__(self, name, one_number(name, getattr(self, name)))
         if self.negative == self.positive == 0:
-            raise InputError(
-                "both slopes of ABReLU are 0; expected one that is not; give negative or positive"
-            )
+            raise InputError("both slopes of ABReLU are 0; expected another value of negative or positive")
 
     @property
     def second_moment(self) -> float:
@@ -80,7 +77,7 @@ class ABReLU(ClosedForm):
         return self.negative + (self.positive - self.negative) * library_of(z).astype(z > 0, z.dtype)
 
     def moments(self, xp: Namespace, variances: Array, derivative: bool) -> tuple[Array, Array | None]:
-        # By the formula of a pair the angle of a point with itself would be off by 1e-8.
+        # In `pair` the angle of a point with itself would have an error of 1e-8.
         value = variances * self.second_moment
         return value, xp.ones_like(variances) * self.second_moment if derivative else None
 
@@ -88,7 +85,7 @@ class ABReLU(ClosedForm):
         self, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
     ) -> tuple[Array, Array | None]:
         s = xp.sqrt(x[0]) * xp.sqrt(z[0])
-        # A point without variance has no angle; its kernel is 0 whichever is taken.
+        # A point without variance has no angle; its kernel is 0 for any.
         rho = clipped(xp, c / xp.where(s > 0, s, xp.ones_like(s)))
         theta = xp.acos(rho)
         product, square = self.negative * self.positive, (self.positive - self.negative) ** 2
@@ -138,7 +135,7 @@ class Erf(ClosedForm):
 
 @dataclass(frozen=True)
 class GELU(ClosedForm):
-    r"""$\phi(z) = z\,\Phi(z)$ with the normal distribution function $\Phi$ (the exact form, no tanh).
+    r"""$\phi(z) = z\,\Phi(z)$ with the normal distribution function $\Phi$ (not the tanh approximation).
 
     With $A = 1+a$, $B = 1+b$, $D = AB - c^2$, $P = 1/(2\pi\sqrt D)$, $S = \arcsin(c/\sqrt{AB})/2\pi$:
     $E[\phi\phi] = c/4 + cS + P\,[ab - c^2 + c^2(1/A + 1/B)]$ and
@@ -195,9 +192,7 @@ class Sine(ClosedForm):
             object.__setattr__(self, name, one_number(name, getattr(self, name)))
         for name in ("amplitude", "frequency"):
             if getattr(self, name) == 0:
-                raise InputError(
-                    f"{name} is 0; expected a number that is not; a constant has no use as an activation"
-                )
+                raise InputError(f"{name} is 0, which makes the activation constant; expected another number")
 
     def __call__(self, z: Array) -> Array:
         return self.amplitude * library_of(z).sin(self.frequency * z + self.phase)
@@ -208,7 +203,7 @@ class Sine(ClosedForm):
     def pair(
         self, xp: Namespace, x: PointNumbers, z: PointNumbers, c: Array, derivative: bool
     ) -> tuple[Array, Array | None]:
-        # Through sinh and cosh of the covariance this would overflow.
+        # In terms of sinh and cosh of the covariance this would overflow.
         squared = self.frequency**2
         both = x[0] + z[0]
         near = xp.exp((both - 2 * c) * (-squared / 2)) * (self.amplitude**2 / 2)
@@ -255,7 +250,7 @@ class GaussianBump(ClosedForm):
 class Exponential(ClosedForm):
     r"""$\phi(z) = e^{sz}$: $E[\phi\phi] = e^{s^2(a+b+2c)/2}$, $E[\phi'\phi']$ is $s^2$ times that.
 
-    It grows fast: at a pre-activation variance of some hundreds the kernel overflows, which is an error.
+    It grows fast: at pre-activation variances of a few hundred the kernel overflows, which raises an error.
 
     Args:
         scale: s, not 0.
@@ -269,9 +264,7 @@ class Exponential(ClosedForm):
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", one_number("scale", self.scale))
         if self.scale == 0:
-            raise InputError(
-                "scale is 0; expected a number that is not; a constant has no use as an activation"
-            )
+            raise InputError("scale is 0, which makes the activation constant; expected another number")
 
     def __call__(self, z: Array) -> Array:
         return library_of(z).exp(self.scale * z)
@@ -281,7 +274,7 @@ class Exponential(ClosedForm):
 
     def moments(self, xp: Namespace, variances: Array, derivative: bool) -> tuple[Array, Array | None]:
         exponent = 2 * self.scale**2 * variances
-        # exp itself would warn before the sentence can be said.
+        # Checked first, since exp would warn.
         limit = 709.0 if "64" in str(variances.dtype) else 88.0
         infinite = xp.full(variances.shape, float("inf"), dtype=variances.dtype, device=variances.device)
         check_moment(repr(self), xp.where(exponent < limit, exponent, infinite), variances)
@@ -301,5 +294,5 @@ def error_function(z: Array) -> Array:
 
 
 def not_negative(xp: Namespace, gap: Array) -> Array:
-    """Return $ab - c^2$ without the negative values that rounding leaves; complex ones as given."""
+    """Return $ab - c^2$ with negative values from rounding set to 0; complex ones are unchanged."""
     return gap if xp.isdtype(gap.dtype, "complex floating") else xp.clip(gap, 0.0, None)

@@ -1,4 +1,4 @@
-"""A user's function applied to arrays: NumPy's or torch's, with a sentence for whatever goes wrong."""
+"""Evaluation of a user's function on NumPy arrays and torch tensors, with error messages."""
 
 import sys
 from typing import Any
@@ -12,17 +12,15 @@ from solvable.kernels.inputs import Array
 
 
 def values_of(function: Any, z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return function(z) as float64 of the shape of z; infinities and NaN are the caller's to judge.
-
-    NumPy arrays are tried first; a function that fails on them gets torch tensors where torch is loaded.
+    """Return function(z) as float64; NumPy arrays are tried first, then torch tensors if torch is loaded.
 
     Raises:
-        InputError: when it fails on arrays, or does not return real numbers of the shape of its input.
+        InputError: if it fails on arrays, or does not return real numbers of the shape of z (finite or not).
     """
     torch = sys.modules.get("torch")
     with np.errstate(all="ignore"):
         try:
-            # A copy: a function that works in place must not spoil the nodes.
+            # A copy, since the function may work in place.
             result = function(z.copy())
         except Exception as error:
             if torch is None:
@@ -31,15 +29,15 @@ def values_of(function: Any, z: NDArray[np.float64]) -> NDArray[np.float64]:
                 with torch.no_grad():
                     result = function(torch.from_numpy(z.copy()))
             except Exception as second:
-                # A NumPy function fails on tensors for no reason of its own, hence the first error.
-                told = second if type(function).__module__.startswith("torch") else error
-                raise _failed(function, told) from error
+                # The failure of a NumPy function on tensors is uninformative.
+                cause = second if type(function).__module__.startswith("torch") else error
+                raise _failed(function, cause) from error
     if torch is not None and isinstance(result, torch.Tensor):
         result = result.detach().cpu().resolve_neg().numpy()
     if not isinstance(result, np.ndarray | np.generic):
         raise InputError(
             f"{name_of(function)} returned a {type(result).__name__}; expected an array of the shape of its input; "
-            "an activation is a function of arrays, elementwise"
+            "pass an elementwise function of arrays"
         )
     if result.dtype.kind not in "biuf":
         raise InputError(
@@ -48,13 +46,13 @@ def values_of(function: Any, z: NDArray[np.float64]) -> NDArray[np.float64]:
     if result.shape != z.shape:
         raise InputError(
             f"{name_of(function)} returned shape {result.shape} for an input of shape {z.shape}; expected the same "
-            "shape; an activation is a function of arrays, elementwise (a constant: lambda z: 0 * z + 1)"
+            "shape; pass an elementwise function (a constant: lambda z: 0 * z + 1)"
         )
     return np.asarray(result, dtype=np.float64)
 
 
 def apply(function: Any, z: Array) -> Array:
-    """Return function(z) for a NumPy array or a torch tensor; on a tensor a NumPy function goes through NumPy."""
+    """Return function(z) for a NumPy array or a torch tensor, which is converted for a NumPy function."""
     if not is_torch_array(z):
         array = np.asarray(z, dtype=np.float64)
         return values_of(function, array)
@@ -71,16 +69,12 @@ def apply(function: Any, z: Array) -> Array:
 
 
 def check_elementwise(function: Any) -> None:
-    """Raise when a function is random, or mixes the entries of its input.
-
-    Raises:
-        InputError: saying which of the two.
-    """
+    """Raise if a function is random or mixes the entries of its input."""
     many = np.linspace(-3.1, 3.2, 100)
     if not np.array_equal(values_of(function, many), values_of(function, many), equal_nan=True):
         raise InputError(
-            f"{name_of(function)} returns other values when it is called again; expected a function; "
-            "switch its randomness off, e.g. with module.eval()"
+            f"{name_of(function)} returns other values when it is called again; expected a deterministic function; "
+            "disable its randomness, e.g. with module.eval()"
         )
     z = np.array([[-2.3, -0.7, 0.0], [0.4, 1.1, 3.2]])
     once = values_of(function, z)
@@ -93,7 +87,7 @@ def check_elementwise(function: Any) -> None:
 
 
 def name_of(function: Any) -> str:
-    """Return how a function is called in sentences: its name, or its repr."""
+    """Return the name of a function for messages, or its repr."""
     name = getattr(function, "__name__", None)
     return repr(function) if name is None else "the function" if name == "<lambda>" else str(name)
 

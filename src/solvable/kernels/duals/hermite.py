@@ -1,7 +1,7 @@
 r"""Orthonormal Hermite polynomials $h_k = He_k/\sqrt{k!}$ of the standard normal, and coefficients in them.
 
-What is computed are the Hermite functions $\psi_k = \sqrt w\, h_k$ with $w(z) = e^{-z^2/2}/\sqrt{2\pi}$: they stay
-below 1, where $He_k$ itself overflows near k = 150.
+They are computed as Hermite functions $\psi_k = \sqrt w\, h_k$ with $w(z) = e^{-z^2/2}/\sqrt{2\pi}$, which stay below
+1, while $He_k$ overflows near k = 150.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def hermite_functions(
 ) -> Float[NDArray[np.float64], "degree_plus_1 *points"]:
     r"""Return $\psi_k(z) = \sqrt{w(z)}\, h_k(z)$ for k = 0 … `degree`, along a new first axis.
 
-    By $\sqrt{k+1}\, \psi_{k+1} = z \psi_k - \sqrt k\, \psi_{k-1}$, which is stable upward; beyond |z| = 53 the start
+    By $\sqrt{k+1}\, \psi_{k+1} = z \psi_k - \sqrt k\, \psi_{k-1}$, which is stable upward; beyond |z| = 53, $\psi_0$
     underflows and all are 0.
 
     >>> psi = hermite_functions(np.linspace(-20, 20, 801), 60)
@@ -45,7 +45,7 @@ def hermite_functions(
     if degree > 0:
         psi[1] = z * psi[0]
     for k in range(1, degree):
-        # The ellipsis keeps views of single points arrays.
+        # The ellipsis makes a view even of a single point.
         after = psi[k + 1, ...]
         np.multiply(z, psi[k], out=after)
         after -= sqrt(k) * psi[k - 1]
@@ -56,11 +56,8 @@ def hermite_functions(
 def shifted_relu_coefficients(shift: float, degree: int) -> Float[NDArray[np.float64], "degree_plus_1"]:
     r"""Return $b_k = E[\max(z - t, 0)\, h_k(z)]$ for k = 0 … `degree`, z standard normal.
 
-    $b_0 = w(t) - t\,Q(t)$ and $b_1 = Q(t)$ with $Q(t) = P(z > t)$; $b_k = w(t)\, h_{k-2}(t)/\sqrt{k(k-1)}$ beyond.
-
-    Args:
-        shift: t.
-        degree: the last k, at least 0.
+    t is `shift`; $b_0 = w(t) - t\,Q(t)$ and $b_1 = Q(t)$ with $Q(t) = P(z > t)$, then
+    $b_k = w(t)\, h_{k-2}(t)/\sqrt{k(k-1)}$.
 
     Source: integration by parts of $\max(z-t,0)$ against $w h_k = -(w h_{k-1})'/\sqrt k$.
 
@@ -81,7 +78,7 @@ def shifted_power_coefficients(
     $\frac{p!}{(p-k)!\sqrt{k!}} E[\max(z-t, 0)^{p-k}]$. Power 0 is the step function.
     """
     t = np.asarray(shift, dtype=np.float64)
-    # Shifts of infinite or absurd size are those of points without variance; beyond 1e100 powers overflow.
+    # Points without variance have infinite or huge shifts; beyond 1e100 powers overflow.
     t = np.clip(t, -1e60, 1e60)
     b = np.zeros((*t.shape, degree + 1))
     w = normal_density(t)
@@ -109,10 +106,7 @@ def cosine_coefficients(
 ) -> Float[NDArray[np.float64], "degree_plus_1"]:
     r"""Return $b_k = E[\cos(fz + g)\, h_k(z)] = \cos(g + k\pi/2)\, e^{-f^2/2} f^k/\sqrt{k!}$ for k = 0 … `degree`.
 
-    Args:
-        frequency: f, per unit of z.
-        phase: g, in radians; a sine has $-\pi/2$.
-        degree: the last k, at least 0.
+    The frequency f is per unit of z, the phase g in radians; a sine has $g = -\pi/2$.
 
     >>> cosine_coefficients(1.0, 0.0, 4).round(4)
     array([ 0.6065, -0.    , -0.4289,  0.    ,  0.1238])
@@ -121,9 +115,9 @@ def cosine_coefficients(
     k = np.arange(whole("degree", degree, at_least=0) + 1)
     if f == 0:
         return np.where(k == 0, np.cos(g), 0.0)
-    # f^k overflows where e^{-f^2/2} underflows, hence the logarithms.
+    # Logarithms, since f^k overflows where e^{-f^2/2} underflows.
     size = np.exp(k * np.log(abs(f)) - 0.5 * f * f - 0.5 * gammaln(k + 1.0))
-    # cos(g + k pi/2), written by quarter turns: pi/2 times a large k would lose digits.
+    # cos(g + k pi/2) by quarter turns, since k pi/2 is inaccurate for large k.
     turns = np.array([np.cos(g), -np.sin(g), -np.cos(g), np.sin(g)])[k % 4]
     return turns * np.where(k % 2 == 1, np.sign(f), 1.0) * size
 
@@ -133,16 +127,16 @@ def hermite_coefficients(
 ) -> Float[NDArray[np.float64], "degree_plus_1"]:
     r"""Return $\alpha_k = E[\phi(\sqrt a\, z)\, h_k(z)]$ for k = 0 … `degree`, z standard normal.
 
-    By Gauss-Legendre quadrature on panels between the kinks, halved until the coefficients are stable.
+    By Gauss-Legendre quadrature on panels between the kinks, which are halved until the coefficients are stable.
 
     Args:
-        function: $\phi$: an `Activation`, or a function of NumPy arrays (or torch tensors) that works elementwise.
+        function: $\phi$: an `Activation`, or an elementwise function of NumPy arrays or torch tensors.
         degree: the last k, at least 0.
         variance: a > 0 of the pre-activation.
-        kinks: where $\phi$ or a derivative jumps, in units of its argument; left out, they are looked for.
+        kinks: where $\phi$ or a derivative jumps, in units of its argument; None: detected automatically.
 
     Raises:
-        InputError: when the function is not finite, or grows so fast that its second moment diverges.
+        InputError: if the function is not finite, or grows so fast that its second moment diverges.
 
     >>> hermite_coefficients(lambda z: z**3 + 1, 3).round(4)
     array([1.    , 3.    , 0.    , 2.4495])
@@ -166,8 +160,8 @@ def hermite_coefficients(
         previous, panels = alpha, 2 * panels
     else:
         raise InputError(
-            f"the Hermite coefficients of {function!r} do not settle at variance {variance:g} with {_MOST_PANELS} "
-            "panels; expected a piecewise smooth function; give the positions of its kinks as kinks=(...)"
+            f"the Hermite coefficients of {function!r} do not converge at variance {variance:g} with {_MOST_PANELS} "
+            "panels; expected a piecewise smooth function; pass the positions of its kinks as kinks=(...)"
         )
     alpha[np.abs(alpha) < 1e-15 * norm] = 0
     return alpha
@@ -176,7 +170,7 @@ def hermite_coefficients(
 def panel_rule(
     edge: float, panels: int, breaks: NDArray[np.float64]
 ) -> tuple[Float[NDArray[np.float64], "nodes"], Float[NDArray[np.float64], "nodes"]]:
-    """Return nodes and weights of composite Gauss-Legendre on [-edge, edge], with `breaks` among the panels' ends."""
+    """Return nodes and weights of composite Gauss-Legendre on [-edge, edge] with panels that end at `breaks`."""
     inside = breaks[np.abs(breaks) < edge]
     ends = np.unique(np.concatenate([np.linspace(-edge, edge, panels + 1), inside]))
     x, w = gauss_legendre(_NODES_PER_PANEL)

@@ -1,4 +1,4 @@
-r"""Activations that are Hermite series, $\phi(z) = \sum_k b_k h_k(z/s)$: every dot-product kernel has one."""
+r"""Activations given as Hermite series, $\phi(z) = \sum_k b_k h_k(z/s)$: every dot-product kernel has one."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -24,7 +24,7 @@ class HermiteSeries(Activation):
 
     Args:
         coefficients: $b_0, b_1, \dots$, of any length, not all 0.
-        scale: s > 0, the standard deviation of the pre-activations that it is made for.
+        scale: s > 0, the standard deviation of the pre-activations that it is designed for.
 
     Source: Daniely, Frostig and Singer 2016; multiplication theorem of the Hermite polynomials.
 
@@ -41,9 +41,7 @@ class HermiteSeries(Activation):
         b = grid("coefficients", self.coefficients)
         finite("coefficients", b)
         if not b.any():
-            raise InputError(
-                "all coefficients are 0; expected at least one that is not; a zero function has no use"
-            )
+            raise InputError("all coefficients are 0; expected at least one that is not")
         object.__setattr__(self, "coefficients", tuple(float(value) for value in b))
         object.__setattr__(self, "scale", one_number("scale", self.scale, above=0))
 
@@ -102,7 +100,7 @@ class HermiteSeries(Activation):
         j = np.arange(len(b))
         alpha = np.tile(b, (len(variances), 1))
         factor = np.ones_like(alpha)
-        # (gamma - 1)(gamma + 1) is exactly 0 at the scale itself.
+        # In this form exactly 0 at the scale itself.
         excess = (gamma - 1) * (gamma + 1)
         with np.errstate(over="ignore", invalid="ignore"):
             for i in range(1, (len(b) - 1) // 2 + 1):

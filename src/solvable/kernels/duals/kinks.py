@@ -1,7 +1,7 @@
-r"""Where a function is not smooth, and its splitting $\phi = S + \sum_i \sum_p J_{ip} \max(z-t_i,0)^p/p!$.
+r"""The kinks of a function, and its split $\phi = S + \sum_i \sum_p J_{ip} \max(z-t_i,0)^p/p!$.
 
-Power p at $t_i$ carries the jump $J_{ip}$ of the p-th derivative: p = 0 is a jump of $\phi$, p = 1 a kink. What
-remains, S, has four continuous derivatives, and so a Hermite series that falls fast.
+$J_{ip}$ is the jump of the p-th derivative at $t_i$: p = 0 is a jump of $\phi$, p = 1 a kink. The remainder S has four
+continuous derivatives, so that its Hermite series converges fast.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,16 +18,16 @@ from solvable.kernels.duals.elementwise import name_of, values_of
 POWERS = 4
 """The highest derivative whose jumps are split off."""
 SEARCHED = 30.0
-"""Kinks are looked for at |z| up to this: 12 standard deviations of a pre-activation of variance 6."""
+"""Kinks are searched at |z| up to this: 12 standard deviations of a pre-activation of variance 6."""
 MOST_KINKS = 8
 
-# The search's ends and cuts are irrational, so that kinks at round numbers do not fall on them, where they hide.
+# Irrational ends and cuts, since the search would miss kinks on them, and kinks are often at round numbers.
 _LEFT, _RIGHT, _PIECES, _CUT = -30.2718281828, 30.1414213562, 61, 0.4931471805599453
 _DEGREE = 16
 _NARROW = 4e-3
 _RESOLVED = 2e-13
 _MOST_INTERVALS = 2048
-# Of the jump of each derivative, what the noise of one-sided differentiation may look like, relative to the function.
+# Noise of one-sided differentiation in the jump of each derivative, relative to the function.
 _NOISE = (1e-10, 1e-9, 1e-7, 1e-5, 1e-3)
 
 _POINTS = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
@@ -38,12 +38,7 @@ Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Kink:
-    r"""A point where $\phi$ or a derivative jumps.
-
-    Args:
-        position: t.
-        jumps: of $\phi$ and its first four derivatives at t, right side minus left side.
-    """
+    r"""A point where $\phi$ or a derivative jumps; `jumps` of $\phi$ and four derivatives, right minus left side."""
 
     position: float
     jumps: tuple[float, ...]
@@ -66,15 +61,9 @@ class Polynomial:
 def find_kinks(function: Any) -> tuple[Kink, ...]:
     r"""Return the kinks and jumps of $\phi$, and of its second derivative, at |z| < 30, in order.
 
-    Intervals are halved as long as a polynomial of degree 16 does not resolve the function: on smooth functions this
-    ends soon, however sharp they are; what a width of 0.004 leaves unresolved is a suspect. A suspect counts if the
-    polynomials of its two sides reproduce the function right up to one point, which is found to about 1e-12.
-
-    Args:
-        function: an elementwise function of NumPy arrays or torch tensors.
-
-    Raises:
-        InputError: when it cannot be evaluated on arrays.
+    Intervals are halved until a polynomial of degree 16 resolves the function, which happens soon for smooth functions,
+    even steep ones; intervals not resolved at a width of 0.004 are candidates. A candidate is a kink if the polynomials
+    on its two sides reproduce the function right up to one point, which is located to about 1e-12.
 
     >>> [round(kink.position, 9) for kink in find_kinks(lambda z: np.clip(z, -1, 1))]
     [-1.0, 1.0]
@@ -86,43 +75,43 @@ def find_kinks(function: Any) -> tuple[Kink, ...]:
         return values_of(function, z)
 
     typical = _typical_size(phi)
-    found = []
-    brackets = _suspects(phi, typical)
+    kinks = []
+    brackets = _candidates(phi, typical)
     for i, (left, right) in enumerate(brackets):
         before = brackets[i - 1][1] if i else _LEFT - 1
         after = brackets[i + 1][0] if i + 1 < len(brackets) else _RIGHT + 1
         kink = _kink_between(phi, left, right, before, after, typical)
         if kink is not None:
-            found.append(kink)
-    return tuple(found)
+            kinks.append(kink)
+    return tuple(kinks)
 
 
 def kinks_at(function: Any, positions: Sequence[float]) -> tuple[Kink, ...]:
-    """Return the kinks at known positions; those without a jump up to the fourth derivative are left out."""
+    """Return the kinks at known positions, without those where no derivative up to the fourth jumps."""
 
     def phi(z: NDArray[np.float64]) -> NDArray[np.float64]:
         return values_of(function, z)
 
-    typical, found = _typical_size(phi), []
+    typical, kinks = _typical_size(phi), []
     ends = [-np.inf, *sorted(positions), np.inf]
     for before, t, after in zip(ends, ends[1:], ends[2:], strict=False):
         sides = _side(phi, t, before, typical), _side(phi, t, after, typical)
         if sides[0] is None or sides[1] is None:
             raise InputError(
                 f"{name_of(function)} is not smooth on both sides of its kink at {t:g}; expected a piecewise smooth "
-                "function; name all its kinks, or leave them out to have them found"
+                "function; pass all its kinks, or None to have them detected"
             )
         kink = _jumps_at(phi, t, sides[0], sides[1], typical)
         if any(kink.jumps):
-            found.append(kink)
-    return tuple(found)
+            kinks.append(kink)
+    return tuple(kinks)
 
 
 def range_of(phi: Function, root: float) -> float:
-    r"""Return the edge |z| beyond which $\phi(\sqrt a\, z)^2 e^{-z^2/2}$ does not matter, $\sqrt a$ = `root`.
+    r"""Return the edge |z| beyond which $\phi(\sqrt a\, z)^2 e^{-z^2/2}$ is negligible, $\sqrt a$ = `root`.
 
     Raises:
-        InputError: when $\phi$ is not finite within it, or there is no such edge: $E[\phi^2]$ diverges.
+        InputError: if $\phi$ is not finite within it, or there is no such edge: $E[\phi^2]$ diverges.
     """
     for edge in (12.5, 16.0, 20.0, 26.0, 34.0, 44.0, 52.0):
         z = np.linspace(-edge, edge, 257)
@@ -135,7 +124,7 @@ def range_of(phi: Function, root: float) -> float:
                 raise _diverges(root)
             raise InputError(
                 f"the activation is {phi(np.array([root * nearest]))[0]} at z = {root * nearest:.4g}; expected a "
-                "finite function; change it there, or use another activation"
+                "finite function; change it there or use another activation"
             )
         with np.errstate(divide="ignore"):
             log_density = 2 * np.log(f) - 0.5 * z * z
@@ -157,7 +146,7 @@ def _typical_size(phi: Function) -> float:
     return float(np.max(values[np.isfinite(values)], initial=0.0))
 
 
-def _suspects(phi: Function, typical: float) -> list[tuple[float, float]]:
+def _candidates(phi: Function, typical: float) -> list[tuple[float, float]]:
     """Return narrow intervals, in order and merged, on which the function is not resolved."""
     ends = np.linspace(_LEFT, _RIGHT, _PIECES + 1)
     left, right = ends[:-1], ends[1:]
@@ -168,7 +157,7 @@ def _suspects(phi: Function, typical: float) -> list[tuple[float, float]]:
         open_ = ~_resolved(values @ _TO_COEFFICIENTS.T, values, typical)
         left, right = left[open_], right[open_]
         if len(left) > _MOST_INTERVALS:
-            # Noise, as of a function in single precision, is unresolved everywhere.
+            # A noisy function, such as one in single precision, is unresolved everywhere.
             return []
         if len(left) == 0 or right[0] - left[0] < _NARROW:
             break
@@ -196,7 +185,7 @@ def _chebyshev_points(left: Any, right: Any) -> NDArray[np.float64]:
 
 
 def _side(phi: Function, t: float, limit: float, typical: float) -> Polynomial | None:
-    """Return the interpolant on an interval that starts at t towards `limit`, as wide as resolves the function."""
+    """Return the interpolant on the widest resolved interval from t towards `limit`, or None."""
     width = min(0.5, 0.98 * abs(limit - t))
     direction = 1.0 if limit > t else -1.0
     while width > 1e-3:
@@ -225,14 +214,14 @@ def _kink_between(
     if gaps[0] > max(1e-7 * size, 3 * (right - left) * gaps[1]):
         t = _bisected(phi, below, above, left, right)
     else:
-        # The lowest derivative that jumps differs by its jump here; the one before crosses 0 at the kink.
+        # The sides of the lowest derivative that jumps differ by its jump; those of the one below cross at the kink.
         order = next(
             (p for p in range(1, POWERS + 1) if gaps[p] > max(_NOISE[p] * size, 3e-3 * max(gaps[p:]))), 0
         )
         if order == 0:
             return None
         t = _crossing(lambda z: float(above.at(z, order - 1) - below.at(z, order - 1)), left, right)
-    # Round numbers are where people put kinks; noise puts them beside.
+    # Kinks are often at round numbers, up to noise.
     rounded = round(t, 8)
     t = rounded if abs(t - rounded) < 1e-11 else t
     z = np.concatenate([np.linspace(left, right, 33), t + np.array([-1e-6, -1e-9, 1e-9, 1e-6])])
@@ -284,22 +273,18 @@ def _crossing(difference: Callable[[float], float], left: float, right: float) -
 
 
 class Split:
-    r"""$\phi = S + \sum_i \sum_p J_{ip} \max(z - t_i, 0)^p/p!$, with S smooth.
-
-    Args:
-        function: $\phi$.
-        kinks: what is split off; more than 8 kinks are left in, since each pair of them costs.
-    """
+    r"""$\phi = S + \sum_i \sum_p J_{ip} \max(z - t_i, 0)^p/p!$, with S smooth."""
 
     def __init__(self, function: Any, kinks: tuple[Kink, ...]) -> None:
         self.function = function
+        # More kinks are not split off, since each pair of them costs.
         self.kinks = kinks if len(kinks) <= MOST_KINKS else ()
         self.jumps = tuple(kink.position for kink in kinks if kink.jumps[0] != 0)
 
     def smooth(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return S(z)."""
         for t in self.jumps:
-            # At a jump itself the function may have any value.
+            # The value at the jump itself is arbitrary.
             z = np.where(np.abs(z - t) < 1e-10, t - 2e-10, z)
         values = values_of(self.function, z)
         for kink in self.kinks:

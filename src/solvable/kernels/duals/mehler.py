@@ -19,49 +19,48 @@ from solvable.kernels.duals.kinks import Kink, Split, find_kinks, kinks_at
 from solvable.kernels.duals.series_sums import complex_sums, integer_power, mehler_sums
 from solvable.kernels.inputs import Array, Namespace, to_float64
 
+# A warning is given if the error exceeds the tolerance by this factor.
 _WARNED_ABOVE = 10.0
-# Relative errors from which on a number says nothing: the moment is infinite, as a rule.
+# A larger relative error makes a result useless; the moment is usually infinite.
 _HOPELESS = 0.5
-"""A warning is given when the error exceeds the tolerance by this factor."""
-# A point without variance stands for the limit of a small one: the dual's values are then off by about 1e-12.
+# A point without variance is treated as one of this variance, which changes the dual's values by about 1e-12.
 _LEAST_VARIANCE = 1e-12
 MOST_DEGREE = 400_000
 """The largest degree of Hermite coefficients of a function with kinks."""
-# Of E[phi^2]; what power series of closed forms are right to.
-_TOLD_ABOVE = 1e-14
-# A correlation comes from a covariance and two variances, each rounded some times.
+# A power series warns of errors above this share of E[phi^2], the accuracy of those of closed forms.
+_SERIES_ACCURACY = 1e-14
+# A correlation comes from a covariance and two variances, each rounded several times.
 _ROUNDINGS = 8
 _PACKAGE = __name__.split(".")[0]
 
 
 class TruncationWarning(UserWarning):
-    """The dual of a function could not be computed to the tolerance asked for."""
+    """The dual of a function could not be computed to the requested tolerance."""
 
 
 @dataclass(frozen=True, repr=False)
 class AnyActivation(Activation):
-    r"""Any function $\phi$ as an activation; its dual comes from its Hermite coefficients.
+    r"""An arbitrary function $\phi$ as an activation; its dual comes from its Hermite coefficients.
 
     With $\alpha_k(a) = E[\phi(\sqrt a z) h_k(z)]$ and $\rho = c/\sqrt{ab}$: $E[\phi(u)\phi(v)] = \sum_k \alpha_k(a)
     \alpha_k(b) \rho^k$ and $E[\phi'(u)\phi'(v)] = (ab)^{-1/2} \sum_k k\, \alpha_k(a) \alpha_k(b) \rho^{k-1}$, without
-    $\phi'$. The series ends where what is left out, known from the coefficients' tails, is below the tolerance at the
-    variances at hand; what it lacks of $E[\phi^2]$ and $E[\phi'^2]$ is added as one last term, so that identical
-    points get these to rounding, in deep networks too. Kinks and jumps are split off first, since series of them
-    converge slowly; products of two are exact (bivariate normal probabilities). Points of variance 0 are taken at
-    variance 1e-12.
+    $\phi'$. The series is truncated where the remainder, estimated from the coefficients' tails, is below the tolerance
+    at the variances of the data. The remainder of $E[\phi^2]$ and $E[\phi'^2]$ is added as a last term, so that these
+    are accurate to rounding for identical points, also in deep networks. Kinks and jumps are split off first, since
+    their series converge slowly; products of two are exact (bivariate normal probabilities). Points of variance 0 are
+    given variance 1e-12.
 
-    A function with jumps has an NNGP kernel and no NTK. Power series of kernels take as many Hermite coefficients as
-    count, at most 400000; those of the smooth part end at degree 999, which matters (and is told) only for functions
-    that are not quite smooth.
+    A function with jumps has an NNGP kernel but no NTK. Power series of kernels use all Hermite coefficients that
+    matter, at most 400000; those of the smooth part end at degree 999, which matters, with a warning, only for
+    functions that are not quite smooth.
 
     Args:
         function: $\phi$, elementwise on NumPy arrays or torch tensors.
-        kinks: where $\phi$, $\phi'$, $\phi''$ or $\phi'''$ jumps; left out, they are looked for at |z| < 30
-            (`find_kinks`); () says that it is smooth.
-        tolerance: the error allowed, relative to $E[\phi^2]$ and $E[\phi'^2]$.
+        kinks: where $\phi$, $\phi'$, $\phi''$ or $\phi'''$ jumps; None: detected at |z| < 30 (`find_kinks`); (): none.
+        tolerance: the allowed error, relative to $E[\phi^2]$ and $E[\phi'^2]$.
 
     Raises:
-        InputError: when the function is not elementwise, random, or fails on arrays.
+        InputError: if the function is not elementwise, is random, or fails on arrays.
 
     Source: Daniely, Frostig and Singer 2016 (dual activations); Mehler 1866.
 
@@ -77,8 +76,8 @@ class AnyActivation(Activation):
     def __post_init__(self) -> None:
         if not callable(self.function) or isinstance(self.function, type):
             raise InputError(
-                f"{self.function!r} is not a function; expected one of arrays, elementwise, such as np.tanh"
-                + ("; put () after the class" if isinstance(self.function, type) else "")
+                f"{self.function!r} is not a function; expected an elementwise function of arrays, such as np.tanh"
+                + ("; add () after the class" if isinstance(self.function, type) else "")
             )
         if self.kinks is not None:
             values = tuple(sorted(one_number("kink", t) for t in self.kinks))
@@ -97,7 +96,7 @@ class AnyActivation(Activation):
 
     @cached_property
     def singularities(self) -> tuple[Kink, ...]:
-        """The kinks and jumps, given or found, with the jump of each derivative."""
+        """The kinks and jumps, with the jump of each derivative."""
         return find_kinks(self.function) if self.kinks is None else kinks_at(self.function, self.kinks)
 
     @cached_property
@@ -109,14 +108,14 @@ class AnyActivation(Activation):
         if jumps:
             raise InputError(
                 f"{name_of(self.function)} jumps at z = {jumps[0]:g}: its derivative has no second moment, so that "
-                "there is no NTK; expected a continuous function; use the NNGP kernel, or a steep continuous function"
+                "there is no NTK; expected a continuous function; use the NNGP kernel or a steep continuous function"
             )
 
     def error(self, variance: float) -> tuple[float, float]:
-        r"""Return what the truncated series may be off, of $E[\phi^2]$ and of $E[\phi'^2]$, at this variance.
+        r"""Return the truncation error at this variance, relative to $E[\phi^2]$ and to $E[\phi'^2]$.
 
-        The largest error over all correlations; it is taken at $\rho = \pm 1$. Rounding is not in it. The second is
-        infinite for functions with jumps.
+        It is the largest over all correlations, at $\rho = \pm 1$, without rounding. The second number is infinite for
+        functions with jumps.
 
         >>> AnyActivation(np.tanh).error(1.0)[1] < 1e-6
         True
@@ -157,7 +156,7 @@ class AnyActivation(Activation):
         even = terms + terms % 2
         power = integer_power(rho, even - 1)
         if slope is not None and x[-1].shape[-1] == z[-1].shape[-1] == 8:
-            # The remainder of E[phi' phi'] is of the other parity, and already divided by the variances' roots.
+            # The remainder of E[phi' phi'] has the other parity and is already divided by the variances' roots.
             slope /= scale
             slope += power * _remainder(xp, x[-1][..., 4:], z[-1][..., 4:], rho)
         elif slope is not None:
@@ -185,8 +184,8 @@ class AnyActivation(Activation):
         return spread_out[0], spread_out[1] if derivative else None
 
     def _extended(self, xp: Namespace, x: PointNumbers, terms: int, derivative: bool) -> PointNumbers:
-        # Points of other variances may have been given fewer terms. What they lack is small, but the other side's
-        # share of the same terms need not be, so that leaving it out could cost the root of the tolerance.
+        # Points of other variances may have fewer terms. The missing ones are small, but those of the other side may be
+        # large, so that omitting them could cause an error of the root of the tolerance.
         if x[1].shape[-1] == terms:
             return x
         unique, inverse = distinct(to_float64(x[0]))
@@ -200,23 +199,22 @@ class AnyActivation(Activation):
         return spread(np, self._series(unique, plan, MOST_TERMS - 1), inverse, to_float64(variances))
 
     def _series(self, variances: Floats, plan: Plan, degree: int) -> Floats:
-        """Return the coefficients of the whole function up to a degree, of which a power series is made."""
+        """Return the coefficients of the whole function up to a degree, for a power series."""
         kinked = self._expansion.kinked
         if kinked and degree > MOST_DEGREE:
             raise InputError(
                 f"the power series takes {degree} Hermite coefficients of {self!r}; expected at most {MOST_DEGREE} "
-                "of a function with kinks; ask for a lower degree, or use an activation with a closed form, such as "
-                "'relu'"
+                "of a function with kinks; reduce the degree or use an activation with a closed form, such as 'relu'"
             )
         smooth = self._expansion.smooth(variances, plan, MOST_TERMS)
         if degree >= MOST_TERMS:
             size = np.sqrt(np.sum(smooth**2, axis=1, keepdims=True))
-            left = float(np.max(np.abs(smooth[:, -50:]) / np.maximum(size, 1e-300))) ** 2
-            if left > _TOLD_ABOVE:
+            tail = float(np.max(np.abs(smooth[:, -50:]) / np.maximum(size, 1e-300))) ** 2
+            if tail > _SERIES_ACCURACY:
                 warn(
-                    f"the power series takes {degree} Hermite coefficients, but those of {self!r} are "
-                    f"known to degree {MOST_TERMS - 1}, where they are still {left:.1g} of E[phi^2]: what lies beyond "
-                    "is wrong by as much; ask for fewer coefficients, or name the function's kinks"
+                    f"the power series takes {degree} Hermite coefficients, but those of {self!r} are only computed to "
+                    f"degree {MOST_TERMS - 1}, where they are still {tail:.1g} of E[phi^2], which is the error of all "
+                    "higher ones; reduce the degree or pass the function's kinks"
                 )
         if not kinked:
             return smooth
@@ -227,23 +225,23 @@ class AnyActivation(Activation):
     def _warn(self, value_error: float, slope_error: float, variances: Floats, derivative: bool) -> None:
         errors = [error for error in (value_error, slope_error) if np.isfinite(error)]
         if max(errors) > _HOPELESS:
-            which = "E[phi'^2]" if value_error <= _HOPELESS else "E[phi^2]"
+            moment = "E[phi'^2]" if value_error <= _HOPELESS else "E[phi^2]"
             raise InputError(
-                f"{which} of {self!r} at pre-activation variance {variances[-1]:.3g} is not found: it is infinite, or "
-                "the function is too steep for a Hermite series; expected a function whose moments exist; use smaller "
-                "inputs or weights, name its kinks, or take another activation"
+                f"{moment} of {self!r} at pre-activation variance {variances[-1]:.3g} does not converge: it is "
+                "infinite, or the function is too steep for a Hermite series; expected a function with finite moments; "
+                "use smaller inputs or weights, pass its kinks, or use another activation"
             )
         if max(errors) > _WARNED_ABOVE * self.tolerance:
             slopes = f" and {slope_error:.1g} of E[phi'^2]" if derivative else ""
             warn(
-                f"the dual of {self!r} is within a relative {value_error:.1g} of E[phi^2]{slopes} "
-                f"at pre-activation variance {variances[-1]:.3g}, not {self.tolerance:g}: it is too steep for a "
-                "Hermite series; use smaller inputs or weights, name its kinks, or raise the tolerance"
+                f"the dual of {self!r} has an error of {value_error:.1g} of E[phi^2]{slopes} at pre-activation "
+                f"variance {variances[-1]:.3g}, not {self.tolerance:g}: it is too steep for a Hermite series; use "
+                "smaller inputs or weights, pass its kinks, or raise the tolerance"
             )
 
 
 def warn(message: str) -> None:
-    """Give a `TruncationWarning` at the line of the user's that led here."""
+    """Issue a `TruncationWarning` at the user's line that led here."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] == _PACKAGE:
         level, frame = level + 1, frame.f_back
@@ -256,7 +254,7 @@ def _remainder(xp: Namespace, x: Array, z: Array, rho: Array) -> Array:
 
 
 def snapped(xp: Namespace, rho: Array) -> Array:
-    """Return correlations in [-1, 1], those within rounding of an end at it: slopes feel the root of the distance."""
+    """Return correlations with those within rounding of +-1 set to it, since slopes have the root of that error."""
     if xp.isdtype(rho.dtype, "complex floating"):
         return rho
     nearly = 1 - _ROUNDINGS * float(xp.finfo(rho.dtype).eps)
@@ -269,10 +267,7 @@ def positive_variances(xp: Namespace, variances: Array) -> Array:
 
 
 def distinct(variances: Floats) -> tuple[Floats, Any]:
-    """Return the different variances, in order, and which of them each point has (None: all the same).
-
-    Rounded to 13 digits: normalised points differ by rounding only.
-    """
+    """Return the distinct variances, ascending, to 13 digits, and each point's index in them (None: all equal)."""
     if variances.size == 0:
         return np.ones(1), np.zeros(variances.shape, dtype=int)
     if not np.isfinite(variances).all() or variances.min() < 0:
@@ -290,7 +285,7 @@ def distinct(variances: Floats) -> tuple[Floats, Any]:
 
 
 def spread(xp: Namespace, alpha: Floats, inverse: Any, variances: Array) -> Array:
-    """Return the rows of `alpha` for each point, in the points' library; views of one row when all are the same."""
+    """Return the row of `alpha` of each point, in the points' library; views of one row if all are equal."""
     shape = (*variances.shape, alpha.shape[1])
     rows = alpha[0] if inverse is None else alpha[inverse]
     if is_torch_array(variances):

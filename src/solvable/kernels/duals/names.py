@@ -1,4 +1,4 @@
-r"""Activations by name, and whatever else a user may give where an activation is expected."""
+r"""Activations by name and from other objects."""
 
 import sys
 from collections.abc import Callable
@@ -40,7 +40,7 @@ _MAKERS: dict[str, Callable[[], Activation]] = {
     "gelu tanh": lambda: AnyActivation(standard.gelu_tanh, ()),
 }
 ACTIVATION_NAMES: tuple[str, ...] = tuple(_MAKERS)
-"""The names that `as_activation` knows."""
+"""The names that `as_activation` accepts."""
 
 _ALIASES = {"swish": "silu", "linear": "identity", "sine": "sin", "cosine": "cos", "logistic": "sigmoid"}
 _NUMPY = {
@@ -57,16 +57,16 @@ _NUMPY = {
 
 
 def as_activation(spec: Any) -> Activation:
-    r"""Return the activation that `spec` means.
+    r"""Return the activation that `spec` specifies.
 
     Args:
         spec: an `Activation`; one of `ACTIVATION_NAMES` (case, spaces, `-` and `_` do not matter; "swish" is silu);
-            a torch module or function, which becomes the closed form where there is one; or any elementwise function
-            of NumPy arrays or torch tensors, which becomes an `AnyActivation`. A module that has parameters or
-            buffers is copied as it is now, since activations are values: training it later does not change them.
+            a torch module or function, which becomes the closed form if there is one; or any elementwise function
+            of NumPy arrays or torch tensors, which becomes an `AnyActivation`. A module with parameters or buffers is
+            copied, so that training it later does not change the activation.
 
     Raises:
-        InputError: when it is none of these.
+        InputError: if it is none of these.
 
     >>> as_activation("Leaky-ReLU")
     ABReLU(negative=0.01, positive=1.0)
@@ -85,10 +85,10 @@ def as_activation(spec: Any) -> Activation:
     if not callable(spec) or isinstance(spec, type):
         raise InputError(
             f"{spec!r} is not an activation; expected a name ({', '.join(ACTIVATION_NAMES)}), an Activation, a torch "
-            "module, or an elementwise function of arrays; give one of these"
-            + (f", e.g. with () after the class: {spec.__name__}()" if isinstance(spec, type) else "")
+            "module, or an elementwise function of arrays"
+            + (f"; add () after the class: {spec.__name__}()" if isinstance(spec, type) else "")
         )
-    # Whoever holds a torch object has imported torch; nobody else waits for that import.
+    # A torch object implies that torch is loaded, so there is no need to import it.
     if sys.modules.get("torch") is not None:
         from solvable.kernels.duals import torch_modules
 

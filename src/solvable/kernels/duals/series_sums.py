@@ -8,9 +8,9 @@ from array_api_compat import is_torch_array
 
 from solvable.kernels.inputs import Array, Namespace, to_float64
 
-# Terms this small against the largest are left out; odd and even functions halve the work.
+# Terms this small relative to the largest are skipped, which halves the work for odd and even functions.
 _NEGLIGIBLE = 1e-20
-# -log of the rounding of doubles, and some.
+# A little more than -log of the rounding of doubles.
 _FORGOTTEN = 40.0
 _POINTS = 1024
 
@@ -18,13 +18,10 @@ _POINTS = 1024
 def mehler_sums(
     xp: Namespace, factors: list[tuple[Array, Array]], rho: Array, derivative: bool
 ) -> tuple[Array, Array | None]:
-    r"""Return $\sum_k c_k \rho^k$ and, if asked for, $\sum_k k\, c_k \rho^{k-1}$ with $c_k = \sum_m A^m_k B^m_k$.
+    r"""Return $\sum_k c_k \rho^k$ and, with `derivative`, $\sum_k k\, c_k \rho^{k-1}$, $c_k = \sum_m A^m_k B^m_k$.
 
-    Args:
-        xp: the namespace of the arrays.
-        factors: pairs A, B with k along their last axes, whose other axes broadcast against rho.
-        rho: correlations, real or complex, of the full shape, at least one axis.
-        derivative: whether the second is wanted.
+    `factors` are pairs A, B with k along their last axes, whose other axes broadcast against `rho`: correlations, real
+    or complex, of the full shape, with at least one axis.
 
     >>> ones = np.ones((1, 4))
     >>> mehler_sums(np, [(ones, ones)], np.array([0.5]), True)
@@ -39,10 +36,10 @@ def mehler_sums(
 
 
 def complex_sums(A: Array, B: Array, rho: Any, derivative: bool) -> tuple[Any, Any]:
-    r"""Return what `mehler_sums` does at complex correlations; long sums that all share are faster and shorter.
+    r"""Return `mehler_sums` at complex correlations, fast for long sums with common coefficients.
 
-    At each $\rho$ they end where $|\rho|^k$ is below rounding, and go by blocks of $\sqrt K$ terms, which are matrix
-    products.
+    At each $\rho$ these end where $|\rho|^k$ is below rounding, and are computed as matrix products of blocks of
+    $\sqrt K$ terms.
     """
     if not (_constant(A) and _constant(B)):
         return mehler_sums(np, [(A, B)], rho, derivative)
@@ -52,14 +49,14 @@ def complex_sums(A: Array, B: Array, rho: Any, derivative: bool) -> tuple[Any, A
     flat = np.ravel(rho)
     with np.errstate(divide="ignore"):
         decay = np.maximum(-np.log(np.abs(flat)), _FORGOTTEN / len(numbers))
-    needed = np.ceil(_FORGOTTEN / decay).astype(int) + 1
+    n_terms = np.ceil(_FORGOTTEN / decay).astype(int) + 1
     value = np.empty(flat.shape, complex)
     slope = np.empty(flat.shape, complex) if derivative else None
-    # Points of like numbers of terms together.
-    order = np.argsort(needed)
+    # Points with similar numbers of terms together.
+    order = np.argsort(n_terms)
     for start in range(0, len(flat), _POINTS):
         part = order[start : start + _POINTS]
-        terms = int(needed[part[-1]])
+        terms = int(n_terms[part[-1]])
         value[part] = _blocks(numbers[:terms], flat[part])
         if slope is not None:
             slope[part] = _blocks((np.arange(len(numbers)) * numbers)[1:terms], flat[part])
@@ -84,7 +81,7 @@ def _blocks(numbers: Any, rho: Any) -> Any:
 
 
 class _Numbers:
-    """Coefficients that all entries share."""
+    """Coefficients common to all entries."""
 
     def __init__(self, numbers: Any) -> None:
         self.numbers = [float(number) for number in numbers]
@@ -97,10 +94,10 @@ class _Numbers:
 
 
 class _Products:
-    """Coefficients that are outer products; each call may overwrite what the last one returned."""
+    """Coefficients that are outer products; each call may overwrite the last result."""
 
     def __init__(self, xp: Namespace, factors: list[tuple[Array, Array]], rho: Array) -> None:
-        # With k first, a term's column of numbers is contiguous, which the loop over the tile needs.
+        # With k first the numbers of a term are contiguous, as the loop over the tile needs.
         self.factors = [tuple(_k_first(xp, side) for side in pair) for pair in factors]
         real = not is_torch_array(rho) and rho.dtype.kind == "f"
         self.buffers = [np.empty(rho.shape) for _ in range(2)] if real else None
@@ -145,7 +142,7 @@ def _horner(active: list[int], term: Any, rho: Array, derivative: bool) -> tuple
 
 
 def integer_power(rho: Array, exponent: int) -> Array:
-    """Return a new array of powers >= 1, by repeated squaring: `**` takes as long as many products."""
+    """Return a new array of rho to an exponent >= 1, by repeated squaring, which is faster than `**`."""
     return _power({1: rho}, exponent) * 1
 
 

@@ -1,6 +1,6 @@
 r"""Exact means of products of shifted rectified powers, $E[\max(u-t,0)^p \max(v-s,0)^q]$, of correlated Gaussians.
 
-All follow from the upper orthant's probability P(U > h, V > k) of two standard normals by Stein's lemma
+All follow from the orthant probability P(U > h, V > k) of two standard normals by Stein's lemma,
 $E[U f] = E[f_U] + r E[f_V]$.
 """
 
@@ -19,16 +19,10 @@ _NEAR_ONE = 0.925
 def shifted_relu_dual(
     xp: Namespace, a: Array, b: Array, c: Array, t: float, s: float, derivative: bool = True
 ) -> tuple[Array, Array | None]:
-    r"""Return $E[\max(u-t,0)\max(v-s,0)]$ and $P(u > t, v > s)$, the dual of two shifted ReLUs.
+    r"""Return $E[\max(u-t,0)\max(v-s,0)]$ and $P(u > t, v > s)$, the dual of two ReLUs shifted by t and s.
 
-    Args:
-        xp: the namespace of the arrays.
-        a: variances of u, > 0; the three broadcast.
-        b: variances of v, > 0.
-        c: real covariances; beyond $\pm\sqrt{ab}$ they are pushed back.
-        t: where the first ReLU starts.
-        s: where the second one starts.
-        derivative: whether the probability is wanted.
+    The variances a of u and b of v, > 0, and the real covariances c, clipped to $\pm\sqrt{ab}$, broadcast. Without
+    `derivative` the probability is None.
 
     >>> import numpy as np
     >>> one = np.ones(1)
@@ -47,26 +41,21 @@ class RectifiedMoments:
     r"""$M(p, q) = E[\max(U-h,0)^p \max(V-k,0)^q]$ of standard normals of correlation r, each computed once.
 
     For $p \ge 1$, $M(p,q) = -h M(p-1,q) + (p-1) M(p-2,q) + r q M(p-1,q-1)$, plus $w(h) E[\max(V-k,0)^q | U=h]$
-    when p = 1, plus $r\, w(k) E[\max(U-h,0)^{p-1} | V=k]$ when q = 0. Power 0 is the step function.
-
-    Args:
-        xp: the namespace of the arrays.
-        h: where U's powers start, broadcasting against r, or the float 0.
-        k: where V's powers start.
-        r: correlations in [-1, 1], of the full shape.
+    if p = 1, plus $r\, w(k) E[\max(U-h,0)^{p-1} | V=k]$ if q = 0. Power 0 is the step function. h and k broadcast
+    against r, the correlations in [-1, 1], or are the float 0.
     """
 
     def __init__(self, xp: Namespace, h: Any, k: Any, r: Array) -> None:
         self.xp, self.h, self.k, self.r = xp, h, k, r
-        # The floor only serves to divide by it.
+        # The floor avoids division by 0.
         self.spread = xp.clip(xp.sqrt((1 - r) * (1 + r)), 1e-30, None)
-        self._known: dict[Any, Array] = {}
+        self._cache: dict[Any, Array] = {}
 
     def __call__(self, p: int, q: int) -> Array:
         """Return M(p, q)."""
-        if (p, q) not in self._known:
-            self._known[p, q] = self._moment(p, q)
-        return self._known[p, q]
+        if (p, q) not in self._cache:
+            self._cache[p, q] = self._moment(p, q)
+        return self._cache[p, q]
 
     def _moment(self, p: int, q: int) -> Array:
         xp, h, k, r = self.xp, self.h, self.k, self.r
@@ -84,12 +73,12 @@ class RectifiedMoments:
 
     def _conditional(self, of: str, power: int) -> Array:
         """Return the mean of V's power given U = h (`of` is "v"), or of U's given V = k."""
-        if (of, power) not in self._known:
+        if (of, power) not in self._cache:
             xp, tau = self.xp, self.spread
-            # r h - k would lose all digits near h = k and r = 1, where its size is that of 1 - r; likewise near -1.
-            given, other = (self.h, self.k) if of == "v" else (self.k, self.h)
+            # r h - k would cancel near h = k and r = 1, where it is of the size of 1 - r; likewise near -1.
+            at, start = (self.h, self.k) if of == "v" else (self.k, self.h)
             r = self.r
-            m = xp.where(r < 0, (1 + r) * given - (given + other), (given - other) - (1 - r) * given)
+            m = xp.where(r < 0, (1 + r) * at - (at + start), (at - start) - (1 - r) * at)
             if power == 0:
                 result = _cdf(m / tau)
             elif power == 1:
@@ -97,22 +86,17 @@ class RectifiedMoments:
             else:
                 result = m * self._conditional(of, power - 1)
                 result = result + (power - 1) * tau * tau * self._conditional(of, power - 2)
-            self._known[of, power] = result
-        return self._known[of, power]
+            self._cache[of, power] = result
+        return self._cache[of, power]
 
 
 def orthant(xp: Namespace, h: Any, k: Any, r: Array) -> Array:
     r"""Return P(U > h, V > k) of standard normals of correlation r, to about 1e-15.
 
     Away from $|r| = 1$, $Q(h) Q(k) + \frac{1}{2\pi} \int_0^{\arcsin r} \exp\frac{2hk\sin\theta - h^2 - k^2}
-    {2\cos^2\theta}\, d\theta$ by Gauss-Legendre. Near it the same integral from the other end, whose integrand
-    turns on within $|h - k|$: the part that does so is split off and integrated exactly.
-
-    Args:
-        xp: the namespace of the arrays.
-        h: an array that broadcasts against r, or the float 0.
-        k: an array that broadcasts against r, or the float 0.
-        r: correlations in [-1, 1], of the full shape.
+    {2\cos^2\theta}\, d\theta$ by Gauss-Legendre. Near it, the integral from the other end, whose integrand rises within
+    $|h - k|$: this part is split off and integrated exactly. h and k broadcast against r, the correlations in [-1, 1],
+    or are the float 0.
 
     Source: Drezner and Wesolowsky 1990, in the form of Genz, Numerical computation of rectangular bivariate and
     trivariate normal and t probabilities, 2004.
@@ -173,8 +157,8 @@ def _near_one(xp: Namespace, h: Array, k: Array, r: Array) -> Array:
         * (1 - c * (gap - squared) * (1 - d * gap / 5) / 3 + c * d * squared * squared / 5)
     )
     edge = xp.exp(xp.clip(-hk / 2, -700.0, 700.0)) * sqrt(2 * pi) * _cdf(-root_gap / root_tiny) * root_gap
-    # Where h and k lie on the two sides of 0 and far out, both terms are of a size that only their difference
-    # lacks; there the probability is that of the farther one alone.
+    # For h and k far out on opposite sides of 0, both terms are large and their difference is small; the probability is
+    # that of the farther one alone.
     far = hk < -100
     total = total - xp.where(far, edge * 0, edge * (1 - c * gap * (1 - d * gap / 5) / 3))
     half = a / 2
@@ -190,7 +174,7 @@ def _near_one(xp: Namespace, h: Array, k: Array, r: Array) -> Array:
         total = total + xp.where(bounded > -100, part, part * 0)
     total = total / (-2 * pi)
     positive = total + _cdf(-xp.where(h > k, h, k))
-    # P(U > h, -V > k') with k' = -k: what of U > h is not above k.
+    # P(U > h, -V > k') with k' = -k: the part of U > h that is not above k.
     opposite = xp.where(k > h, xp.where(h < 0, _cdf(k) - _cdf(h), _cdf(-h) - _cdf(-k)), k * 0)
     return xp.clip(xp.where(negative, opposite - total, positive), 0.0, None)
 
@@ -210,6 +194,6 @@ def _cdf(x: Any) -> Any:
 def _density(xp: Namespace, x: Any) -> Any:
     if isinstance(x, float):
         return exp(-x * x / 2) / sqrt(2 * pi)
-    # Squares of the shifts of points without variance overflow.
+    # Clipped, since squares of the shifts of points without variance overflow.
     bounded = xp.clip(x, -40.0, 40.0)
     return xp.exp(-0.5 * bounded * bounded) / sqrt(2 * pi)

@@ -1,4 +1,4 @@
-r"""The named activations that have no closed dual, each written once for NumPy arrays and torch tensors."""
+r"""The named activations without a closed-form dual, for NumPy arrays and torch tensors."""
 
 from math import pi, sqrt
 
@@ -11,7 +11,7 @@ def tanh(z: Array) -> Array:
 
 
 def sigmoid(z: Array) -> Array:
-    # The logistic function by tanh neither overflows nor warns.
+    # In terms of tanh it neither overflows nor warns.
     return 0.5 + 0.5 * library_of(z).tanh(0.5 * z)
 
 

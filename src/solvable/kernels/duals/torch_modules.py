@@ -1,4 +1,4 @@
-"""Activations of torch modules and functions; imported only by those who hold such an object."""
+"""Activations of torch modules and functions; imported only if torch is loaded."""
 
 from copy import deepcopy
 from typing import Any
@@ -11,7 +11,7 @@ from solvable.errors import InputError
 from solvable.kernels.duals.base import Activation
 from solvable.kernels.duals.closed_forms import ABReLU
 
-# torch's name (of a function, or of a module's class) and ours; only for modules without numbers of their own.
+# Names in torch (of functions, or of module classes without parameters) and here.
 _SAME = {
     "relu": "relu",
     "identity": "identity",
@@ -56,11 +56,7 @@ _MODULES = (
 
 
 def known(spec: Any) -> Activation | str | None:
-    """Return the activation, or its name, of a torch object that is one of ours; None for other torch objects.
-
-    Raises:
-        InputError: for modules that are no activation.
-    """
+    """Return the activation, or its name, of a torch object, or None; raise for layers that are not activations."""
     if not isinstance(spec, nn.Module):
         try:
             return _FUNCTIONS.get(spec)
@@ -89,13 +85,13 @@ def known(spec: Any) -> Activation | str | None:
     ):
         raise InputError(
             f"{type(spec).__name__} is not an activation; expected an elementwise module such as torch.nn.ReLU(); "
-            "give the activation between the layers"
+            "pass the activation between the layers"
         )
     return None
 
 
 def frozen(spec: Any) -> Any:
-    """Return a copy of a module that has parameters or buffers, which may change; all else as it is."""
+    """Return a copy of a module with parameters or buffers, which may change; other objects unchanged."""
     if not isinstance(spec, nn.Module) or not spec.state_dict():
         return spec
     return deepcopy(spec).requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Kernels of a given network of finite width: any `torch.nn.Module`, with the weights that it has now."""
+"""Kernels of a network of finite width: any `torch.nn.Module`, with its current weights."""
 
 from solvable.errors import missing_extra
 

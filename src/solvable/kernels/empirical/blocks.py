@@ -8,15 +8,14 @@ from torch import Tensor
 
 from solvable.kernels.empirical.pieces import Outputs, Piece
 
-# Of the memory allowed, so much is for the pieces of two blocks; the rest is for their products.
+# Share of the memory for the pieces of two blocks; the rest is for their products.
 _PIECES = 0.75
-# With fewer samples in a block, the outputs are split rather than the samples: pieces of outputs are computed
-# once, those of samples once for every other block.
+# Blocks of fewer samples are avoided by splitting outputs, whose pieces are computed once rather than per other block.
 _FEW = 16
 
 
 class Source(Protocol):
-    """What makes the pieces: the layers' rules or the Jacobians."""
+    """A source of pieces: the layers' rules or the Jacobians."""
 
     def pieces(self, X: Tensor, cotangents: Tensor) -> Sequence[Piece]:
         """Return the pieces of K combinations (K, k) of the outputs at n samples."""
@@ -34,37 +33,29 @@ def accumulate(
     memory: float,
     batch: int | None,
 ) -> None:
-    """Add to `theta`, shaped as `Piece.pair` tells for all samples, the inner products of the source's gradients.
+    """Add the inner products of the source's gradients to `theta`: (n, m), (n, m, k) or (n, m, k, k).
 
-    Args:
-        theta: (n, m), (n, m, k) or (n, m, k, k); symmetric, if `Z` is None, before and after.
-        source: what makes the pieces.
-        X: samples, (n, ...).
-        Z: samples, (m, ...), or None for `X` again.
-        outputs: "trace", "diagonal" or "full".
-        n_outputs: k.
-        needed: bytes that a sample needs, and besides each output of it.
-        memory: bytes to stay within, `theta` apart.
-        batch: the most samples in a block.
+    Without Z, `theta` is symmetric before and after. `needed` is the bytes per sample, and the additional bytes per
+    sample and output; `memory` is the limit in bytes, not counting `theta`; `batch` limits the samples in a block.
     """
     n, m = len(X), len(X if Z is None else Z)
     rows, width = sizes(max(n, m), n_outputs, needed, memory, batch)
     room = max(1, int((1.0 - _PIECES) * memory / theta.element_size()))
     identity = torch.eye(n_outputs, dtype=theta.dtype, device=theta.device)
     for block in _slices(n, rows):
-        for chosen in _slices(n_outputs, width):
-            pieces = source.pieces(X[block], identity[chosen])
+        for part in _slices(n_outputs, width):
+            pieces = source.pieces(X[block], identity[part])
             # Without Z only blocks on and right of the diagonal are computed.
             for other in _slices(m, rows, block.start if Z is None else 0):
-                for chosen_ in _slices(n_outputs, width) if outputs == "full" else [chosen]:
-                    if Z is None and other == block and chosen == chosen_:
+                for part_ in _slices(n_outputs, width) if outputs == "full" else [part]:
+                    if Z is None and other == block and part == part_:
                         pieces_ = pieces
                     else:
-                        pieces_ = source.pieces((X if Z is None else Z)[other], identity[chosen_])
+                        pieces_ = source.pieces((X if Z is None else Z)[other], identity[part_])
                     where: Any = {
                         "trace": (block, other),
-                        "diagonal": (block, other, chosen),
-                        "full": (block, other, chosen, chosen_),
+                        "diagonal": (block, other, part),
+                        "full": (block, other, part, part_),
                     }[outputs]
                     for piece, piece_ in zip(pieces, pieces_, strict=True):
                         theta[where] += piece.pair(piece_, outputs, room)
@@ -75,7 +66,7 @@ def accumulate(
 def sizes(
     n: int, n_outputs: int, needed: tuple[float, float], memory: float, batch: int | None
 ) -> tuple[int, int]:
-    """Return how many samples and outputs a block may have, two blocks being held at a time; at least one each."""
+    """Return the numbers of samples and outputs in a block, at least one each; two blocks are held at a time."""
     per_sample, per_output = needed
     room = _PIECES * memory / 2.0
     most = min(n, batch or n)
@@ -86,7 +77,7 @@ def sizes(
 
 
 def _mirror(theta: Tensor, rows: int) -> None:
-    """Make a kernel exactly symmetric, whose blocks on and right of the diagonal are given."""
+    """Make a kernel exactly symmetric from its blocks on and right of the diagonal."""
     flip = (1, 0, 3, 2) if theta.ndim == 4 else (1, 0, 2)[: theta.ndim]
     n = len(theta)
     for block in _slices(n, rows):

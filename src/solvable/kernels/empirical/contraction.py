@@ -1,4 +1,4 @@
-"""Jacobians written out, for parameters that no layer's rule covers: exact for whatever autograd differentiates."""
+"""Explicit Jacobians, for parameters without a layer rule: exact for any module that autograd differentiates."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,15 +15,11 @@ from solvable.kernels.empirical.pieces import Explicit
 
 @dataclass
 class Jacobians:
-    """What `blocks.accumulate` asks for pieces, here the gradients to `names` written out.
-
-    Attributes:
-        vectorised: whether samples go through at once; a module with control flow that depends on the data
-            cannot be vectorised, and its samples go one by one.
-    """
+    """A source of pieces for `blocks.accumulate`: the explicit gradients to `names`."""
 
     network: Network
     names: list[str]
+    # All samples at once, which fails for modules with data-dependent control flow.
     vectorised: bool = True
 
     def pieces(self, X: Tensor, cotangents: Tensor) -> list[Explicit]:
@@ -31,17 +27,16 @@ class Jacobians:
         if self.vectorised:
             try:
                 with warnings.catch_warnings():
-                    # Operations without a rule for batches are slow, which torch warns of, and right.
+                    # torch warns about operations without a batching rule, which are slow but correct.
                     warnings.simplefilter("ignore")
                     return self._at_once(X, cotangents)
             except Exception:
-                # There is no one exception for what cannot be vectorised; if the module itself fails, it fails
-                # again below, in words that are about the module.
+                # Vectorising raises many exceptions; if the module itself fails, it fails again below.
                 self.vectorised = False
         return self._one_by_one(X, cotangents)
 
     def bytes_needed(self) -> tuple[float, float]:
-        """Return the bytes kept for one sample, and besides for each output of it."""
+        """Return the bytes per sample, and the additional bytes per sample and output."""
         parameters = [self.network.parameters[name] for name in self.names]
         return 0.0, 2.0 * sum(parameter.numel() * parameter.element_size() for parameter in parameters)
 
@@ -66,23 +61,20 @@ class Jacobians:
             if not output.requires_grad:
                 continue
             for a, cotangent in enumerate(cotangents):
-                found = torch.autograd.grad(
+                gradients = torch.autograd.grad(
                     output, list(leaves.values()), cotangent, retain_graph=True, allow_unused=True
                 )
-                for written, gradient in zip(J, found, strict=True):
+                for jacobian, gradient in zip(J, gradients, strict=True):
                     if gradient is not None:
-                        written[i, a] = dense(gradient).flatten()
-        return [Explicit(gradients) for gradients in J]
+                        jacobian[i, a] = dense(gradient).flatten()
+        return [Explicit(jacobian) for jacobian in J]
 
 
 def groups(
     network: Network, names: list[str], rows: int, n_outputs: int, memory: float
 ) -> Iterator[list[str]]:
-    """Yield the names in groups whose Jacobians at all rows fit into memory, or single names where none does.
-
-    More groups need more backward passes, each once for all rows; more blocks of rows would need each block's
-    Jacobian again for every other block.
-    """
+    """Yield the names in groups whose Jacobians at all rows fit into memory, at least one name each."""
+    # With more blocks of rows instead, each block's Jacobian would be recomputed for every other block.
     group: list[str] = []
     used = 0.0
     for name in names:

@@ -1,4 +1,4 @@
-"""The neural tangent kernel of a given module, from one forward and a few backward passes where layers allow."""
+"""The neural tangent kernel of a module, from one forward and a few backward passes where layers allow."""
 
 from typing import Any
 
@@ -26,43 +26,43 @@ def empirical_ntk(
 ) -> Any:
     r"""Return $\Theta_{ab}(x, z) = \sum_\theta \partial f_a(x)/\partial\theta \; \partial f_b(z)/\partial\theta$.
 
-    The sum is over all trainable parameters, in the parametrization that the module has; outputs of any shape
-    are flattened to k. For layers that are linear in their weights, $z = W h + b$,
+    The sum is over all trainable parameters, in the module's parametrization; outputs of any shape are flattened to k.
+    For layers that are linear in their weights, $z = W h + b$,
 
     $$\Theta_{ab}(x, x') = \sum_\ell (h_\ell \cdot h'_\ell + 1)\, (g_{\ell a} \cdot g'_{\ell b}),
     \qquad g_{\ell a} = \partial f_a / \partial z_\ell,$$
 
-    which takes one forward and k backward passes and no Jacobian: Linear (with sequence axes too), Conv1d to
-    Conv3d, Embedding and the scales of LayerNorm, RMSNorm, GroupNorm and BatchNorm in evaluation mode. All other
-    parameters, and weights that are shared or used outside their layer, go by their Jacobian, a few at a time.
-    The factored part is compared with exact gradients of two samples on every call.
+    which takes one forward and k backward passes and no Jacobian: Linear (also with sequence axes), Conv1d to Conv3d,
+    Embedding and the scales of LayerNorm, RMSNorm, GroupNorm and BatchNorm in evaluation mode. Jacobians are computed
+    for all other parameters, and for weights shared or used outside their layer, a few at a time. Every call compares
+    the factored part with exact gradients of two samples.
 
     Args:
-        module: any `torch.nn.Module` that is a function of each sample alone: in evaluation mode where it has
-            Dropout or BatchNorm. It is left as it is.
-        X: the module's inputs, (n, ...): a torch tensor of the module's dtype and device, or numbers that NumPy
-            can read, which are converted.
-        Z: further inputs, (m, ...); `X` again when left out.
-        outputs: "trace": the *mean* over outputs of $\Theta_{aa}$, (n, m), as neural-tangents has it; other
-            recipes sum: that is k times as much. "diagonal": $\Theta_{aa}$ of each output, (n, m, k).
+        module: any `torch.nn.Module` that is a function of each sample alone: in evaluation mode if it has Dropout or
+            BatchNorm. It is not changed.
+        X: the module's inputs, (n, ...): a torch tensor of the module's dtype and device, or an array-like, which is
+            converted.
+        Z: further inputs, (m, ...); `X` itself if omitted.
+        outputs: "trace": the *mean* over outputs of $\Theta_{aa}$, (n, m), as in neural-tangents; other
+            implementations sum, which is k times as much. "diagonal": $\Theta_{aa}$ of each output, (n, m, k).
             "full": (n, m, k, k).
-        batch: the most samples that go through the module at a time; by default as many as `memory` allows.
-        memory: bytes that the computation should keep within, the result and the module apart.
+        batch: the largest number of samples per call of the module; by default as many as `memory` allows.
+        memory: limit of the computation in bytes, not counting the result and the module.
 
     Returns:
-        NumPy for NumPy and torch for torch (X's kind counts), without gradient; without `Z` exactly symmetric:
+        A NumPy array or torch tensor, like X, without gradient; without `Z` exactly symmetric:
         $\Theta_{ab}(x, z) = \Theta_{ba}(z, x)$ to the last digit.
 
     Raises:
-        InputError: when the module has nothing to train, is random or mixes samples, or does not return one
-            real tensor (samples, ...); when the inputs are empty, complex or not finite, or do not fit it.
+        InputError: if the module has no trainable parameter, is random or mixes samples, or does not return one real
+            tensor (samples, ...); if the inputs are empty, complex or not finite, or do not fit the module.
 
-    Source: Jacot et al. 2018, arXiv:1806.07572; the factored form is the "structured derivatives" of
-    Novak et al. 2022, arXiv:2206.08720.
+    Source: Jacot et al. 2018, arXiv:1806.07572; the factored form is the "structured derivatives" of Novak et al. 2022,
+    arXiv:2206.08720.
 
     >>> import torch
     >>> net = torch.nn.Linear(2, 3).double()
-    >>> empirical_ntk(net, [[1.0, 2.0], [3.0, -1.0]])  # x·z + 1, whatever the weights
+    >>> empirical_ntk(net, [[1.0, 2.0], [3.0, -1.0]])  # x·z + 1 for any weights
     array([[ 6.,  2.],
            [ 2., 11.]])
     >>> empirical_ntk(net, torch.ones(4, 2).double(), torch.ones(1, 2).double(), outputs="full").shape
@@ -90,8 +90,7 @@ def empirical_ntk(
 def _kernel(
     network: Network, X: Tensor, Z: Tensor | None, outputs: Outputs, batch: int | None, memory: float
 ) -> Tensor:
-    # Two samples try everything out, of X and Z if there are both; two, since a batch of one hides what mixes
-    # the samples of a batch.
+    # A trial on two samples, from both X and Z if possible; a batch of one would hide mixing within a batch.
     two = torch.cat([X[:1], X[-1:] if Z is None else Z[-1:]])
     output = network.first(two)
     check_alone(network.first(two[:1])[0], output[0], output)
@@ -101,15 +100,15 @@ def _kernel(
     )
     theta = torch.zeros(shape, dtype=output.dtype, device=output.device)
 
-    left: set[str] = set()
-    while layers := known_layers(network, left):
+    uncovered: set[str] = set()
+    while layers := known_layers(network, uncovered):
         try:
             factored = Factored(network, layers)
             needed = factored.bytes_needed(two, n_outputs, output.dtype)
             accumulate(theta, factored, X, Z, outputs, n_outputs, needed, memory, batch)
             break
         except UsedElsewhereError as error:
-            left.update(error.names)
+            uncovered.update(error.names)
             theta.zero_()
     covered = {name for layer in layers for name in layer.parameters.values()}
     names = [name for name in network.trainable if name not in covered]

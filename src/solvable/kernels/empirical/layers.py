@@ -1,9 +1,8 @@
-"""What each kind of layer says of its gradients: one rule a kind, from its input h and the gradients dz.
+"""Rules for the gradients of layers, one for each kind, from the layer's input h and the gradients dz.
 
-A rule gets the layer, its input, the gradients (rows, K, ...) of K outputs to the layer's output, the number of
-samples n, and which of the layer's parameters count; it returns a `Piece`. Where the leading axis holds several
-rows of each sample (a sequence folded into the batch) they are taken to lie next to each other; whether they
-do is for the check in `structured.py` to tell.
+A rule takes the layer, its input, the gradients (rows, K, ...) of K outputs to the layer's output, the number of
+samples n, and the names of the parameters that count; it returns a `Piece`. If the leading axis holds several rows of
+each sample (a sequence folded into the batch), they are assumed to be adjacent, which `structured.py` checks.
 """
 
 from collections.abc import Callable
@@ -19,7 +18,7 @@ Rule = Callable[[Any, Tensor, Tensor, int, frozenset[str]], Piece]
 
 
 class NotCoveredError(Exception):
-    """A layer is applied in a way that its rule does not know."""
+    """A layer is applied in a way that its rule does not cover."""
 
 
 def linear(layer: nn.Linear, h: Tensor, g: Tensor, n: int, trained: frozenset[str]) -> Piece:
@@ -40,7 +39,7 @@ def convolution(layer: Any, h: Tensor, g: Tensor, n: int, trained: frozenset[str
     padding = list(layer._reversed_padding_repeated_twice)
     h = F.pad(h, padding, mode="constant" if layer.padding_mode == "zeros" else layer.padding_mode)
     h = h.unflatten(1, (layer.groups, -1))
-    # Views, no copies: patches are written out only when they are multiplied.
+    # Views, not copies: patches are formed only when they are multiplied.
     for axis, size in enumerate(layer.kernel_size):
         stride, dilation = layer.stride[axis], layer.dilation[axis]
         h = h.unfold(3 + axis, dilation * (size - 1) + 1, stride)[..., ::dilation]
@@ -101,12 +100,12 @@ def outputs_first(g: Tensor, n: int) -> Tensor:
 
 
 def _scaled(normal: Tensor, g: Tensor, n: int, trained: frozenset[str], axes: int, last: bool) -> Piece:
-    """Return the written-out gradients of z = w ∘ ĥ + b: sums of dz ∘ ĥ and of dz over all other axes."""
+    """Return the explicit gradients of z = w ∘ ĥ + b: sums of dz ∘ ĥ and of dz over all other axes."""
     normal, g = per_sample(normal, n)[:, None], outputs_first(g, n)
-    kept = set(range(g.ndim - axes, g.ndim)) if last else {3}
+    own = set(range(g.ndim - axes, g.ndim)) if last else {3}
     if not last and g.ndim < 4:
         raise NotCoveredError
-    others = [axis for axis in range(2, g.ndim) if axis not in kept]
+    others = [axis for axis in range(2, g.ndim) if axis not in own]
     parts = [g * normal] * ("weight" in trained) + [g] * ("bias" in trained)
     return Explicit(torch.cat([part.sum(others).flatten(2) for part in parts], dim=2))
 
@@ -128,7 +127,7 @@ if hasattr(nn, "RMSNorm"):
 
 
 def rule_of(layer: nn.Module) -> Rule | None:
-    """Return the rule of a layer whose `forward` is the one that the rule knows, also for a subclass."""
+    """Return the rule of a layer, or of a subclass that does not override `forward`; else None."""
     if "forward" in vars(layer):
         return None
     for kind, rule in RULES.items():

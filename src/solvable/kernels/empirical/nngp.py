@@ -1,4 +1,4 @@
-"""The kernel of a network's last features: what training its readout alone would do."""
+"""The kernel of a network's last features, for which only the readout is trained."""
 
 from typing import Any
 
@@ -14,20 +14,20 @@ from solvable.kernels.empirical.network import Network
 def empirical_nngp(module: nn.Module, X: Any, Z: Any = None) -> Any:
     r"""Return $K(x, z) = h(x) \cdot h(z) / N$, $h \in \mathbb{R}^N$ the input of the Linear layer that runs last.
 
-    It is the covariance of the outputs over readout weights drawn anew from $\mathcal{N}(0, 1/N)$, without bias,
-    the rest of the network staying as it is. At random initialisation it tends to the network's NNGP kernel as
-    the widths grow (for a readout variance of 1). Inputs with more axes, (n, ..., N), count as one vector each.
+    It is the covariance of the outputs over readout weights from $\mathcal{N}(0, 1/N)$, without bias, with the rest of
+    the network fixed. At random initialisation it tends to the network's NNGP kernel as the widths grow (for a readout
+    variance of 1). Layer inputs with more axes, (n, ..., N), are flattened to one vector each.
 
     Args:
         module: any `torch.nn.Module` in evaluation mode with a Linear layer.
-        X: the module's inputs, (n, ...): a torch tensor, or numbers that NumPy can read.
-        Z: further inputs, (m, ...); `X` again when left out.
+        X: the module's inputs, (n, ...): a torch tensor or an array-like.
+        Z: further inputs, (m, ...); `X` itself if omitted.
 
     Returns:
-        (n, m), NumPy for NumPy and torch for torch, without gradient; exactly symmetric without `Z`.
+        (n, m), a NumPy array or torch tensor like X, without gradient; exactly symmetric without `Z`.
 
     Raises:
-        InputError: when the module has no Linear layer that is called once a sample, or as `empirical_ntk` does.
+        InputError: if the module has no Linear layer called on one row per sample, or as `empirical_ntk` does.
 
     Source: Lee et al. 2018, arXiv:1711.00165; Novak et al. 2022, arXiv:2206.08720.
 
@@ -59,12 +59,12 @@ def _features(network: Network, X: Tensor) -> Tensor:
     """Return the inputs of the Linear layer that runs last, flattened to (n, N)."""
     last: list[Tensor] = []
 
-    def note(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
+    def record(layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor) -> None:
         h = args[0] if args else kwargs["input"]
         last[:] = [h.detach().clone()]
 
     layers = [part for part in network.module.modules() if rule_of(part) is linear]
-    handles = [layer.register_forward_hook(note, prepend=True, with_kwargs=True) for layer in layers]
+    handles = [layer.register_forward_hook(record, prepend=True, with_kwargs=True) for layer in layers]
     try:
         network.first(X)
     finally:
@@ -72,7 +72,7 @@ def _features(network: Network, X: Tensor) -> Tensor:
             handle.remove()
     if not last or last[0].ndim < 2 or len(last[0]) != len(X):
         raise InputError(
-            f"the module calls no torch.nn.Linear on one row a sample ({len(layers)} in it); expected a network "
-            "with a Linear readout; append one, or take the kernel of its outputs"
+            f"the module calls no torch.nn.Linear on one row per sample ({len(layers)} in it); expected a network "
+            "with a Linear readout; append one"
         )
     return last[0].reshape(len(X), -1)

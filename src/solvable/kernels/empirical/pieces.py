@@ -1,9 +1,8 @@
-"""Gradients of a batch in factored form, and the kernel blocks that two of them make.
+"""Gradients of a batch in factored form, and their inner products.
 
 The gradient of output a at sample i to a layer's weights is a sum over the places s where the layer is applied
-(positions of a sequence, patches of an image) of outer products h_is g_ias^T, h the layer's inputs and g the
-gradients of the output to the layer's outputs. A piece keeps h and g, n·width numbers, instead of the gradient,
-n·parameters.
+(positions of a sequence, patches of an image) of outer products h_is g_ias^T, h the layer's inputs and g the gradients
+of the output to the layer's outputs. A piece stores h and g, n·width numbers, not the gradient, n·parameters.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,7 @@ from torch import Tensor
 
 Outputs = Literal["trace", "diagonal", "full"]
 
-# An entry of a product of matrices costs its inner length; what is then done to it entry by entry costs as
-# much as so many multiplications more (measured: memory traffic).
+# Elementwise work on an entry of a matrix product costs as much as this many multiplications (memory traffic).
 _ENTRY_COST = 16
 
 
@@ -24,10 +22,9 @@ class Piece(Protocol):
     """The gradients of n samples and K outputs to the parameters of one layer."""
 
     def pair(self, other: Self, outputs: Outputs, room: int) -> Tensor:
-        """Return the inner products of these gradients with the other's, in about `room` numbers of memory.
+        """Return the inner products with the other's gradients, in about `room` numbers of memory.
 
-        Returns:
-            (n, m), summed over equal outputs, for "trace"; (n, m, K) for "diagonal"; (n, m, K, K') for "full".
+        (n, m), summed over equal outputs, for "trace"; (n, m, K) for "diagonal"; (n, m, K, K') for "full".
         """
         ...
 
@@ -36,12 +33,12 @@ class Piece(Protocol):
         ...
 
     def numbers(self) -> tuple[float, float]:
-        """Return how many numbers are kept for each sample, and besides for each sample and output."""
+        """Return how many numbers are stored per sample, and additionally per sample and output."""
         ...
 
 
 def inner_products(X: Tensor, Z: Tensor, outputs: Outputs) -> Tensor:
-    """Return the inner products of vectors (n, K, p) and (m, K', p) in the shape that `Piece.pair` tells."""
+    """Return the inner products of vectors (n, K, p) and (m, K', p) in the shape of `Piece.pair`."""
     n, m = len(X), len(Z)
     if outputs == "trace":
         return X.reshape(n, -1) @ Z.reshape(m, -1).T
@@ -53,7 +50,7 @@ def inner_products(X: Tensor, Z: Tensor, outputs: Outputs) -> Tensor:
 
 @dataclass(frozen=True)
 class Explicit:
-    """Gradients written out, (n, K, p): for the few parameters of a normalisation, or any others."""
+    """Explicit gradients, (n, K, p): for the few parameters of a normalisation, or any others."""
 
     gradients: Tensor
 
@@ -74,17 +71,11 @@ class Explicit:
 
 @dataclass(frozen=True)
 class Patches:
-    """Gradients of a layer z_s = W h_s + b at S places, in G groups: Linear (G = 1) and convolutions.
+    """Gradients of a layer z_s = W h_s + b at S places, in G groups: Linear (G = 1) and convolutions."""
 
-    Attributes:
-        inputs: h, a view that reshapes to (n, G, S, p).
-        gradients: g = dz, (n, K, G, S, q).
-        weight, bias: whether W and b count.
-    """
-
-    inputs: Tensor
-    gradients: Tensor
-    weight: bool
+    inputs: Tensor  # h, a view that reshapes to (n, G, S, p)
+    gradients: Tensor  # g = dz, (n, K, G, S, q)
+    weight: bool  # whether W counts
     bias: bool
 
     def pair(self, other: Self, outputs: Outputs, room: int) -> Tensor:
@@ -97,7 +88,7 @@ class Patches:
             similarity = h[:, 0, 0] @ h_[:, 0, 0].T + float(self.bias)
             block = inner_products(self.gradients[:, :, 0, 0], other.gradients[:, :, 0, 0], outputs)
             return block.mul_(similarity.view(n, m, *[1] * (block.ndim - 2)))
-        # All pairs of places, or the gradients written out: whichever multiplies fewer numbers.
+        # All pairs of places or explicit gradients, whichever takes fewer multiplications.
         tail = {"trace": 1, "diagonal": K, "full": K * other.gradients.shape[1]}[outputs]
         per_entry = q * (K if outputs == "trace" else tail) + _ENTRY_COST * tail
         by_places = n * m * S * S_ * (p + per_entry)
@@ -116,7 +107,7 @@ class Patches:
 
     @classmethod
     def joined(cls, pieces: "Sequence[Patches]") -> "Patches":
-        """Return the piece of a layer called several times: the calls are further places."""
+        """Return the piece of a layer called several times; further calls are further places."""
         inputs = torch.cat([piece._patches() for piece in pieces], dim=2)
         gradients = torch.cat([piece.gradients for piece in pieces], dim=3)
         return cls(inputs, gradients, pieces[0].weight, pieces[0].bias)
@@ -131,7 +122,7 @@ class Patches:
     def _by_places(
         self, other: Self, h: Tensor, h_: Tensor, outputs: Outputs, room: int, tail: int
     ) -> Tensor:
-        """Return sum over places s, t of (h_is·h_jt + 1) (g_is·g_jt), by tiles of samples."""
+        """Return the sum over places s, t of (h_is·h_jt + 1) (g_is·g_jt), by tiles of samples."""
 
         def tile(rows: slice, columns: slice) -> Tensor:
             total = torch.zeros(())
@@ -140,8 +131,8 @@ class Patches:
                     self.bias
                 )
                 g, g_ = (
-                    piece.gradients[chosen, :, group].transpose(1, 2).flatten(0, 1)
-                    for piece, chosen in ((self, rows), (other, columns))
+                    piece.gradients[part, :, group].transpose(1, 2).flatten(0, 1)
+                    for piece, part in ((self, rows), (other, columns))
                 )
                 total = total + _over_places(
                     inner_products(g, g_, outputs), similarity, h[rows].shape[0], h_[columns].shape[0]
@@ -153,7 +144,7 @@ class Patches:
     def _written_out(
         self, other: Self, h: Tensor, h_: Tensor, outputs: Outputs, room: int, tail: int
     ) -> Tensor:
-        """Return the inner products of gradients that are written out for a few entries of the weights at a time."""
+        """Return the inner products of explicit gradients, for a few entries of the weights at a time."""
         (n, n_groups, _, p), m = h.shape, len(h_)
         q = self.gradients.shape[-1]
         numbers = 2 * (n * self.gradients.shape[1] + m * other.gradients.shape[1])
@@ -175,15 +166,10 @@ class Patches:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Gradients of a table of vectors: h_is are unit vectors, so that h_is·h_jt = 1 where two tokens agree.
+    """Gradients of an embedding: h_is are unit vectors, so that h_is·h_jt = 1 where two tokens agree."""
 
-    Attributes:
-        tokens: (n, S), -1 where the table is not trained (padding).
-        gradients: (n, K, S, q).
-    """
-
-    tokens: Tensor
-    gradients: Tensor
+    tokens: Tensor  # (n, S), -1 for padding, which is not trained
+    gradients: Tensor  # (n, K, S, q)
 
     def pair(self, other: Self, outputs: Outputs, room: int) -> Tensor:
         S, S_ = self.tokens.shape[1], other.tokens.shape[1]
@@ -192,11 +178,12 @@ class Tokens:
 
         def tile(rows: slice, columns: slice) -> Tensor:
             tokens, tokens_ = self.tokens[rows], other.tokens[columns]
-            seen = tokens.reshape(-1, 1) >= 0
-            similarity = ((tokens.reshape(-1, 1) == tokens_.reshape(1, -1)) & seen).to(self.gradients.dtype)
+            trained = tokens.reshape(-1, 1) >= 0
+            equal = tokens.reshape(-1, 1) == tokens_.reshape(1, -1)
+            similarity = (equal & trained).to(self.gradients.dtype)
             g, g_ = (
-                piece.gradients[chosen].transpose(1, 2).flatten(0, 1)
-                for piece, chosen in ((self, rows), (other, columns))
+                piece.gradients[part].transpose(1, 2).flatten(0, 1)
+                for piece, part in ((self, rows), (other, columns))
             )
             return _over_places(inner_products(g, g_, outputs), similarity, len(tokens), len(tokens_))
 
@@ -211,7 +198,7 @@ class Tokens:
 
     @classmethod
     def joined(cls, pieces: "Sequence[Tokens]") -> "Tokens":
-        """Return the piece of a table read several times."""
+        """Return the piece of a table used several times."""
         return cls(
             torch.cat([piece.tokens for piece in pieces], dim=1),
             torch.cat([piece.gradients for piece in pieces], dim=2),
@@ -228,13 +215,13 @@ def _over_places(products: Tensor, similarity: Tensor, n: int, m: int) -> Tensor
 def _outer(h: Tensor, g: Tensor) -> Tensor:
     """Return the gradients sum_s h_is g_ias^T, (n, K, p·q), of inputs (n, S, p) and gradients (n, K, S, q)."""
     n, K, S, q = g.shape
-    # One product per sample for all outputs: broadcasting over K would copy h for each.
+    # One product per sample for all outputs; broadcasting over K would copy h for each.
     J = h.transpose(1, 2) @ g.transpose(1, 2).reshape(n, S, K * q)
     return J.view(n, -1, K, q).transpose(1, 2).flatten(2)
 
 
 def _tiled(tile, n: int, m: int, pairs: int) -> Tensor:
-    """Return the (n, m, ...) block that `tile(rows, columns)` fills, at most about `pairs` pairs at a time."""
+    """Return the (n, m, ...) block of tiles `tile(rows, columns)`, each of at most about `pairs` pairs."""
     width = max(1, min(m, pairs))
     height = max(1, min(n, pairs // width))
     strips = [

@@ -1,10 +1,9 @@
 """Gradients in factored form for the layers that have a rule: one forward and K backward passes, no Jacobian.
 
-During the forward pass each such layer gets its own weights detached, and a zero added to its output, the
-probe. Then the gradient to the probe is dz, and a weight that still turns up in the graph was used somewhere
-else (tied by hand, or passed to `torch.nn.functional`): its gradient has terms that the layer does not see, and
-it goes to the contraction. What hooks cannot see, such as rows of a batch that a module has mixed, is caught by
-comparing with exact gradients of two samples.
+During the forward pass the weights of each such layer are detached, and a zero, the probe, is added to its output. The
+gradient to the probe is dz. A weight that still appears in the graph is used elsewhere (tied by hand, or passed to
+`torch.nn.functional`): its gradient has further terms, and its Jacobian is computed instead. Cases that hooks cannot
+detect, such as a module that mixes rows of a batch, are found by comparison with exact gradients of two samples.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,16 +20,12 @@ from solvable.kernels.empirical.network import Network
 from solvable.kernels.empirical.pieces import Piece
 
 Calls = dict[str, list[tuple[Tensor, Tensor]]]
-"""For each layer the input and the probe of each of its calls, in order."""
+"""The input and the probe of each call, in order, by layer."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer with a rule, and those of its parameters that train and belong to it alone.
-
-    Attributes:
-        parameters: the parameter's name in the module by its name in the layer.
-    """
+    """A layer with a rule, and its trainable parameters that no other layer holds: names in the module by own name."""
 
     name: str
     module: nn.Module
@@ -39,11 +34,7 @@ class Layer:
 
 
 class UsedElsewhereError(Exception):
-    """Parameters that the factored form does not cover.
-
-    Attributes:
-        names: their names in the module.
-    """
+    """Parameters that the factored form does not cover; `names` are their names in the module."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(*names)
@@ -51,7 +42,7 @@ class UsedElsewhereError(Exception):
 
 
 def known_layers(network: Network, excluded: set[str]) -> list[Layer]:
-    """Return the layers with a rule and with trainable parameters that no other module holds."""
+    """Return the layers with a rule and trainable parameters that no other module holds."""
     owners: dict[int, int] = {}
     for part in network.module.modules():
         for parameter in part._parameters.values():
@@ -74,18 +65,18 @@ def known_layers(network: Network, excluded: set[str]) -> list[Layer]:
 
 @dataclass
 class Factored:
-    """What `blocks.accumulate` asks for pieces, here from `layers` of `network`."""
+    """A source of pieces for `blocks.accumulate`: the factored gradients of `layers`."""
 
     network: Network
     layers: list[Layer]
-    chance: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+    generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
     def pieces(self, X: Tensor, cotangents: Tensor) -> list[Piece]:
         """Return a piece per layer: gradients of K combinations (K, k) of the outputs at n samples.
 
         Raises:
-            UsedElsewhereError: with the parameters that have to be left to the contraction.
-            InputError: when an output depends on the other samples or on chance.
+            UsedElsewhereError: naming the parameters whose Jacobian is needed.
+            InputError: if an output depends on the other samples or on chance.
         """
         names = [name for layer in self.layers for name in layer.parameters.values()]
         leaves = {name: self.network.parameters[name].detach().requires_grad_() for name in names}
@@ -113,18 +104,18 @@ class Factored:
         return pieces
 
     def bytes_needed(self, X: Tensor, n_outputs: int, dtype: torch.dtype) -> tuple[float, float]:
-        """Return the bytes kept for one sample, and besides for each output of it, tried on a few samples."""
-        # All outputs at once, with weights drawn at random: no output is left out of the check.
-        cotangents = torch.randn(1, n_outputs, dtype=dtype, generator=self.chance).to(X.device)
-        kept = [piece.numbers() for piece in self.pieces(X, cotangents)]
-        # Autograd's buffers and the copies that products make count three times more.
+        """Return the bytes per sample, and the additional bytes per sample and output, from a trial on `X`."""
+        # A random combination of the outputs, so that the check covers all of them.
+        cotangents = torch.randn(1, n_outputs, dtype=dtype, generator=self.generator).to(X.device)
+        numbers = [piece.numbers() for piece in self.pieces(X, cotangents)]
+        # Autograd's buffers and the copies in products take three times as much again.
         size = cotangents.element_size()
-        return size * sum(h for h, _ in kept), 4.0 * size * sum(g for _, g in kept)
+        return size * sum(h for h, _ in numbers), 4.0 * size * sum(g for _, g in numbers)
 
     def _check(self, X: Tensor, cotangents: Tensor, output: Tensor, pieces: list[Piece]) -> None:
         """Compare the inner products of two samples, for one output, with those of exact gradients."""
-        i, j = torch.randperm(len(X), generator=self.chance)[:2].tolist() if len(X) > 1 else (0, 0)
-        a = int(torch.randint(len(cotangents), (), generator=self.chance))
+        i, j = torch.randperm(len(X), generator=self.generator)[:2].tolist() if len(X) > 1 else (0, 0)
+        a = int(torch.randint(len(cotangents), (), generator=self.generator))
         names = [name for layer in self.layers for name in layer.parameters.values()]
         exact = {}
         for row in {i, j}:
@@ -141,8 +132,8 @@ class Factored:
             }
             scale = max(inner[i, i], inner[j, j])
             for (r, s), expected in inner.items():
-                found = float(piece.take(r, a).pair(piece.take(s, a), "trace", 1 << 20))
-                if not abs(found - expected) <= tolerance * scale:
+                product = float(piece.take(r, a).pair(piece.take(s, a), "trace", 1 << 20))
+                if not abs(product - expected) <= tolerance * scale:
                     wrong += layer.parameters.values()
                     break
         if wrong:
@@ -150,31 +141,31 @@ class Factored:
 
 
 def slack(dtype: torch.dtype) -> float:
-    """Return how far two computations of one number may differ by rounding; what is wrong differs by far more."""
+    """Return how far two computations of one number may differ by rounding; errors are far larger."""
     return 30.0 * torch.finfo(dtype).eps ** 0.6
 
 
 def check_alone(alone: Tensor, among_others: Tensor, all_outputs: Tensor) -> None:
-    """Raise when the output of one sample, alone and in a batch, is not the same."""
+    """Raise if the output for a sample alone differs from that in a batch."""
     scale = float(all_outputs.abs().max())
     difference = float((alone - among_others).abs().max())
     if difference > slack(alone.dtype) * scale:
         raise InputError(
-            f"the output for one sample changed by {difference:.2g} (outputs are up to {scale:.2g}) when it went "
-            "through the module again without the others; expected a function of each sample alone; "
-            "remove what is random or normalises over the batch"
+            f"the output for one sample changed by {difference:.2g} (outputs are up to {scale:.2g}) when the module "
+            "was called again without the others; expected a function of each sample alone; "
+            "remove randomness and normalisation over the batch"
         )
 
 
 @contextmanager
 def _recorded(layers: list[Layer]) -> Iterator[Calls]:
-    """Record inputs and probes of the layers' calls, and detach their weights while they run."""
+    """Record inputs and probes of the layers' calls, and detach the layers' weights during them."""
     calls: Calls = {layer.name: [] for layer in layers}
     handles = []
     for layer in layers:
         before, after = _hooks(layer, calls[layer.name])
         handles.append(layer.module.register_forward_pre_hook(before))
-        # First of all hooks: what the user's own hooks do to the output comes after the layer.
+        # Before all user hooks, whose effect on the output comes after the layer.
         handles.append(layer.module.register_forward_hook(after, prepend=True, with_kwargs=True))
     try:
         yield calls
@@ -189,7 +180,7 @@ def _hooks(
     outside: dict[str, Any] = {}
 
     def before(module: nn.Module, args: tuple[Any, ...]) -> None:
-        # These are stand-ins that `functional_call` has put there, and that it removes whatever happens.
+        # These are substitutes set by `functional_call`, which always removes them.
         for attribute in layer.parameters:
             outside[attribute] = module._parameters[attribute]
             module._parameters[attribute] = outside[attribute].detach()
@@ -198,8 +189,7 @@ def _hooks(
         module._parameters.update(outside)
         h = args[0] if args else kwargs["input"]
         probe = torch.zeros_like(output, requires_grad=True)
-        # A copy, since a later operation may work in place on the input; and the sum is a new tensor, so that
-        # an activation in place does not reach the layer's output.
+        # A copy and a new tensor, since later operations may work in place.
         calls.append((h.detach().clone(), probe))
         return output + probe
 
@@ -211,7 +201,7 @@ def _gradients(output: Tensor, probes: list[Tensor], cotangents: Tensor) -> Iter
     if not output.requires_grad:
         passes = [[None] * len(probes) for _ in cotangents]
     else:
-        # Pass by pass: as fast as batched on the CPU, and every operation knows how.
+        # One by one: as fast as batched on the CPU, and supported by every operation.
         passes = [
             torch.autograd.grad(
                 output, probes, cotangent.expand_as(output), retain_graph=True, allow_unused=True
@@ -219,21 +209,21 @@ def _gradients(output: Tensor, probes: list[Tensor], cotangents: Tensor) -> Iter
             for cotangent in cotangents
         ]
     for index, probe in enumerate(probes):
-        found = [gradients[index] for gradients in passes]
+        gradients = [one_pass[index] for one_pass in passes]
         axis = min(1, probe.ndim)
-        yield torch.stack([torch.zeros_like(probe) if g is None else g for g in found], dim=axis)
+        yield torch.stack([torch.zeros_like(probe) if g is None else g for g in gradients], dim=axis)
 
 
 def _leaves_of(output: Tensor, leaves: dict[str, Tensor]) -> list[str]:
-    """Return the names of the leaves that the graph of `output` ends in."""
+    """Return the names of the leaves in the graph of `output`."""
     names = {id(leaf): name for name, leaf in leaves.items()}
-    found, seen, waiting = [], set(), [output.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
+    in_graph, visited, queue = [], set(), [output.grad_fn]
+    while queue:
+        node = queue.pop()
+        if node is None or node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         name = names.get(id(getattr(node, "variable", None)))
-        found += [] if name is None else [name]
-        waiting += [following for following, _ in node.next_functions]
-    return found
+        in_graph += [] if name is None else [name]
+        queue += [following for following, _ in node.next_functions]
+    return in_graph

@@ -1,4 +1,4 @@
-"""Infinite-width kernels read off torch modules."""
+"""Infinite-width kernels of torch modules."""
 
 from solvable.kernels.modules.from_module import from_module
 

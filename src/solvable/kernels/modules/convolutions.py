@@ -1,4 +1,4 @@
-"""The kernel of a torch stack of convolutions, activations and average pooling, and a linear readout."""
+"""The kernel of a torch stack of convolutions, activations, average pooling and a linear readout."""
 
 from typing import Any
 
@@ -9,16 +9,7 @@ from solvable.kernels.modules.layers import elementwise, unknown, variances_of
 
 
 def from_convolutions(torch: Any, layers: list[tuple[str, Any]], kind: str) -> ConvNTK | ConvNNGP:
-    """Return the infinite-width kernel of a stack of layers, see `kernels.from_module`.
-
-    Args:
-        torch: the module.
-        layers: names and layers, in order, the readout last.
-        kind: "ntk" or "nngp".
-
-    Raises:
-        InputError: naming the first layer that it does not know.
-    """
+    """Return the infinite-width kernel of named layers in order, the readout last; see `kernels.from_module`."""
     nn = torch.nn
     convolutions: list[Any] = []
     activations: list[Activation] = []
@@ -44,7 +35,7 @@ def from_convolutions(torch: Any, layers: list[tuple[str, Any]], kind: str) -> C
             readout = layer
         elif isinstance(layer, nn.AdaptiveAvgPool2d):
             if layer.output_size not in (1, (1, 1)):
-                raise unknown(name, layer, "AdaptiveAvgPool2d leaves one number a channel")
+                raise unknown(name, layer, "AdaptiveAvgPool2d leaves one number per channel")
             global_average = True
         elif isinstance(layer, nn.AvgPool2d):
             pool_sizes.add(_window(name, layer))
@@ -57,23 +48,23 @@ def from_convolutions(torch: Any, layers: list[tuple[str, Any]], kind: str) -> C
             raise unknown(name, layer, "an activation follows a convolution")
     if readout is None:
         raise InputError(
-            "the module ends without a Linear layer; expected one, the readout; add it after Flatten or "
-            "AdaptiveAvgPool2d(1)"
+            "the module ends without a Linear layer; expected a readout; add it after Flatten or AdaptiveAvgPool2d(1)"
         )
     if len(activations) < len(convolutions):
         activations.append(ABReLU(1.0, 1.0))
     paddings = {(_padding(layer), layer.kernel_size[0]) for layer in convolutions}
     if len(paddings) > 1 or len(pool_sizes) > 1 or len(set(pool_after)) < len(pool_after):
         raise InputError(
-            "the convolutions of the module differ in filter size or padding, or its poolings in their window, or two "
-            "of them follow each other; expected one of each; empirical_ntk(module, X) takes any module"
+            "the convolutions of the module differ in filter size or padding, its poolings differ in their window, or "
+            "two of them follow each other; expected one kind of each; use empirical_ntk(module, X), which takes any "
+            "module"
         )
     padding, filter_size = paddings.pop()
     channels = convolutions[-1].out_channels
     if global_average and readout.in_features != channels:
         raise InputError(
-            f"the readout has {readout.in_features} inputs after a global average of {channels} channels; expected as "
-            "many; check the module"
+            f"the readout has {readout.in_features} inputs after a global average of {channels} channels; expected "
+            "equal numbers; check the module"
         )
     fan_ins = [layer.in_channels * filter_size**2 for layer in convolutions] + [readout.in_features]
     numbers: dict[str, Any] = {
@@ -100,11 +91,11 @@ def _check(name: str, layer: Any) -> None:
 
 def _padding(layer: Any, name: str = "") -> str:
     q = layer.kernel_size[0]
-    given = layer.padding
-    whole = given == "same" or (q % 2 == 1 and given == (q // 2, q // 2))
-    if given in ("valid", (0, 0)):
+    padding = layer.padding
+    same_size = padding == "same" or (q % 2 == 1 and padding == (q // 2, q // 2))
+    if padding in ("valid", (0, 0)):
         return "VALID"
-    if whole and layer.padding_mode in ("zeros", "circular"):
+    if same_size and layer.padding_mode in ("zeros", "circular"):
         return "CIRCULAR" if layer.padding_mode == "circular" else "SAME"
     raise unknown(name, layer, "convolutions pad to the same size (zeros or circular) or not at all")
 
@@ -115,5 +106,5 @@ def _window(name: str, layer: Any) -> int:
 
     size, stride = pair(layer.kernel_size), pair(layer.stride)
     if size[0] != size[1] or stride != size or pair(layer.padding) != (0, 0) or layer.ceil_mode:
-        raise unknown(name, layer, "average pooling has square windows that touch, without padding")
+        raise unknown(name, layer, "average pooling has adjacent square windows without padding")
     return size[0]

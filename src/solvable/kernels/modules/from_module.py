@@ -1,4 +1,4 @@
-"""The infinite-width kernel of a torch module: its layers are read off, its initialisation from its weights."""
+"""The infinite-width kernel of a torch module, from its layers and the variances of its weights."""
 
 import sys
 from itertools import pairwise
@@ -16,23 +16,22 @@ _KINDS = ("ntk", "nngp")
 
 
 def from_module(module: Any, kind: str = "ntk") -> NTK | NNGP | ConvNTK | ConvNNGP:
-    r"""Return the kernel of the infinitely wide network that a `torch.nn.Sequential` is a narrow copy of.
+    r"""Return the kernel of the infinitely wide version of a `torch.nn.Sequential`.
 
-    It is the standard parametrization's, with the module's own widths, so that it is what `empirical_ntk(module, X)`
-    fluctuates about just after initialisation. Variances are read from the weights: $\sigma_w^2$ is fan in times their
-    mean square, $\sigma_b^2$ the mean square of the biases, known to a relative $\sqrt{2/\text{number}}$ (12 % for a
-    layer of 128 biases). Torch's own initialisation has $\sigma_w^2 = 1/3$,
-    $\sigma_b^2 = 1/(3\,\text{fan in})$.
+    It uses the standard parametrization with the module's widths, so that `empirical_ntk(module, X)` fluctuates about
+    it just after initialisation. Variances are estimated from the weights: $\sigma_w^2$ is fan in times their mean
+    square, $\sigma_b^2$ the mean square of the biases, with a relative error of $\sqrt{2/\text{number}}$ (12 % for 128
+    biases). Torch's default initialisation has $\sigma_w^2 = 1/3$, $\sigma_b^2 = 1/(3\,\text{fan in})$.
 
     Args:
-        module: a `torch.nn.Sequential` (also nested) of `Linear` layers and elementwise activations, the last layer a
-            `Linear`; `Identity`, `Dropout` and `Flatten` are passed over. With `Conv2d` layers (stride 1) there may
-            be `AvgPool2d` after activations and `AdaptiveAvgPool2d(1)` before the readout; images then go into the
-            kernel as (n, height, width, channels), not channels first as into the module.
+        module: a `torch.nn.Sequential` (may be nested) of `Linear` layers and elementwise activations, the last layer
+            a `Linear`; `Identity`, `Dropout` and `Flatten` are skipped. With `Conv2d` layers (stride 1) there may be
+            `AvgPool2d` after activations and `AdaptiveAvgPool2d(1)` before the readout; the kernel then takes images
+            (n, height, width, channels), not channels first as the module does.
         kind: "ntk" or "nngp".
 
     Raises:
-        InputError: naming the first layer that it does not know.
+        InputError: naming the first unsupported layer.
 
     >>> import torch
     >>> net = torch.nn.Sequential(torch.nn.Linear(3, 1000), torch.nn.Tanh(), torch.nn.Linear(1000, 1))
@@ -45,7 +44,7 @@ def from_module(module: Any, kind: str = "ntk") -> NTK | NNGP | ConvNTK | ConvNN
     if torch is None or not isinstance(module, torch.nn.Module):
         raise InputError(
             f"module is a {type(module).__name__}; expected a torch.nn.Sequential; "
-            "for a kernel by its numbers use NTK(...)"
+            "use NTK(...) for a network given by its parameters"
         )
     layers = list(layers_of(torch, module))
     if any(isinstance(layer, torch.nn.Conv2d) for _, layer in layers):
@@ -55,12 +54,12 @@ def from_module(module: Any, kind: str = "ntk") -> NTK | NNGP | ConvNTK | ConvNN
     if len(linears) < 2:
         raise InputError(
             f"the module has {len(linears)} Linear layers; expected two or more, with an activation between; "
-            "the kernel of one alone is kernels.Linear"
+            "use kernels.Linear for the kernel of one"
         )
     for below, above in pairwise(linears):
         if below.out_features != above.in_features:
             raise InputError(
-                f"{below} is followed by {above}; expected as many inputs as outputs; the module cannot be called"
+                f"{below} is followed by {above}; expected as many inputs as outputs; check the module"
             )
     numbers = variances_of(linears, [layer.in_features for layer in linears], trained=kind == "ntk")
     if kind == "nngp":
@@ -84,6 +83,6 @@ def _read(torch: Any, layers: list[tuple[str, Any]]) -> tuple[list[Any], tuple[A
         activations.append(elementwise(name, layer))
     if linears and len(linears) != len(activations) + 1:
         raise InputError(
-            "the module's last layer is an activation; expected a Linear layer, the readout; leave the activation out"
+            "the module's last layer is an activation; expected a Linear readout; remove the activation"
         )
     return linears, tuple(activations)

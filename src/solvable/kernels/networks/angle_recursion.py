@@ -7,19 +7,18 @@ $\Theta^{l+1} = r_w E[\phi\phi] + r_b + \sigma_w^2 \Theta^l E[\phi'\phi']$, with
 $E[\phi\phi] = m\sqrt{ab}\,[w\kappa(\theta) + (1-w)\cos\theta]$, $\kappa = [\sin\theta + (\pi-\theta)\cos\theta]/\pi$,
 $E[\phi'\phi'] = m\,[w(\pi-\theta)/\pi + 1 - w]$.
 
-(Within some 1e-8 of opposite inputs the angle is rounded, since q is 1 there.)
+The textbook form iterates the covariance and takes arccos of a ratio that rounds to 1 for close points, which gives
+the NTK an error of 1e-8. Here two quantities are iterated instead, neither of which cancels (within about 1e-8 of
+opposite inputs, where q is 1, the angle is rounded):
 
-The textbook form passes the covariance on and takes arccos of a ratio that rounds to 1 for close points: the
-NTK is then wrong by 1e-8. Here two things are passed on instead, neither of which cancels:
-
-- $q = \sin^2(\theta/2) = (\sqrt{ab} - c) / 2\sqrt{ab}$ instead of the covariance c. An activation makes of it
+- $q = \sin^2(\theta/2) = (\sqrt{ab} - c) / 2\sqrt{ab}$ instead of the covariance c. An activation maps it to
   $w(1-\kappa)/2 + (1-w)q$.
-- $r = \sqrt a - \sqrt b$. A bias of variance $\beta$ added to $h a, h b$ turns the vectors towards each other
-  but adds to q what their different lengths bring in. With $u = \sqrt a$, $v = \sqrt{a + \beta/h}$, S and V
-  the sums of u and of v over the pair: $q \to [u u' q + \tfrac14 r^2 (1 - S^2/V^2)] / v v'$,
-  $r \to \sqrt h\, r S/V$, and $V - S = \sum (\beta/h)/(u+v)$, so that all terms are positive.
+- $r = \sqrt a - \sqrt b$. A bias of variance $\beta$ added to $h a, h b$ turns the vectors towards each other, but
+  adds a contribution of their different lengths to q. With $u = \sqrt a$, $v = \sqrt{a + \beta/h}$, S and V the sums
+  of u and of v over the pair: $q \to [u u' q + \tfrac14 r^2 (1 - S^2/V^2)] / v v'$, $r \to \sqrt h\, r S/V$, and
+  $V - S = \sum (\beta/h)/(u+v)$, so that all terms are positive.
 
-Source: the recursions are those of Lee et al. 2018 (NNGP) and Jacot et al. 2018 (NTK); the form is ours.
+Source: the recursions are those of Lee et al. 2018 (NNGP) and Jacot et al. 2018 (NTK); this form is new here.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,47 +30,34 @@ from solvable.kernels.duals import ABReLU
 from solvable.kernels.inputs import Array, Namespace
 from solvable.kernels.networks.architecture import Affine
 
-# sin t - t cos t = sum over k >= 1 of (-1)^(k+1) 2k t^(2k+1) / (2k+1)!, a difference that cancels at small t;
-# six terms give all digits below _SERIES.
+# sin t - t cos t = sum_k (-1)^(k+1) 2k t^(2k+1) / (2k+1)!, k >= 1, cancels at small t; six terms suffice below _SERIES.
 _TERMS = [(-1) ** (k + 1) * 2 * k / factorial(2 * k + 1) for k in range(1, 7)]
 _SERIES = 0.2
 
 
 @dataclass(frozen=True)
 class Lengths:
-    r"""What an affine map needs of every point: lengths $u, v$ (over $\sqrt h$) and what follows from them."""
+    r"""Lengths $u, v$ (over $\sqrt h$) of each point at an affine map: v, u / v, and v - u without cancellation."""
 
     after: Array
-    """v."""
-
     ratio: Array
-    """u / v."""
-
     excess: Array
-    """v - u, without the cancellation."""
 
     def at(self, index: tuple[slice | None, ...]) -> "Lengths":
-        """Return the numbers of some points, as a column (`[rows, None]`) or a row (`[None, columns]`)."""
+        """Return the lengths of a slice of points, as a column (`[rows, None]`) or a row (`[None, columns]`)."""
         return Lengths(self.after[index], self.ratio[index], self.excess[index])
 
 
 class AngleRecursion:
-    """The recursion for a network of rectifiers on inputs of d coordinates.
-
-    Args:
-        maps: the affine maps, the readout last.
-        activations: the rectifiers between them.
-        d: number of coordinates.
-        tangent: the NTK if true, else the NNGP kernel.
-    """
+    """The recursion for rectifiers on inputs of d coordinates, with the readout as the last of `maps`."""
 
     def __init__(self, maps: Sequence[Affine], activations: Sequence[ABReLU], d: int, tangent: bool) -> None:
         self.maps, self.activations, self.tangent = maps, activations, tangent
-        # h, the factor of an affine map on a squared length: of the first map 1/d, of the others m.
+        # h, by which an affine map multiplies a squared length: sigma_w^2 times 1/d in the first map, m in the others.
         means = [1 / d, *(activation.second_moment for activation in activations)]
-        self.gains = [one.w_variance * mean for one, mean in zip(maps, means, strict=True)]
-        self.biased = [one.b_variance > 0 for one in maps[:-1]]
-        # The bias of the first map is a coordinate more.
+        self.gains = [affine.w_variance * mean for affine, mean in zip(maps, means, strict=True)]
+        self.biased = [affine.b_variance > 0 for affine in maps[:-1]]
+        # The bias of the first map is treated as one more coordinate.
         self.constant = (maps[0].b_variance / self.gains[0]) ** 0.5
         self.biased[0] = False
 
@@ -96,18 +82,18 @@ class AngleRecursion:
         return self.at_angles(xp, squared_norm * 0, squared_norm)
 
     def at_angles(self, xp: Namespace, q: Array, squared_norm: Array) -> Array:
-        r"""Return the kernel of pairs of inputs of the same norm at $q = \sin^2(\theta/2)$; overwrites q."""
+        r"""Return the kernel of pairs of inputs of equal norm at $q = \sin^2(\theta/2)$; overwrites q."""
         square = squared_norm
         if self.constant:
             square = squared_norm + self.constant**2
             q *= squared_norm
             q /= square
-        return self._pairs(xp, q, q * 0, [(one, one) for one in self._lengths(xp, xp.sqrt(square))])
+        return self._pairs(xp, q, q * 0, [(layer, layer) for layer in self._lengths(xp, xp.sqrt(square))])
 
     def _lengths(self, xp: Namespace, norm: Array) -> list[Lengths]:
         lengths, u = [], norm
-        for one, gain, biased in zip(self.maps[:-1], self.gains[:-1], self.biased, strict=True):
-            shift = one.b_variance / gain if biased else 0.0
+        for affine, gain, biased in zip(self.maps[:-1], self.gains[:-1], self.biased, strict=True):
+            shift = affine.b_variance / gain if biased else 0.0
             v = xp.sqrt(u * u + shift) if shift > 0 else u
             lengths.append(Lengths(v, u / v, shift / (u + v)) if shift > 0 else Lengths(u, u, u))
             u = v * gain**0.5
@@ -152,26 +138,23 @@ class AngleRecursion:
         return K
 
     def _own(self, number: int, cos: Array, x: Lengths, z: Lengths) -> Array:
-        r"""Return what a map itself adds to the kernel, $r_w M + r_b$ (or, of the NNGP kernel, its readout)."""
-        # Before the readout v carries the bias: h v v' cos = sigma_w^2 M + sigma_b^2, and where the rates differ from
-        # the variances, M's share of it is taken out again.
-        one = self.maps[number]
-        bias = 0.0 if number == len(self.maps) - 1 else one.b_variance
-        w_rate, b_rate = (one.w_rate, one.b_rate) if self.tangent else (one.w_variance, one.b_variance)
-        own = cos * (x.after * (self.gains[number] * w_rate / one.w_variance))
+        r"""Return a map's own term in the tangent kernel, $r_w M + r_b$ (in the NNGP kernel, the readout)."""
+        # Before the readout v includes the bias, h v v' cos = sigma_w^2 M + sigma_b^2; the constant corrects for it.
+        affine = self.maps[number]
+        bias = 0.0 if number == len(self.maps) - 1 else affine.b_variance
+        w_rate, b_rate = affine.w_rate, affine.b_rate
+        if not self.tangent:
+            w_rate, b_rate = affine.w_variance, affine.b_variance
+        own = cos * (x.after * (self.gains[number] * w_rate / affine.w_variance))
         own *= z.after
-        constant = b_rate - w_rate / one.w_variance * bias
+        constant = b_rate - w_rate / affine.w_variance * bias
         if constant:
             own += constant
         return own
 
 
 def _add_bias(q: Array, r2: Array | None, x: Lengths, z: Lengths) -> Array:
-    r"""Turn the vectors of a tile as their common bias does, $q \to [uu'q + \tfrac14 r^2(1 - S^2/V^2)]/vv'$.
-
-    Returns:
-        $S/V$.
-    """
+    r"""Add the bias to a tile, $q \to [uu'q + \tfrac14 r^2(1 - S^2/V^2)]/vv'$, in place; return $S/V$."""
     assert r2 is not None
     t = x.excess + z.excess
     t /= x.after + z.after  # 1 - S / V
@@ -198,7 +181,7 @@ def _angle(xp: Namespace, q: Array) -> tuple[Array, Array, Array]:
 
 
 def _next(xp: Namespace, q: Array, cos: Array, sin: Array, theta: Array, bend: float) -> None:
-    r"""Make of q $w(1 - \kappa)/2 + (1-w)q$, and of theta $w(\pi - \theta)/\pi + 1 - w$."""
+    r"""Overwrite q with $w(1 - \kappa)/2 + (1-w)q$, and theta with $w(\pi - \theta)/\pi + 1 - w$."""
     cos *= theta
     sin -= cos
     if float(xp.min(theta)) < _SERIES:
@@ -212,7 +195,7 @@ def _next(xp: Namespace, q: Array, cos: Array, sin: Array, theta: Array, bend: f
 
 
 def _last_cos(cos: Array, sin: Array, theta: Array, bend: float) -> Array:
-    r"""Return $w\kappa + (1-w)\cos\theta$; of theta it makes $w(\pi - \theta)/\pi + 1 - w$."""
+    r"""Return $w\kappa + (1-w)\cos\theta$; overwrite theta with $w(\pi - \theta)/\pi + 1 - w$."""
     theta *= -bend / pi
     theta += 1
     cos *= theta

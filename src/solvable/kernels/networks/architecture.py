@@ -1,9 +1,9 @@
-r"""A fully-connected network as the recursions see it: affine maps with activations between them.
+r"""A fully-connected network as affine maps with activations between them.
 
-An affine map l has two kinds of numbers. Its variances take the second moments of one layer to the next,
-$K = \sigma_w^2 M + \sigma_b^2$ with M the mean product over its inputs ($x \cdot x'/d$ of the first map,
-$E[\phi\phi]$ of the others). Its rates are what its own parameters add to the tangent kernel, $r_w M + r_b$: in the
-NTK parametrization the same numbers, in the standard one $r_w$ = fan in, $r_b = 1$ where there is a bias.
+The variances of an affine map take the second moments of one layer to the next, $K = \sigma_w^2 M + \sigma_b^2$ with M
+the mean product over its inputs ($x \cdot x'/d$ for the first map, $E[\phi\phi]$ for the others). Its rates give the
+contribution of its parameters to the tangent kernel, $r_w M + r_b$: they equal the variances in the NTK
+parametrization; in the standard one $r_w$ = fan in, and $r_b = 1$ if there is a bias.
 """
 
 from collections.abc import Sequence
@@ -35,14 +35,7 @@ def affine_maps(
     parametrization: str,
     fan_ins: Sequence[int],
 ) -> list[Affine]:
-    """Return the affine maps of a network, the readout last.
-
-    Args:
-        w_stds: of each map.
-        b_stds: of each map; None: no bias.
-        parametrization: "ntk" or "standard".
-        fan_ins: number of inputs of each map; the NTK parametrization does not look at them.
-    """
+    """Return the affine maps of a network, the readout last; a `b_std` of None is no bias."""
     maps = []
     for w_std, b_std, fan_in in zip(w_stds, b_stds, fan_ins, strict=True):
         w, b = w_std**2, 0.0 if b_std is None else b_std**2
@@ -54,52 +47,50 @@ def affine_maps(
 
 
 def per_layer(name: str, value: Any, depth: int) -> tuple[Any, ...]:
-    """Return one value for each of `depth` layers from one for all or a sequence of them."""
-    if not _several(value):
+    """Return one value for each of `depth` layers, from a single value or a sequence."""
+    if not _is_sequence(value):
         return (value,) * depth
     if len(value) != depth:
         raise InputError(
-            f"{name} has {len(value)} values; expected one, or one for each of the {depth} hidden layers; "
-            f"give as many or change depth"
+            f"{name} has {len(value)} values; expected one, or one for each of the {depth} hidden layers; change depth"
         )
     return tuple(value)
 
 
-def _several(value: Any) -> bool:
+def _is_sequence(value: Any) -> bool:
     return (isinstance(value, Sequence) and not isinstance(value, str)) or (
         isinstance(value, np.ndarray) and value.ndim == 1
     )
 
 
 def checked_stds(name: str, value: Any, depth: int) -> Any:
-    """Return the standard deviations of the weights or biases of `depth` layers: a number, or a tuple of them."""
-    single = not _several(value)
-    checked = tuple(
-        one_number(name, one, above=0) if "w_std" in name else bias_std(name, one)
-        for one in per_layer(name, value, depth)
+    """Return the standard deviations of the weights or biases of `depth` layers: a number or a tuple."""
+    stds = tuple(
+        one_number(name, std, above=0) if "w_std" in name else bias_std(name, std)
+        for std in per_layer(name, value, depth)
     )
-    return checked[0] if single else checked
+    return stds if _is_sequence(value) else stds[0]
 
 
 def bias_std(name: str, value: Any) -> float | None:
-    """Return a bias's standard deviation, at least 0; None is no bias at all."""
+    """Return the standard deviation of a bias, at least 0, or None for no bias."""
     return None if value is None else one_number(name, value, at_least=0)
 
 
 def checked_activations(value: Any, depth: int) -> tuple[Any, tuple[Activation, ...]]:
-    """Return what the user gave, hashable, and the activation of each of `depth` layers."""
-    activations = tuple(as_activation(one) for one in per_layer("activation", value, depth))
-    return (tuple(value) if _several(value) else value), activations
+    """Return `value` in hashable form, and the activation of each of `depth` layers."""
+    activations = tuple(as_activation(spec) for spec in per_layer("activation", value, depth))
+    return (tuple(value) if _is_sequence(value) else value), activations
 
 
 def checked_widths(parametrization: str, widths: Any, depth: int) -> tuple[int, ...] | None:
-    """Return the widths of the hidden layers, which the standard parametrization needs; the other ignores them."""
+    """Return the widths of the hidden layers, which only the standard parametrization needs."""
     choice("parametrization", parametrization, PARAMETRIZATIONS)
     if parametrization == "ntk":
         return None
     if widths is None:
         raise InputError(
             "widths is None; expected the width of each hidden layer, since in the standard parametrization the "
-            "kernel grows with them; give widths=512, or a list of one for each layer"
+            "kernel grows with them; pass a number such as widths=512, or a list"
         )
-    return tuple(whole("widths", one, at_least=1) for one in per_layer("widths", widths, depth))
+    return tuple(whole("widths", width, at_least=1) for width in per_layer("widths", widths, depth))

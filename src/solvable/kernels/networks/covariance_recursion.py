@@ -1,8 +1,8 @@
-r"""The kernels of an infinitely wide network of any activations, covariances passed from layer to layer.
+r"""The kernels of an infinitely wide network of any activations, by covariances passed from layer to layer.
 
 $K^{l+1} = \sigma_w^2 E[\phi(u)\phi(v)] + \sigma_b^2$ and
-$\Theta^{l+1} = r_w E[\phi\phi] + r_b + \sigma_w^2 \Theta^l E[\phi'\phi']$ for (u, v) of covariance $K^l$. Smooth
-activations lose nothing in it; what rectifiers would lose at small angles is why they have a recursion of their own.
+$\Theta^{l+1} = r_w E[\phi\phi] + r_b + \sigma_w^2 \Theta^l E[\phi'\phi']$ for (u, v) of covariance $K^l$. It is
+accurate for smooth activations; rectifiers, which would lose digits at small angles, have a separate recursion.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,23 +11,16 @@ from math import ceil
 
 from solvable.kernels.angular import DAMPING, degree_on_circle
 from solvable.kernels.distances import Products, sum_of_squares
-from solvable.kernels.duals import Activation, PointNumbers
+from solvable.kernels.duals.base import Activation, PointNumbers
 from solvable.kernels.inputs import Array, Namespace
 from solvable.kernels.networks.architecture import Affine
 
 
 @dataclass(frozen=True)
 class CovarianceRecursion:
-    """The recursion for inputs of d coordinates.
+    """The recursion for inputs of d coordinates: the NTK if `tangent`, else the NNGP kernel."""
 
-    Args:
-        maps: the affine maps, the readout last.
-        activations: those between them.
-        d: number of coordinates.
-        tangent: the NTK if true, else the NNGP kernel.
-    """
-
-    maps: Sequence[Affine]
+    maps: Sequence[Affine]  # the readout last
     activations: Sequence[Activation]
     d: int
     tangent: bool
@@ -40,7 +33,7 @@ class CovarianceRecursion:
 
         def tile(rows: slice, columns: slice) -> Array:
             layers = [
-                (tuple(one[rows, None] for one in x), tuple(one[None, columns] for one in z))
+                (tuple(array[rows, None] for array in x), tuple(array[None, columns] for array in z))
                 for x, z in zip(x_layers, z_layers, strict=True)
             ]
             return self._pairs(xp, products(rows, columns) / self.d, layers)
@@ -51,11 +44,11 @@ class CovarianceRecursion:
         """Return K(x_i, x_i), (n,), by one-dimensional means."""
         mean = sum_of_squares(xp, X) / self.d
         theta = 0.0
-        for one, following, activation in zip(self.maps[:-1], self.maps[1:], self.activations, strict=True):
-            theta = theta + one.w_rate * mean + one.b_rate
-            mean, slope = activation.moments(xp, one.w_variance * mean + one.b_variance, self.tangent)
+        for affine, after, activation in zip(self.maps[:-1], self.maps[1:], self.activations, strict=True):
+            theta = theta + affine.w_rate * mean + affine.b_rate
+            mean, slope = activation.moments(xp, affine.w_variance * mean + affine.b_variance, self.tangent)
             if slope is not None:
-                theta = theta * slope * following.w_variance
+                theta = theta * slope * after.w_variance
         return self._readout(mean, theta if self.tangent else None)
 
     def at_cosines(self, xp: Namespace, cosine: Array) -> Array:
@@ -67,26 +60,26 @@ class CovarianceRecursion:
 
     def _prepare(self, xp: Namespace, mean: Array, degree: int = 0) -> list[PointNumbers]:
         layers = []
-        for number, (one, activation) in enumerate(zip(self.maps[:-1], self.activations, strict=True)):
-            variances = one.w_variance * mean + one.b_variance
-            if degree and number == 0 and one.b_variance == 0:
-                needed = degree
+        for number, (affine, activation) in enumerate(zip(self.maps[:-1], self.activations, strict=True)):
+            variances = affine.w_variance * mean + affine.b_variance
+            if degree and number == 0 and affine.b_variance == 0:
+                n_terms = degree
             else:
-                # A function of a series with a constant term: each of its coefficients counts, until it is damped.
-                needed = ceil(DAMPING * max(degree, 10)) if degree else 0
-            layers.append(activation.prepare(xp, variances, self.tangent, needed))
+                # A function of a series with a constant term needs each coefficient until it is damped.
+                n_terms = ceil(DAMPING * max(degree, 10)) if degree else 0
+            layers.append(activation.prepare(xp, variances, self.tangent, n_terms))
             mean, _ = activation.moments(xp, variances, False)
         return layers
 
     def _pairs(self, xp: Namespace, mean: Array, layers: list[tuple[PointNumbers, PointNumbers]]) -> Array:
         theta = None
         for number, (x, z) in enumerate(layers):
-            one = self.maps[number]
+            affine = self.maps[number]
             if self.tangent:
-                own = one.w_rate * mean + one.b_rate
+                own = affine.w_rate * mean + affine.b_rate
                 theta = own if theta is None else theta + own
-            mean *= one.w_variance
-            mean += one.b_variance
+            mean *= affine.w_variance
+            mean += affine.b_variance
             mean, slope = self.activations[number].pair(xp, x, z, mean, self.tangent)
             if theta is not None:
                 theta *= slope

@@ -1,4 +1,4 @@
-r"""Infinitely wide fully-connected networks: the NNGP kernel (readout trains) and the NTK (all trains)."""
+r"""Infinitely wide fully-connected networks: the NNGP kernel (only the readout trains) and the NTK (all layers do)."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -29,7 +29,6 @@ from solvable.kernels.networks.architecture import (
 from solvable.kernels.networks.covariance_recursion import CovarianceRecursion
 
 ActivationLike = str | Activation | Callable[[Array], Array]
-"""A name, an activation, or a function of arrays."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class NetworkKernel(AngularKernel):
     """A kernel of an infinitely wide network of `depth` hidden layers."""
 
     depth: int
-    # "relu" and ABReLU() are the same network: what is compared is what they mean.
+    # Kernels compare by _activations, since "relu" and ABReLU() are the same network.
     activation: ActivationLike | Sequence[ActivationLike] = field(default="relu", compare=False)
     w_std: float | Sequence[float] = 2**0.5
     b_std: float | Sequence[float | None] | None = 0.0
@@ -47,10 +46,10 @@ class NetworkKernel(AngularKernel):
 
     def __post_init__(self) -> None:
         depth = whole("depth", self.depth, at_least=1)
-        given, activations = checked_activations(self.activation, depth)
+        activation, activations = checked_activations(self.activation, depth)
         for name, value in (
             ("depth", depth),
-            ("activation", given),
+            ("activation", activation),
             ("_activations", activations),
             ("w_std", checked_stds("w_std", self.w_std, depth)),
             ("b_std", checked_stds("b_std", self.b_std, depth)),
@@ -65,13 +64,7 @@ class NetworkKernel(AngularKernel):
         return self._activations
 
     def curve(self, cosine: Array) -> Array:
-        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1].
-
-        Args:
-            cosine: of any shape.
-
-        Returns:
-            The kernel, of the same shape.
+        r"""Return the kernel of two inputs of norm $\sqrt d$ at the `cosine` between them, in [-1, 1], of any shape.
 
         >>> NTK(3, readout_w_std=2**0.5).curve([1.0, 0.0]).round(4)
         array([8.    , 2.1208])
@@ -91,7 +84,7 @@ class NetworkKernel(AngularKernel):
         return self._recursion(X.shape[1]).tile_function(xp, X, Z)
 
     def _recursion(self, d: int) -> AngleRecursion | CovarianceRecursion:
-        rectifiers = [one for one in self.activations if isinstance(one, ABReLU)]
+        rectifiers = [activation for activation in self.activations if isinstance(activation, ABReLU)]
         if len(rectifiers) == self.depth:
             return AngleRecursion(self.affine_maps(d), rectifiers, d, self._tangent)
         return self._covariances(d)
@@ -104,7 +97,7 @@ class NetworkKernel(AngularKernel):
         return False
 
     def affine_maps(self, d: int) -> list[Affine]:
-        """Return what the affine maps do to kernels of inputs of d coordinates, the readout last."""
+        """Return the affine maps for inputs of d coordinates, the readout last."""
         return self._affine_maps("ntk", [d] * (self.depth + 1))
 
     def _affine_maps(self, parametrization: str, fan_ins: Sequence[int]) -> list[Affine]:
@@ -115,21 +108,21 @@ class NetworkKernel(AngularKernel):
 
 @dataclass(frozen=True)
 class NNGP(NetworkKernel):
-    r"""The kernel of an infinitely wide network of which only the readout is trained.
+    r"""The kernel of an infinitely wide network with only the readout trained.
 
     $K^1 = \sigma_w^2 x \cdot x'/d + \sigma_b^2$, $K^{l+1} = \sigma_w^2 E[\phi(u)\phi(v)] + \sigma_b^2$ with
-    (u, v) Gaussian of covariance $K^l$; the readout, the last of these steps, has variances of its own.
+    (u, v) Gaussian of covariance $K^l$; the readout, the last of these steps, has separate variances.
 
     Args:
         depth: number of hidden layers (of activations), at least 1.
         activation: a name such as "relu", "erf", "gelu", "tanh" (`solvable.kernels.ACTIVATION_NAMES` lists them), an
             activation of `solvable.kernels.duals`, any function of arrays, or a `torch.nn` activation; or one for
             each hidden layer.
-        w_std: $\sigma_w > 0$ of the hidden layers, one number or one for each; $\sqrt 2$ keeps a ReLU network's
-            variance from layer to layer.
+        w_std: $\sigma_w > 0$ of the hidden layers, one number or one for each; $\sqrt 2$ preserves the variance of a
+            ReLU network from layer to layer.
         b_std: $\sigma_b \ge 0$ of the hidden layers, likewise; None is a layer without bias.
-        readout_w_std: $\sigma_w > 0$ of the readout. Beware a factor of 2: neural-tangents' examples use the
-            value of the hidden layers, the paper on reverse-engineering kernels uses 1.
+        readout_w_std: $\sigma_w > 0$ of the readout. Beware of a factor of 2: neural-tangents' examples use the value
+            of the hidden layers, the paper on reverse-engineering kernels uses 1.
         readout_b_std: $\sigma_b \ge 0$ of the readout.
 
     Raises:
@@ -150,29 +143,27 @@ class NNGP(NetworkKernel):
 
 @dataclass(frozen=True)
 class NTK(NetworkKernel):
-    r"""The neural tangent kernel: that of an infinitely wide network, all of which is trained by gradient
-    descent.
+    r"""The neural tangent kernel: that of an infinitely wide network trained by gradient descent on all weights.
 
-    $\Theta^1 = K^1$, $\Theta^{l+1} = K^{l+1} + \sigma_w^2 \Theta^l E[\phi'(u)\phi'(v)]$ with K the NNGP
-    kernels, in the NTK parametrization: weights are N(0, 1) and each layer multiplies by
-    $\sigma_w / \sqrt{\text{fan in}}$. In the standard one, that of `torch.nn.Linear`, weights are
-    $N(0, \sigma_w^2/\text{fan in})$ and their raw gradients count: each layer adds
-    $\text{fan in} \cdot E[\phi\phi] + 1$ in place of $K^{l+1}$ (no 1 where it has no bias), and the kernel grows with
-    the widths.
+    $\Theta^1 = K^1$, $\Theta^{l+1} = K^{l+1} + \sigma_w^2 \Theta^l E[\phi'(u)\phi'(v)]$ with K the NNGP kernels, in
+    the NTK parametrization: weights are N(0, 1) and each layer multiplies by $\sigma_w / \sqrt{\text{fan in}}$. In the
+    standard one, used by `torch.nn.Linear`, weights are $N(0, \sigma_w^2/\text{fan in})$ and the gradients are with
+    respect to them: each layer adds $\text{fan in} \cdot E[\phi\phi] + 1$ in place of $K^{l+1}$ (no 1 without a bias),
+    and the kernel grows with the widths.
 
     Args:
         depth: number of hidden layers (of activations), at least 1.
         activation: a name such as "relu", "erf", "gelu", "tanh" (`solvable.kernels.ACTIVATION_NAMES` lists them), an
             activation of `solvable.kernels.duals`, any function of arrays, or a `torch.nn` activation; or one for
             each hidden layer.
-        w_std: $\sigma_w > 0$ of the hidden layers, one number or one for each; $\sqrt 2$ keeps a ReLU network's
-            variance from layer to layer.
+        w_std: $\sigma_w > 0$ of the hidden layers, one number or one for each; $\sqrt 2$ preserves the variance of a
+            ReLU network from layer to layer.
         b_std: $\sigma_b \ge 0$ of the hidden layers, likewise; None is a layer without bias.
-        readout_w_std: $\sigma_w > 0$ of the readout. Beware a factor of 2: neural-tangents' examples use the
-            value of the hidden layers, the paper on reverse-engineering kernels uses 1.
+        readout_w_std: $\sigma_w > 0$ of the readout. Beware of a factor of 2: neural-tangents' examples use the value
+            of the hidden layers, the paper on reverse-engineering kernels uses 1.
         readout_b_std: $\sigma_b \ge 0$ of the readout.
-        parametrization: "ntk" or "standard". Never use the learning rates of one with the kernel of the other.
-        widths: of the hidden layers, one number or one for each; for the standard parametrization only.
+        parametrization: "ntk" or "standard". Do not use the learning rates of one with the kernel of the other.
+        widths: of the hidden layers, one number or one for each; only for the standard parametrization.
 
     Raises:
         InputError: for numbers out of range, an unknown activation or one with jumps (its derivative has no second
@@ -205,7 +196,7 @@ class NTK(NetworkKernel):
         if self.parametrization == "standard":
             raise InputError(
                 "the kernel of the standard parametrization is no function of the cosine alone: its first layer adds "
-                "x . x', which grows with d; expected parametrization='ntk'; or call the kernel on points"
+                "x . x', which grows with d; expected parametrization='ntk'; pass it, or call the kernel on points"
             )
         return super()._of_cosine(xp, cosine)
 
@@ -221,10 +212,10 @@ _NARROWEST_LOWER_LAYER = 1024
 
 
 class RandomNetFeatures(DrawnFeatures):
-    """Features of a random net of k last hidden units; the hidden layers below have max(k, 1024).
+    """Features of a random net with k units in the last hidden layer and max(k, 1024) in those below.
 
-    With one hidden layer the estimate is unbiased; with more, the finite width of the layers below leaves a bias of
-    order 1/width.
+    The estimate is unbiased for one hidden layer; for more, the finite width of the lower ones leaves a bias of order
+    1/width.
     """
 
     kernel: "NetworkKernel"
@@ -249,9 +240,8 @@ class RandomNetFeatures(DrawnFeatures):
 class NetworkFeatures(RandomNetFeatures):
     r"""$\phi_j(x) = (\sigma_w' \phi(z_j) + \sigma_b' \epsilon_j) / \sqrt{k}$ of a random net.
 
-    z are the pre-activations of the last hidden layer. The sign $\epsilon_j = \pm 1$ of each feature is fair,
-    independent of all else: it brings the readout's bias variance into the mean of $\phi(x) \cdot \phi(x')$, and the
-    columns remain alike.
+    z are the pre-activations of the last hidden layer. The independent fair signs $\epsilon_j = \pm 1$ add the
+    readout's bias variance to the mean of $\phi(x) \cdot \phi(x')$ and keep the columns identically distributed.
     """
 
     def _draw_layer(
@@ -274,10 +264,9 @@ class TangentFeatures(RandomNetFeatures):
     r"""$\phi_j(x) = (\sqrt{r_w}\,\phi(z_j) + \sigma_w' \phi'(z_j)\, t_j + \sqrt{r_b}\,\epsilon_j)/\sqrt k$.
 
     In a random net, z are the pre-activations of the last hidden layer and t their derivative along a random Gaussian
-    direction of all weights below, so that t has the tangent kernel of the layers below for its covariance. One
-    forward pass carries both: $t^{l+1} = W^{l+1}(\phi'(z^l) t^l) + V^{l+1}\phi(z^l) + v^{l+1}$, V and v the direction.
-
-    The columns are alike, at the cost of two nets; no Jacobian and no sketch of one is formed.
+    direction (V, v) of all weights below, so that the covariance of t is the tangent kernel of the layers below. One
+    forward pass computes both, $t^{l+1} = W^{l+1}(\phi'(z^l) t^l) + V^{l+1}\phi(z^l) + v^{l+1}$, at the cost of two
+    nets and without a Jacobian; the columns are identically distributed.
     """
 
     def _draw_layer(
@@ -294,18 +283,18 @@ class TangentFeatures(RandomNetFeatures):
     def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
         maps = self.kernel.affine_maps(X.shape[1])
         h: Array = X
-        moved: Array = None
+        tangent: Array = None
         for number, activation in enumerate(self.kernel.activations):
             W, b, V, v = weights[4 * number : 4 * number + 4]
-            one = maps[number]
+            affine = maps[number]
             z = h @ W + b
-            t = (h @ V) * one.w_rate**0.5 + v * one.b_rate**0.5
-            if moved is not None:
-                t += moved @ W
+            t = (h @ V) * affine.w_rate**0.5 + v * affine.b_rate**0.5
+            if tangent is not None:
+                t += tangent @ W
             h = activation(z)
-            moved = activation.derivative(z) * t
+            tangent = activation.derivative(z) * t
         h = h * maps[-1].w_rate ** 0.5
-        h += moved * self.kernel.readout_w_std
+        h += tangent * self.kernel.readout_w_std
         h += weights[-1]
         h *= self.n_features**-0.5
         return h
