@@ -33,7 +33,8 @@ FLOORS = (
     tuple(wing.name for wing in WINGS),
     ("wings",),
     ("app",),
-    ("cli", "__main__"),
+    ("cli",),
+    ("__main__",),
 )
 
 

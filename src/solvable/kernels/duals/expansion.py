@@ -336,11 +336,9 @@ def _beyond(terms: Floats) -> Floats:
     return last * ratio / (1 - ratio)
 
 
-Floats = NDArray[np.float64]
-
-# Numbers of Chebyshev nodes to try; the last coefficients must be at rounding.
+# Numbers of Chebyshev nodes to try; the last coefficients must be negligible beside the largest.
 _NODES = (24, 48, 96)
-_ROUNDING = 1e-15
+_NEGLIGIBLE = 4e-15
 
 
 def across(function: Callable[[Floats], tuple[Floats, ...]], variances: Floats) -> tuple[Floats, ...]:
@@ -360,9 +358,7 @@ def across(function: Callable[[Floats], tuple[Floats, ...]], variances: Floats) 
         transform = np.cos(np.arange(nodes)[:, None] * angles) * (2 / nodes)
         transform[0] /= 2
         series = [np.tensordot(transform, values, axes=1) for values in at_nodes]
-        if all(
-            np.abs(c[-4:]).max(initial=0) <= 4 * _ROUNDING * np.abs(c).max(initial=1e-300) for c in series
-        ):
+        if all(np.abs(c[-4:]).max(initial=0) <= _NEGLIGIBLE * np.abs(c).max(initial=1e-300) for c in series):
             place = np.clip((np.log(variances) - (low + high) / 2) / ((high - low) / 2), -1, 1)
             basis = np.cos(np.arccos(place)[:, None] * np.arange(nodes))
             return tuple(np.tensordot(basis, c, axes=1) for c in series)
