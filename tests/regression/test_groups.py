@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from solvable.errors import InputError
 from solvable.kernels import Kernel, Laplace, as_kernel
-from solvable.regression import LearningSurface, diagnose, leave_group_out, one_gram
+from solvable.regression import LearningSurface, diagnose, one_gram
 from solvable.regression.one_gram import OneGram, decompose
 from solvable.regression.targets import group_codes
 
@@ -77,7 +77,7 @@ def test_residuals_are_those_of_refits_without_the_group(
     limits = {"blocks": (1.0, 10**7), "blocks in pieces": (1.0, 500), "the others": (0.0, 10**7)}
     if way in limits:
         for name, value in zip(("_LARGE", "_MOST_NUMBERS"), limits[way], strict=True):
-            monkeypatch.setattr(leave_group_out, name, value)
+            monkeypatch.setattr(one_gram, name, value)
     rng = np.random.default_rng(0)
     # Many small groups, and one of a third of the points.
     groups = np.repeat(np.arange(26), [*(rng.permutation(25) % 5 + 1), 38])
@@ -141,7 +141,7 @@ def test_large_groups_are_computed_as_small_ones(monkeypatch: pytest.MonkeyPatch
     X, y, group = patients(6, 30, 0)
     found = []
     for large in (0.0, 1.0):
-        monkeypatch.setattr(leave_group_out, "_LARGE", large)
+        monkeypatch.setattr(one_gram, "_LARGE", large)
         surface = LearningSurface.from_kernel("laplace", X, (y > 0).astype(int), groups=group)
         found.append(surface.predict([50, 180], ridge=[0.0, 1.0]))
     np.testing.assert_allclose(found[1].test_mse, found[0].test_mse, rtol=1e-6)

@@ -11,9 +11,9 @@ from solvable.kernels.dot_product import Linear, Polynomial, PowerSeries
 from solvable.kernels.duals import ACTIVATION_NAMES, Activation, as_activation
 from solvable.kernels.encoded import EncodedKernel
 from solvable.kernels.gram import check_gram, check_positive_semidefinite
-from solvable.kernels.modules import from_module
 from solvable.kernels.names import KERNEL_NAMES, as_kernel
 from solvable.kernels.networks import NNGP, NTK
+from solvable.kernels.sequential import from_module
 from solvable.kernels.stationary import Gaussian, Laplace, Matern, RationalQuadratic, median_distance
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Eigensystems of learning tasks, and the implicit regularisation due to finite samples and features."""
 
-from solvable.spectra.domains import circle, gaussian_data, hypercube, power_law
+from solvable.spectra.domains import circle, gaussian_data, hypercube, hypersphere, power_law
 from solvable.spectra.eigensystem import Eigensystem, learnabilities, plug_in_eigensystem
 from solvable.spectra.implicit import (
     ImplicitRegularization,
@@ -8,7 +8,6 @@ from solvable.spectra.implicit import (
     implicit_regularization,
     log_effective_ridge,
 )
-from solvable.spectra.sphere import hypersphere
 from solvable.spectra.sums import SpectralCurves, SpectralSums
 from solvable.spectra.tails import PowerLawTail, UnresolvedTail
 

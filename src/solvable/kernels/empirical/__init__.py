@@ -7,7 +7,6 @@ try:
 except ImportError:
     raise missing_extra("torch", "nets", "the kernel of a torch module") from None
 
-from solvable.kernels.empirical.kernel import empirical_ntk
-from solvable.kernels.empirical.nngp import empirical_nngp
+from solvable.kernels.empirical.kernel import empirical_nngp, empirical_ntk
 
 __all__ = ["empirical_nngp", "empirical_ntk"]
