@@ -14,18 +14,10 @@ from solvable.datasets import Dataset
 from solvable.kernels import as_kernel
 from solvable.kernels.encoded import EncodedKernel
 from solvable.kernels.inputs import to_float64
-from solvable.lab.figure import (
-    COLORS,
-    MARKERS,
-    house_style,
-    log_axes,
-    measured_points,
-    prediction_line,
-    subplots,
-)
+from solvable.lab.figure import COLORS, MARKERS, house_style, measured_points, subplots
 from solvable.machine import cores, limited_blas_threads
 from solvable.regression.diagnosis import COMPARED_ON, MOST_SAMPLES, DiagnosisNumbers
-from solvable.regression.drawing import MEASURES, finish_learning_curve, mark, predicted_curve
+from solvable.regression.drawing import error_by_ridge, finish_learning_curve, predicted_curve
 from solvable.regression.one_gram import decompose, one_gram
 from solvable.regression.surface import LearningSurface
 from solvable.regression.targets import Targets, group_array, group_codes
@@ -58,13 +50,8 @@ class Diagnosis(DiagnosisNumbers):
         ridges = float(np.exp(self.surface.curves.log_trace)) * np.geomspace(1e-5, 1e3, 60)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # they are among the notes
             by_ridge = self.surface.predict(self.n_samples, ridge=ridges).squeeze(["n_train", "n_features"])
-        low, high = by_ridge.test_mse_low, by_ridge.test_mse_high
-        prediction_line(right, ridges, by_ridge.test_mse, low, high, color=COLORS[0])
-        if ridges[0] < self.optimal_ridge < ridges[-1]:
-            mark(right, self.optimal_ridge, f"best {self.optimal_ridge:.2g}")
-        right.set(xlabel="ridge, added to the kernel matrix", ylabel=MEASURES["test_mse"])
+        error_by_ridge(right, by_ridge, self.optimal_ridge)
         right.set_title(f"{self.n_samples} samples")
-        log_axes(right)
         return figure
 
     def __str__(self) -> str:

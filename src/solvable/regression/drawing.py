@@ -111,19 +111,29 @@ def predicted_curve(ax: "Axes", forecast: "xr.Dataset", name: str, *, color: str
 
 def finish_learning_curve(ax: "Axes", n_samples: int, name: str) -> None:
     """Mark the sample's size, and label the axes of a measure against sample size."""
-    mark(ax, n_samples, f"sample of {n_samples}", top=True)
+    _mark(ax, n_samples, f"sample of {n_samples}", top=True)
     ax.set(xlabel=AXES["n_train"], ylabel=MEASURES[name])
     log_axes(ax)
     ax.legend()
 
 
+def error_by_ridge(ax: "Axes", forecast: "xr.Dataset", best: float) -> None:
+    """Draw the predicted squared error against the ridge, with its interval, and mark the best ridge."""
+    low, high = forecast.test_mse_low, forecast.test_mse_high
+    prediction_line(ax, forecast.ridge, forecast.test_mse, low, high, color=COLORS[0])
+    if forecast.ridge[0] < best < forecast.ridge[-1]:
+        _mark(ax, best, f"best {best:.2g}")
+    ax.set(xlabel="ridge, added to the kernel matrix", ylabel=MEASURES["test_mse"])
+    log_axes(ax)
+
+
 def _mark_study_sample(ax: "Axes", prediction: "xr.Dataset", x: str) -> None:
     size = float(prediction.attrs["n_samples"])
     if x == "n_train" and size < ax.get_xlim()[1]:
-        mark(ax, size, "sample", left=True)
+        _mark(ax, size, "sample", left=True)
 
 
-def mark(ax: "Axes", x: float, text: str, *, top: bool = False, left: bool = False) -> None:
+def _mark(ax: "Axes", x: float, text: str, *, top: bool = False, left: bool = False) -> None:
     """Mark a value with a vertical line and a text beside it."""
     ax.axvline(x, color="0.6", linewidth=0.8)
     ax.annotate(
