@@ -96,3 +96,14 @@ def test_a_theory_is_arrays_in_and_arrays_out() -> None:
         text = path.read_text(encoding="utf-8")
         assert not any(f"import {name}" in text or f"from {name}" in text for name in ("torch", "matplotlib"))
         assert "solvable.lab" not in text
+
+
+@pytest.mark.parametrize(
+    "folder", [path.parent for path in sorted(SOURCE.rglob("*/__init__.py"))], ids=lambda p: p.name
+)
+def test_a_folder_says_what_its_files_are(folder: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    files = {
+        path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert [name for name in sorted(files - {"__init__"}) if f"`{name}`" not in docstring] == []

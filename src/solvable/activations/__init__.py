@@ -1,4 +1,10 @@
-"""Reverse engineering the neural tangent kernel: activations designed for a kernel (arXiv:2106.03186)."""
+"""Reverse engineering the neural tangent kernel: activations designed for a kernel (arXiv:2106.03186).
+
+Files: `theory` and `finite_width` are closed forms, `training` those of gradient descent. `design` is the tool, with
+`target` and `real_series` (kernels), `signs`, `fitting`, `formula` and `designed` (the result); `shallow` and
+`modules` are networks. Studies: `study`, `parity` and `kernel_convergence`, with `experiment`. Shown by `command`,
+`page` and `explore`, `explore_training` (content of the page).
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,7 @@
-"""`solvable app`: a local gallery of the wings' pages (`page.py`, a marimo notebook)."""
+"""`solvable app`: a local gallery of the wings' pages (`page.py`, a marimo notebook).
+
+Files: `gallery` lists the pages, `server` serves them.
+"""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -2,6 +2,9 @@
 
 Nothing is downloaded. `Dataset.notes` lists the changes to the data (scaling, encoding, dropped columns and rows), and
 `Dataset.encoder` applies them to new inputs.
+
+Files: `loading` has both functions, with `readers` for files and `in_memory` for arrays and tables; `columns`,
+`encoding` and `labels` turn values into numbers; `sampling` selects rows.
 """
 
 from solvable.datasets.labels import encode_targets

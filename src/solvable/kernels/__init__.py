@@ -1,4 +1,10 @@
-"""Kernels K(x, x'): classical, dot-product, infinitely wide networks and their finite copies, and the user's own."""
+"""Kernels K(x, x'): classical, dot-product, infinitely wide networks and their finite copies, and the user's own.
+
+Files: `base` defines a kernel, `names` and `adapters` accept the user's, `inputs` and `gram` check arguments and
+matrices, `tiles` and `distances` compute matrices. Kernels: `stationary`, `dot_product`, `arc_cosine` and `angular`
+(of the angle), `encoded` (of raw inputs). Networks: `duals` (activations), `networks` (fully connected),
+`convolutional`, `sequential` (from a torch module), `empirical` (of finite width).
+"""
 
 from typing import TYPE_CHECKING, Any
 

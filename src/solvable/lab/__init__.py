@@ -2,6 +2,10 @@
 
 A study predicts and measures the same quantities on the same grid. `run` predicts, measures in parallel trials (each
 saved when it finishes), compares, and writes a folder with tables, figure and report.
+
+Files: `study` and `parameters` define a study; `run` runs one, with `trials` (in parallel, on a cluster by `cluster`
+and `cluster_backend`), `keys` (equal runs), `files` (atomic writing), `compare`, `record` and `report`. Results are
+shown with `figure`, `verdict` and `text`, and on pages with `page` and `chart`.
 """
 
 from solvable.lab.compare import Agreement, Comparison, compare, mean_and_error

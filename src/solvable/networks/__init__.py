@@ -1,4 +1,7 @@
-"""Small torch networks in the NTK parametrization, and the training loop of the experiments."""
+"""Small torch networks in the NTK parametrization, and the training loop of the experiments.
+
+Files: `fully_connected`, `training`.
+"""
 
 from solvable.errors import missing_extra
 

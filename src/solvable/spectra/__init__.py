@@ -1,4 +1,8 @@
-"""Eigensystems of learning tasks, and the implicit regularisation due to finite samples and features."""
+"""Eigensystems of learning tasks, and the implicit regularisation due to finite samples and features.
+
+Files: `eigensystem`, with `tails`, `levels` and `domains` (spectra known exactly); `sums` over a spectrum,
+`compressed` for large ones; `implicit` (the effective ridge); `resolution` (of truncated spectra).
+"""
 
 from solvable.spectra.domains import circle, gaussian_data, hypercube, hypersphere, power_law
 from solvable.spectra.eigensystem import Eigensystem, learnabilities, plug_in_eigensystem

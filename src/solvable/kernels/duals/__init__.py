@@ -1,4 +1,9 @@
-r"""Activations and their duals: $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$ of two correlated Gaussians."""
+r"""Activations and their duals: $E[\phi(u)\phi(v)]$ and $E[\phi'(u)\phi'(v)]$ of two correlated Gaussians.
+
+Files: `base` defines an activation; `closed_forms` and `shifted_relu` have a closed form; `hermite` and
+`hermite_series` are series; `mehler` takes any function, with `kinks`, `expansion`, `series_sums` and `elementwise`.
+`names` and `torch_modules` find an activation from what the user gives.
+"""
 
 from solvable.kernels.duals.base import Activation
 from solvable.kernels.duals.closed_forms import GELU, ABReLU, Erf, Exponential, GaussianBump, Sine

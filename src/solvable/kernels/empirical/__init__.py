@@ -1,4 +1,9 @@
-"""Kernels of a network of finite width: any `torch.nn.Module`, with its current weights."""
+"""Kernels of a network of finite width: any `torch.nn.Module`, with its current weights.
+
+Files: `kernel` has both kernels, `checks` the validation; `structured`, with `layers` and `pieces`, factors gradients
+of known layers; `contraction` takes Jacobians of the others; `blocks` bounds the memory; `network` makes a module a
+function.
+"""
 
 from solvable.errors import missing_extra
 
