@@ -13,8 +13,9 @@ endif
 .DEFAULT_GOAL := help
 .PHONY: help demo test slow lint bench docs durations clean
 
-# One thread of linear algebra in each of several processes: more threads than cores wait for each other.
-PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# One thread of linear algebra in each of several processes: more threads than cores wait for each other. Bytecode is
+# kept, even where the environment says otherwise: every process would compile the tests and the package again.
+PYTEST := PYTHONDONTWRITEBYTECODE= OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 PARALLEL := -n logical --dist worksteal
 
 help:  ## say what each target does
@@ -36,11 +37,11 @@ demo: $(VENV)/core  ## predict a learning curve on scikit-learn's digits, measur
 
 test: $(VENV)/dev lint  ## lint, then the tests without the slow studies
 	$(PYTEST) -m 'not slow and not serial' $(PARALLEL)
-	$(PYTEST) -m 'serial and not slow'
+	$(PYTEST) -m 'serial and not slow' tests
 
 slow: $(VENV)/dev  ## the slow studies at full size, on the real data where SOLVABLE_DATA names them
-	$(PYTEST) -m 'slow and not serial' -rP $(PARALLEL)
-	$(PYTEST) -m 'serial and slow' -rP
+	$(PYTEST) -m 'slow and not serial' -rP $(PARALLEL) tests
+	$(PYTEST) -m 'serial and slow' -rP tests
 
 durations: $(VENV)/dev  ## how long the fast and the slow tests of each folder take
 	$(PYTEST) --folders $(PARALLEL)

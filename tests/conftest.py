@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ install_import_hook(
     "beartype.beartype",
 )
 
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _controller: ThreadpoolController | None = None
 
 
@@ -63,6 +66,23 @@ def command_line(
         return code, *capsys.readouterr()
 
     return command
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """The installed Chromium, driven by Playwright."""
+    path = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if path is None:
+        missing = f"no browser: none of {', '.join(_BROWSERS)} is installed (apt-get install chromium)"
+        if os.environ.get("SOLVABLE_REQUIRE_BROWSER") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

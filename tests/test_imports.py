@@ -40,13 +40,14 @@ FLOORS = (
 
 @pytest.mark.serial
 def test_import_is_quick_and_light() -> None:
-    runs = []
-    for _ in range(5):
+    for _ in range(5):  # the best of several, since the machine may be busy
         run = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
-        runs.append(run.stdout.splitlines())
-    assert min(float(run[0].split()[0]) for run in runs) < 0.5
-    assert all(len(run[0].split()) == 1 for run in runs), "import solvable loads more than itself"
-    assert all(run[1] == "" for run in runs), "a wing loads torch or matplotlib"
+        (seconds, *loaded), drawing = (line.split() for line in run.stdout.splitlines())
+        assert loaded == [], "import solvable loads more than itself"
+        assert drawing == [], "a wing loads torch or matplotlib"
+        if float(seconds) < 0.5:
+            return
+    pytest.fail("import solvable took more than half a second")
 
 
 def module_of(path: Path) -> str:

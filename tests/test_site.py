@@ -1,6 +1,5 @@
 """The documentation site: it builds without a warning, needs no network, and its links and formulas lead somewhere."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -158,29 +158,23 @@ def test_an_unknown_command_stops_the_build(to_mathml: Callable[..., str]) -> No
         to_mathml(r"\nonsense{x}")
 
 
-def test_a_browser_shows_it_from_a_disk(site: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.serial
+def test_a_browser_shows_it_from_a_disk(site: Path, browser: Any) -> None:
     """Formulas have a size, nothing is asked of a network, no page is wider than a telephone, and search answers."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("SOLVABLE_REQUIRE_BROWSER"):
-            pytest.fail("SOLVABLE_REQUIRE_BROWSER is set, but there is no Chromium")
-        pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        view = browser.new_page(viewport={"width": 390, "height": 800})
-        asked: list[str] = []
-        view.on("request", lambda request: asked.append(request.url))
-        for path in sorted(site.rglob("*.html")):
-            view.goto(path.as_uri())
-            assert view.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-        view.goto((site / "regression.html").as_uri())
-        assert view.evaluate(
-            "[...document.querySelectorAll('math')].every(m => m.getBoundingClientRect().height > 5)"
-        )
-        view.set_viewport_size({"width": 1280, "height": 800})
-        view.keyboard.press("Control+k")
-        view.keyboard.type("effective ridge")
-        view.get_by_text("log_effective_ridge").first.wait_for(timeout=10_000)
-        browser.close()
+    view = browser.new_page(viewport={"width": 390, "height": 800})
+    asked: list[str] = []
+    view.on("request", lambda request: asked.append(request.url))
+    for path in sorted(site.rglob("*.html")):
+        view.goto(path.as_uri())
+        assert view.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    view.goto((site / "regression.html").as_uri())
+    assert view.evaluate(
+        "[...document.querySelectorAll('math')].every(m => m.getBoundingClientRect().height > 5)"
+    )
+    view.set_viewport_size({"width": 1280, "height": 800})
+    view.keyboard.press("Control+k")
+    view.keyboard.type("effective ridge")
+    view.get_by_text("log_effective_ridge").first.wait_for(timeout=60_000)
+    view.close()
     assert [url for url in asked if not url.startswith(("file:", "data:", "about:", "blob:"))] == []

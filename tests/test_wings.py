@@ -14,11 +14,19 @@ from solvable.wings import WINGS, Wing, load_study, study_names
 
 HERE = Path(__file__).parent
 LINE = '    Wing("toy_wing", {"toy": "study"}, {"toy-size": "Say how many draws a mean needs."}),\n'
-GALLERY = """
+# One process for all, since each would import the library again.
+COMMANDS_AND_GALLERY = """
+import sys
+from solvable.cli import main
+for words in sys.argv[1:]:
+    print(">", words)
+    try:
+        main(words.split())
+    except SystemExit as stop:
+        assert not stop.code, words
 import solvable.toy_wing.theory
 from solvable.app.gallery import entries, gallery
-print(solvable.toy_wing.theory.__name__)
-print([(entry.name, entry.page.name) for entry in entries()][-1], "toy_wing/" in gallery(entries()))
+print(">", [(entry.name, entry.page.name) for entry in entries()][-1], "toy_wing/" in gallery(entries()))
 """
 
 
@@ -48,20 +56,20 @@ def run_in(library: Path, *words: str, cwd: Path | None = None) -> str:
     return result.stdout
 
 
-def test_a_new_wing_is_on_the_command_line(library: Path) -> None:
-    assert "toy\n" in run_in(library, "-m", "solvable", "list", "--quiet")
-    assert "Say how many draws a mean needs." in run_in(library, "-m", "solvable", "--help")
-    assert run_in(library, "-m", "solvable", "toy-size", "0.1", "--quiet") == "100\n"
-    path = Path(run_in(library, "-m", "solvable", "run", "toy", "--trials", "1", "--quiet").strip())
-    assert (library / path / "report.html").is_file()
+def test_a_new_wing_is_on_the_command_line_and_in_the_gallery(library: Path) -> None:
+    commands = ("list --quiet", "--help", "toy-size 0.1 --quiet", "run toy --trials 1 --quiet")
+    out = run_in(library, "-c", COMMANDS_AND_GALLERY, *commands)
+    _, studies, usage, size, path, entry = out.split("> ")
+    assert "toy\n" in studies
+    assert "Say how many draws a mean needs." in usage
+    assert size.splitlines()[1:] == ["100"]
+    assert (library / path.splitlines()[1] / "report.html").is_file()
+    assert entry == "('toy_wing', 'page.py') True\n"
 
 
-def test_a_new_wing_is_in_the_gallery_and_keeps_the_contract(library: Path) -> None:
-    name, entry = run_in(library, "-c", GALLERY).splitlines()
-    assert name == "solvable.toy_wing.theory"
-    assert entry == "('toy_wing', 'page.py') True"
+def test_a_new_wing_keeps_the_contract(library: Path) -> None:
     tests = [str(HERE / "test_studies.py"), "-k", "contract and toy or refused and toy"]
-    out = run_in(library, "-m", "pytest", "-p", "no:cacheprovider", "-n", "0", *tests, cwd=HERE.parent)
+    out = run_in(library, "-m", "pytest", "-n", "0", *tests, cwd=HERE.parent)
     assert " passed" in out
 
 

@@ -1,7 +1,6 @@
-"""A browser, and the gallery as started by a user: through the command line, in its own process."""
+"""The gallery as started by a user: through the command line, in its own process."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @contextmanager
@@ -46,23 +43,6 @@ def address() -> Iterator[str]:
     """Address of a gallery shared by all tests."""
     with gallery() as (_, address):
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """The installed Chromium, driven by Playwright."""
-    path = next(filter(None, map(shutil.which, _NAMES)), None)
-    if path is None:
-        missing = f"no browser: none of {', '.join(_NAMES)} is installed (apt-get install chromium)"
-        if os.environ.get("SOLVABLE_REQUIRE_BROWSER") == "1":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

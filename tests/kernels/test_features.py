@@ -1,10 +1,13 @@
 """Random features: unbiased, converging, fixed after the first call, exchangeable."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from cases import representative
 from solvable.errors import InputError
 from solvable.kernels import (
     NNGP,
@@ -72,8 +75,9 @@ def test_error_falls_as_one_over_the_root(kernel):
     assert -0.55 < slope < -0.45
 
 
-@pytest.mark.parametrize("kind", [NNGP, NTK])
-@pytest.mark.parametrize("b_std", [0.0, 0.4])
+@pytest.mark.parametrize(
+    ("kind", "b_std"), representative(product([NNGP, NTK], [0.0, 0.4]), fast=[(NNGP, 0.4), (NTK, 0.4)])
+)
 def test_deep_network_features(kind, b_std):
     kernel = kind(3, b_std=b_std, readout_w_std=1.1, readout_b_std=b_std)
     X = np.random.default_rng(2).standard_normal((5, 4))

@@ -134,6 +134,7 @@ def _fails(capsys, *tokens: str) -> str:
     return err
 
 
+@pytest.mark.slow
 def test_the_regression_study_gives_the_same_numbers_as_here(pair, tmp_path, capsys, monkeypatch):
     command = ["run", "regression", "--n-train", "32,64", "--trials", "4", "--quiet", "--runs-dir"]
     main([*command, str(tmp_path / "here")])
@@ -154,6 +155,7 @@ def test_a_killed_worker_loses_nothing(pair, tmp_path):
     xr.testing.assert_allclose(there, _sweep(tmp_path / "here", 16), rtol=1e-10, atol=0)
 
 
+@pytest.mark.slow
 def test_without_workers_a_run_ends_and_goes_on_later(pair, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "GONE_AFTER", 1.5)
     sentence = "has had no worker for 1.5 s; .* rerun the same command to resume"
@@ -177,6 +179,7 @@ def test_without_workers_a_run_ends_and_goes_on_later(pair, tmp_path, monkeypatc
     assert there.sizes["trial"] == n_trials + 2
 
 
+@pytest.mark.slow
 def test_workers_that_come_after_all_have_died_go_on(pair, tmp_path):
     def change_shift() -> None:
         pair.kill(*pair.workers)

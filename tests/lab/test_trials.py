@@ -116,7 +116,7 @@ def _wait_for_trials(process: subprocess.Popen, tmp_path: Path, n: int) -> None:
 
 
 def test_a_killed_run_resumes_where_it_stopped(tmp_path):
-    process = _start(tmp_path, 0.3, "--n-jobs", "1", "--trials", "6")
+    process = _start(tmp_path, 0.2, "--n-jobs", "1", "--trials", "6")
     _wait_for_trials(process, tmp_path, 2)
     process.send_signal(signal.SIGKILL)
     process.communicate()

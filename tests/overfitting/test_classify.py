@@ -45,7 +45,7 @@ def simulated(truth, relative, seed=0, runs=RUNS, **options):
 
 
 @pytest.mark.parametrize("name", TEMPERED)
-@pytest.mark.parametrize("relative", [0.02, 0.05, 0.1])
+@pytest.mark.parametrize("relative", representative([0.02, 0.05, 0.1], fast=[0.05]))
 def test_a_tempered_truth_is_never_called_benign(name, relative):
     counts = simulated(TEMPERED[name], relative)
     assert counts["benign"] == 0

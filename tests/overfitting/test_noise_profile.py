@@ -23,6 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
+from cases import representative
 from solvable.errors import InputError
 from solvable.overfitting.build_task import prepare
 from solvable.overfitting.noise_profile import NoiseProfile, noise_profile
@@ -76,6 +77,7 @@ def test_averaging_neighbours_cost_less_and_only_they_do_not_interpolate(nearest
     assert not any("interpolate" in note for note in nearest.notes)
 
 
+@pytest.mark.slow
 def test_standard_errors_agree_with_a_bootstrap_over_trials(nearest: NoiseProfile) -> None:
     many = noise_profile(NEAREST, X, Y, (0.2, 0.4), train_sizes=[60, 100], n_trials=40, test_size=300)
     generator = np.random.default_rng(0)
@@ -126,7 +128,7 @@ def test_a_skorch_net_learns_and_says_nothing(capsys) -> None:
     assert float(two.test_error.sel(noise_level=0, n_train=200)) < 0.4
 
 
-@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("outputs", representative([1, 2], fast=[1]))
 def test_numbers(outputs: int) -> None:
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(500, 5))

@@ -156,6 +156,7 @@ def test_modules_in_the_working_directory(solvable, tmp_path) -> None:
         del sys.modules["mine_of_test"]
 
 
+@pytest.mark.slow
 def test_a_terminal_of_another_process(tmp_path: Path) -> None:
     (tmp_path / "mine_of_test.py").write_text(MODULE)
     words = (

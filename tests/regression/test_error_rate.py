@@ -168,6 +168,7 @@ def test_unequal_classes_with_nothing_to_learn() -> None:
     np.testing.assert_allclose(forecast.error_rate, labels.mean(), atol=0.02)
 
 
+@pytest.mark.slow
 def test_random_features_against_training(digits) -> None:
     X, labels, _ = digits
     kernel = ArcCosine()

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +16,7 @@ from solvable.regression.study import Parameters, study
 
 SMALL = {"n_sample": 300, "n_train": (32, 128, 512), "ridge": (0.0, 1.0), "trials": 3}
 
-
-def solvable(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "solvable", *words], capture_output=True, text=True, cwd=cwd, timeout=120
-    )
+CommandLine = Callable[..., tuple[int, str, str]]
 
 
 def test_predicts_digits_within_the_claimed_error(tmp_path: Path) -> None:
@@ -57,16 +51,15 @@ def test_random_features_over_the_peak(tmp_path: Path) -> None:
     assert int(predicted.argmax("n_features")) == int(measured.argmax("n_features")) == 1
 
 
-def test_number_as_target_from_a_file(tmp_path: Path) -> None:
+def test_number_as_target_from_a_file(tmp_path: Path, command_line: CommandLine) -> None:
     X, y = load_diabetes(return_X_y=True, as_frame=True)
     X.assign(progress=y).to_csv(tmp_path / "diabetes.csv", index=False)
-    done = solvable(
+    code, out, err = command_line(
         *("run", "regression", "--data", "diabetes.csv", "--target", "progress", "--kernel", "gaussian"),
         *("--n-train", "32,128", "--ridge", "1,10", "--trials", "2", "--json"),
-        cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["summary"]["test_mse"]["median_error"] < 0.25
+    assert code == 0, err
+    assert json.loads(out)["summary"]["test_mse"]["median_error"] < 0.25
 
 
 @pytest.mark.parametrize(
@@ -93,7 +86,7 @@ def test_number_as_target_from_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_a_sentence_and_exit_code_2(
-    words: tuple[str, ...], sentence: str, tmp_path: Path, command_line: Callable[..., tuple[int, str, str]]
+    words: tuple[str, ...], sentence: str, tmp_path: Path, command_line: CommandLine
 ) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(60, 3)), columns=["a", "b", "target"])
@@ -147,16 +140,14 @@ def test_nothing_learned_is_said(tmp_path: Path) -> None:
     assert "with 600 points" in record.conclusion
 
 
-def test_duplicates_are_said_once_and_in_the_notes(tmp_path: Path) -> None:
+def test_duplicates_are_said_once_and_in_the_notes(tmp_path: Path, command_line: CommandLine) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(80, 3)), columns=["a", "b", "target"])
     pd.concat([table, table[:30]]).to_csv(tmp_path / "twice.csv", index=False)
-    done = solvable(
-        *("run", "regression", "--data", "twice.csv", "--trials", "1", "--n-train", "32"), cwd=tmp_path
-    )
-    assert done.returncode == 0
-    assert "UserWarning" not in done.stderr
-    said = " ".join(done.stdout.split())
+    command = ("run", "regression", "--data", "twice.csv", "--trials", "1", "--n-train", "32")
+    code, out, _ = command_line(*command)  # a warning would be an error here
+    assert code == 0
+    said = " ".join(out.split())
     assert "30 of 110 rows of X are duplicates" in said
     assert "repeated rows are kept once, which leaves 80 points" in said
     assert "From one sample of 40 labelled points" in said

@@ -153,8 +153,13 @@ def _is_hashed(name: str) -> bool:
 
 def _file(name: str) -> Path | None:
     """Return the file of a module, without importing it."""
+    parent = sys.modules.get(name.rpartition(".")[0])
     if name in sys.modules:
         file = getattr(sys.modules[name], "__file__", None)
+    elif parent is not None and not hasattr(
+        parent, "__path__"
+    ):  # an attribute of a module, the most common case
+        return None
     else:
         path, parts, spec = None, name.split("."), None
         for i in range(len(parts)):
