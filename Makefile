@@ -11,7 +11,7 @@ export SOLVABLE_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint bench docs durations clean
+.PHONY: help demo test serial slow lint style types bench docs durations clean
 
 # One thread of linear algebra in each of several processes: more threads than cores wait for each other. Bytecode is
 # kept, even where the environment says otherwise: every process would compile the tests and the package again.
@@ -35,20 +35,28 @@ $(VENV)/dev: $(VENV)/core
 demo: $(VENV)/core  ## predict a learning curve on scikit-learn's digits, measure it, write figure and report
 	@$(BIN)/solvable run regression
 
-test: $(VENV)/dev lint  ## lint, then the tests without the slow studies
-	$(PYTEST) -m 'not slow and not serial' $(PARALLEL)
-	$(PYTEST) -m 'serial and not slow' tests
+# Types are checked beside the serial tests, which leave a core idle.
+test: $(VENV)/dev style  ## lint, then the tests without the slow studies
+	$(PYTEST) -m 'not slow' --ignore tests/serial $(PARALLEL)
+	@$(MAKE) --no-print-directory --jobs 2 types serial
+
+serial: $(VENV)/dev
+	$(PYTEST) -m 'not slow' tests/serial
 
 slow: $(VENV)/dev  ## the slow studies at full size, on the real data where SOLVABLE_DATA names them
-	$(PYTEST) -m 'slow and not serial' -rP $(PARALLEL) tests
-	$(PYTEST) -m 'serial and slow' -rP tests
+	$(PYTEST) -m slow -rP --ignore tests/serial $(PARALLEL) tests
+	$(PYTEST) -m slow -rP tests/serial
 
 durations: $(VENV)/dev  ## how long the fast and the slow tests of each folder take
 	$(PYTEST) --folders $(PARALLEL)
 
-lint: $(VENV)/dev  ## style, format and types
+lint: style types  ## style, format and types
+
+style: $(VENV)/dev
 	$(BIN)/ruff check src tests benchmarks docs_tools
 	$(BIN)/ruff format --check src tests benchmarks docs_tools
+
+types: $(VENV)/dev
 	$(BIN)/pyright
 
 bench: $(VENV)/dev  ## time us and the peers on the same work and print the ratios

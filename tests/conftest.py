@@ -15,7 +15,6 @@ from threadpoolctl import ThreadpoolController
 install_import_hook(
     (
         "solvable.datasets",
-        "solvable.regression.estimated_curves",
         "solvable.regression.nested",
         "solvable.regression.one_gram",
         "solvable.spectra.compressed",

@@ -159,7 +159,6 @@ def test_an_unknown_command_stops_the_build(to_mathml: Callable[..., str]) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.serial
 def test_a_browser_shows_it_from_a_disk(site: Path, browser: Any) -> None:
     """Formulas have a size, nothing is asked of a network, no page is wider than a telephone, and search answers."""
     view = browser.new_page(viewport={"width": 390, "height": 800})

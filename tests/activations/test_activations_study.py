@@ -1,5 +1,6 @@
 """The study `activations`: a designed shallow net beside the deep one that it mimics."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_number_as_target_has_no_error_rate(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(80, 4)), columns=list("abcd"))
     table.assign(y=table.a * table.b).to_csv(tmp_path / "product.csv", index=False)
-    parameters = Parameters(data=str(tmp_path / "product.csv"), width=64, deep_width=32, steps=20, trials=1)
+    parameters = replace(study.tiny, data=str(tmp_path / "product.csv"), trials=1)
     record = run(study, parameters, runs_dir=tmp_path, quiet=True)
     assert "error_rate" not in record.measurement
     assert "Test errors" not in record.conclusion

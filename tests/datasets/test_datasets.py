@@ -470,6 +470,7 @@ print(peak() - before, *data.X.shape, data.n_rows)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource module")
+@pytest.mark.slow
 def test_memory_of_some_rows_of_a_large_file(tmp_path):
     import pyarrow as pa
     from pyarrow import parquet

@@ -1,6 +1,5 @@
-"""Charts for pages: their content and their speed."""
+"""The content of charts for pages."""
 
-import time
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -83,26 +82,3 @@ def test_curves_get_their_own_classes():
 
     assert classes(curves) == ["curve one", "curve two many", "curve two many dashed", "curve"]
     assert classes(curves[::-1])[:2] == ["curve first", "curve two many"]
-
-
-@pytest.mark.serial
-def test_a_chart_is_drawn_many_times_faster_than_a_figure(tmp_path):
-    from solvable.lab.figure import log_axes, prediction_line, save, subplots
-
-    curve = Curve(X, X / 100, X / 150, X / 50)
-
-    def figure():
-        fig, ax = subplots(width=3.4)
-        prediction_line(ax, curve.x, curve.y, curve.low, curve.high)
-        log_axes(ax)
-        save(fig, tmp_path / "figure.svg")
-
-    ours, theirs = [], []
-    for _ in range(3):
-        start = time.perf_counter()
-        svg_of([curve])
-        middle = time.perf_counter()
-        figure()
-        ours.append(middle - start)
-        theirs.append(time.perf_counter() - middle)
-    assert min(theirs) > 10 * min(ours)

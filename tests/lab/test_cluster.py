@@ -147,6 +147,7 @@ def test_the_regression_study_gives_the_same_numbers_as_here(pair, tmp_path, cap
     xr.testing.assert_allclose(there, here, rtol=1e-10, atol=0)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing(pair, tmp_path):
     victim = pair.workers[0]
     with _after_trials(3, tmp_path / "there", lambda: pair.kill(victim)):
@@ -190,6 +191,7 @@ def test_workers_that_come_after_all_have_died_go_on(pair, tmp_path):
     xr.testing.assert_allclose(there, _sweep(tmp_path / "here", 8), rtol=1e-10, atol=0)
 
 
+@pytest.mark.slow
 def test_each_worker_receives_the_setting_once_and_has_one_blas_thread(pair, tmp_path):
     received = tmp_path / "received"
 
@@ -215,6 +217,7 @@ def test_each_worker_receives_the_setting_once_and_has_one_blas_thread(pair, tmp
     assert len(pids) == len(set(pids)) <= 2
 
 
+@pytest.mark.slow
 def test_an_error_in_a_trial_is_the_users_own_and_n_jobs_is_kept(pair, tmp_path):
     def trial(parameters, setting, index):
         if index == 3:
@@ -226,6 +229,7 @@ def test_an_error_in_a_trial_is_the_users_own_and_n_jobs_is_kept(pair, tmp_path)
     assert len(list(tmp_path.glob("trial-*.nc"))) == 3
 
 
+@pytest.mark.slow
 def test_code_that_a_worker_cannot_load_is_a_sentence(pair, tmp_path, monkeypatch):
     import types
 
@@ -243,6 +247,7 @@ def test_code_that_a_worker_cannot_load_is_a_sentence(pair, tmp_path, monkeypatc
         _sweep(tmp_path, 6, pair.address)
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_the_remaining_trials(pair, tmp_path):
     from distributed import Client
 
@@ -264,6 +269,7 @@ def test_ctrl_c_cancels_the_remaining_trials(pair, tmp_path):
         _until(lambda: client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_is_a_sentence(tmp_path, capsys):
     with (
         _processes(tmp_path, 1) as processes,

@@ -45,6 +45,7 @@ def mean_of(surfaces: list[LearningSurface], grid: dict) -> xr.Dataset:
     return xr.concat([one.predict(**grid) for one in surfaces], "sample")
 
 
+@pytest.mark.slow
 def test_digits_against_training(digits, surfaces) -> None:
     X, labels, kernel = digits
     grid = {"n_train": [64, 128, 256, 512], "ridge": [0, 0.1, 3]}
