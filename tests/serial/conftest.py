@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,24 +45,31 @@ def address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def open_page(browser, address):
-    """A function that opens a wing's page and checks that it uses no network and raises no errors."""
+def page_of(browser: Any, address: str) -> Iterator[Callable[[str], Any]]:
+    """A function that returns the page of a wing in a wide window, opened once for all tests.
 
-    @contextmanager
-    def opened(wing: str, ready: str, **window: Any) -> Iterator[Any]:
-        """Yield the page of a wing as soon as an element matches the selector `ready`."""
-        page = browser.new_page(**({"viewport": {"width": 1280, "height": 1000}} | window))
-        requests: list[str] = []
-        errors: list[str] = []
-        page.on("request", lambda request: requests.append(request.url))
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{address}{wing}/")
-        page.wait_for_selector(ready, timeout=60_000)
-        yield page
-        assert len(requests) > 10
-        urls = {url for url in requests if urlsplit(url).scheme not in ("data", "blob")}
-        assert {urlsplit(url).netloc for url in urls} == {urlsplit(address).netloc}
-        assert errors == []
-        page.close()
+    At the end no page has used a network or raised an error.
+    """
+    pages: dict[str, Any] = {}
+    requests: dict[str, list[str]] = {}
+    errors: list[tuple[str, str]] = []
 
-    return opened
+    def page_of(wing: str) -> Any:
+        if wing not in pages:
+            page = pages[wing] = browser.new_page()
+            asked = requests[wing] = []
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("pageerror", lambda error: errors.append((wing, str(error))))
+            page.goto(f"{address}{wing}/")
+            page.wait_for_selector("dl.facts", timeout=60_000)
+        pages[wing].set_viewport_size({"width": 1280, "height": 1000})
+        pages[wing].emulate_media(color_scheme="light")
+        return pages[wing]
+
+    yield page_of
+    for wing, urls in requests.items():
+        assert len(urls) > 10
+        hosts = {urlsplit(url).netloc for url in urls if urlsplit(url).scheme not in ("data", "blob")}
+        assert hosts == {urlsplit(address).netloc}, wing
+        pages[wing].close()
+    assert errors == []

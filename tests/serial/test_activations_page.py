@@ -11,10 +11,11 @@ POLYNOMIAL = "polynomial, c⁴ + c"
 
 
 @pytest.fixture(scope="module")
-def page(open_page):
+def page(page_of):
     """The wing's page."""
-    with open_page("activations", "#coefficients svg") as page:
-        yield page
+    page = page_of("activations")
+    page.wait_for_selector("#coefficients svg")
+    return page
 
 
 def shown(page, chart="kernel"):

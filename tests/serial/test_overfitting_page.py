@@ -13,10 +13,11 @@ PARTS = {"theory": THEORY, "votes": VOTES, "machine": MACHINE}
 
 
 @pytest.fixture(scope="module")
-def page(open_page):
+def page(page_of):
     """The wing's page."""
-    with open_page("overfitting", "#measured svg") as page:
-        yield page
+    page = page_of("overfitting")
+    page.wait_for_selector("#measured svg")
+    return page
 
 
 def shown(page, part):

@@ -7,10 +7,11 @@ from stopwatch import least_median
 
 
 @pytest.fixture(scope="module")
-def page(open_page):
+def page(page_of):
     """The wing's page."""
-    with open_page("regression", "#learning-curve svg") as page:
-        yield page
+    page = page_of("regression")
+    page.wait_for_selector("#learning-curve svg")
+    return page
 
 
 def line(page, chart="learning-curve"):
