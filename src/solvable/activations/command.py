@@ -74,7 +74,7 @@ def design_command(
         )
     except InputError as error:
         # On the command line the remedy has another name.
-        raise InputError(str(error).replace("project=True", "--project")) from None
+        raise InputError(str(error).replace("design(..., project=True)", "--project")) from None
     written = []
     if code is not None:
         code.write_text(phi.source(library), encoding="utf-8")

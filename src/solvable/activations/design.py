@@ -156,8 +156,8 @@ def _check_distance(target: Target) -> None:
         raise InputError(
             f"{target.name} has a negative power series coefficient beyond a_{target.checked}: no series without one "
             f"comes closer to it than {100 * distance:.2g} % of K(1); expected none below 0, since otherwise it is "
-            "not positive semidefinite in every dimension, and no activation has it; project=True takes the nearest "
-            "kernel that an activation has"
+            "not positive semidefinite in every dimension, and no activation has it; design(..., project=True) "
+            "takes the nearest kernel that an activation has"
         )
 
 

@@ -163,12 +163,12 @@ def check_realisable(series: Floats, kind: str, tolerance: float = 0.0) -> None:
         raise InputError(
             f"the kernel K(c) has the power series coefficient a_{k} = {series[k]:.4g}; expected none below 0, since "
             "otherwise it is not positive semidefinite in every dimension, and no activation has it; "
-            "project=True takes the nearest kernel that an activation has"
+            "design(..., project=True) takes the nearest kernel that an activation has"
         )
     if kind == "first layer" and series[0] > tolerance:
         raise InputError(
             f"the kernel K(c) has a_0 = {series[0]:.4g}; expected 0 if only the first layer is trained, since that "
-            "kernel vanishes for orthogonal inputs; project=True drops a_0, and kind='ntk' allows it"
+            "kernel vanishes for orthogonal inputs; design(..., project=True) drops a_0, and kind='ntk' allows it"
         )
 
 

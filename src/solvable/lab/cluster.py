@@ -128,7 +128,8 @@ def describe(address: str) -> str:
         _check_versions(client)
     if not cores:
         return f"The cluster at {address} has no worker; waiting up to {GONE_AFTER:g} s for the first."
-    return f"Trials run on the cluster at {address}: {len(cores)} workers with {sum(cores.values())} threads."
+    workers, threads = f"{len(cores)} worker{'s' * (len(cores) > 1)}", sum(cores.values())
+    return f"Trials run on the cluster at {address}: {workers} with {threads} thread{'s' * (threads > 1)}."
 
 
 def trials_on(
