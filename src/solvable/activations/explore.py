@@ -173,7 +173,9 @@ def _shape(choice: Choice) -> Shape:
     except InputError as error:
         offer = "the nearest kernel that an activation has is offered below"
         raise InputError(
-            str(error).replace("design(..., project=True) takes the nearest kernel that an activation has", offer)
+            str(error).replace(
+                "design(..., project=True) takes the nearest kernel that an activation has", offer
+            )
         ) from None
     _, scale = finite_width_moments(phi, COSINES, choice.kind)
     return Shape(phi, phi.curve(COSINES), scale)
