@@ -47,8 +47,9 @@ slow: $(VENV)/dev  ## the slow studies at full size, on the real data where SOLV
 	$(PYTEST) -m slow -rP --ignore tests/serial $(PARALLEL) tests
 	$(PYTEST) -m slow -rP tests/serial
 
-durations: $(VENV)/dev  ## how long the fast and the slow tests of each folder take
-	$(PYTEST) --folders $(PARALLEL)
+durations: $(VENV)/dev  ## the CPU time of the fast and the slow tests of each folder
+	$(PYTEST) --folders --ignore tests/serial $(PARALLEL)
+	$(PYTEST) --folders tests/serial
 
 lint: style types  ## style, format and types
 

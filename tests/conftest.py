@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 from threadpoolctl import ThreadpoolController
 
 # Annotated shapes are checked in every test, wherever arrays are arrays already; this has to come before anything
-# imports these modules. (At the public doors inputs are array-like, and checked by sentences.)
+# imports these modules. (Public functions take array-likes, and check them themselves.)
 install_import_hook(
     (
         "solvable.datasets",
@@ -26,6 +26,7 @@ install_import_hook(
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _controller: ThreadpoolController | None = None
+_CPU_SECONDS = pytest.StashKey[float]()
 
 
 @pytest.fixture(autouse=True)
@@ -85,21 +86,35 @@ def browser() -> Iterator:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--folders", action="store_true", help="print how long the tests of each folder take")
+    parser.addoption("--folders", action="store_true", help="print the CPU time of the tests of each folder")
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give each report the CPU time since the one before, of this process and of those it has waited for."""
+    report, now = (yield), _cpu_seconds()
+    report.cpu_seconds = now - item.config.stash.get(_CPU_SECONDS, now)
+    item.config.stash[_CPU_SECONDS] = now
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the seconds of each folder's tests, the fast ones and the slow ones apart."""
+    """Print the CPU time of each folder's tests, the fast ones and the slow ones apart."""
     if not config.getoption("--folders"):
         return
     seconds: dict[str, dict[bool, float]] = {}
     for reports in terminalreporter.stats.values():
         for report in reports:
-            if hasattr(report, "duration"):
+            if hasattr(report, "cpu_seconds"):
                 folder = report.nodeid.split("::")[0].rpartition("/")[0] or "."
                 slow = "slow" in report.keywords
-                seconds.setdefault(folder, {False: 0.0, True: 0.0})[slow] += report.duration
-    terminalreporter.section("seconds by folder: fast, slow")
+                seconds.setdefault(folder, {False: 0.0, True: 0.0})[slow] += report.cpu_seconds
+    terminalreporter.section("seconds of CPU time by folder: fast, slow")
     for folder, both in sorted(seconds.items()):
         terminalreporter.write_line(f"{both[False]:8.1f} {both[True]:8.1f}  {folder}")
     total = [sum(both[slow] for both in seconds.values()) for slow in (False, True)]

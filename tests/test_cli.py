@@ -88,7 +88,7 @@ def test_runs_dir(solvable, tmp_path):
         ("run toy --n-train 8,,9", "'' in the list"),
         ("run toy --n-train inf", "'inf' in the list"),
         ("run toy --sd 1,x", "'x' in the list; expected comma-separated numbers"),
-        ("run toy --n-train -3", "n_train must be at least 1; got -3"),
+        ("run toy --n-train -3", "n_train must be a whole number of at least 1; got -3"),
         ("run toy --n-train --json", "'--json' in the list"),
         ("run toy --n-train 8 --n-train 9", "specified multiple times"),
         ("run toy --no-centred", "Unknown option"),
@@ -109,6 +109,10 @@ def test_runs_dir(solvable, tmp_path):
         ("runs open latest", "there are no records in"),
         ("runs delete", "no record was named"),
         ("run toy --runs-dir /dev/null/x", "cannot keep trials in '/dev/null/x"),
+        ("run toy --runs-dir /proc/x", "cannot "),
+        ("run toy --trials 2.5", "'2.5'; expected a whole number"),
+        ("run toy --n-jobs 1.5", "'1.5'; expected a whole number"),
+        ("list toy", "unexpected 'toy'; see --help"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(solvable, tmp_path, tokens, sentence):
@@ -119,6 +123,33 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(solvable, tmp_path, tokens
     assert sentence in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        "diagnose wine --random-state 1.9",
+        "noise-profile wine --trials 2.9",
+        "noise-profile wine --rows 99.5",
+        "activations design 0,1,1 --width 9.9",
+        "activations design 0,1,1 --degree 2.6",
+        "app --port 80.5",
+    ],
+)
+def test_a_fraction_is_no_whole_number(command_line, tokens):
+    *_, value = tokens.split()
+    code, out, err = command_line(*tokens.split())
+    assert (code, out) == (2, "")
+    assert f"{value!r}; expected a whole number" in err
+
+
+def test_an_interrupt_before_any_trial_promises_nothing(command_line, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("toy_wing.study.measured_squared_errors", interrupted)
+    code, _, err = command_line("run", "toy", "--n-jobs", "1", "--quiet", wings=TOY)
+    assert (code, err) == (130, "interrupted\n")
 
 
 def test_deleting_with_a_typo_deletes_nothing(solvable):

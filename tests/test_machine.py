@@ -34,7 +34,7 @@ def test_unknown_memory_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", nothing)
     monkeypatch.setattr(machine.os, "sysconf_names", {})
     assert free_memory() is None
-    need_memory(1e30, "it", "mend it")
+    need_memory(1e30, "it", "remedy it")
 
 
 def _patch_files(monkeypatch: pytest.MonkeyPatch, texts: dict[str, str]) -> None:

@@ -28,10 +28,13 @@ def numbers(
     >>> numbers("ridge", [0, 1], at_least=0)
     array([0., 1.])
     """
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{name} must be numbers; got {values!r}")
-    array = array.astype(np.float64)
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biuf" and not all(isinstance(one, Real) for one in array.flat):
+            raise TypeError
+        array = array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError):  # text; lists of different lengths; 10**400
+        raise InputError(f"{name} must be numbers; got {_shortened(values)}") from None
     if array.size == 0:
         raise InputError(f"{name} is empty; expected one or more numbers")
     bad = np.isnan(array) | (array <= above) & (above > -np.inf) | (array < at_least) | (array > at_most)
@@ -64,6 +67,8 @@ def whole_grid(name: str, values: ArrayLike, *, at_least: int) -> NDArray[np.int
     array = grid(name, values, at_least=at_least)
     if (fractional := np.isinf(array) | (array != np.floor(array))).any():
         raise InputError(f"{name} must be whole numbers; got {array[fractional][0]:g}")
+    if (large := array >= 2.0**63).any():
+        raise InputError(f"{name} must be below 2**63; got {array[large][0]:g}")
     return array.astype(np.int64)
 
 
@@ -124,14 +129,21 @@ def choice(name: str, value: str, options: Iterable[str]) -> str:
     raise InputError(f"unknown {name} {value!r}; expected one of {', '.join(options)}{hint}")
 
 
-def finite(name: str, array: Any, mend: str = "drop or fill these values first") -> None:
+def finite(name: str, array: Any, remedy: str = "drop or fill these values first") -> None:
     """Raise if an array has NaN or infinite values, with their number and the position of the first."""
-    array = np.asarray(array)
+    array = np.atleast_1d(array)
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         where = f"the first at row {first[0]}" + (f", column {first[1]}" if len(first) > 1 else "")
-        raise InputError(f"{name} has {int(bad.sum())} values that are NaN or infinite, {where}; {mend}")
+        count = int(bad.sum())
+        values = "1 value that is" if count == 1 else f"{count} values that are"
+        raise InputError(f"{name} has {values} NaN or infinite, {where}{remedy and '; '}{remedy}")
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]} ..."
 
 
 def _range(above: float, at_least: float, at_most: float) -> str:

@@ -4,6 +4,7 @@ Each command imports its heavy dependencies itself, so that `solvable --help` is
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from solvable import __version__
 from solvable.errors import InputError
+from solvable.terminal.arguments import OptionalWhole
 from solvable.terminal.output import OUTPUT, Output, example
 from solvable.wings import WINGS, Wing, load_study, study_names
 
@@ -30,15 +32,17 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except UnusedCliTokensError as error:
         unused = " ".join(error.unused_tokens or ())
-        _fail(f"unexpected {unused!r}; write a list with commas and no spaces, as in --n-train 32,64")
+        is_list = re.fullmatch(r"[-+.,\deinf\s]+", unused)
+        hint = "write a list with commas and no spaces, as in --n-train 32,64" if is_list else "see --help"
+        _fail(f"unexpected {unused!r}; {hint}")
     except (CycloptsError, InputError) as error:
         _fail(str(error))
     except BrokenPipeError:
         # The reader has closed the pipe; the buffered rest must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except KeyboardInterrupt:
-        print("interrupted: finished trials are kept; rerun the same command to resume", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"interrupted: {stop}" if str(stop) else "interrupted", file=sys.stderr)
         sys.exit(130)
 
 
@@ -93,7 +97,7 @@ def build_app(tokens: Sequence[str], wings: Sequence[Wing] = WINGS) -> App:
     add("runs", f"{_RECORDS}:runs", "List, open and delete records and cached trials, with their sizes.")
 
     @app.command(name="app", help_epilogue=example("solvable app --port 8000"))
-    def gallery(*, port: int | None = None, no_browser: bool = False, output: Output = OUTPUT) -> None:
+    def gallery(*, port: OptionalWhole = None, no_browser: bool = False, output: Output = OUTPUT) -> None:
         """Open the gallery: a page for each wing, with sliders for its theory and a field for your own data.
 
         It accepts requests from this machine only. Press Ctrl-C to stop it.

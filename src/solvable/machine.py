@@ -137,13 +137,13 @@ def _file_cache(statistics: Path) -> int:
     return next((int(line[1]) for line in lines if line[0] in ("inactive_file", "total_inactive_file")), 0)
 
 
-def need_memory(n_bytes: float, what: str, mend: str) -> None:
+def need_memory(n_bytes: float, what: str, remedy: str) -> None:
     """Raise if a peak allocation of `n_bytes` exceeds the free memory.
 
     Args:
         n_bytes: size of the allocation.
         what: its purpose, as in `a learning surface of 50000 samples`.
-        mend: what to do instead.
+        remedy: what to do instead.
 
     Raises:
         InputError: if less is free.
@@ -151,5 +151,5 @@ def need_memory(n_bytes: float, what: str, mend: str) -> None:
     free = free_memory()
     if free is not None and n_bytes > free:
         raise InputError(
-            f"{what} needs about {n_bytes / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {mend}"
+            f"{what} needs about {n_bytes / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free; {remedy}"
         )

@@ -531,7 +531,7 @@ def test_floats_are_used_as_given():
     [
         ([1.0, 1.0], "constant"),
         ([1, 1], "one class only"),
-        ([1.0, np.nan], "1 values that are NaN"),
+        ([1.0, np.nan], "1 value that is NaN"),
         ([1.0, np.inf], "NaN or infinite"),
         (["a", None], "1 missing"),
         ([1.0], "1 samples"),

@@ -186,7 +186,7 @@ def test_missing_values_that_cannot_be_mended():
     images = RNG.normal(size=(N, 3, 3))
     images[5, 1, 1] = np.nan
     for missing in (None, "mean"):
-        with pytest.raises(InputError, match=r'X in the data has 1 values .* images with missing="drop"'):
+        with pytest.raises(InputError, match=r'X in the data has 1 value .* images with missing="drop"'):
             from_arrays(images, Y, missing=missing)
     data = from_arrays(images, Y, missing="drop")
     assert f"1 of {N} images dropped because they have missing values" in data.notes

@@ -147,7 +147,7 @@ def test_two_tight_clusters(kernel):
         (np.zeros(4), r"X has shape \(4,\).*one point is X\[None, :\]"),
         (np.zeros((4, 8, 8)), r"X has shape \(4, 8, 8\).*X.reshape\(len\(X\), -1\)"),
         (np.zeros((0, 3)), "at least one point"),
-        (np.array([[0.0, np.nan]]), "X has 1 values that are NaN or infinite, the first at row 0, column 1"),
+        (np.array([[0.0, np.nan]]), "X has 1 value that is NaN or infinite, the first at row 0, column 1"),
         ([["a", "b"]], "X is a list that does not hold"),
         ([[1.0, 2.0], [3.0]], "X is a list that does not hold"),
         (np.ones((2, 2)) * 1j, "X is a ndarray of complex128 that does not hold"),

@@ -27,7 +27,7 @@ from cases import representative
 from solvable.errors import InputError
 from solvable.overfitting.build_task import prepare
 from solvable.overfitting.noise_profile import NoiseProfile, noise_profile
-from solvable.overfitting.words import verdict_on
+from solvable.overfitting.verdict import verdict_on
 
 X, Y = load_digits(return_X_y=True)
 SMALL = {"train_sizes": [60, 200], "n_trials": 2, "test_size": 200}

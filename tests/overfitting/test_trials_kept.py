@@ -165,6 +165,16 @@ def test_the_cache_knows_all_code_of_ones_own(tmp_path, monkeypatch) -> None:
     assert _version("numpy") == np.__version__
 
 
+def test_a_key_depends_on_what_is_reached_as_an_attribute(tmp_path, monkeypatch) -> None:
+    code = "import solvable as s\nclass Attribute:\n    def fit(self, X, y):\n        return s.kernels.Laplace(1.0)\n"
+    (tmp_path / "attribute_of_cache.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    import attribute_of_cache  # pyright: ignore[reportMissingImports]
+
+    files, _ = code_of(attribute_of_cache.Attribute)
+    assert {"attribute_of_cache", "solvable.kernels.stationary", "solvable.wings"} <= set(files)
+
+
 def test_what_cannot_be_told_apart_later_is_not_cached(tmp_path) -> None:
     profile = small(make_pipeline(FunctionTransformer(lambda x: 2 * x), NEAREST), cache=tmp_path)
     assert any("were not cached" in note for note in profile.notes)
@@ -213,5 +223,5 @@ def test_the_cache_knows_the_names_of_the_classes(tmp_path) -> None:
 def test_a_comment_elsewhere_voids_no_trial(tmp_path, monkeypatch) -> None:
     files, _ = code_of(fit_in_trial)
     assert {"solvable.overfitting.fitting", "solvable.overfitting.task", "solvable.machine"} <= set(files)
-    for other in ("solvable.regression.theory", "solvable.overfitting.words", "solvable.lab.chart"):
+    for other in ("solvable.regression.theory", "solvable.overfitting.verdict", "solvable.lab.chart"):
         assert other not in files

@@ -240,17 +240,17 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", list(BAD))
-@pytest.mark.parametrize("door", ["surface", "diagnose", "codes"])
-def test_bad_groups_are_one_sentence(bad: str, door: str) -> None:
+@pytest.mark.parametrize("call", ["surface", "diagnose", "codes"])
+def test_bad_groups_are_one_sentence(bad: str, call: str) -> None:
     X, y, _ = patients(20, 5, 0)
     groups, sentence = BAD[bad]
-    doors = {
+    calls = {
         "surface": lambda: LearningSurface.from_kernel("laplace", X, y, groups=groups),
         "diagnose": lambda: diagnose(X, y, "laplace", groups=groups),
         "codes": lambda: group_codes(groups, 100),
     }
     with pytest.raises(InputError, match=sentence) as caught:
-        doors[door]()
+        calls[call]()
     assert "\n" not in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from solvable.checks import one_number, whole
 from solvable.errors import InputError
 from solvable.kernels import as_kernel
 from solvable.lab.figure import save
-from solvable.terminal.arguments import FIGURES, check_path
+from solvable.terminal.arguments import FIGURES, OptionalWhole, Whole, check_path
 from solvable.terminal.output import OUTPUT, Output, example, print_written
 
 _COSINES = (0.5, 0.9)
@@ -37,10 +37,10 @@ def design_command(
     *,
     family: Literal["hermite", "relu+cos", "shifted-relus"] = "hermite",
     kind: Literal["ntk", "nngp", "first-layer"] = "ntk",
-    degree: int | None = None,
+    degree: OptionalWhole = None,
     signs: str = "alternate pairs",
     project: bool = False,
-    width: int = 4096,
+    width: Whole = 4096,
     code: Annotated[Path | None, Parameter(name="--output")] = None,
     library: Literal["numpy", "torch"] = "numpy",
     source: bool = False,

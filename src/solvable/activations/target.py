@@ -139,7 +139,7 @@ def _of_series(values: Any) -> Target:
         raise InputError(
             f"the power coefficients have shape {series.shape}; expected a flat list of numbers a_0, a_1, ..."
         )
-    finite("power coefficients", series, mend="give finite coefficients")
+    finite("power coefficients", series, remedy="")
     words = ", ".join(f"{a:.4g}" for a in series[:6]) + (", …" if len(series) > 6 else "")
     name = f"the series {words}"
     curve = _finite_curve(name, series_curve(series, COSINES))

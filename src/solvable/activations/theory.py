@@ -243,7 +243,7 @@ def finite_width_scale(
 
 def _series(name: str, values: ArrayLike) -> Floats:
     array = grid(name, values)
-    finite(name, array, mend="give finite coefficients")
+    finite(name, array, remedy="")
     return array
 
 

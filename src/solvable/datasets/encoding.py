@@ -191,10 +191,10 @@ def _encode_images(
                 notes.append(
                     f"{(~keep).sum()} of {len(keep)} images dropped because they have missing values"
                 )
-        mend = f"drop these images with {origin.option('missing', 'drop')}, or fill the values first"
+        remedy = f"drop these images with {origin.option('missing', 'drop')}, or fill the values first"
         if np.isinf(raw).any():
-            mend = "drop these images or replace these values first"
-        finite(f"X in {origin.shown}", raw.reshape(len(raw), -1), mend)
+            remedy = "drop these images or replace these values first"
+        finite(f"X in {origin.shown}", raw.reshape(len(raw), -1), remedy)
     encoder = ImageScaler()
     X = encoder.fit_transform(raw)
     scale = f"one global mean {encoder.mean_:.4g} and standard deviation {encoder.scale_:.4g}"

@@ -309,10 +309,10 @@ def _from_sklearn(name: str) -> Source:
 def _from_folder(name: str) -> Source:
     file = {"mnist": "mnist.npz", "cifar10": "cifar10_subset.npz"}[name]
     folder = os.environ.get("SOLVABLE_DATA")
-    mend = f"set the environment variable SOLVABLE_DATA to the folder with {file}; nothing is downloaded"
+    remedy = f"set the environment variable SOLVABLE_DATA to the folder with {file}; nothing is downloaded"
     if not folder:
-        raise InputError(f"data set {name!r} is read from disk, but SOLVABLE_DATA is not set; {mend}")
+        raise InputError(f"data set {name!r} is read from disk, but SOLVABLE_DATA is not set; {remedy}")
     path = Path(folder).expanduser() / file
     if not path.is_file():
-        raise InputError(f"data set {name!r} is read from disk, but there is no file {str(path)!r}; {mend}")
+        raise InputError(f"data set {name!r} is read from disk, but there is no file {str(path)!r}; {remedy}")
     return open_file(path, name)

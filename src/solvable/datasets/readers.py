@@ -362,8 +362,8 @@ def _read_errors(name: str, kind: str) -> Iterator[None]:
     except (ValueError, OSError) as error:
         if type(error).__name__ == "EmptyDataError":
             raise InputError(f"{name!r} is empty; expected a header and at least 2 rows") from None
-        mend = "; save it as UTF-8" if isinstance(error, UnicodeError) else ""
-        raise InputError(f"{name!r} cannot be read as {kind} ({_first_line(error)}){mend}") from None
+        remedy = "; save it as UTF-8" if isinstance(error, UnicodeError) else ""
+        raise InputError(f"{name!r} cannot be read as {kind} ({_first_line(error)}){remedy}") from None
 
 
 def _with_first_row(pieces: Any, words: str, total: int, quiet: bool) -> Iterator[tuple[int, Any]]:

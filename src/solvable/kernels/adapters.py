@@ -61,7 +61,7 @@ class CallableKernel(Kernel):
                 f"the kernel function returned shape {K.shape} for {shape[0]} and {shape[1]} points; "
                 f"expected {shape}; return the matrix of K(x_i, z_j)"
             )
-        finite("the matrix that the kernel function returned", K, mend="check the function on these points")
+        finite("the matrix that the kernel function returned", K, remedy="check the function on these points")
         return K
 
 

@@ -41,7 +41,7 @@ def check_gram(K: Array) -> NDArray[np.float64]:
             f"the kernel matrix has shape {matrix.shape}; expected a square one, (n, n); "
             "compute it between all training points, or pass the points and a kernel"
         )
-    finite("the kernel matrix", matrix, mend="check the kernel that made it")
+    finite("the kernel matrix", matrix, remedy="check the kernel that made it")
     symmetric = matrix + matrix.T
     symmetric *= 0.5
     largest = max(float(matrix.max()), -float(matrix.min()))

@@ -26,12 +26,12 @@ def points(name: str, X: Array) -> tuple[Namespace, Array]:
     """
     xp, X = real_numbers(name, X, "(points, coordinates)")
     if X.ndim != 2:
-        mend = (
+        remedy = (
             "flatten images first: X.reshape(len(X), -1)"
             if X.ndim > 2
             else "one point is X[None, :], points of one coordinate are X[:, None]"
         )
-        raise InputError(f"{name} has shape {tuple(X.shape)}; expected (points, coordinates); {mend}")
+        raise InputError(f"{name} has shape {tuple(X.shape)}; expected (points, coordinates); {remedy}")
     if 0 in X.shape:
         raise InputError(
             f"{name} has shape {tuple(X.shape)}; expected at least one point of at least one coordinate; "
@@ -136,11 +136,11 @@ def images(name: str, X: Any) -> tuple[Namespace, Array]:
     shape = tuple(X.shape)
     expected = "expected (images, height, width, channels)"
     if X.ndim != 4:
-        mend = {
+        remedy = {
             2: "reshape flat images: X.reshape(len(X), height, width, channels)",
             3: "images of one channel are X[..., None], one image is X[None]",
         }.get(X.ndim, "reshape it to these four axes")
-        raise InputError(f"{name} has shape {shape}; {expected}; {mend}")
+        raise InputError(f"{name} has shape {shape}; {expected}; {remedy}")
     if 0 in shape:
         raise InputError(
             f"{name} has shape {shape}; {expected}, none of them 0; check the selection that made it"

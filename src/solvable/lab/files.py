@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import xarray as xr
 
+from solvable.errors import InputError
+
 _PREFIX = ".unfinished"
 
 
@@ -28,7 +30,12 @@ def atomically(path: Path) -> Iterator[Path]:
     >>> path.read_text(), len(list(path.parent.iterdir()))
     ('42', 1)
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot create the folder {str(path.parent)!r} ({error.strerror}); choose another one"
+        ) from None
     temporary = path.with_name(
         f"{_PREFIX}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}{path.suffix}"
     )

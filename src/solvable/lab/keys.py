@@ -186,6 +186,13 @@ def _distributions() -> Any:
     return metadata.packages_distributions()
 
 
+@lru_cache
+def _library_modules() -> frozenset[str]:
+    folder = Path(__file__).parent.parent
+    paths = (path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("*.py"))
+    return frozenset(".".join(path.parts).removesuffix(".__init__") for path in paths)
+
+
 @cache
 def _read(name: str, file: Path, modified: int, size: int) -> tuple[str, frozenset[str]]:
     """Return the hash of a module's file, and the modules that it imports together with their packages.
@@ -201,7 +208,10 @@ def _read(name: str, file: Path, modified: int, size: int) -> tuple[str, frozens
     imports: set[str] = set()
     for source, names, plain in _IMPORT.findall(code):
         if plain:
-            imports |= set(_NAME.findall(plain.decode(errors="replace")))
+            modules = set(_NAME.findall(plain.decode(errors="replace")))
+            if name.split(".")[0] != _LIBRARY and any(one.split(".")[0] == _LIBRARY for one in modules):
+                modules |= _library_modules()  # `import solvable` reaches them all as attributes
+            imports |= modules
             continue
         module = source.decode(errors="replace")
         level = len(module) - len(module.lstrip("."))

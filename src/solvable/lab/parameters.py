@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from solvable import datasets
-from solvable.checks import choice, grid, one_number, whole, whole_grid
+from solvable.checks import choice, grid, one_number, whole
 from solvable.datasets import Dataset
 from solvable.datasets.encoding import Missing
 from solvable.datasets.labels import Task
@@ -180,6 +180,8 @@ def check_parameters(
                 raise InputError(f"{field.name} is None; expected a value such as {as_text(field.default)}")
             continue
         if field.several:
+            if not isinstance(value, (tuple, list, np.ndarray)):
+                raise InputError(f"{field.name} must be a list; got {value!r}")
             if len(value) or field.default:
                 _check_list(field, value, at_least or {}, above or {})
         elif field.items is int:
@@ -188,6 +190,9 @@ def check_parameters(
             one_number(field.name, value, **_bounds(field.name, at_least or {}, above or {}))
         elif get_origin(field.items) is Literal:
             choice(field.name, str(value), get_args(field.items))
+        elif isinstance(field.items, type) and not isinstance(value, field.items):
+            expected = {str: "text", bool: "True or False"}.get(field.items, field.items.__name__)
+            raise InputError(f"{field.name} must be {expected}; got {value!r}")
 
 
 def _check_list(
@@ -196,9 +201,12 @@ def _check_list(
     if len(value) == 0:
         raise InputError(f"{field.name} is empty; expected one or more, as in {as_text(field.default)}")
     if field.items is int:
-        whole_grid(field.name, value, at_least=int(at_least.get(field.name, 0)))
+        for item in value:
+            whole(field.name, item, at_least=int(at_least.get(field.name, 0)))
     elif field.items is float:
         grid(field.name, value, **_bounds(field.name, at_least, above))
+    elif any(not isinstance(item, str) for item in value):
+        raise InputError(f"{field.name} must be a list of text; got {value!r}")
     duplicate = next((item for i, item in enumerate(value) if item in value[:i]), None)
     if duplicate is not None:
         raise InputError(f"{field.name} lists {as_text(duplicate)} twice; expected distinct values")

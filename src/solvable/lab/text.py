@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 
@@ -14,7 +15,7 @@ def readable(value: Any, digits: int = 4) -> str:
     """
     if value is None or value is pd.NA:
         return "–"
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if not isinstance(value, (int, float)):
         return str(value)
@@ -30,12 +31,12 @@ def readable(value: Any, digits: int = 4) -> str:
 def with_error(value: float, error: float) -> str:
     """Return a value and its standard error to the same decimal; the error has two significant digits.
 
-    >>> with_error(0.030941, 0.00123), with_error(1234.5, 67.0), with_error(0.5, float("nan"))
-    ('0.0309 ± 0.0012', '1234 ± 67', '0.5')
+    >>> with_error(0.030941, 0.00123), with_error(1234.5, 67.0), with_error(0.5, 0.996)
+    ('0.0309 ± 0.0012', '1234 ± 67', '0.5 ± 1.0')
     """
     if not (math.isfinite(value) and math.isfinite(error)) or error <= 0:
         return readable(value)
-    decimals = 1 - math.floor(math.log10(error))
+    decimals = 1 - math.floor(math.log10(float(f"{error:.1e}")))  # 0.996 is 1.0
     if decimals > 8:
         return f"{readable(value)} ± {error:.1e}"
     return f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}"

@@ -133,15 +133,22 @@ def run_trials(
         say(f"Found all {len(calls)} {what} from an earlier run.")
     if missing:
         bar = progress(what, len(calls), done=len(outcomes), quiet=quiet)
-        with bar as advance, _completions(trial, shared, missing, engine, n_jobs, cluster) as completions:
-            for call, outcome in completions:
-                if store is None:
-                    outcomes[call] = outcome
-                else:
-                    store.write(outcome, store.path(call))
-                    # Read back, so that interrupted and uninterrupted runs give bitwise equal results.
-                    outcomes[call] = store.read(store.path(call))
-                advance()
+        try:
+            with bar as advance, _completions(trial, shared, missing, engine, n_jobs, cluster) as completions:
+                for call, outcome in completions:
+                    if store is None:
+                        outcomes[call] = outcome
+                    else:
+                        store.write(outcome, store.path(call))
+                        # Read back, so that interrupted and uninterrupted runs give bitwise equal results.
+                        outcomes[call] = store.read(store.path(call))
+                    advance()
+        except KeyboardInterrupt:
+            if store is not None and any(store.path(call).exists() for call in calls):
+                raise KeyboardInterrupt(
+                    f"finished {what} are kept; rerun the same command to resume"
+                ) from None
+            raise
     return [outcomes[call] for call in calls]
 
 

@@ -18,8 +18,8 @@ from solvable.overfitting.drawing import draw_profile
 from solvable.overfitting.estimators import kind_of, maker, takes_missing
 from solvable.overfitting.noise_profile import NoiseProfile
 from solvable.overfitting.noise_profile import noise_profile as noise_profile_of
-from solvable.overfitting.words import verdict_on
-from solvable.terminal.arguments import FIGURES, Numbers, Wholes, Words, check_path
+from solvable.overfitting.verdict import verdict_on
+from solvable.terminal.arguments import FIGURES, Numbers, OptionalWhole, Whole, Wholes, Words, check_path
 from solvable.terminal.estimator import estimator_named, params_from
 from solvable.terminal.output import OUTPUT, Output, example, print_written
 
@@ -43,17 +43,17 @@ def profile_file(
     task: Task = "auto",
     missing: Missing = None,
     drop: Words = (),
-    rows: int = 5000,
+    rows: Whole = 5000,
     noise_levels: Numbers = (),
     train_sizes: Wholes = (),
-    trials: int = 10,
+    trials: Whole = 10,
     test_size: float | None = None,
     judge_at: float | None = None,
     strict: bool = False,
-    n_jobs: int | None = None,
+    n_jobs: OptionalWhole = None,
     figure: Path | None = None,
     save: Path | None = None,
-    random_state: int = 0,
+    random_state: Whole = 0,
     output: Output = OUTPUT,
 ) -> None:
     """Classify a model's overfitting on your data as benign, tempered or catastrophic.

@@ -30,11 +30,11 @@ def noise_rates(noise_level: ArrayLike, n_classes: int, name: str = "noise_level
     most = chance_error(n_classes)
     # Grids such as linspace(0, 1 - 1/K, 5) may exceed the bound by rounding.
     if (rates > most + 1e-12).any():
-        mend = ", at which labels point away from the truth: convert it with resampled_noise if labels were redrawn "
-        mend = ": divide percentages by 100" if rates.max() > 1.0 else f"{mend}among all classes"
+        remedy = ", at which labels point away from the truth: convert it with resampled_noise if labels were redrawn "
+        remedy = ": divide percentages by 100" if rates.max() > 1.0 else f"{remedy}among all classes"
         raise InputError(
             f"{name} is the probability that a label is replaced by another class, at most 1 - 1/K = {most:g} for "
-            f"{n_classes} classes; got {rates.max():g}{mend}"
+            f"{n_classes} classes; got {rates.max():g}{remedy}"
         )
     return np.minimum(rates, most)
 

@@ -25,7 +25,7 @@ from solvable.overfitting.fitting import Fit, fit_in_trial, fresh
 from solvable.overfitting.label_noise import Channel
 from solvable.overfitting.profile import ProfileNumbers
 from solvable.overfitting.task import Task
-from solvable.overfitting.words import notes_on, verdict_on
+from solvable.overfitting.verdict import notes_on, verdict_on
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

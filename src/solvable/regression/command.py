@@ -21,7 +21,7 @@ from solvable.regression.diagnose import NATURAL_KERNELS, Diagnosis, diagnose_da
 from solvable.regression.diagnosis import MOST_SAMPLES
 from solvable.regression.own_model import read_measured
 from solvable.regression.surface import TRUSTED_FACTOR
-from solvable.terminal.arguments import FIGURES, Numbers, Words, check_path
+from solvable.terminal.arguments import FIGURES, Numbers, Whole, Words, check_path
 from solvable.terminal.output import OUTPUT, Output, example, print_written
 
 diagnose = App(name="diagnose", help_epilogue=example("solvable diagnose FILE.csv --target COLUMN --ridge 1"))
@@ -45,7 +45,7 @@ def diagnose_file(
     measured: Path | None = None,
     figure: Path | None = None,
     save: Path | None = None,
-    random_state: int = 0,
+    random_state: Whole = 0,
     output: Output = OUTPUT,
 ) -> None:
     """Estimate from labelled data what more labels would buy, which kernel and ridge are best, and how sure that is.

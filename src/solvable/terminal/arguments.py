@@ -47,10 +47,21 @@ def _item(items: type, word: str) -> Any:
 
 
 def _whole(_: Any, tokens: Sequence[Any]) -> int:
-    # cyclopts would truncate 2.5 to 2.
-    return _item(int, tokens[0].value)
+    """Convert one whole number, of which cyclopts would round 2.5."""
+    word = tokens[0].value
+    try:
+        number = float(word)
+        if number.is_integer():
+            return int(number)
+    except ValueError:
+        pass
+    raise ValueError(f"{word!r}; expected a whole number")
 
 
+Whole = Annotated[int, Parameter(converter=_whole)]
+"""One whole number, as in `--trials 10`."""
+OptionalWhole = Annotated[int | None, Parameter(converter=_whole)]
+"""One whole number, or None by default."""
 Words = Annotated[tuple[str, ...], comma_list(str)]
 """Comma-separated strings, as in `--drop name,date`."""
 Numbers = Annotated[tuple[float, ...], comma_list(float)]

@@ -54,6 +54,15 @@ def print_styled(what: Any, **options: Any) -> None:
     Console(highlight=False).print(what, **options)
 
 
+def print_table(table: Any) -> None:
+    """Print a rich table without cutting its numbers: wider than the terminal if it has to be."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.width = max(console.width, console.measure(table).maximum)
+    console.print(table)
+
+
 def plain(text: str) -> str:
     """Return text with rich markup escaped."""
     from rich.markup import escape

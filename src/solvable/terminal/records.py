@@ -8,7 +8,15 @@ from solvable.errors import InputError
 from solvable.lab.files import remove
 from solvable.lab.record import CACHE, Record, cache_sizes, find_record, records
 from solvable.lab.text import file_size
-from solvable.terminal.output import OUTPUT, Output, example, open_in_browser, plain, print_styled
+from solvable.terminal.output import (
+    OUTPUT,
+    Output,
+    example,
+    open_in_browser,
+    plain,
+    print_styled,
+    print_table,
+)
 
 _MAX_ROWS = 30
 
@@ -136,7 +144,7 @@ def print_record(record: Record, output: Output) -> None:
                 style = "yellow" if row["outside"] else None if row["counted"] else "dim"
                 table.add_row(*row["cells"], style=style)
             print_styled(f"[bold]{name}[/bold]{', ' if constant else ''}{plain(constant)}")
-            print_styled(table)
+            print_table(table)
             if len(rows) > _MAX_ROWS:
                 print_styled(f"… {len(rows) - _MAX_ROWS} more rows in the report", style="dim")
             print_styled(f"{agreement}\n", style="dim")

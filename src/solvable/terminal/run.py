@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from solvable.errors import InputError
 from solvable.lab.run import run
 from solvable.lab.study import Study
-from solvable.terminal.arguments import example_of, options_of
+from solvable.terminal.arguments import OptionalWhole, example_of, options_of
 from solvable.terminal.output import OUTPUT, Output, example, plain, print_styled
 from solvable.terminal.records import print_record
 
@@ -32,7 +32,7 @@ def _run_command(study: Study) -> Callable[..., None]:
     """Return the command that runs one study, with the fields of its `Parameters` as options."""
 
     def command(
-        *, output: Output = OUTPUT, n_jobs: int | None = None, cluster: str = "", **values: Any
+        *, output: Output = OUTPUT, n_jobs: OptionalWhole = None, cluster: str = "", **values: Any
     ) -> None:
         try:
             parameters = study.Parameters(**values)
@@ -51,7 +51,7 @@ def _run_command(study: Study) -> Callable[..., None]:
         print_record(record, output)
 
     jobs_help = "Number of parallel trials; by default one per core, or per thread of the cluster."
-    jobs = Annotated[int | None, Parameter(help=jobs_help, group="Engine")]
+    jobs = Annotated[OptionalWhole, Parameter(help=jobs_help, group="Engine")]
     cluster_help = (
         "Address of a dask scheduler whose workers run the trials, such as tcp://127.0.0.1:8786. Start one with "
         "`dask scheduler`, and run `dask worker ADDRESS --nworkers auto` on each worker machine."

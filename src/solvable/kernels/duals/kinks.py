@@ -17,11 +17,10 @@ from solvable.kernels.duals.elementwise import name_of, values_of
 
 POWERS = 4
 """The highest derivative whose jumps are split off."""
-SEARCHED = 30.0
-"""Kinks are searched at |z| up to this: 12 standard deviations of a pre-activation of variance 6."""
 MOST_KINKS = 8
 
 # Irrational ends and cuts, since the search would miss kinks on them, and kinks are often at round numbers.
+# The search ends at 30, which is 12 standard deviations of a pre-activation of variance 6.
 _LEFT, _RIGHT, _PIECES, _CUT = -30.2718281828, 30.1414213562, 61, 0.4931471805599453
 _DEGREE = 16
 _NARROW = 4e-3
@@ -101,7 +100,7 @@ def kinks_at(function: Any, positions: Sequence[float]) -> tuple[Kink, ...]:
                 f"{name_of(function)} is not smooth on both sides of its kink at {t:g}; expected a piecewise smooth "
                 "function; pass all its kinks, or None to have them detected"
             )
-        kink = _jumps_at(phi, t, sides[0], sides[1], typical)
+        kink = _jumps_at(t, sides[0], sides[1], typical)
         if any(kink.jumps):
             kinks.append(kink)
     return tuple(kinks)
@@ -228,11 +227,11 @@ def _kink_between(
     model = np.where(z < t, below.at(z), above.at(z))
     if np.max(np.abs(phi(z) - model)) > 1e-8 * size:
         return None
-    kink = _jumps_at(phi, t, below, above, typical)
+    kink = _jumps_at(t, below, above, typical)
     return kink if any(kink.jumps) else None
 
 
-def _jumps_at(phi: Function, t: float, below: Polynomial, above: Polynomial, typical: float) -> Kink:
+def _jumps_at(t: float, below: Polynomial, above: Polynomial, typical: float) -> Kink:
     jumps = []
     for p in range(POWERS + 1):
         right, left = float(above.at(t, p)), float(below.at(t, p))

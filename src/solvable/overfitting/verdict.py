@@ -143,7 +143,7 @@ def _not_interpolating(profile: ProfileNumbers) -> str:
     where = "anywhere" if unfitted.all() else f"in {unfitted.sum()} of {unfitted.size} cases"
     return (
         f"it does not interpolate: its training labels are not all fitted {where} (mean training error up to {at}), so "
-        "the word overfitting is loose here"
+        "'overfitting' is a loose word for it"
     )
 
 
