@@ -11,7 +11,7 @@ from solvable.errors import InputError
 from solvable.lab import compare, run
 from solvable.lab.record import Record
 from solvable.overfitting import noise_profiles, study, two_losses
-from solvable.overfitting.machines import MACHINES, log_neighbours
+from solvable.overfitting.models import MODELS, log_neighbours
 
 needs_data = pytest.mark.skipif("SOLVABLE_DATA" not in os.environ, reason="SOLVABLE_DATA is not set")
 
@@ -129,7 +129,7 @@ def test_k_that_grows_as_a_logarithm_is_odd() -> None:
     ks = [log_neighbours(n) for n in range(2, 5000)]
     assert all(k % 2 for k in ks)
     assert ks == sorted(ks)
-    assert len(MACHINES) == 12
+    assert len(MODELS) == 12
 
 
 def test_one_machine_two_losses() -> None:

@@ -32,7 +32,7 @@ from solvable.overfitting.flipped_data import (
 )
 from solvable.overfitting.floor import SLOWEST
 from solvable.overfitting.kernel_profile import KernelFit
-from solvable.overfitting.machines import MACHINES, Machine, machine
+from solvable.overfitting.models import MODELS, Model, model_named
 from solvable.overfitting.noise_profile import NoiseProfile
 from solvable.overfitting.reference import knn_profile
 from solvable.overfitting.study import PAPER
@@ -51,7 +51,7 @@ _HIGHEST = 1.6
 class Parameters(FlipParameters):
     """Models, data and noise levels."""
 
-    models: tuple[str, ...] = tuple(MACHINES)
+    models: tuple[str, ...] = tuple(MODELS)
     """Models: 1-nn, 5-nn, log-nn, tree, forest, laplace, laplace-ridge, gaussian, ntk, ntk-ridge, mlp, mlp-early."""
 
     noise_levels: tuple[float, ...] = (0.1, 0.2, 0.4)
@@ -70,7 +70,7 @@ class Parameters(FlipParameters):
             above={"length_scale": 0, "ridge": 0},
         )
         for word in self.models:
-            machine(word)
+            model_named(word)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class Setting:
     task: Task
     levels: NDArray[np.float64]
     sizes: NDArray[np.int64]
-    machines: tuple[Machine, ...]
+    models: tuple[Model, ...]
     length_scale: float
     notes: tuple[str, ...]
     fingerprint: str
@@ -92,18 +92,18 @@ def prepare(parameters: Parameters) -> Setting:
     scale = parameters.length_scale or median_distance(data.task.X)
     source = "" if parameters.length_scale else ", the median distance"
     notes = (*data.notes, f"Laplace and Gaussian kernels have the length scale {scale:.3g}{source}")
-    machines = tuple(machine(word) for word in dict.fromkeys(parameters.models))
+    models = tuple(model_named(word) for word in dict.fromkeys(parameters.models))
     levels = data.task.levels(parameters.noise_levels)
-    return Setting(data.task, levels, data.sizes, machines, float(scale), notes, data.fingerprint)
+    return Setting(data.task, levels, data.sizes, models, float(scale), notes, data.fingerprint)
 
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     """Return the sensitivity of neighbours and kernels, NaN for the other models."""
     task, levels = setting.task, setting.levels[1:]
-    sensitivity = np.full((len(setting.machines), len(setting.sizes), len(levels)), np.nan)
+    sensitivity = np.full((len(setting.models), len(setting.sizes), len(levels)), np.nan)
     for s, n in enumerate(setting.sizes.tolist()):
         draw = task.draw(n, setting.levels, PILOT)
-        for i, one in enumerate(setting.machines):
+        for i, one in enumerate(setting.models):
             if one.neighbours is not None:
                 sensitivity[i, s] = knn_profile(one.neighbours(n), levels, len(task.classes)).clean / levels
             elif one.kernel is not None:
@@ -111,7 +111,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
                 sensitivity[i, s] = sensitivity_from_one_fit(kernel, task, draw, setting.levels, ridge)
     return xr.Dataset(
         {"sensitivity": (("model", "n_train", "noise_level"), sensitivity)},
-        {"model": [one.name for one in setting.machines], "n_train": setting.sizes, "noise_level": levels},
+        {"model": [one.name for one in setting.models], "n_train": setting.sizes, "noise_level": levels},
         {"data": parameters.data},
     )
 
@@ -119,10 +119,10 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
 def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     """Train every model at every size on one subset, at all noise levels."""
     task, levels = setting.task, setting.levels
-    test, train = np.empty((2, len(setting.machines), len(setting.sizes), len(levels)))
+    test, train = np.empty((2, len(setting.models), len(setting.sizes), len(levels)))
     for s, n in enumerate(setting.sizes.tolist()):
         draw = task.draw(n, levels, index)
-        for i, one in enumerate(setting.machines):
+        for i, one in enumerate(setting.models):
             if one.kernel is not None:
                 kernel = one.kernel(setting.length_scale)
                 matrices = kernel_matrices(kernel, task, draw, parameters.ridge * one.ridged)
@@ -142,7 +142,7 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
             "sensitivity": ((*dims, "noise_level"), sensitivity),
         },
         {
-            "model": [one.name for one in setting.machines],
+            "model": [one.name for one in setting.models],
             "n_train": setting.sizes,
             "level": levels,
             "noise_level": levels[1:],

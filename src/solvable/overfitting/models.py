@@ -14,8 +14,8 @@ _MOST_EPOCHS = 500
 
 
 @dataclass(frozen=True)
-class Machine:
-    """A procedure, with the model for each training size.
+class Model:
+    """A model to compare, for each training size.
 
     Attributes:
         name: in legends.
@@ -41,13 +41,13 @@ def log_neighbours(n_train: int) -> int:
     return max(1, (int(math.log2(n_train)) - 1) // 2 * 2 + 1)
 
 
-def _nearest(name: str, k: Callable[[int], int]) -> Machine:
+def _nearest(name: str, k: Callable[[int], int]) -> Model:
     def estimator(n_train: int) -> Any:
         from sklearn.neighbors import KNeighborsClassifier
 
         return KNeighborsClassifier(min(k(n_train), n_train))
 
-    return Machine(name, estimator, neighbours=k)
+    return Model(name, estimator, neighbours=k)
 
 
 def _tree(_: int) -> Any:
@@ -72,27 +72,27 @@ def _perceptron(stop: Any) -> Callable[[int], Any]:
     return estimator
 
 
-MACHINES: Mapping[str, Machine] = {
+MODELS: Mapping[str, Model] = {
     "1-nn": _nearest("1-NN", lambda n: 1),
     "5-nn": _nearest("5-NN", lambda n: 5),
     "log-nn": _nearest("log n-NN", log_neighbours),
-    "tree": Machine("tree", _tree),
-    "forest": Machine("forest", _forest),
-    "laplace": Machine("Laplace", kernel=lambda scale: Laplace(scale)),
-    "laplace-ridge": Machine("Laplace, ridge", kernel=lambda scale: Laplace(scale), ridged=True),
-    "gaussian": Machine("Gaussian", kernel=lambda scale: Gaussian(scale)),
-    "ntk": Machine("ReLU NTK", kernel=lambda _: as_kernel("relu ntk")),
-    "ntk-ridge": Machine("ReLU NTK, ridge", kernel=lambda _: as_kernel("relu ntk"), ridged=True),
-    "mlp": Machine("MLP, interpolated", _perceptron("interpolation")),
-    "mlp-early": Machine("MLP, stopped early", _perceptron("validation")),
+    "tree": Model("tree", _tree),
+    "forest": Model("forest", _forest),
+    "laplace": Model("Laplace", kernel=lambda scale: Laplace(scale)),
+    "laplace-ridge": Model("Laplace, ridge", kernel=lambda scale: Laplace(scale), ridged=True),
+    "gaussian": Model("Gaussian", kernel=lambda scale: Gaussian(scale)),
+    "ntk": Model("ReLU NTK", kernel=lambda _: as_kernel("relu ntk")),
+    "ntk-ridge": Model("ReLU NTK, ridge", kernel=lambda _: as_kernel("relu ntk"), ridged=True),
+    "mlp": Model("MLP, interpolated", _perceptron("interpolation")),
+    "mlp-early": Model("MLP, stopped early", _perceptron("validation")),
 }
-"""Name on the command line -> machine. Nets have two hidden layers of 256 ReLUs; forests have 50 trees."""
+"""Name on the command line -> model. Nets have two hidden layers of 256 ReLUs; forests have 50 trees."""
 
 
-def machine(word: str) -> Machine:
-    """Return a machine by its name.
+def model_named(word: str) -> Model:
+    """Return a model by its name.
 
     Raises:
         InputError: for an unknown name.
     """
-    return MACHINES[choice("model", word, MACHINES)]
+    return MODELS[choice("model", word, MODELS)]
