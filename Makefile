@@ -35,7 +35,7 @@ $(VENV)/dev: $(VENV)/core
 demo: $(VENV)/core  ## predict a learning curve on scikit-learn's digits, measure it, write figure and report
 	@$(BIN)/solvable run regression
 
-# Types are checked beside the serial tests, which leave a core idle.
+# Types are checked beside the serial tests, which leave a core idle; they give way, since some of those watch a clock.
 test: $(VENV)/dev style  ## lint, then the tests without the slow studies
 	$(PYTEST) -m 'not slow' --ignore tests/serial $(PARALLEL)
 	@$(MAKE) --no-print-directory --jobs 2 types serial
@@ -58,7 +58,7 @@ style: $(VENV)/dev
 	$(BIN)/ruff format --check src tests benchmarks docs_tools
 
 types: $(VENV)/dev
-	$(BIN)/pyright
+	nice $(BIN)/pyright
 
 bench: $(VENV)/dev  ## time us and the peers on the same work and print the ratios
 	$(BIN)/python -m benchmarks
