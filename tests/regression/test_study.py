@@ -101,7 +101,7 @@ def test_bad_input_is_a_sentence_and_exit_code_2(
 
 
 def test_parameters_are_checked() -> None:
-    with pytest.raises(InputError, match="n_train must be a whole number of at least 1; got 10.5"):
+    with pytest.raises(InputError, match="n_train must be a whole number of at least 1"):
         Parameters(n_train=(10.5,))  # pyright: ignore[reportArgumentType]
 
 
