@@ -106,7 +106,7 @@ def test_code_is_not_shown(address):
     [
         ("0", "the port must be a whole number from 1 to 65535; got 0"),
         ("65536", "the port must be a whole number from 1 to 65535; got 65536"),
-        ("80x", 'Invalid value for --port: '80x'; expected a whole number'),
+        ("80x", "Invalid value for --port: '80x'; expected a whole number"),
     ],
 )
 def test_a_bad_port_gets_its_sentence(capsys, port, sentence):
