@@ -86,6 +86,7 @@ def test_runs_dir(solvable, tmp_path):
         ("run toy 5", "unexpected '5'"),
         ("run toy --n-train 3.5", "'3.5' in the list; expected comma-separated whole numbers"),
         ("run toy --n-train 8,,9", "'' in the list"),
+        ("run toy --n-train 8,9,8.0", "'8.0' is in the list twice; expected distinct values"),
         ("run toy --n-train inf", "'inf' in the list"),
         ("run toy --sd 1,x", "'x' in the list; expected comma-separated numbers"),
         ("run toy --n-train -3", "n_train must be a whole number of at least 1; got -3"),
@@ -129,6 +130,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(solvable, tmp_path, tokens
     "tokens",
     [
         "diagnose wine --random-state 1.9",
+        "diagnose wine --random-state nan",
+        "diagnose wine --random-state 1e400",
         "noise-profile wine --trials 2.9",
         "noise-profile wine --rows 99.5",
         "activations design 0,1,1 --width 9.9",
@@ -141,6 +144,34 @@ def test_a_fraction_is_no_whole_number(command_line, tokens):
     code, out, err = command_line(*tokens.split())
     assert (code, out) == (2, "")
     assert f"{value!r}; expected a whole number" in err
+
+
+def test_a_long_whole_number_keeps_its_digits(command_line, monkeypatch):
+    seeds = []
+
+    def run(*_, random_state, **__):
+        seeds.append(random_state)
+        raise InputError("seen")
+
+    monkeypatch.setattr("solvable.regression.command.datasets.load", run)
+    for word in ("9007199254740993", "1e3"):
+        assert command_line("diagnose", "wine", "--random-state", word)[0] == 2
+    assert seeds == [9007199254740993, 1000]
+
+
+def test_numbers_are_not_cut_in_a_narrow_terminal(solvable, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    _, out, _ = solvable("run", "toy", "--n-train", "1000", "--sd", "1e-9", "--trials", "2")
+    (row,) = (line for line in out.splitlines() if "e-22 ± " in line or "e-21 ± " in line)
+    assert row.split()[0] == "1000"
+    assert "…" not in row.replace(" … ", "")
+
+
+def test_a_file_is_no_folder_of_records(solvable, tmp_path):
+    (tmp_path / "table.csv").touch()
+    code, out, err = solvable("runs", "--runs-dir", "table.csv")
+    assert (code, out) == (2, "")
+    assert "'table.csv' is a file; expected the folder of the records" in err
 
 
 def test_an_interrupt_before_any_trial_promises_nothing(command_line, monkeypatch):

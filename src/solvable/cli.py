@@ -4,7 +4,6 @@ Each command imports its heavy dependencies itself, so that `solvable --help` is
 """
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 
@@ -32,8 +31,8 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except UnusedCliTokensError as error:
         unused = " ".join(error.unused_tokens or ())
-        is_list = re.fullmatch(r"[-+.,\deinf\s]+", unused)
-        hint = "write a list with commas and no spaces, as in --n-train 32,64" if is_list else "see --help"
+        numbers = any(letter.isdigit() for letter in unused)
+        hint = "write a list with commas and no spaces, as in --n-train 32,64" if numbers else "see --help"
         _fail(f"unexpected {unused!r}; {hint}")
     except (CycloptsError, InputError) as error:
         _fail(str(error))

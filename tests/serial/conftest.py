@@ -62,6 +62,7 @@ def page_of(browser: Any, address: str) -> Iterator[Callable[[str], Any]]:
             page.on("pageerror", lambda error: errors.append((wing, str(error))))
             page.goto(f"{address}{wing}/")
             page.wait_for_selector("dl.facts", timeout=60_000)
+            page.wait_for_selector("svg.chart")
         pages[wing].set_viewport_size({"width": 1280, "height": 1000})
         pages[wing].emulate_media(color_scheme="light")
         return pages[wing]

@@ -1,7 +1,7 @@
 """The page that designs activations, in a real browser: slid, refused, projected, trained."""
 
 import pytest
-from stopwatch import least_median
+from sliders import choose, least_median, press, shown
 
 from solvable.activations import explore
 
@@ -12,35 +12,7 @@ POLYNOMIAL = "polynomial, c⁴ + c"
 
 @pytest.fixture(scope="module")
 def page(page_of):
-    """The wing's page."""
-    page = page_of("activations")
-    page.wait_for_selector("#coefficients svg")
-    return page
-
-
-def shown(page, chart="kernel"):
-    return page.locator(f"#{chart}").first.inner_html()
-
-
-def wait_for_change(page, chart, before):
-    page.wait_for_function(
-        "([chart, before]) => { const now = document.querySelector('#' + chart);"
-        " return now && now.innerHTML !== before; }",
-        arg=[chart, before],
-    )
-
-
-def press(page, slider, key, chart="kernel"):
-    """Move a slider by a key, wait for the new drawing."""
-    before = shown(page, chart)
-    page.get_by_role("slider", name=slider, exact=True).press(key)
-    wait_for_change(page, chart, before)
-
-
-def choose(page, label, option, chart="kernel"):
-    before = shown(page, chart)
-    page.get_by_label(label).select_option(option)
-    wait_for_change(page, chart, before)
+    return page_of("activations")
 
 
 def test_a_deep_net_is_what_it_starts_with(page):
@@ -53,20 +25,20 @@ def test_a_deep_net_is_what_it_starts_with(page):
 
 
 def test_every_slider_moves_kernel_activation_or_band(page):
-    choose(page, "Kernel to start from", POLYNOMIAL)
+    choose(page, "Kernel to start from", POLYNOMIAL, "kernel")
     assert page.inner_text("#formula") == "φ(z) = 0.70711 z + 0.44721 h4(z)"
     for slider in ("a₀", "a₂ c²", "a₃ c³", "a₅ c⁵", "a₆ c⁶"):
         activation, coefficients = shown(page, "activation"), shown(page, "coefficients")
-        press(page, slider, "ArrowRight")
+        press(page, slider, "ArrowRight", "kernel")
         assert shown(page, "activation") != activation
         assert shown(page, "coefficients") != coefficients
     assert "your power series" in page.inner_text(".legend .asked")
     assert "exact" in page.inner_text(".facts")
     activation = shown(page, "activation")
-    press(page, "Neurons N", "ArrowRight")
+    press(page, "Neurons N", "ArrowRight", "kernel")
     assert "2048 neurons" in page.inner_text(".facts")
     assert shown(page, "activation") == activation
-    press(page, "Neurons N", "ArrowLeft")
+    press(page, "Neurons N", "ArrowLeft", "kernel")
 
 
 def test_signs_change_the_activation_and_not_the_kernel(page):
@@ -80,12 +52,12 @@ def test_signs_change_the_activation_and_not_the_kernel(page):
 
 
 def test_a_slider_is_answered_within_a_second(page):
-    choose(page, "Kernel to start from", "Gaussian, e^(c − 1)")
+    choose(page, "Kernel to start from", "Gaussian, e^(c − 1)", "kernel")
 
     def move() -> None:
         for slider in ("a₁ c", "a₂ c²", "Neurons N"):
             for key in ("ArrowRight", "ArrowLeft"):
-                press(page, slider, key)
+                press(page, slider, key, "kernel")
                 page.wait_for_timeout(30)
 
     assert least_median(page, move) < 1000
@@ -105,13 +77,13 @@ def test_an_impossible_kernel_is_refused_and_its_nearest_one_offered(page):
     assert page.locator("#problem").count() == 0
     page.get_by_text("Use the nearest kernel").click()
     page.wait_for_selector("#problem")
-    choose(page, "Kernel to start from", POLYNOMIAL)
+    choose(page, "Kernel to start from", POLYNOMIAL, "kernel")
     assert page.locator("#problem").count() == 0
 
 
 def test_the_net_is_trained_and_stays_while_sliders_move(page):
     # 64 neurons take a second; the page's tests are no benchmark.
-    press(page, "Neurons N", "Home")
+    press(page, "Neurons N", "Home", "kernel")
     page.get_by_label("What to learn").select_option("a zero or not")
     page.get_by_role("button", name="Train the net").click()
     page.wait_for_selector("#test-loss svg", timeout=60_000)
@@ -120,5 +92,5 @@ def test_the_net_is_trained_and_stays_while_sliders_move(page):
         for line in ("path.curve.realised", "path.curve.theory.dashed", "path.curve.other"):
             assert page.locator(f"#{chart} {line}").first.get_attribute("d").count("L") >= 10
     loss = shown(page, "test-loss")
-    press(page, "a₁ c", "ArrowLeft")
+    press(page, "a₁ c", "ArrowLeft", "kernel")
     assert shown(page, "test-loss") == loss

@@ -1,7 +1,7 @@
 """The page on overfitting, in a real browser: slid, measured, judged."""
 
 import pytest
-from stopwatch import least_median
+from sliders import choose, least_median, press, shown
 
 from solvable.overfitting import explore_labels
 
@@ -14,29 +14,7 @@ PARTS = {"theory": THEORY, "votes": VOTES, "machine": MACHINE}
 
 @pytest.fixture(scope="module")
 def page(page_of):
-    """The wing's page."""
-    page = page_of("overfitting")
-    page.wait_for_selector("#measured svg")
-    return page
-
-
-def shown(page, part):
-    return page.locator(f"#{part}").first.inner_html()
-
-
-def wait_for_change(page, part, before):
-    page.wait_for_function(
-        "([part, before]) => { const now = document.querySelector('#' + part);"
-        " return now && now.innerHTML !== before; }",
-        arg=[part, before],
-    )
-
-
-def press(page, slider, key, part):
-    """Move a slider by a key, wait for the new drawing."""
-    before = shown(page, part)
-    page.get_by_role("slider", name=slider, exact=True).press(key)
-    wait_for_change(page, part, before)
+    return page_of("overfitting")
 
 
 def ways(slider):
@@ -72,9 +50,7 @@ def test_a_slider_is_answered_within_200_ms(page, part):
 
 
 def test_another_kernel_has_another_regime(page):
-    before = shown(page, "theory")
-    page.get_by_label("Kernel, or eigenvalues").select_option("eigenvalues e^(−c i)")
-    wait_for_change(page, "theory", before)
+    choose(page, "Kernel, or eigenvalues", "eigenvalues e^(−c i)", "theory")
     assert page.get_by_role("slider", name="Rate c", exact=True).count() == 1
     # The ridge stays as it was set; without one the exponential is catastrophic.
     press(page, THEORY[1], "Home", "theory")
@@ -82,13 +58,9 @@ def test_another_kernel_has_another_regime(page):
 
 
 def test_a_machine_without_a_length_scale_says_so(page):
-    before = shown(page, "machine")
-    page.get_by_label("Kernel of the model").select_option("ReLU net (its NTK)")
-    wait_for_change(page, "machine", before)
+    choose(page, "Kernel of the model", "ReLU net (its NTK)", "machine")
     assert page.get_by_text("has none", exact=True).count() == 1
-    before = shown(page, "machine")
-    page.get_by_label("Task on digits").select_option("even or odd")
-    wait_for_change(page, "machine", before)
+    choose(page, "Task on digits", "even or odd", "machine")
 
 
 def test_measurements_are_judged_and_bad_lines_get_a_sentence(page):

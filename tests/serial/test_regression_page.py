@@ -3,30 +3,18 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
-from stopwatch import least_median
+from sliders import least_median, press
+
+CURVES = ("learning-curve", "ridge-curve")
 
 
 @pytest.fixture(scope="module")
 def page(page_of):
-    """The wing's page."""
-    page = page_of("regression")
-    page.wait_for_selector("#learning-curve svg")
-    return page
+    return page_of("regression")
 
 
 def line(page, chart="learning-curve"):
     return page.locator(f"#{chart} path.curve.first").first.get_attribute("d")
-
-
-def press(page, slider, key):
-    """Move a slider by a key, wait for the new drawing."""
-    before = page.locator("#learning-curve").inner_html() + page.locator("#ridge-curve").inner_html()
-    page.get_by_role("slider", name=slider).press(key)
-    page.wait_for_function(
-        "before => document.querySelector('#learning-curve').innerHTML"
-        " + document.querySelector('#ridge-curve').innerHTML !== before",
-        arg=before,
-    )
 
 
 def wait_for_another_line(page, before):
@@ -52,24 +40,24 @@ def remove_file(page):
 
 def test_every_slider_moves_the_surface(page):
     learning, ridge = line(page), line(page, "ridge-curve")
-    press(page, "Ridge", "ArrowRight")
+    press(page, "Ridge", "ArrowRight", *CURVES)
     assert line(page) != learning
-    press(page, "Training samples", "ArrowLeft")
+    press(page, "Training samples", "ArrowLeft", *CURVES)
     assert line(page, "ridge-curve") != ridge
     for slider, key in (("Random features", "ArrowLeft"), ("Extra label noise", "ArrowRight")):
         learning, ridge = line(page), line(page, "ridge-curve")
-        press(page, slider, key)
+        press(page, slider, key, *CURVES)
         assert line(page) != learning
         assert line(page, "ridge-curve") != ridge
-    press(page, "Random features", "End")
-    press(page, "Extra label noise", "Home")
+    press(page, "Random features", "End", *CURVES)
+    press(page, "Extra label noise", "Home", *CURVES)
 
 
 def test_a_slider_is_answered_within_200_ms(page):
     def move() -> None:
         for slider in ("Ridge", "Training samples"):
             for key in ("ArrowLeft", "ArrowLeft", "ArrowRight"):
-                press(page, slider, key)
+                press(page, slider, key, *CURVES)
                 page.wait_for_timeout(50)
 
     assert least_median(page, move) < 200
@@ -101,7 +89,7 @@ def test_a_csv_gets_its_verdict_and_moves_under_the_sliders(page, tmp_path):
     # The verdict comes first; the curves follow in cells of their own.
     wait_for_another_line(page, digits)
     assert "in target units squared" in page.locator("#learning-curve").inner_html()
-    press(page, "Ridge", "ArrowRight")
+    press(page, "Ridge", "ArrowRight", *CURVES)
     remove_file(page)
     page.wait_for_function("document.querySelector('#learning-curve').innerHTML.includes('sample of 600')")
 
@@ -121,6 +109,6 @@ def test_a_bad_csv_gets_its_sentence_and_the_page_goes_on(page, tmp_path, name, 
     assert name in sentence
     assert "/tmp" not in sentence
     assert "Traceback" not in page.inner_text("body")
-    press(page, "Ridge", "ArrowRight")
+    press(page, "Ridge", "ArrowRight", *CURVES)
     remove_file(page)
-    press(page, "Ridge", "ArrowLeft")
+    press(page, "Ridge", "ArrowLeft", *CURVES)

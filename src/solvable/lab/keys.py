@@ -156,9 +156,8 @@ def _file(name: str) -> Path | None:
     parent = sys.modules.get(name.rpartition(".")[0])
     if name in sys.modules:
         file = getattr(sys.modules[name], "__file__", None)
-    elif parent is not None and not hasattr(
-        parent, "__path__"
-    ):  # an attribute of a module, the most common case
+    # An attribute of a loaded module is the most common case, and a search would take long.
+    elif parent is not None and not hasattr(parent, "__path__"):
         return None
     else:
         path, parts, spec = None, name.split("."), None

@@ -110,7 +110,13 @@ class Record:
 
 
 def records(runs_dir: str | Path = "runs") -> list[Record]:
-    """Return the records in a folder, oldest first."""
+    """Return the records in a folder, oldest first.
+
+    Raises:
+        InputError: if it is a file.
+    """
+    if Path(runs_dir).is_file():
+        raise InputError(f"{str(runs_dir)!r} is a file; expected the folder of the records")
     return sorted(_records(Path(runs_dir)), key=lambda record: datetime.fromisoformat(record.created))
 
 

@@ -31,8 +31,8 @@ def readable(value: Any, digits: int = 4) -> str:
 def with_error(value: float, error: float) -> str:
     """Return a value and its standard error to the same decimal; the error has two significant digits.
 
-    >>> with_error(0.030941, 0.00123), with_error(1234.5, 67.0), with_error(0.5, 0.996)
-    ('0.0309 ± 0.0012', '1234 ± 67', '0.5 ± 1.0')
+    >>> with_error(0.030941, 0.00123), with_error(1234.5, 67.0), with_error(0.5, 0.996), with_error(0.5, math.nan)
+    ('0.0309 ± 0.0012', '1234 ± 67', '0.5 ± 1.0', '0.5')
     """
     if not (math.isfinite(value) and math.isfinite(error)) or error <= 0:
         return readable(value)

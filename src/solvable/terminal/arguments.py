@@ -25,7 +25,11 @@ def comma_list(items: type, **options: Any) -> Parameter:
     """
 
     def convert(_: Any, tokens: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(_item(items, word.strip()) for word in tokens[0].value.split(","))
+        words = [word.strip() for word in tokens[0].value.split(",")]
+        values = tuple(_item(items, word) for word in words)
+        if (twice := next((words[i] for i, one in enumerate(values) if one in values[:i]), None)) is not None:
+            raise ValueError(f"{twice!r} is in the list twice; expected distinct values")
+        return values
 
     metavar = {int: "INT,...", float: "NUMBER,...", str: "STR,..."}[items]
     defaults: dict[str, Any] = {"metavar": metavar, "show_default": False, "allow_leading_hyphen": True}
@@ -33,29 +37,30 @@ def comma_list(items: type, **options: Any) -> Parameter:
 
 
 def _item(items: type, word: str) -> Any:
-    """Convert one item of a list; `1e3` is a whole number too."""
     try:
-        if items is int:
-            number = float(word)
-            if not number.is_integer():
-                raise ValueError
-            return int(number)
-        return items(word)
-    except (ValueError, OverflowError):
+        return _as_whole(word) if items is int else items(word)
+    except ValueError:
         expected = "whole numbers, as in 32,64" if items is int else "numbers, as in 0.01,1"
         raise ValueError(f"{word!r} in the list; expected comma-separated {expected}") from None
 
 
 def _whole(_: Any, tokens: Sequence[Any]) -> int:
-    """Convert one whole number, of which cyclopts would round 2.5."""
     word = tokens[0].value
     try:
-        number = float(word)
-        if number.is_integer():
-            return int(number)
+        return _as_whole(word)
     except ValueError:
-        pass
-    raise ValueError(f"{word!r}; expected a whole number")
+        raise ValueError(f"{word!r}; expected a whole number") from None
+
+
+def _as_whole(word: str) -> int:
+    """Convert a whole number, of which cyclopts would round 2.5; `1e3` is one too, and long ones keep all digits."""
+    try:
+        return int(word)
+    except ValueError:
+        number = float(word)
+        if not number.is_integer():
+            raise
+        return int(number)
 
 
 Whole = Annotated[int, Parameter(converter=_whole)]

@@ -58,8 +58,9 @@ def print_table(table: Any) -> None:
     """Print a rich table without cutting its numbers: wider than the terminal if it has to be."""
     from rich.console import Console
 
+    natural = Console(width=10_000).measure(table).maximum  # a narrow console measures no more than its own width
     console = Console(highlight=False)
-    console.width = max(console.width, console.measure(table).maximum)
+    console.width = max(console.width, natural)
     console.print(table)
 
 

@@ -1,4 +1,4 @@
-"""How long a page takes to answer a slider, measured in the page itself."""
+"""Moving sliders of a page, and how long it takes to answer, measured in the page itself."""
 
 from collections.abc import Callable
 from statistics import median
@@ -17,6 +17,34 @@ STOPWATCH = """() => {
         }
     }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
 }"""
+
+
+def shown(page: Any, *parts: str) -> str:
+    """Return what elements with these ids hold."""
+    return "".join(page.locator(f"#{part}").first.inner_html() for part in parts)
+
+
+def wait_for_change(page: Any, before: str, *parts: str) -> None:
+    """Wait until elements with these ids all exist and hold something else than `shown` gave before."""
+    page.wait_for_function(
+        """([parts, before]) => { const now = parts.map(part => document.getElementById(part));
+        return now.every(Boolean) && now.map(one => one.innerHTML).join("") !== before; }""",
+        arg=[parts, before],
+    )
+
+
+def press(page: Any, slider: str, key: str, *parts: str) -> None:
+    """Move a slider by a key, and wait for the new drawing of one of the parts."""
+    before = shown(page, *parts)
+    page.get_by_role("slider", name=slider, exact=True).press(key)
+    wait_for_change(page, before, *parts)
+
+
+def choose(page: Any, label: str, option: str, *parts: str) -> None:
+    """Choose an option of a menu, and wait for the new drawing of one of the parts."""
+    before = shown(page, *parts)
+    page.get_by_label(label).select_option(option)
+    wait_for_change(page, before, *parts)
 
 
 def least_median(page: Any, move: Callable[[], None], enough: float = 200.0) -> float:
