@@ -58,7 +58,8 @@ def print_table(table: Any) -> None:
     """Print a rich table without cutting its numbers: wider than the terminal if it has to be."""
     from rich.console import Console
 
-    natural = Console(width=10_000).measure(table).maximum  # a narrow console measures no more than its own width
+    # A narrow console would measure no more than its own width.
+    natural = Console(width=10_000).measure(table).maximum
     console = Console(highlight=False)
     console.width = max(console.width, natural)
     console.print(table)
