@@ -5,6 +5,7 @@ they run.
 """
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -245,6 +246,17 @@ def test_code_that_a_worker_cannot_load_is_a_sentence(pair, tmp_path, monkeypatc
         InputError, match=r"worker tcp://.* have different source files of solvable or the study"
     ):
         _sweep(tmp_path, 6, pair.address)
+
+
+@pytest.mark.parametrize("name", ["distributed.client", "tornado.application", "asyncio"])
+def test_no_logger_of_dask_writes_to_the_terminal(name):
+    import distributed  # noqa: F401  (gives tornado.application a level of its own)
+
+    logger = logging.getLogger(name)
+    before = logger.level
+    with cluster._quiet():
+        assert not logger.isEnabledFor(logging.CRITICAL)
+    assert logger.level == before
 
 
 @pytest.mark.slow

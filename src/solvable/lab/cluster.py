@@ -364,11 +364,13 @@ def _run_trial(job: _Job, call: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence dask's log, whose relevant messages are raised as errors."""
-    loggers = {name: logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")}
+    families = ("distributed", "tornado", "asyncio")
+    loggers = {name: logging.getLogger(name) for name in families}
+    # dask gives some of their children, such as tornado.application, levels of their own.
     loggers |= {
         name: logger
         for name, logger in list(logging.root.manager.loggerDict.items())
-        if name.startswith("distributed.") and isinstance(logger, logging.Logger) and logger.level
+        if name.split(".")[0] in families and isinstance(logger, logging.Logger) and logger.level
     }
     levels = {name: logger.level for name, logger in loggers.items()}
     for logger in loggers.values():
