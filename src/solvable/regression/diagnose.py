@@ -18,7 +18,7 @@ from solvable.lab.figure import COLORS, MARKERS, house_style, measured_points, s
 from solvable.machine import cores, limited_blas_threads
 from solvable.regression.diagnosis import COMPARED_ON, MOST_SAMPLES, DiagnosisNumbers
 from solvable.regression.drawing import error_by_ridge, finish_learning_curve, predicted_curve
-from solvable.regression.one_gram import decompose, one_gram
+from solvable.regression.one_gram import OneGram, decompose, one_gram, optimism
 from solvable.regression.surface import LearningSurface
 from solvable.regression.targets import Targets, group_array, group_codes
 from solvable.regression.verdict import verdict_on
@@ -132,17 +132,20 @@ def diagnose_dataset(
     codes = None if groups is None else group_codes(groups, len(data.X))
     targets = Targets.of(data.y, data.classes).centred()
     compared: dict[str, float] = {}
+    choice = None
     if kernel is None:
-        compared = compare_kernels(data.X, targets, codes, random_state, watch)
+        compared, choice = compare_kernels(data.X, targets, codes, random_state, watch)
         kernel = next(iter(compared))
     resolved = as_kernel(kernel).for_data(data.X)
     watch(f"the learning surface of {resolved!r}")
     with warnings.catch_warnings(record=True, action="always", category=UserWarning) as records:
         surface = LearningSurface.from_kernel(resolved, data.X, targets, groups=codes)
+    if choice is None:
+        choice = optimism(surface.statistics.squared_error, surface.statistics.fold_sizes)
     n_groups = None if codes is None else int(codes.max()) + 1
     notes = dict.fromkeys([*data.notes, *(str(warning.message) for warning in records), str(surface.check)])
     encoded = EncodedKernel(resolved, data.encoder)
-    return Diagnosis(data, surface, encoded, ridge, compared, n_groups, tuple(notes))
+    return Diagnosis(data, surface, encoded, ridge, compared, n_groups, tuple(notes), choice)
 
 
 def compare_kernels(
@@ -151,24 +154,31 @@ def compare_kernels(
     groups: NDArray[np.int64] | None,
     random_state: int,
     watch: Watch,
-) -> dict[str, float]:
-    """Return the leave-one-out error of each natural kernel at its best ridge, best first."""
+) -> tuple[dict[str, float], float]:
+    """Return the leave-one-out error of each natural kernel at its best ridge, best first, and the choice's optimism.
+
+    See `one_gram.optimism`; for all points, if fewer are compared.
+    """
+    n = len(X)
     rows = np.sort(np.random.default_rng([random_state, 7]).permutation(len(X))[:COMPARED_ON])
     X, targets = X[rows], targets.take(rows)
     groups = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
 
-    def leave_one_out_error(name: str) -> float:
+    def leave_one_out_error(name: str) -> OneGram:
         gram = to_float64(as_kernel(name).for_data(X)(X))
-        statistics = one_gram(decompose(gram, groups=groups), targets.columns, targets.intercept)
-        weights = statistics.fold_sizes / statistics.fold_sizes.sum()
-        return float((weights @ statistics.squared_error).min())
+        decomposition = decompose(gram, groups=groups, intercept=targets.intercept)
+        return one_gram(decomposition, targets.columns)
 
     # Kernels in parallel, each with its share of the cores: several threads in one decomposition are slower.
     jobs = min(cores(), len(NATURAL_KERNELS))
-    errors = []
+    statistics: list[OneGram] = []
     with limited_blas_threads(max(1, cores() // jobs)):
         work = (delayed(leave_one_out_error)(name) for name in NATURAL_KERNELS)
-        for error in Parallel(jobs, prefer="threads", return_as="generator")(work):
-            errors.append(error)
-            watch(f"comparing kernels ({len(errors)} of {len(NATURAL_KERNELS)} done)")
-    return dict(sorted(zip(NATURAL_KERNELS, errors, strict=True), key=lambda item: item[1]))
+        for one in Parallel(jobs, prefer="threads", return_as="generator")(work):
+            statistics.append(one)
+            watch(f"comparing kernels ({len(statistics)} of {len(NATURAL_KERNELS)} done)")
+    sizes = statistics[0].fold_sizes
+    errors = [float((sizes @ one.squared_error).min() / sizes.sum()) for one in statistics]
+    # Chance has less of a say with more points, as their number.
+    choice = optimism(np.hstack([one.squared_error for one in statistics]), sizes) * len(X) / n
+    return dict(sorted(zip(NATURAL_KERNELS, errors, strict=True), key=lambda item: item[1])), choice

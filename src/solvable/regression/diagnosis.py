@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from solvable.checks import grid, one_number
 from solvable.datasets import Dataset
@@ -47,6 +47,8 @@ class DiagnosisNumbers:
         compared: leave-one-out error (mean square, at its best ridge) of each compared kernel, best first.
         n_groups: number of groups of points, or None.
         notes: notes on the data and on the reliability of the numbers.
+        optimism: logarithm of the factor by which the least leave-one-out error is too low, since kernel and ridge were
+            chosen by it; forecasts are raised by it.
         measured: errors of the user's own model, by `with_measured`, or None.
     """
 
@@ -57,6 +59,7 @@ class DiagnosisNumbers:
     compared: dict[str, float]
     n_groups: int | None
     notes: tuple[str, ...] = field(repr=False)
+    optimism: float = 0.0
     measured: "xr.Dataset | None" = field(default=None, repr=False)
 
     @property
@@ -151,39 +154,17 @@ class DiagnosisNumbers:
         options: Any = {"data_vars": "all", "coords": "minimal", "compat": "override", "join": "exact"}
         predicted: Any = xr.concat(parts, "n_train", **options)
         predicted["ridge"] = ("n_train", ridges, {"long_name": "ridge"})
-        past = (sizes > self.n_samples) & (self.surface.curves.continuation is not None)
-        if self.data.classes and ridge is None and past.any():
-            predicted = self._onward(predicted, past)
+        for name in ("test_mse", "error_rate") if self.data.classes else ("test_mse",):
+            most = np.inf if name == "test_mse" else 1.0
+            for end, sign in (("", 0.0), ("_low", -1.0), ("_high", 1.0)):
+                factor = np.exp(self.optimism * (1.0 + sign))
+                predicted[f"{name}{end}"] = (predicted[f"{name}{end}"] * factor).clip(max=most)
         if not self.data.classes:
             outputs = self.data.y.shape[1]
             for end, other in (("", ""), ("_low", "_high"), ("_high", "_low")):
                 predicted[f"rmse{end}"] = np.sqrt(predicted[f"test_mse{end}"] / outputs)
                 predicted[f"r2{end}"] = 1.0 - predicted[f"test_mse{other}"] / self.variance
         return predicted.assign_attrs(variance=self.variance)
-
-    def _onward(self, predicted: Any, past: NDArray[np.bool_]) -> Any:
-        """Return error rates past the sample on one line for all sizes, ln(rate) against ln(test MSE).
-
-        `LearningSurface.predict` has a line for each ridge; if each size has its own ridge, the rate would jump between
-        the lines.
-        """
-        x, y = np.log(self._rate_line)
-        slope = float(np.clip(np.polyfit(x, y, 1)[0], 0.0, 3.0))
-        onward = np.exp(y[-1] + slope * (np.log(predicted.test_mse.to_numpy()) - x[-1]))
-        rate = predicted.error_rate.to_numpy()
-        # A rate of 0 stays 0 and keeps its interval.
-        factor = np.where(past & (rate > 0.0), onward / np.where(rate > 0.0, rate, 1.0), 1.0)
-        for end in ("_low", "_high", ""):
-            name = f"error_rate{end}"
-            predicted[name] = (predicted[name] * factor).clip(0.0, 1.0)
-        return predicted
-
-    @cached_property
-    def _rate_line(self) -> NDArray[np.float64]:
-        """Test MSE and error rate at the best ridge for an eighth of the sample to all of it."""
-        within = self.forecast(np.maximum(self.n_samples * np.geomspace(1 / 8, 1, 6), 1.0))
-        least = 0.5 / self.n_samples
-        return np.stack([within.test_mse.to_numpy(), np.maximum(within.error_rate.to_numpy(), least)])
 
     @property
     def measure(self) -> str:

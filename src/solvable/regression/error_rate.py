@@ -121,8 +121,9 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
     """
     n, s = statistics.n_samples, statistics
     # From where the sample's own interpolation peak begins to where next to nothing is learned.
-    least = min(0.03, s.learned_modes.max() / 2)
-    steps = np.flatnonzero((s.learned_modes < 0.97 * n) & (s.learned_modes > least))
+    beyond_intercept = s.learned_modes - s.intercept
+    least = min(0.03, beyond_intercept.max() / 2)
+    steps = np.flatnonzero((s.learned_modes < 0.97 * n) & (beyond_intercept > least))
     steps = steps if len(steps) >= 2 else np.arange(len(s.log_kappa))
     even = np.linspace(s.log_kappa[steps[0]], s.log_kappa[steps[-1]], _NODES)
     nodes = np.unique(np.abs(s.log_kappa[:, None] - even).argmin(axis=0))
@@ -135,7 +136,7 @@ def error_rates(decomposition: Decomposition, statistics: OneGram, targets: Targ
     if decomposition.groups is None:
         tables = [_rates_at(decomposition, targets, ridge, draws, None) for ridge in ridges]
     else:  # all ridges at once, since they share the decomposition of the other groups
-        residual, variance = decomposition.left_out(targets.columns, ridges, targets.intercept)
+        residual, variance = decomposition.left_out(targets.columns, ridges)
         tables = [
             _rates_at(decomposition, targets, ridge, draws, (residual[..., i], variance[:, i]))
             for i, ridge in enumerate(ridges)
@@ -186,7 +187,7 @@ def _rates_at(
 
 
 def _noise(
-    half: Float[NDArray, "N N"],
+    half: Float[NDArray, "N modes"],
     diagonal: Float[NDArray, "N"],
     residual: Float[NDArray, "N outputs"],
     variance: float,

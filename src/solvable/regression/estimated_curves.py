@@ -4,11 +4,13 @@ Within the sample, monotone cubic interpolation in $\ln\kappa$. Past it, towards
 "More is better": $\ln z$, $\ln \sum L^2$ and $\ln B_2$ continue as the straight lines that fit them where $z$ lies
 between $N/16$ and $0.95 N$. Their slopes are the exponents: $-1/\alpha$ for $z$ and $(\beta - 1)/\alpha$ for $B_2$.
 Label noise bends $B_2$ towards a floor, $\sigma^2 + c\,\kappa^b$, which a sample seldom determines: floors from none
-to all of $B_2$ are averaged, each weighted by how well it fits. $B_1$ follows from $B_2$ by $dB_1/d\ln\kappa = B_1 -
+to all of $B_2$ are averaged, each weighted by how well it fits and, if that makes the floor higher, by the marginal
+likelihood of so much noise. $B_1$ follows from $B_2$ by $dB_1/d\ln\kappa = B_1 -
 B_2$, that is $B_1 = \kappa \int_\kappa^\infty B_2(t)\,t^{-2} dt$.
 
 For a kernel of fewer modes than samples (features of the user's own) nothing is continued: below its smallest
-eigenvalue, everything that can be learned is learned.
+eigenvalue, everything that can be learned is learned. If the kernel has more, but a known number $d$ of modes (linear),
+$\ln z/(1 - z/d)$ takes the place of $\ln z$, and floors are weighted by the marginal likelihood alone.
 """
 
 from dataclasses import dataclass
@@ -79,8 +81,8 @@ class EstimatedCurves:
 
     @property
     def rank(self) -> float:
-        """Number of the kernel's modes; infinite, since unknown, unless the Gram matrix shows that there are few."""
-        return float(self.statistics.rank) if self._few_modes else np.inf
+        """Number of the kernel's modes; infinite if unknown."""
+        return float(self.statistics.rank) if self._few_modes else self.statistics.n_modes
 
     @property
     def _few_modes(self) -> bool:
@@ -104,7 +106,7 @@ class EstimatedCurves:
     @property
     def log_trace(self) -> float:
         r"""$\ln \sum_i m_i \lambda_i$, taken where the ridge dominates."""
-        return float(np.log(self.learned_modes[-1]) + self.log_kappa[-1])
+        return float(np.log(self.learned_modes[-1] - self.statistics.intercept) + self.log_kappa[-1])
 
     @cached_property
     def _replicates(self) -> tuple[Array, Array]:
@@ -117,8 +119,11 @@ class EstimatedCurves:
         )
         z, partly = self.learned_modes[:, None], s.partly_learned_modes[self._steps][:, None]
         # Leave-one-out noise must not make the number of partly learned modes negative.
-        learned_squared = np.minimum(s.n_samples * (1.0 - 1.0 / amplification), z - 0.01 * partly)
-        return np.maximum(learned_squared, 1e-300), error / error_amplification
+        most = z - 0.01 * partly
+        learned_squared = np.minimum(s.n_samples * (1.0 - 1.0 / amplification), most)
+        # So that the error predicted for n = N stays the leave-one-out error.
+        amplified = np.minimum(error_amplification, 1.0 / np.maximum(1.0 - most / s.n_samples, 1e-300))
+        return np.maximum(learned_squared, 1e-300), error / amplified
 
     @cached_property
     def squared_bias(self) -> Array:
@@ -162,13 +167,35 @@ class EstimatedCurves:
         if self._few_modes:
             return None
         z, x, fit = self.learned_modes, self.log_kappa - self.log_kappa[0], self._fit
-        modes_slope = min(float(np.polyfit(x[fit], np.log(z[fit]), 1)[0]), -1e-3)
-        slopes, weights = zip(
-            *(_fit_floors(x[fit], b2[fit], b2[0]) for b2 in self.squared_bias.T), strict=True
+        growing = np.log(z / (1.0 - z / self.rank))
+        modes_slope = min(float(np.polyfit(x[fit], growing[fit], 1)[0]), -1e-3)
+        slopes, weights = map(
+            np.array,
+            zip(*(_fit_floors(x[fit], b2[fit], b2[0]) for b2 in self.squared_bias.T), strict=True),
         )
+        evidence = self._weights_by_evidence()
+        if np.isfinite(self.rank):
+            # The error ends at the noise when all modes are learned, however it falls before.
+            weights = evidence
+        else:
+            both = weights * evidence
+            both /= both.sum(axis=1, keepdims=True)
+            # A kernel that is rougher than the target takes noise for target: evidence for less noise says little.
+            if both[0] @ _FLOORS > weights[0] @ _FLOORS:
+                weights = both
         curvature = float(np.polyfit(x[fit], np.log(self.squared_bias[fit, 0]), 2)[0])
         floors = self.squared_bias[0][:, None] * _FLOORS
-        return Continuation(modes_slope, np.array(slopes), floors, np.array(weights), curvature)
+        return Continuation(modes_slope, slopes, floors, weights, curvature)
+
+    def _weights_by_evidence(self) -> Array:
+        """Return weights of the floors, `(replicates, floors)`, by the marginal likelihood of that much label noise."""
+        s = self.statistics
+        floors = np.log(np.maximum(self.squared_bias[0][:, None] * _FLOORS, s.noise[0]))
+        log_evidence = np.interp(floors, np.log(s.noise), s.log_evidence)
+        # Floors are spaced evenly, the prior is flat in their logarithm: down to a tenth of the sample's last error.
+        log_evidence -= np.log(np.maximum(_FLOORS, 0.025))
+        weights = np.exp(log_evidence - log_evidence.max(axis=1, keepdims=True))
+        return weights / weights.sum(axis=1, keepdims=True)
 
     def sums(self, log_kappa: Array) -> SpectralSums:
         """Return the four sums of the whole sample's estimate; see `spectra.SpectralSums`."""
@@ -185,9 +212,12 @@ class EstimatedCurves:
         values = np.exp(interpolant(np.clip(x, grid_x[0], grid_x[-1])))
         r = (values.shape[-1] - 1) // 3
         z, squared, b1, b2 = np.split(values, [1, 1 + r, 1 + 2 * r], axis=-1)
-        # Above the largest κ the ridge dominates: z falls as 1/κ, the sum of squares as 1/κ², biases are constant.
+        # Above the largest κ the ridge dominates: z falls as 1/κ, the sum of squares as 1/κ², both to the intercept;
+        # biases are constant.
         above = np.exp(-np.maximum(x - grid_x[-1], 0.0))[..., None]
-        z, squared = z * above, squared * above**2
+        always = min(self.statistics.intercept, self.learned_modes[-1])
+        z = always + (z - always) * above
+        squared = np.minimum(always, squared) + np.maximum(squared - always, 0.0) * above**2
         below = np.minimum(x - grid_x[0], 0.0)[..., None]
         if np.any(below < 0.0):
             z, squared, b1, b2 = self._continue(below, z, squared, b1, b2, which)
@@ -203,7 +233,12 @@ class EstimatedCurves:
             rank, shrink = self.statistics.rank, np.exp(below)
             all_learned = rank - (rank - z) * shrink
             return all_learned, all_learned - (z - squared) * shrink, b2 + (b1 - b2) * shrink, b2
-        growth = np.exp(law.modes_slope * below)
+        below = np.maximum(below, -700.0)
+        with np.errstate(over="ignore", divide="ignore"):
+            # Towards all modes, or for ever in proportion to the power law.
+            shrink = np.exp(-law.modes_slope * below)
+            onward = 1.0 / (shrink * (1.0 / z - 1.0 / self.rank) + 1.0 / self.rank)
+            partly = (z - squared) * (onward / z) ** 2 * shrink
         weights, floors, slopes = law.weights[which], law.floors[which], law.bias_slopes[which]
         floor = np.sum(weights * floors, axis=-1)
         moving = weights * (self.squared_bias[0, which, None] - floors)
@@ -217,7 +252,8 @@ class EstimatedCurves:
             + self.linear_bias[0, which] * np.exp(below)
         )
         past = below < 0.0
-        return z * growth, squared * growth, np.where(past, b1_on, b1), np.where(past, b2_on, b2)
+        z, squared = np.where(past, onward, z), np.where(past, onward - partly, squared)
+        return z, squared, np.where(past, b1_on, b1), np.where(past, b2_on, b2)
 
     def doubt(self, log_kappa: Array) -> Array:
         r"""Return the standard error of $\ln B_2$ due to how it is continued, `(*grid)`; 0 within the sample."""

@@ -1,6 +1,7 @@
 r"""Kernel ridge regression as scikit-learn estimators: the model whose test error `regression` predicts.
 
-$\hat f(x) = b + k(x)^\top (K + \delta I)^{-1} (Y - b)$ with $b$ the mean of the targets. scikit-learn's own
+$\hat f(x) = b + k(x)^\top (K + \delta I)^{-1} (Y - b)$ with the intercept $b$ that fits best, as in scikit-learn's
+`Ridge`; it is not penalised. Its own
 `KernelRidge` has no intercept, no ridge of exactly 0, none of these kernels, and does not classify.
 """
 
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from solvable.checks import one_number
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import to_float64
-from solvable.regression.nested import nested_dual_coefficients
+from solvable.regression.experiment import dual_fits
 
 # Rows are predicted in blocks of this size, so that a large table needs no large kernel matrix.
 _ROWS = 4096
@@ -33,10 +34,9 @@ class _KernelRidge(BaseEstimator):
     def _fit(self, X: NDArray, columns: NDArray[np.float64]) -> None:
         ridge = np.array([one_number("ridge", self.ridge, at_least=0.0)])
         self.kernel_ = as_kernel(self.kernel).for_data(X)
-        self.intercept_ = columns.mean(axis=0)
         gram = to_float64(self.kernel_(X))
-        ((_, alpha),) = nested_dual_coefficients(gram, columns - self.intercept_, np.array([len(X)]), ridge)
-        self.dual_coef_, self.X_fit_ = alpha[:, 0], X
+        ((_, alpha, shift, _),) = dual_fits(gram, columns, np.array([len(X)]), ridge, intercept=True)
+        self.dual_coef_, self.intercept_, self.X_fit_ = alpha[:, 0], shift[0], X
 
     def _outputs(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)

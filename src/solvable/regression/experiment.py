@@ -14,6 +14,7 @@ from scipy.linalg import cho_factor, cho_solve, lstsq
 from solvable.checks import grid, whole_grid
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
+from solvable.regression.intercept import contrast_gram, contrasts, from_contrasts
 from solvable.regression.nested import fewer_outputs, nested_dual_coefficients
 from solvable.regression.targets import Targets, as_targets
 
@@ -74,7 +75,7 @@ def measure(
         raise InputError(
             f"X has {len(X)} rows but y has {len(targets)} labels; expected one label for each row"
         )
-    sizes = whole_grid("n_train", n_train, at_least=1)
+    sizes = whole_grid("n_train", n_train, at_least=2 if targets.intercept else 1)
     widths = whole_widths(n_features)
     ridges = grid("ridge", ridge, at_least=0.0)
     if np.isinf(ridges).any():
@@ -199,10 +200,11 @@ def trial_errors(
         if np.isinf(k):
             assert gram is not None
             inner, cross = gram[np.ix_(train, train)], gram[np.ix_(test, train)]
-            fits = _kernel_fits(inner, cross, train_y, n_train, ridge)
+            fits = _kernel_fits(inner, cross, train_y, n_train, ridge, targets.intercept)
         else:
             scaled = features[:, : int(k)] * np.sqrt(most / k)
-            fits = _feature_fits(scaled[: len(train)], scaled[len(train) :], train_y, n_train, ridge)
+            split = scaled[: len(train)], scaled[len(train) :]
+            fits = _feature_fits(*split, train_y, n_train, ridge, targets.intercept)
         for r, predictions, train_error in fits:
             errors[0, :, j, r] = np.square(predictions - test_y[:, None]).sum(axis=2).mean(axis=0)
             errors[1, :, j, r] = train_error
@@ -215,21 +217,45 @@ def trial_errors(
 Fits = Iterator[tuple[int, Array, Array]]
 
 
-def _kernel_fits(inner: Array, cross: Array, targets: Array, n_train: Indices, ridge: Array) -> Fits:
+def dual_fits(
+    gram: Array, targets: Array, n_train: Indices, ridge: Array, intercept: bool
+) -> Iterator[tuple[int, Array, Array, Array]]:
+    r"""Yield ridge index, dual coefficients, intercepts and training error of each size.
+
+    The coefficients are as in `nested_dual_coefficients`, intercepts `(sizes, outputs)`, training errors `(sizes,)`.
+    """
+    rounding = len(gram) * np.finfo(float).eps * float(gram.trace())
+    if intercept:
+        coefficients = nested_dual_coefficients(contrast_gram(gram), contrasts(targets), n_train - 1, ridge)
+    else:
+        coefficients = nested_dual_coefficients(gram, targets, n_train, ridge)
+    for r, alpha in coefficients:
+        shift = np.zeros((len(n_train), targets.shape[1]))
+        squares = np.square(ridge[r] * alpha).sum(axis=(0, 2))  # (K + δ) α = y - b, so the residual is δ α
+        below = ridge[r] <= rounding  # the residual is what a singular matrix leaves
+        if intercept or below:
+            alpha = from_contrasts(alpha) if intercept else alpha
+            for i, n in enumerate(n_train):
+                residual = targets[:n] - gram[:n, :n] @ alpha[:n, i]
+                if intercept:
+                    shift[i] = residual.mean(axis=0)
+                if below:
+                    squares[i] = np.square(residual - shift[i]).sum()
+        yield r, alpha, shift, squares / n_train
+
+
+def _kernel_fits(
+    inner: Array, cross: Array, targets: Array, n_train: Indices, ridge: Array, intercept: bool
+) -> Fits:
     """Yield ridge index, predictions `(test points, sizes, outputs)` and training error of each size."""
-    rounding = len(inner) * np.finfo(float).eps * float(inner.trace())
-    for r, alpha in nested_dual_coefficients(inner, targets, n_train, ridge):
+    for r, alpha, shift, train_error in dual_fits(inner, targets, n_train, ridge, intercept):
         predictions = (cross @ alpha.reshape(len(alpha), -1)).reshape(len(cross), *alpha.shape[1:])
-        if ridge[r] > rounding:  # (K + δ) α = y, so the residual is δ α
-            squares = np.square(ridge[r] * alpha).sum(axis=(0, 2))
-        else:  # a ridge below rounding: the residual that a singular matrix leaves
-            squares = np.array(
-                [np.square(targets[:n] - inner[:n, :n] @ alpha[:n, i]).sum() for i, n in enumerate(n_train)]
-            )
-        yield r, predictions, squares / n_train
+        yield r, predictions + shift, train_error
 
 
-def _feature_fits(train: Array, test: Array, targets: Array, n_train: Indices, ridge: Array) -> Fits:
+def _feature_fits(
+    train: Array, test: Array, targets: Array, n_train: Indices, ridge: Array, intercept: bool
+) -> Fits:
     """Yield the same for ridge regression on features, in the space of samples or features, whichever is smaller."""
     k, largest = train.shape[1], int(n_train.max())
     positive = np.flatnonzero(ridge > 0)
@@ -237,27 +263,34 @@ def _feature_fits(train: Array, test: Array, targets: Array, n_train: Indices, r
     dual_cost = float(largest) ** 2 * k + len(positive) * float(largest) ** 3 / 3
     dual = len(positive) > 0 and dual_cost <= primal_cost
     if dual:
-        fits = _kernel_fits(train @ train.T, test @ train.T, targets, n_train, ridge[positive])
+        fits = _kernel_fits(train @ train.T, test @ train.T, targets, n_train, ridge[positive], intercept)
         for r, predictions, train_error in fits:
             yield int(positive[r]), predictions, train_error
-    # Weights (features, sizes, outputs) of the other ridges.
+    # Weights (features, sizes, outputs) and intercepts (sizes, outputs) of the other ridges.
     others = np.flatnonzero(ridge == 0) if dual else np.arange(len(ridge))
     weights = np.empty((len(others), k, len(n_train), targets.shape[1]))
+    shifts = np.zeros((len(others), len(n_train), targets.shape[1]))
     for i, n in enumerate(n_train):
-        normal, right = (train[:n].T @ train[:n], train[:n].T @ targets[:n]) if not dual else (None, None)
+        inputs, outputs = train[:n], targets[:n]
+        if intercept:
+            means = inputs.mean(axis=0), outputs.mean(axis=0)
+            inputs, outputs = inputs - means[0], outputs - means[1]
+        normal, right = (inputs.T @ inputs, inputs.T @ outputs) if not dual else (None, None)
         for j, r in enumerate(others):
             if ridge[r] == 0:
                 # No normal equations: near n = k they would square a large condition number.
                 # SciPy's default threshold, eps alone, keeps the rounding noise of linearly dependent features.
                 cond = max(n, k) * np.finfo(float).eps
-                weights[j, :, i] = lstsq(train[:n], targets[:n], cond=cond, check_finite=False)[0]  # pyright: ignore
+                weights[j, :, i] = lstsq(inputs, outputs, cond=cond, check_finite=False)[0]  # pyright: ignore
             else:
                 matrix: Any = np.array(normal)
                 matrix.flat[:: k + 1] += ridge[r]
                 weights[j, :, i] = cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), right)
+            if intercept:
+                shifts[j, i] = means[1] - means[0] @ weights[j, :, i]
     for j, r in enumerate(others):
         flat = weights[j].reshape(k, -1)
-        predictions = (test @ flat).reshape(len(test), *weights.shape[2:])
-        fitted = (train @ flat).reshape(largest, *weights.shape[2:])
+        predictions = (test @ flat).reshape(len(test), *weights.shape[2:]) + shifts[j]
+        fitted = (train @ flat).reshape(largest, *weights.shape[2:]) + shifts[j]
         squares = [np.square(targets[:n] - fitted[:n, i]).sum() for i, n in enumerate(n_train)]
         yield int(r), predictions, np.array(squares) / n_train

@@ -5,10 +5,14 @@ The theory is about many samples in many dimensions, and about features that are
 most of which are pure high frequency), predictions can be off by far more than the sampling error. Training on halves
 shows this at a fraction of the cost of the eigendecomposition. The error of the kernel itself widens every interval.
 The error of random features beyond that is subtracted from their predictions, at the same ratio of features to samples.
+
+Each half also forecasts how much the error falls from its own size to that of the sample, where it is known. What that
+misses goes with the errors of forecasts past the sample (rank correlation 0.5 over 27 data sets) and widens their
+intervals.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,7 @@ from solvable.regression import theory
 from solvable.regression.error_rate import ErrorRates
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.experiment import trial_errors
+from solvable.regression.one_gram import decompose, one_gram
 from solvable.regression.targets import Targets
 
 Array = NDArray[np.float64]
@@ -34,6 +39,8 @@ _DOUBT = 0.5
 # Doubt, in ln(test error), about random features that could not be checked.
 _UNTRIED = 0.1
 _SPLITS = 2
+# Smaller halves tell nothing of the curve past them.
+_FEWEST = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +52,15 @@ class HalvesCheck:
         ridge: ridges, ascending.
         log_ratio: one for each pair of them.
         log_rate_ratio: the same for the error rate; None for numbers.
+        log_fall_ratio: logarithm of the error's ratio from half of the sample to all of it, as forecast from halves,
+            minus the same from the whole sample; positive where the error falls faster than forecast.
     """
 
     ratios: Float[NDArray, "features"]
     ridge: Float[NDArray, "ridges"]
     log_ratio: Float[NDArray, "features ridges"]
     log_rate_ratio: Float[NDArray, "features ridges"] | None = None
+    log_fall_ratio: float = 0.0
 
     def of_the_rate(self) -> "HalvesCheck":
         """Return the check for the error rate: its own for random features, that of the squared error for the kernel.
@@ -59,7 +69,7 @@ class HalvesCheck:
         """
         assert self.log_rate_ratio is not None
         beyond = self.log_rate_ratio - self.log_rate_ratio[-1]
-        return HalvesCheck(self.ratios, self.ridge, beyond + self.log_ratio[-1])
+        return HalvesCheck(self.ratios, self.ridge, beyond + self.log_ratio[-1], None, self.log_fall_ratio)
 
     def correction(self, n_train: Array, n_features: Array, ridge: Array) -> Array:
         """Return what to subtract from ln(error) because features are random; 0 for the kernel itself."""
@@ -163,7 +173,33 @@ def check_halves(
         np.log(np.maximum(ours, floor) / np.maximum(theirs, floor))
         for ours, theirs, floor in zip(predicted, measured, floors, strict=True)
     )
-    return HalvesCheck(widths / half, ridge, log_ratio, None if rates is None else log_rate_ratio)
+    fall = _log_fall_ratio(curves, gram, targets, groups)
+    return HalvesCheck(widths / half, ridge, log_ratio, None if rates is None else log_rate_ratio, fall)
+
+
+def _log_fall_ratio(
+    curves: EstimatedCurves, gram: Float[NDArray, "N N"], targets: Targets, groups: NDArray[np.int64] | None
+) -> float:
+    """Return `HalvesCheck.log_fall_ratio`, at the best ridge of the whole sample."""
+    n = len(gram)
+    ridge = theory.optimal_ridge(curves, n)[0]
+    order, first = _halves(n, groups, 0)
+
+    def log_fall(of: EstimatedCurves, half: int) -> float:
+        errors = theory.test_mse(theory.solve(of, [half, n], np.inf, ridge)).ravel()
+        return float(np.log(errors[0] / errors[1]))
+
+    misses = []
+    for rows in (order[:first], order[first:]):
+        codes = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
+        if len(rows) < _FEWEST or (codes is not None and codes.max() < 1):
+            return 0.0
+        decomposition = decompose(gram[np.ix_(rows, rows)], 0.0, codes, targets.intercept)
+        statistics = one_gram(decomposition, targets.columns[rows])
+        n_modes = curves.statistics.n_modes
+        statistics = replace(statistics, rank=int(min(statistics.rank, n_modes)), n_modes=n_modes)
+        misses.append(log_fall(curves, len(rows)) - log_fall(EstimatedCurves(statistics), len(rows)))
+    return float(np.mean(misses))
 
 
 def _halves(n: int, groups: NDArray[np.int64] | None, seed: int) -> tuple[NDArray[np.int64], int]:

@@ -29,12 +29,15 @@ from scipy.linalg import eigh
 
 from solvable.errors import InputError
 from solvable.kernels import check_positive_semidefinite
+from solvable.regression.intercept import contrast_gram, contrasts, from_contrasts
 from solvable.regression.nested import fewer_outputs
 
 # Number of folds of the sample; leaving out each in turn (jackknife) gives the intervals.
 N_FOLDS = 20
 # Distance between neighbouring auxiliary ridges in ln δ'; the curves vary on a scale of one nat and more.
 _STEP = 0.2
+# Number of label noises for which the marginal likelihood is computed, over six decades.
+_NOISES = 61
 # Numbers held in memory at once for one group: 32 MB.
 _MOST_NUMBERS = 4_000_000
 # By count of operations, decomposing the others costs less for groups above this part of the sample.
@@ -50,7 +53,7 @@ class OneGram:
 
     Attributes:
         n_samples: $N$.
-        rank: rank of the Gram matrix above rounding; less than N for a kernel with few features.
+        rank: rank of the Gram matrix above rounding, with the intercept; less than N for a kernel with few features.
         log_kappa: $\ln\kappa$, `(steps,)`, ascending.
         learned_modes: $z$, `(steps,)`.
         partly_learned_modes: $\sum_i w_i \delta' / (w_i + \delta')^2$ over the matrix's own eigenvalues, `(steps,)`:
@@ -60,6 +63,11 @@ class OneGram:
         error_amplification: the same error for pure noise of unit variance, `(folds, steps)`.
         amplification: mean $(A^2)_{ii}/A_{ii}^2$ of each fold, `(folds, steps)`; the same without groups.
         fold_sizes: points in each fold, `(folds,)`.
+        noise: label noise variances, summed over outputs, `(noises,)`, ascending.
+        log_evidence: log marginal likelihood of the targets for each, if they were drawn from a Gaussian process of
+            this kernel (times its best factor), `(noises,)`.
+        intercept: 1 if the model has an intercept, a mode that is learned at every ridge; else 0.
+        n_modes: number of the kernel's modes with the intercept; infinite if unknown.
     """
 
     n_samples: int
@@ -71,6 +79,10 @@ class OneGram:
     error_amplification: Float[NDArray, "folds steps"]
     amplification: Float[NDArray, "folds steps"]
     fold_sizes: Float[NDArray, "folds"]
+    noise: Float[NDArray, "noises"]
+    log_evidence: Float[NDArray, "noises"]
+    intercept: int = 0
+    n_modes: float = np.inf
 
 
 def replicate_weights(fold_sizes: Float[NDArray, "folds"]) -> Float[NDArray, "replicates folds"]:
@@ -83,31 +95,38 @@ def replicate_weights(fold_sizes: Float[NDArray, "folds"]) -> Float[NDArray, "re
 class Decomposition:
     """Eigenvalues and eigenvectors of a Gram matrix, in units of its largest diagonal entry.
 
+    With an intercept: of the matrix of its contrasts, with eigenvectors as weights of samples, which sum to 0.
+
     Attributes:
-        values: `(N,)`, ascending, not negative.
-        vectors: `(N, N)`, one a column.
+        values: `(modes,)`, ascending, not negative; N modes, with an intercept N - 1.
+        vectors: `(N, modes)`, one a column.
         scale: the largest diagonal entry.
         noise: size of the eigenvalues that the rounding of the entries causes.
         groups: index of each point's group, `(N,)`, or None for single points.
     """
 
-    values: Float[NDArray, "N"]
-    vectors: Float[NDArray, "N N"]
+    values: Float[NDArray, "modes"]
+    vectors: Float[NDArray, "N modes"]
     scale: float
     noise: float
     groups: Int[NDArray, "N"] | None = None
 
     @property
+    def intercept(self) -> int:
+        """1 if the model has an intercept, else 0."""
+        return len(self.vectors) - len(self.values)
+
+    @property
     def folds(self) -> Int[NDArray, "N"]:
         """The fold of each point; groups are not divided."""
-        return (np.arange(len(self.values)) if self.groups is None else self.groups) % N_FOLDS
+        return (np.arange(len(self.vectors)) if self.groups is None else self.groups) % N_FOLDS
 
     def left_out(
-        self, targets: Float[NDArray, "N outputs"], ridges: Float[NDArray, "steps"], intercept: bool
+        self, targets: Float[NDArray, "N outputs"], ridges: Float[NDArray, "steps"]
     ) -> tuple[Float[NDArray, "N outputs steps"], Float[NDArray, "N steps"]]:
         """Return the residuals when each point's group is left out, and their variance for noise of variance 1."""
         assert self.groups is not None
-        return leave_group_out(self.values, self.vectors, self.groups, targets, ridges, intercept)
+        return leave_group_out(self.values, self.vectors, self.groups, targets, ridges)
 
     def fold_means(self, values: Float[NDArray, "N steps"]) -> Float[NDArray, "folds steps"]:
         """Return the mean over the points of each fold."""
@@ -115,7 +134,10 @@ class Decomposition:
 
 
 def decompose(
-    gram: Float[NDArray, "N N"], entry_rounding: float = 0.0, groups: Int[NDArray, "N"] | None = None
+    gram: Float[NDArray, "N N"],
+    entry_rounding: float = 0.0,
+    groups: Int[NDArray, "N"] | None = None,
+    intercept: bool = False,
 ) -> Decomposition:
     """Return the eigendecomposition of a Gram matrix.
 
@@ -123,38 +145,45 @@ def decompose(
         gram: `(N, N)`, symmetric positive semi-definite; the caller checks everything but the eigenvalues.
         entry_rounding: relative rounding of entries that came in less than double precision.
         groups: index of each point's group, from 0.
+        intercept: whether the model has an intercept.
 
     Raises:
-        InputError: when the matrix has a negative eigenvalue beyond rounding, or no positive diagonal.
+        InputError: when the matrix has a negative eigenvalue beyond rounding, no positive diagonal, or with an
+            intercept the same value everywhere.
     """
-    scale = float(gram.diagonal().max())
-    if scale <= 0.0:
+    largest = scale = float(gram.diagonal().max())
+    if intercept:
+        gram = contrast_gram(gram)
+        scale = float(gram.diagonal().max())
+    if scale <= 1e-14 * largest or largest <= 0.0:
         raise InputError(
             "the kernel matrix has no positive diagonal; expected K(x, x) > 0; check the features or the kernel"
+            if largest <= 0.0
+            else "the kernel takes the same value for all pairs of points; expected a kernel that tells them apart: "
+            "check the features or the kernel's bandwidth"
         )
     # The scaled matrix does not over- or underflow. Divide and conquer on the transpose of the copy (symmetric), which
     # LAPACK may overwrite, saves 15 % of the whole time.
     values, vectors = eigh((gram / scale).T, driver="evd", overwrite_a=True, check_finite=False)
-    noise = float(8 * entry_rounding * np.sqrt(len(gram)))
+    noise = float(8 * entry_rounding * np.sqrt(len(gram)) * largest / scale)
     check_positive_semidefinite(values + noise)
+    if intercept:
+        vectors = from_contrasts(vectors)
     return Decomposition(np.maximum(values, 0.0), vectors, scale, noise, groups)
 
 
-def one_gram(
-    decomposition: Decomposition, targets: Float[NDArray, "N outputs"], intercept: bool = False
-) -> OneGram:
+def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"]) -> OneGram:
     """Return the leave-one-out statistics of a Gram matrix from its eigendecomposition.
 
     Args:
         decomposition: of the matrix.
-        targets: `(N, outputs)`.
-        intercept: whether the model uses the mean of its training labels as intercept; only groups need it.
+        targets: `(N, outputs)`; with an intercept their means do not matter.
 
     Raises:
         InputError: when the targets are too large or too small for floating point.
     """
     values, vectors, noise = decomposition.values, decomposition.vectors, decomposition.noise
-    n, target_scale = len(values), float(np.abs(targets).max())
+    n, intercept, target_scale = len(vectors), decomposition.intercept, float(np.abs(targets).max())
     if not 1e-150 < target_scale < 1e150:
         raise InputError(
             f"the largest target is {target_scale:.3g}, whose square is beyond floating point; expected 1e-150 to "
@@ -163,12 +192,12 @@ def one_gram(
     rounding = max(n * np.finfo(float).eps * values[-1], noise)
     rank = int(np.sum(values > rounding))
 
-    smallest = max(values[n - rank] * 1e-2, 1e-12 * values[-1], noise)
+    smallest = max(values[len(values) - rank] * 1e-2, 1e-12 * values[-1], noise)
     largest = 1e3 * values[-1]
     ridges = np.geomspace(largest, smallest, int(np.log(largest / smallest) / _STEP) + 2)
     inverse = 1.0 / (values[:, None] + ridges)
     log_kappa = -np.log(inverse.sum(axis=0))
-    learned = (values[:, None] * inverse).sum(axis=0)
+    learned = intercept + (values[:, None] * inverse).sum(axis=0)
     partly = ridges * (values[:, None] * inverse**2).sum(axis=0)
     # As the auxiliary ridge goes to zero κ saturates: keep one of the steps that no longer change it.
     keep = np.flatnonzero(np.diff(log_kappa, append=-np.inf) < -1e-6)[::-1]
@@ -179,6 +208,7 @@ def one_gram(
     amplification = squared @ inverse**2
     amplification /= diagonal
     columns = fewer_outputs(targets / target_scale)[0]
+    noise_variances, log_evidence = _evidence(values, vectors.T @ columns, ridges)
     if decomposition.groups is None:
         projected = vectors.T @ columns
         error, residual = np.zeros_like(diagonal), np.empty_like(diagonal)
@@ -189,12 +219,12 @@ def one_gram(
         error /= diagonal
         error_amplification = amplification
     else:
-        residual, error_amplification = decomposition.left_out(columns, ridges[keep], intercept)
+        residual, error_amplification = decomposition.left_out(columns, ridges[keep])
         error = np.square(residual).sum(axis=1)
     return OneGram(
         n_samples=n,
         # Modes below the rounding of the entries may exist.
-        rank=n if noise else rank,
+        rank=n if noise else rank + intercept,
         log_kappa=log_kappa[keep] + np.log(decomposition.scale),
         learned_modes=learned[keep],
         partly_learned_modes=partly[keep],
@@ -202,7 +232,42 @@ def one_gram(
         error_amplification=decomposition.fold_means(error_amplification),
         amplification=decomposition.fold_means(amplification),
         fold_sizes=np.unique(decomposition.folds, return_counts=True)[1].astype(float),
+        noise=target_scale**2 * noise_variances,
+        log_evidence=log_evidence,
+        intercept=intercept,
     )
+
+
+def _evidence(values: Array, projected: Array, ridges: Array) -> tuple[Array, Array]:
+    """Return noise variances and the log marginal likelihood of each, at the best ratio of signal to noise."""
+    outputs = projected.shape[1]
+    squares = np.square(projected).sum(axis=1)
+    variance = squares.sum() / len(values)
+    noise = variance * np.geomspace(1e-6, 1.0, _NOISES)
+    # With σ² for each output and the factor σ²/δ before the kernel, the covariance is σ² (1 + w/δ).
+    log_volume = np.log1p(values[:, None] / ridges).sum(axis=0)
+    misfit = squares @ (ridges / (values[:, None] + ridges))
+    per_output = (noise / outputs)[:, None]
+    log_likelihood = -0.5 * (outputs * (len(values) * np.log(per_output) + log_volume) + misfit / per_output)
+    return noise, log_likelihood.max(axis=1)
+
+
+def optimism(errors: Float[NDArray, "folds models"], fold_sizes: Float[NDArray, "folds"]) -> float:
+    """Return ln(error of the best model on folds that had no say in its choice / its error on all folds), at least 0.
+
+    The least of many leave-one-out errors is too low, since chance has a say in which is the least.
+
+    Args:
+        errors: leave-one-out error of each fold, for each model to choose from.
+        fold_sizes: points in each fold.
+
+    >>> optimism(np.array([[1.0, 3.0], [3.0, 1.0]]), np.array([1.0, 1.0]))
+    0.4054651081081644
+    """
+    total = fold_sizes @ errors
+    chosen = (total - fold_sizes[:, None] * errors).argmin(axis=1)
+    honest = fold_sizes @ errors[np.arange(len(errors)), chosen]
+    return float(np.log(max(honest / total.min(), 1.0))) if total.min() > 0.0 else 0.0
 
 
 def repeated(
@@ -224,31 +289,27 @@ def repeated(
 
 
 def leave_group_out(
-    values: Float[NDArray, "N"],
-    vectors: Float[NDArray, "N N"],
+    values: Float[NDArray, "modes"],
+    vectors: Float[NDArray, "N modes"],
     groups: Int[NDArray, "N"],
     targets: Float[NDArray, "N outputs"],
     ridges: Float[NDArray, "steps"],
-    intercept: bool,
 ) -> tuple[Float[NDArray, "N outputs steps"], Float[NDArray, "N steps"]]:
     """Return the residual of each point when its group is left out, and its variance for pure noise of unit variance.
 
     Args:
-        values: eigenvalues of the Gram matrix.
-        vectors: its eigenvectors.
+        values: eigenvalues, as in `Decomposition`.
+        vectors: eigenvectors, as in `Decomposition`.
         groups: index of each point's group.
         targets: `(N, outputs)`.
         ridges: auxiliary ridges, > 0.
-        intercept: whether the model uses the mean of its training labels as intercept.
     """
-    n = len(values)
+    n = len(vectors)
     residual, variance = np.empty((n, targets.shape[1], len(ridges))), np.empty((n, len(ridges)))
     for group in np.unique(groups):
         inside = groups == group
-        mean = targets[~inside].mean(axis=0) if intercept else np.zeros(targets.shape[1])
         method = _from_the_others if inside.sum() > _LARGE * n else _from_blocks
-        rows = np.flatnonzero(inside)
-        residual[inside], variance[inside] = method(values, vectors, rows, targets - mean, ridges)
+        residual[inside], variance[inside] = method(values, vectors, np.flatnonzero(inside), targets, ridges)
     return residual, variance
 
 
@@ -278,12 +339,17 @@ def _from_blocks(
 def _from_the_others(
     values: Array, vectors: Array, rows: Rows, targets: Array, ridges: Array
 ) -> tuple[Array, Array]:
-    others = np.setdiff1d(np.arange(len(values)), rows)
+    others = np.setdiff1d(np.arange(len(vectors)), rows)
     part = vectors[others]
-    eigenvalues, basis = eigh((part * values) @ part.T, driver="evd", overwrite_a=True, check_finite=False)
+    inner, cross = (part * values) @ part.T, (vectors[rows] * values) @ part.T
+    columns, mean, of_the_mean = targets[others], np.zeros(targets.shape[1]), 0.0
+    if len(values) < len(vectors):  # with an intercept: contrasts of the others, and their mean
+        mean, of_the_mean = columns.mean(axis=0), 1.0 / len(others)
+        columns, cross = contrasts(columns), contrasts((cross - inner.mean(axis=0)).T).T
+        inner = contrast_gram(inner)
+    eigenvalues, basis = eigh(inner, driver="evd", overwrite_a=True, check_finite=False)
     inverse = 1.0 / (np.maximum(eigenvalues, 0.0)[:, None] + ridges)
-    weights = ((vectors[rows] * values) @ part.T) @ basis  # of the group's predictions in that basis
-    projected = basis.T @ targets[others]
-    fits = [weights @ (column[:, None] * inverse) for column in projected.T]
-    residual = targets[rows][:, :, None] - np.stack(fits, axis=1)
-    return residual, 1.0 + np.square(weights) @ np.square(inverse)
+    weights = cross @ basis  # of the group's predictions in that basis
+    fits = [weights @ (column[:, None] * inverse) for column in (basis.T @ columns).T]
+    residual = (targets[rows] - mean)[:, :, None] - np.stack(fits, axis=1)
+    return residual, 1.0 + of_the_mean + np.square(weights) @ np.square(inverse)

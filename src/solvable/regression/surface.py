@@ -194,10 +194,11 @@ class LearningSurface:
                 f"a learning surface needs at least {FEWEST_SAMPLES} samples that differ in their inputs; got "
                 f"{len(matrix)}; label more, or add inputs that distinguish them"
             )
-        decomposition = decompose(matrix, rounding, codes)
-        statistics = one_gram(decomposition, targets.columns, targets.intercept)
+        decomposition = decompose(matrix, rounding, codes, targets.intercept)
+        statistics = one_gram(decomposition, targets.columns)
         # Modes that rounding adds to a matrix in single precision do not count.
-        statistics = replace(statistics, rank=int(min(statistics.rank, n_modes)))
+        n_modes += statistics.intercept
+        statistics = replace(statistics, rank=int(min(statistics.rank, n_modes)), n_modes=n_modes)
         rates = error_rates(decomposition, statistics, targets) if targets.classes else None
         least_ridge = decomposition.noise
         del decomposition
@@ -252,7 +253,8 @@ class LearningSurface:
         Raises:
             InputError: for values outside these ranges.
         """
-        if np.isinf(grid("n_train", n_train, above=0.0)).any():
+        n, _ = self._axes(n_train, n_features)
+        if np.isinf(n).any():
             raise InputError("n_train must be finite, since a sample does not determine the limit; got inf")
         solution = theory.solve(self.curves, n_train, n_features, ridge)
         prediction = theory.as_dataset(solution)
@@ -285,6 +287,7 @@ class LearningSurface:
         # With n_modes own features the error has a peak at n = n_modes, which a smaller sample does not show.
         unseen_end = self.curves.continuation is not None
         near_the_end = unseen_end & extrapolated & (solution.sums.learned_modes > 0.5 * self.n_modes)
+        near_the_end &= solution.n_train <= self.n_modes
         for name, most in (("test_mse", np.inf), ("error_rate", 1.0)):
             if name in prediction:
                 prediction[f"{name}_low"] = prediction[f"{name}_low"].where(~near_the_end, 0.0)
@@ -309,40 +312,32 @@ class LearningSurface:
         Returns:
             ridges, with the error predicted at each as coordinate `test_mse`; 0 means: interpolate. If theory was off
             by more than 5 % on the sample's own halves at the best ridge, the ridge of least error plus that doubt,
-            since the minimum would otherwise lie where theory is too optimistic. Past the sample the ridge stays within
-            the factor n/N of the best one at the sample's size, for the same reason. The dims are those of `n_train`
-            and `n_features` that are sequences: for two single numbers, `float()` converts the ridge.
+            since the minimum would otherwise lie where theory is too optimistic. Past the sample the ridge stays the
+            best one for its size: the minimum of continued curves was a worse ridge on most data. The dims are those of
+            `n_train` and `n_features` that are sequences: for two single numbers, `float()` converts the ridge.
         """
         import xarray as xr
 
-        n = grid("n_train", n_train, above=0.0)
-        k = grid("n_features", n_features, above=0.0)
-        ridge, error = theory.optimal_ridge(self.curves, n[:, None], k)
-        if (rough := self.check.standard_error(n[:, None], k, ridge) > _ROUGH_ABOVE).any():
-            with_doubt = self._least_with_doubt(n, k)
+        n, k = self._axes(n_train, n_features)
+        within = np.minimum(n, self.n_samples)
+        ridge, error = theory.optimal_ridge(self.curves, within[:, None], k)
+        if (rough := self.check.standard_error(within[:, None], k, ridge) > _ROUGH_ABOVE).any():
+            with_doubt = self._least_with_doubt(within, k)
             ridge, error = (np.where(rough, *pair) for pair in zip(with_doubt, (ridge, error), strict=True))
-        if (n > self.n_samples).any():
-            ridge, error = self._near_the_sample(n, k, ridge, error)
+        if (past := n > self.n_samples).any():
+            solution = implicit_regularization(self.curves, n[:, None], k, ridge)
+            correction = self.check.correction(n[:, None], k, ridge)
+            error = np.where(past[:, None], theory.test_mse(solution) * np.exp(-correction), error)
         dims = ("n_train", "n_features")
         coords = {"n_train": n, "n_features": k, "test_mse": (dims, error)}
         single = [dim for dim, axis in zip(dims, (n_train, n_features), strict=True) if np.ndim(axis) == 0]
         attributes = {"long_name": "ridge of least test error"}
         return xr.DataArray(ridge, coords, dims, name="optimal_ridge", attrs=attributes).squeeze(single)
 
-    def _near_the_sample(self, n: Array, k: Array, ridge: Array, error: Array) -> tuple[Array, Array]:
-        """Clip ridges past the sample to within the factor n/N of the best one at its size, `(n, k)`.
-
-        A task whose noise matches the kernel has one best ridge for all n. In general the best ridge depends on the
-        continued curve, whose least error may lie outside the sample's range.
-        """
-        anchor = np.atleast_2d(self.optimal_ridge([float(self.n_samples)], k).to_numpy())
-        times = np.maximum(n / self.n_samples, 1.0)[:, None]
-        bounded = np.where(anchor > 0.0, np.clip(ridge, anchor / times, anchor * times), ridge)
-        moved = (bounded != ridge) & (times > 1.0)
-        solution = implicit_regularization(self.curves, n[:, None], k, bounded)
-        correction = self.check.correction(n[:, None], k, bounded)
-        bounded_error = theory.test_mse(solution) * np.exp(-correction)
-        return np.where(moved, bounded, ridge), np.where(moved, bounded_error, error)
+    def _axes(self, n_train: ArrayLike, n_features: ArrayLike) -> tuple[Array, Array]:
+        """Return both as flat arrays; one sample or feature is used up by the intercept, if there is one."""
+        least = float(self.statistics.intercept)
+        return grid("n_train", n_train, above=least), grid("n_features", n_features, above=least)
 
     def _least_with_doubt(self, n: Array, k: Array) -> tuple[Array, Array]:
         """Return the ridge of least predicted error plus doubt, and the error there, `(n, k)`."""

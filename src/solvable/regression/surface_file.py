@@ -19,6 +19,7 @@ _RATES = {
     "rate": ("fold", "node", "extra"),
     "fold_sizes": ("fold",),
 }
+_COUNTS = ("n_samples", "rank", "intercept")
 _ARRAYS = {
     "log_kappa": ("step",),
     "learned_modes": ("step",),
@@ -27,6 +28,8 @@ _ARRAYS = {
     "error_amplification": ("fold", "step"),
     "amplification": ("fold", "step"),
     "fold_sizes": ("fold",),
+    "noise": ("noise",),
+    "log_evidence": ("noise",),
 }
 
 
@@ -47,7 +50,8 @@ def write(
     if rates is not None:
         variables |= {f"rates_{name}": (dims, getattr(rates, name)) for name, dims in _RATES.items()}
         variables["check_log_rate_ratio"] = (("check_ratios", "check_ridge"), check.log_rate_ratio)
-    counts = {"n_samples": statistics.n_samples, "rank": statistics.rank}
+    variables["check_log_fall_ratio"] = ((), check.log_fall_ratio)
+    counts = {name: getattr(statistics, name) for name in _COUNTS}
     attrs = {"format": _FORMAT, **counts, "facts": json.dumps(facts)}
     coords = {"check_ratios": check.ratios, "check_ridge": check.ridge}
     xr.Dataset(variables, coords, attrs).to_netcdf(path, engine="h5netcdf")
@@ -72,10 +76,13 @@ def read(path: str | Path) -> tuple[OneGram, HalvesCheck, ErrorRates | None, dic
     if data.attrs.get("format") != _FORMAT:
         raise InputError(f"{str(path)!r} has another format; {expected}")
     arrays = {name: data[name].to_numpy() for name in _ARRAYS}
-    statistics = OneGram(n_samples=int(data.attrs["n_samples"]), rank=int(data.attrs["rank"]), **arrays)
+    counts = {name: int(data.attrs[name]) for name in _COUNTS}
+    facts = json.loads(str(data.attrs["facts"]))
+    statistics = OneGram(**counts, **arrays, n_modes=facts["n_modes"])
     check = HalvesCheck(*(data[f"check_{name}"].to_numpy() for name in ("ratios", "ridge", "log_ratio")))
+    check = replace(check, log_fall_ratio=float(data["check_log_fall_ratio"]))
     rates = None
     if "rates_rate" in data:
         check = replace(check, log_rate_ratio=data["check_log_rate_ratio"].to_numpy())
         rates = ErrorRates(**{name: data[f"rates_{name}"].to_numpy() for name in _RATES})
-    return statistics, check, rates, json.loads(str(data.attrs["facts"]))
+    return statistics, check, rates, facts

@@ -22,9 +22,9 @@ class Targets:
         columns: `(n, c)`.
         classes: the name of each column, `()` for numbers.
         codes: index of each sample's class, `(n,)`, or None for numbers.
-        offset: added to predictions, `(c,)`: the intercept of centred columns, else 0. The predicted class is the one
-            of the largest sum.
-        intercept: whether the offset is the mean of the training labels, not a constant known beforehand.
+        offset: added to predictions, `(c,)`: the mean of centred columns, else 0. The predicted class is the one of the
+            largest sum.
+        intercept: whether the model has an intercept, which is fitted to each training set and not penalised.
     """
 
     columns: NDArray[np.float64]

@@ -182,8 +182,11 @@ def _solve(curves: SpectralCurves, a: Grid, ratio: Grid, log_ridge_per_sample: G
         with np.errstate(divide="ignore"):
             return np.log(curves.sums(x).learned_modes / a + _unused_fraction(x, ratio, log_ridge_per_sample))
 
-    # Upper end: z <= trace/γ <= a/4 and u <= 1/2. Lower end: go down in doubling steps until the sign changes.
+    # Upper end: z <= trace/γ <= a/4 and u <= 1/2. A mode that every ridge learns (an intercept) adds to z: go up until
+    # the rest is small. Lower end: go down in doubling steps until the sign changes.
     high = np.maximum(curves.log_trace - np.log(a), log_ridge_per_sample) + np.log(4.0)
+    while (too_low := excess(high, a, ratio, log_ridge_per_sample) > 0.0).any():
+        high = np.where(too_low, high + 1.0, high)
     low, step = high - 2.0, 2.0
     while (too_high := excess(low, a, ratio, log_ridge_per_sample) < 0.0).any():
         high = np.where(too_high, low, high)
