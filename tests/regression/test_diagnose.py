@@ -97,10 +97,10 @@ def test_measures_are_each_others(of_diabetes: Diagnosis, of_tumours: Diagnosis)
 def test_the_estimator_is_kernel_ridge_by_hand_on_raw_inputs(of_diabetes: Diagnosis) -> None:
     raw, y = load_diabetes(return_X_y=True)
     new = raw[::7] * 1.1 + 0.01
-    peer = KernelRidge(alpha=of_diabetes.optimal_ridge, kernel="precomputed").fit(
-        of_diabetes.kernel(raw), y - y.mean()
-    )
-    by_hand = peer.predict(of_diabetes.kernel(new, raw)) + y.mean()
+    # The intercept b makes the dual coefficients A (y - b) sum to 0.
+    inverse = np.linalg.inv(of_diabetes.kernel(raw) + of_diabetes.optimal_ridge * np.eye(len(y)))
+    intercept = inverse.sum(axis=0) @ y / inverse.sum()
+    by_hand = of_diabetes.kernel(new, raw) @ inverse @ (y - intercept) + intercept
     np.testing.assert_allclose(of_diabetes.estimator.predict(new), by_hand, rtol=1e-8)
     # The kernel of raw inputs is the inner one on columns scaled to mean 0 and deviation 1.
     scaled = (raw - raw.mean(axis=0)) / raw.std(axis=0)

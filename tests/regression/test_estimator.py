@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from scipy.spatial.distance import cdist
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -32,13 +33,14 @@ def test_it_is_kernel_ridge_with_an_intercept(ridge: float, outputs: int) -> Non
     rng = np.random.default_rng(0)
     y = Y if outputs == 1 else np.column_stack([Y, Y**2, rng.normal(size=len(Y))])
     kernel = Gaussian(length_scale=4.0)
-    peer = KernelRidge(alpha=ridge, kernel="rbf", gamma=1 / (2 * 4.0**2)).fit(
-        X[:300], y[:300] - y[:300].mean(axis=0)
-    )
-    expected = peer.predict(X[300:]) + y[:300].mean(axis=0)
+    # A large constant in the kernel is an intercept that is hardly penalised.
+    constant = 1e6
+    gram = np.exp(-cdist(X, X[:300], "sqeuclidean") / (2 * 4.0**2)) + constant
+    peer = KernelRidge(alpha=ridge, kernel="precomputed").fit(gram[:300], y[:300])
+    expected = peer.predict(gram[300:])
     found = KernelRegressor(kernel, ridge).fit(X[:300], y[:300]).predict(X[300:])
     assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-8)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
 def test_many_rows_are_predicted_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,12 +64,19 @@ def test_no_ridge_fits_exactly(kernel: str) -> None:
 def test_no_ridge_and_few_modes_is_least_squares() -> None:
     from sklearn.linear_model import LinearRegression
 
-    # Without columns of mean zero the two intercepts differ.
-    centred = X - X.mean(axis=0)
-    expected = LinearRegression().fit(centred, Y).predict(centred)
+    shifted = X + 3.0
+    expected = LinearRegression().fit(shifted, Y).predict(shifted)
     np.testing.assert_allclose(
-        KernelRegressor("linear", 0.0).fit(centred, Y).predict(centred), expected, rtol=1e-7
+        KernelRegressor("linear", 0.0).fit(shifted, Y).predict(shifted), expected, rtol=1e-7
     )
+
+
+def test_a_linear_kernel_with_a_ridge_is_ridge_regression() -> None:
+    from sklearn.linear_model import Ridge
+
+    shifted = X + 3.0
+    expected = Ridge(alpha=2.0).fit(shifted, Y).predict(shifted)
+    np.testing.assert_allclose(KernelRegressor("linear", 2.0).fit(shifted, Y).predict(shifted), expected)
 
 
 @pytest.mark.parametrize("kind", [int, str, bool, float])

@@ -68,6 +68,20 @@ def fold_means(values: NDArray, groups: NDArray) -> NDArray:
     return np.array([values[groups % 20 == fold].mean() for fold in np.unique(groups % 20)])
 
 
+def weights_of_a_refit(gram: NDArray, out: NDArray, ridge: float, intercept: bool) -> NDArray:
+    """Return one row of weights for each point left out: its prediction is their product with the others' targets.
+
+    From the equations of the saddle point: (K + ridge) a + b = Y, and the sum of a is 0 (without an intercept, b is).
+    """
+    n = int((~out).sum())
+    saddle = np.zeros((n + 1, n + 1))
+    saddle[:n, :n] = gram[np.ix_(~out, ~out)] + ridge * np.eye(n)
+    saddle[:n, n] = saddle[n, :n] = intercept
+    saddle[n, n] = not intercept
+    cross = np.column_stack([gram[out][:, ~out], np.full(out.sum(), float(intercept))])
+    return cross @ np.linalg.inv(saddle)[:, :n]
+
+
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("intercept", [False, True])
 @pytest.mark.parametrize("way", ["as it chooses", "blocks", "blocks in pieces", "the others"])
@@ -83,9 +97,8 @@ def test_residuals_are_those_of_refits_without_the_group(
     groups = np.repeat(np.arange(26), [*(rng.permutation(25) % 5 + 1), 38])
     n = len(groups)
     X, Y = rng.normal(size=(n, 3)), rng.normal(size=(n, outputs)) + 2.0 * groups[:, None] / 26
-    Y -= Y.mean(axis=0) * intercept
     gram = 7.0 * np.asarray(Laplace(length_scale=2.0)(X))
-    s = one_gram.one_gram(decompose(gram, groups=groups), Y, intercept)
+    s = one_gram.one_gram(decompose(gram, groups=groups, intercept=intercept), Y)
     steps = np.flatnonzero(s.n_samples - s.learned_modes > 0.01)[::9]
     assert len(steps) > 5
     for step in steps:
@@ -93,11 +106,8 @@ def test_residuals_are_those_of_refits_without_the_group(
         error, noise = np.empty(n), np.empty(n)
         for group in np.unique(groups):
             out = groups == group
-            mean = Y[~out].mean(axis=0) * intercept
-            # One row of weights a held-out point: f(x_i) = mean + weights_i . (Y of the rest - mean).
-            inner = gram[np.ix_(~out, ~out)] + ridge * np.eye((~out).sum())
-            weights = np.linalg.solve(inner, gram[~out][:, out]).T
-            error[out] = np.square(Y[out] - mean - weights @ (Y[~out] - mean)).sum(axis=1)
+            weights = weights_of_a_refit(gram, out, ridge, intercept)
+            error[out] = np.square(Y[out] - weights @ Y[~out]).sum(axis=1)
             noise[out] = 1.0 + np.square(weights).sum(axis=1)
         np.testing.assert_allclose(s.squared_error[:, step], fold_means(error, groups), rtol=1e-8)
         np.testing.assert_allclose(s.error_amplification[:, step], fold_means(noise, groups), rtol=1e-8)
