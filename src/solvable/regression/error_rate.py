@@ -71,6 +71,9 @@ class ErrorRates:
         with np.errstate(invalid="ignore", divide="ignore"):
             own = learned_squared / np.maximum(n_samples - learned_squared, 1e-300)
             extra = (theory.test_mse(solution) / sums.squared_bias - 1.0) / own - 1.0
+        # The intercepts of the leave-one-out predictions are all nearly the same, that of this sample's own classes,
+        # against which each point votes (coin flips in equal numbers would all be called wrong): draw it again.
+        extra += curves.statistics.intercept / (n_samples * np.maximum(own, 1e-300))
         # If next to nothing is learned, that would be rounding; the variance is then proportional to 1/n.
         extra = np.where(own > 1e-9, extra, n_samples / solution.n_train - 1.0)
         return self.replicates(solution.log_feature_ridge, extra)

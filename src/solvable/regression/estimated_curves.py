@@ -178,7 +178,7 @@ class EstimatedCurves:
             # The error ends at the noise when all modes are learned, however it falls before.
             weights = evidence
         else:
-            both = weights * evidence
+            both = np.maximum(weights * evidence, 1e-300)
             both /= both.sum(axis=1, keepdims=True)
             # A kernel that is rougher than the target takes noise for target: evidence for less noise says little.
             if both[0] @ _FLOORS > weights[0] @ _FLOORS:
@@ -267,7 +267,7 @@ class EstimatedCurves:
         # The scatter of the averaged floors.
         floors, weights = law.floors[0], law.weights[0]
         falling = (self.squared_bias[0, 0] - floors) * np.exp(law.bias_slopes[0] * below[..., None])
-        logs = np.log(floors + falling)
+        logs = np.log(np.maximum(floors + falling, 1e-300))
         variance = np.square(logs) @ weights - np.square(logs @ weights)
         return np.sqrt(np.minimum(bend, 1.0) ** 2 + np.maximum(variance, 0.0))
 

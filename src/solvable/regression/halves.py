@@ -133,6 +133,7 @@ def check_halves(
     groups: NDArray[np.int64] | None = None,
     rates: ErrorRates | None = None,
     least_ridge: float = 0.0,
+    entry_rounding: float = 0.0,
 ) -> HalvesCheck:
     """Train on random halves of the sample, test on the others, and compare with what the curves predict.
 
@@ -145,6 +146,7 @@ def check_halves(
         groups: index of each point's group; no group is divided between the halves.
         rates: the sample's table of error rates, for classes.
         least_ridge: the ridge, in units of the diagonal, below which the rounding of the entries would be fitted.
+        entry_rounding: of the kernel matrix, as in `one_gram.decompose`.
     """
     n = len(gram)
     half = n // 2
@@ -173,12 +175,16 @@ def check_halves(
         np.log(np.maximum(ours, floor) / np.maximum(theirs, floor))
         for ours, theirs, floor in zip(predicted, measured, floors, strict=True)
     )
-    fall = _log_fall_ratio(curves, gram, targets, groups)
+    fall = _log_fall_ratio(curves, gram, targets, groups, entry_rounding)
     return HalvesCheck(widths / half, ridge, log_ratio, None if rates is None else log_rate_ratio, fall)
 
 
 def _log_fall_ratio(
-    curves: EstimatedCurves, gram: Float[NDArray, "N N"], targets: Targets, groups: NDArray[np.int64] | None
+    curves: EstimatedCurves,
+    gram: Float[NDArray, "N N"],
+    targets: Targets,
+    groups: NDArray[np.int64] | None,
+    entry_rounding: float,
 ) -> float:
     """Return `HalvesCheck.log_fall_ratio`, at the best ridge of the whole sample."""
     n = len(gram)
@@ -194,7 +200,7 @@ def _log_fall_ratio(
         codes = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
         if len(rows) < _FEWEST or (codes is not None and codes.max() < 1):
             return 0.0
-        decomposition = decompose(gram[np.ix_(rows, rows)], 0.0, codes, targets.intercept)
+        decomposition = decompose(gram[np.ix_(rows, rows)], entry_rounding, codes, targets.intercept)
         statistics = one_gram(decomposition, targets.columns[rows])
         n_modes = curves.statistics.n_modes
         statistics = replace(statistics, rank=int(min(statistics.rank, n_modes)), n_modes=n_modes)

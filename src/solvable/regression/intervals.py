@@ -27,6 +27,7 @@ _LINE_ERROR = 0.3
 _SHAPE_ERROR, _MISSED = 0.08, 0.3
 # Error of the error rate itself on real data when the squared error is right (MNIST, CIFAR-10, digits).
 _RATE_ERROR = 0.05
+_PROPORTION = 0.5
 
 
 def log_standard_error(
@@ -68,6 +69,9 @@ def error_rate(
     # If no point is wrong, the rate is known only to a few in N.
     spread = np.hypot(_jackknife(np.maximum(replicates[..., 1:], 0.1 / n_samples)), _RATE_ERROR)
     spread = np.hypot(np.hypot(spread, systematic), spread_of_slope)
+    # Where every point's answer is as uncertain, leaving a fold out changes nothing: part of a proportion's own error.
+    rate = np.clip(whole, 0.5 / n_samples, 1.0)
+    spread = np.hypot(spread, _PROPORTION * np.sqrt((1.0 - rate) / (rate * n_samples)))
     with np.errstate(over="ignore"):
         low, high = (whole * np.exp(sign * NORMAL_90 * spread) for sign in (-1.0, 1.0))
     # A single wrong point in one fold makes the logarithm explode: the upper end is at most that of a binomial

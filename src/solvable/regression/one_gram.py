@@ -208,7 +208,7 @@ def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"])
     amplification = squared @ inverse**2
     amplification /= diagonal
     columns = fewer_outputs(targets / target_scale)[0]
-    noise_variances, log_evidence = _evidence(values, vectors.T @ columns, ridges)
+    noise_variances, log_evidence = _evidence(values, vectors.T @ columns)
     if decomposition.groups is None:
         projected = vectors.T @ columns
         error, residual = np.zeros_like(diagonal), np.empty_like(diagonal)
@@ -238,9 +238,10 @@ def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"])
     )
 
 
-def _evidence(values: Array, projected: Array, ridges: Array) -> tuple[Array, Array]:
+def _evidence(values: Array, projected: Array) -> tuple[Array, Array]:
     """Return noise variances and the log marginal likelihood of each, at the best ratio of signal to noise."""
     outputs = projected.shape[1]
+    ridges = values[-1] * np.geomspace(1e-9, 1e3, 2 * _NOISES)
     squares = np.square(projected).sum(axis=1)
     variance = squares.sum() / len(values)
     noise = variance * np.geomspace(1e-6, 1.0, _NOISES)

@@ -203,7 +203,7 @@ class LearningSurface:
         least_ridge = decomposition.noise
         del decomposition
         curves = EstimatedCurves(statistics)
-        check = check_halves(curves, matrix, targets, kernel, X, codes, rates, least_ridge)
+        check = check_halves(curves, matrix, targets, kernel, X, codes, rates, least_ridge, rounding)
         return cls(statistics, check, name, targets.classes, n_modes, rates)
 
     def __repr__(self) -> str:
@@ -253,9 +253,7 @@ class LearningSurface:
         Raises:
             InputError: for values outside these ranges.
         """
-        n, _ = self._axes(n_train, n_features)
-        if np.isinf(n).any():
-            raise InputError("n_train must be finite, since a sample does not determine the limit; got inf")
+        self._axes(n_train, n_features)
         solution = theory.solve(self.curves, n_train, n_features, ridge)
         prediction = theory.as_dataset(solution)
         dims = prediction.test_mse.dims
@@ -337,6 +335,8 @@ class LearningSurface:
     def _axes(self, n_train: ArrayLike, n_features: ArrayLike) -> tuple[Array, Array]:
         """Return both as flat arrays; one sample or feature is used up by the intercept, if there is one."""
         least = float(self.statistics.intercept)
+        if np.isinf(grid("n_train", n_train, above=least)).any():
+            raise InputError("n_train must be finite, since a sample does not determine the limit; got inf")
         return grid("n_train", n_train, above=least), grid("n_features", n_features, above=least)
 
     def _least_with_doubt(self, n: Array, k: Array) -> tuple[Array, Array]:
