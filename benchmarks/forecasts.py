@@ -170,8 +170,17 @@ def rows_of(name: str, draw: Draw, mode: str, seed: int, with_peers: bool = True
                 }
                 rows.append(
                     Row(
-                        name, mode, seed, t, measure_of, "diagnose", float(one[measure_of]), low, high,
-                        outcome[measure_of], facts,
+                        name,
+                        mode,
+                        seed,
+                        t,
+                        measure_of,
+                        "diagnose",
+                        float(one[measure_of]),
+                        low,
+                        high,
+                        outcome[measure_of],
+                        facts,
                     )
                 )
         if with_peers:
@@ -254,9 +263,19 @@ def _peers(
     targets = Targets.of(data.y, data.classes).centred()
     sizes = np.unique(np.geomspace(max(n / 16, 10), 0.8 * n, SIZES_MEASURED).astype(int))
     start = time.perf_counter()
-    measured = measure(
-        found.kernel.kernel, data.X, targets, n_train=sizes, ridge=RIDGES, splits=SPLITS, random_state=seed
-    ).mean("trial").isel(n_features=0)
+    measured = (
+        measure(
+            found.kernel.kernel,
+            data.X,
+            targets,
+            n_train=sizes,
+            ridge=RIDGES,
+            splits=SPLITS,
+            random_state=seed,
+        )
+        .mean("trial")
+        .isel(n_features=0)
+    )
     ridge = float(measured.test_mse.isel(n_train=-1).idxmin())
     at = np.array(times) * n
     outcomes = [truth.at(int(size), ridge, seed) for size in at]

@@ -57,8 +57,11 @@ def error_rate(
         line, line_error = _slope(mse, np.maximum(along, 0.5 / n_samples))
         with np.errstate(invalid="ignore", over="ignore"):
             shrunk = np.log(test_mse) - np.log(np.minimum(mse[-1], 1e300))
-            onward = along[-1] * np.exp(line * shrunk)[..., None]
-        replicates = np.where(past[..., None], np.nan_to_num(onward, nan=1.0, posinf=1.0), replicates)
+            onward = np.nan_to_num(along[-1] * np.exp(line * shrunk)[..., None], nan=1.0, posinf=1.0)
+        if curves.continuation is None:
+            # The sample shows the whole spectrum of a kernel with fewer modes.
+            onward = np.minimum(replicates, along[-1])
+        replicates = np.where(past[..., None], onward, replicates)
         slope = np.where(past, line, slope)
         spread_of_slope = np.where(
             past, line_error * np.abs(np.nan_to_num(shrunk, posinf=0.0, neginf=0.0)), 0.0
@@ -97,7 +100,8 @@ def _slope(mse: Array, rates: Array) -> tuple[Array, Array]:
     variance = (folds - 1) * slopes[..., 1:].var(axis=-1) + _LINE_ERROR**2
     prior, spread = _USUAL_SLOPE
     precision = 1.0 / variance + 1.0 / spread**2
-    return (slopes[..., 0] / variance + prior / spread**2) / precision, precision**-0.5
+    slope = (slopes[..., 0] / variance + prior / spread**2) / precision
+    return np.clip(slope, prior - 2 * spread, prior + 2 * spread), precision**-0.5
 
 
 def _jackknife(replicates: Array) -> Array:
