@@ -4,8 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from scipy.spatial.distance import cdist
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, cross_val_score

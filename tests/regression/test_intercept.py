@@ -1,4 +1,4 @@
-"""A free intercept: leave-one-out against refits by others' code, and labels that have nothing to do with the inputs."""
+"""A free intercept: leave-one-out equals refitting without the row, intercept and all."""
 
 import numpy as np
 import pytest
