@@ -287,13 +287,119 @@ def _peers(
                 )  # fmt: skip
 
 
-def table(with_peers: bool = True, seeds: int = SEEDS, names: tuple[str, ...] = ()) -> list[Row]:
-    """Return all forecasts and outcomes, in parallel."""
-    sets = data_sets()
+def table(with_peers: bool = True, seeds: int = SEEDS) -> list[Row]:
+    """Return all forecasts and outcomes, in parallel; samples of fewer than 30 rows are left out."""
     calls = [
-        joblib.delayed(rows_of)(name, sets[name], mode, seed, with_peers)
-        for name in names or sets
+        joblib.delayed(rows_of)(name, draw, mode, seed, with_peers)
+        for name, draw in data_sets().items()
         for mode in MODES
         for seed in range(seeds)
+        if len(sample_of(draw, mode, seed)[2]) >= FEWEST
     ]
     return [row for rows in joblib.Parallel(-1, batch_size=1)(calls) for row in rows]
+
+
+def run() -> Iterator[Result]:
+    """Report forecasts against outcomes, for all data sets together and for each, and the time against the peer's."""
+    rows = table()
+    for measure_of, label in MEASURES.items():
+        for times in MODES["16x"][2]:
+            if any(row.times == times and row.measure == measure_of for row in rows):
+                yield _all_sets(rows, measure_of, label, times)
+    for name in dict.fromkeys(row.data for row in rows):
+        yield _one_set(rows, name)
+    yield from _times()
+
+
+def _all_sets(rows: list[Row], measure_of: str, label: str, times: int) -> Result:
+    chosen = [row for row in rows if row.measure == measure_of and row.times == times]
+    off = {
+        method: np.array([row.off for row in chosen if row.method == method])
+        for method in ("diagnose", *CURVES)
+    }
+    ours = [row for row in chosen if row.method == "diagnose"]
+    held = np.mean([row.low <= row.truth <= row.high for row in ours])
+    width = np.median([np.sqrt(row.high / max(row.low, 1e-300)) for row in ours])
+    tails = {method: float(np.quantile(values, 0.9)) for method, values in off.items()}
+    words = {method: f"{np.median(values):.3f}, {tails[method]:.2f}" for method, values in off.items()}
+    return Result(
+        what=f"|ln(forecast/outcome)| of the {label} at {times} N: median, 90th percentile",
+        size=f"{len(ours)} samples of {len({row.data for row in ours})} data sets",
+        ours=words.pop("diagnose"),
+        peer="; ".join(f"{method} {text}" for method, text in words.items()),
+        ratio=tails["pow3"] / tails["diagnose"],
+        demanded=1.0,
+        accuracy=f"{100 * held:.0f} % inside the 90 % intervals, which are a factor of {width:.2f} to either side",
+        accurate=bool(held >= 0.85),
+    )
+
+
+def _one_set(rows: list[Row], name: str) -> Result:
+    """Return the forecasts and outcomes of one data set, by its own measure at the largest sizes."""
+    mine = [row for row in rows if row.data == name and row.method == "diagnose"]
+    measure_of = "error_rate" if any(row.measure == "error_rate" for row in mine) else "test_mse"
+    most = max(row.times for row in mine)
+    shown = [row for row in mine if row.measure == measure_of and row.times in (4, most)]
+    held = [row.low <= row.truth <= row.high for row in mine if row.measure == measure_of]
+
+    def at(value: str, times: int) -> str:
+        return ", ".join(f"{getattr(row, value):.3g}" for row in shown if row.times == times)
+
+    sizes = sorted({row.times for row in shown})
+    return Result(
+        what=f"{name}: {MEASURES[measure_of]} at {' and '.join(f'{t} N' for t in sizes)}",
+        size="N = " + " and ".join(str(n) for n in sorted({row.facts["n"] // row.times for row in mine})),
+        ours="; ".join(at("forecast", t) for t in sizes),
+        peer="; ".join(at("truth", t) for t in sizes) + " (trained)",
+        accuracy=f"{sum(held)} of {len(held)} outcomes inside, from 1 N",
+    )
+
+
+def _times() -> Iterator[Result]:
+    """Time `diagnose` and `learning_curve` of `GridSearchCV` on the same samples, one BLAS thread each."""
+    ours, peers = [], []
+    for draw in data_sets().values():
+        X, y, seen, _ = sample_of(draw, "4x", 0)
+        sample = X.iloc[seen] if isinstance(X, pd.DataFrame) else X[seen]
+        with limited_blas_threads(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of matrices that are singular to rounding
+            start = time.perf_counter()
+            found = diagnose(sample, y[seen])
+            found.forecast(np.geomspace(1 / 16, 4.0, SIZES_MEASURED) * len(seen))
+            ours.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            _learning_curve(found)
+            peers.append(time.perf_counter() - start)
+    yield Result(
+        what="time: diagnose with its choice among five kernels, and learning_curve of GridSearchCV with one",
+        size=f"{len(ours)} samples, {SIZES_MEASURED} sizes, {len(RIDGES)} ridges; sums",
+        ours=in_seconds(sum(ours)),
+        peer=f"{in_seconds(sum(peers))} (scikit-learn)",
+        ratio=sum(peers) / sum(ours),
+        accuracy=f"ratios from {min(np.divide(peers, ours)):.0f} to {max(np.divide(peers, ours)):.0f}",
+    )
+
+
+def _learning_curve(found: Diagnosis) -> None:
+    data = found.data
+    search = GridSearchCV(
+        KernelRidge(kernel="rbf"),
+        {"alpha": RIDGES},
+        cv=KFold(5, shuffle=True, random_state=0),
+        scoring="neg_mean_squared_error",
+    )
+    learning_curve(
+        search,
+        data.X,
+        data.y,
+        train_sizes=np.geomspace(1 / 16, 1.0, SIZES_MEASURED),
+        cv=KFold(SPLITS, shuffle=True, random_state=1),
+        scoring="neg_mean_squared_error",
+        shuffle=True,
+        random_state=0,
+    )
+
+
+if __name__ == "__main__":
+    for result in run():
+        print(result)

@@ -188,13 +188,14 @@ def test_the_order_of_points_does_not_matter() -> None:
 
 def test_repeated_points_leave_groups_in_step() -> None:
     X, y, group = patients(30, 4, 0)
-    with pytest.warns(UserWarning, match="3 of 123 points repeat"):
-        found = LearningSurface.from_kernel(
-            one_kernel(), np.r_[X, X[:3]], np.r_[y, y[:3]], groups=np.r_[group, group[:3]]
-        )
-    expected = LearningSurface.from_kernel(one_kernel(), X, y, groups=group)
+    found = diagnose(
+        np.r_[X, X[:3]], np.r_[y, y[:3]], "laplace", groups=np.r_[group, group[:3]], drop_repeats=True
+    )
+    expected = diagnose(X, y, "laplace", groups=group)
     np.testing.assert_allclose(
-        found.statistics.squared_error.mean(), expected.statistics.squared_error.mean(), rtol=0.05
+        found.surface.statistics.squared_error.mean(),
+        expected.surface.statistics.squared_error.mean(),
+        rtol=0.05,
     )
 
 
@@ -264,15 +265,10 @@ def test_bad_groups_are_one_sentence(bad: str, call: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_groups_are_counted_again_without_repeated_points() -> None:
+def test_groups_are_counted_again_without_repeated_rows() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 3))
     groups = np.repeat([0, 1, 2, 3, 4], [40, 8, 8, 8, 8])
     rows = np.concatenate([np.arange(40), *[np.arange(8)] * 4])
-    with (
-        pytest.warns(UserWarning, match="32 of 72 points repeat another one"),
-        pytest.raises(
-            InputError, match="there are 2 groups without the repeated points; expected at least 5"
-        ),
-    ):
-        LearningSurface.from_kernel("laplace", X[rows], X[rows, 0], groups=groups)
+    with pytest.raises(InputError, match="there are 1 groups without the repeated rows; expected at least 5"):
+        diagnose(X[rows], X[rows, 0], "laplace", groups=groups, drop_repeats=True)

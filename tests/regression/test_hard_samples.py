@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from solvable.kernels import Laplace
-from solvable.regression import LearningSurface, diagnose
+from solvable.regression import KernelRegressor, LearningSurface, diagnose
 from solvable.regression import error_rate as rates_module
-from solvable.regression.one_gram import repeated
+from solvable.regression.one_gram import distinct_points
 
 
 def cells(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,7 +20,7 @@ def test_repeated_inputs_with_other_labels_are_the_noise() -> None:
     X, y = cells(1000, 0)
     found = diagnose(X, y)
     assert found.n_samples == 1000
-    assert any("many with another label: all are kept" in note for note in found.notes)
+    assert any("repeat another one (" in note and "with another label)" in note for note in found.notes)
     low, high = found.noise_interval
     assert low < 1.0 < high
     new_X, new_y = cells(20_000, 1)
@@ -30,15 +30,56 @@ def test_repeated_inputs_with_other_labels_are_the_noise() -> None:
     assert float(forecast.test_mse) == pytest.approx(measured, rel=0.06)
 
 
-def test_true_repeats_are_dropped_though_one_label_is_a_mistake() -> None:
+def few_animals(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Yes-or-no questions on animals of seven kinds, most of which answer as others of their kind do."""
+    chances = np.random.default_rng(5).beta(0.12, 0.12, (7, 15))
+    rng = np.random.default_rng([seed, 1])
+    kinds = rng.choice(7, n, p=np.array([41, 20, 13, 10, 8, 5, 4]) / 101)
+    return (rng.random((n, 15)) < chances[kinds]).astype(float), kinds.astype(str)
+
+
+@pytest.mark.filterwarnings("ignore:.. of 101 points repeat another one:UserWarning")
+@pytest.mark.filterwarnings("ignore:theory does not hold well here:UserWarning")
+def test_new_rows_repeat_the_sample_as_often_as_its_rows_repeat_each_other() -> None:
+    (X, y), (new_X, new_y) = few_animals(101, 0), few_animals(4000, 1)
+    first = np.unique(X, axis=0, return_index=True)[1]
+    assert len(first) < 50
+    model = KernelRegressor(Laplace(3.0), ridge=0.02)
+    errors = []
+    for seed in range(2, 8):
+        rows, kinds = few_animals(101, seed)
+        outputs = model.fit(rows, np.eye(7)[kinds.astype(int)]).predict(new_X)
+        errors.append(np.square(outputs - np.eye(7)[new_y.astype(int)]).sum(axis=1).mean())
+    measured = np.mean(errors)
+
+    forecast = LearningSurface.from_kernel(Laplace(3.0), X, y).predict(101, ridge=0.02)
+    assert forecast.test_mse_low.item() < measured < forecast.test_mse_high.item()
+    # On rows that the sample does not have, the error is larger.
+    others = LearningSurface.from_kernel(Laplace(3.0), X[first], y[first]).predict(101, ridge=0.02)
+    assert others.test_mse.item() > 1.5 * forecast.test_mse.item()
+
+
+def test_repeats_are_dropped_on_request() -> None:
+    X, y = few_animals(101, 0)
+    distinct = len(np.unique(X, axis=0))
+    kept, dropped = (diagnose(X, y, "laplace", drop_repeats=drop) for drop in (False, True))
+    assert (kept.n_samples, dropped.n_samples) == (101, distinct)
+    assert (
+        sum("repeat" in note for note in kept.notes) == sum("repeat" in note for note in dropped.notes) == 1
+    )
+    assert kept.forecast([101]).test_mse.item() < dropped.forecast([distinct]).test_mse.item()
+
+
+def test_a_fold_holds_all_copies_of_a_point() -> None:
     rng = np.random.default_rng(0)
     X = np.vstack([X := rng.standard_normal((60, 3)), X[:40]])
-    y = np.concatenate([y := X[:60, 0] + rng.standard_normal(60), y[:40]])
-    y[99] += 1.0
-    mask, differ = repeated(np.asarray(Laplace(2.0)(X)), y[:, None])
-    assert (int(mask.sum()), differ) == (40, 1)
-    with pytest.warns(UserWarning, match="40 of 100 points repeat another one.*one of each is kept"):
-        assert LearningSurface.from_kernel("laplace", X, y).n_samples == 60
+    points = distinct_points(np.asarray(Laplace(2.0)(X)))
+    assert points.tolist() == [*range(60), *range(40)]
+    y = X[:, 0] + rng.standard_normal(100)
+    with pytest.warns(UserWarning, match=r"40 of 100 points repeat another one \(40 of them with another"):
+        surface = LearningSurface.from_kernel("laplace", X, y)
+    assert surface.statistics.fold_sizes.tolist() == [5.0] * 20
+    assert (surface.statistics.n_distinct, surface.curves.rank) == (60, np.inf)
 
 
 def test_a_linear_kernel_in_single_precision_has_no_more_modes() -> None:

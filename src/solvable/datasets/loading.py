@@ -67,6 +67,35 @@ class Dataset:
             digest.update(np.ascontiguousarray(array).data)
         object.__setattr__(self, "fingerprint", digest.hexdigest()[:12])
 
+    @property
+    def distinct(self) -> Int[NDArray, "distinct"]:
+        """The places in `X` of the rows that repeat no row before them, ascending."""
+        first = {row.tobytes(): i for i, row in reversed(list(enumerate(self.X)))}
+        return np.sort(list(first.values()))
+
+    def without_repeats(self) -> "Dataset":
+        """Return the data set with one row of each that are equal, and a note on it.
+
+        >>> data = from_arrays([[0.0], [1.0], [0.0]] * 4, [0.5, 1.5, 2.5] * 4).without_repeats()
+        >>> len(data.X), data.notes[-1]
+        (2, '10 of 12 rows repeat another one and are left out: errors are those on rows that the sample does not have')
+        """
+        kept = self.distinct
+        if not (left_out := len(self.X) - len(kept)):
+            return self
+        note = (
+            f"{left_out} of {len(self.X)} rows repeat another one and are left out: errors are those on rows that the "
+            "sample does not have"
+        )
+        return replace(
+            self,
+            X=self.X[kept],
+            y=self.y[kept],
+            labels=None if self.labels is None else self.labels[kept],
+            rows=self.rows[kept],
+            notes=(*self.notes, note),
+        )
+
 
 def load(
     name_or_path: str | Path = "digits",

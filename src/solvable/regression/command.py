@@ -40,6 +40,7 @@ def diagnose_file(
     features: Path | None = None,
     missing: Missing = None,
     drop: Words = (),
+    drop_repeats: bool = False,
     n_train: Numbers = (),
     want: float | None = None,
     measured: Path | None = None,
@@ -63,6 +64,7 @@ def diagnose_file(
             the default kernel is then linear (a linear probe).
         missing: Treatment of missing values: drop the rows, or fill in the column's mean.
         drop: Columns to leave out.
+        drop_repeats: Keep one of the rows whose inputs are equal, if they are copies made by mistake.
         n_train: Sizes of training sets to forecast; by default 1, 2, 4 and 10 times the sample.
         want: Error to reach (RMSE; for classes the error rate, 0.05 for 5 %), to print how many samples it takes.
         measured: FILE.csv of two columns, n and error, of your own model, to compare with the curve.
@@ -93,7 +95,7 @@ def diagnose_file(
     stages = len(NATURAL_KERNELS) + 2 if kernel is None else 2
     with progress("preparing", stages, quiet=output.silent) as advance:
         diagnosis = diagnose_dataset(
-            loaded, kernel, ridge, codes, random_state, watch=lambda stage: advance(next=stage)
+            loaded, kernel, ridge, codes, random_state, drop_repeats, watch=lambda stage: advance(next=stage)
         )
         if own is not None:
             diagnosis = diagnosis.with_measured(*own)

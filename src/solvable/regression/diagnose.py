@@ -71,6 +71,7 @@ def diagnose(
     random_state: int = 0,
     *,
     missing: Any = None,
+    drop_repeats: bool = False,
 ) -> Diagnosis:
     r"""Return what more labels would buy, which kernel and ridge are best, and how sure that is, from one sample.
 
@@ -88,6 +89,9 @@ def diagnose(
             on new groups.
         random_state: seed of the draw from more than 4000 rows.
         missing: what to do with missing values, `"drop"` or `"mean"`; None: raise.
+        drop_repeats: whether rows with equal inputs are copies made by mistake: one of each is then kept, and errors
+            are those on rows that the sample does not have. Otherwise new rows repeat rows of the sample as often as
+            these repeat each other.
 
     Raises:
         InputError: when the data cannot be used.
@@ -105,7 +109,7 @@ def diagnose(
     whole("random_state", random_state, at_least=0)
     data = datasets.from_arrays(X, y, missing=missing, rows=MOST_SAMPLES, random_state=random_state)
     codes = None if groups is None else group_array(groups, data.n_rows)[data.rows]
-    return diagnose_dataset(data, kernel, ridge, codes, random_state)
+    return diagnose_dataset(data, kernel, ridge, codes, random_state, drop_repeats)
 
 
 def diagnose_dataset(
@@ -114,6 +118,7 @@ def diagnose_dataset(
     ridge: float | None = None,
     groups: ArrayLike | None = None,
     random_state: int = 0,
+    drop_repeats: bool = False,
     watch: Watch = lambda stage: None,
 ) -> Diagnosis:
     """Return the verdict on a data set, as returned by `datasets.load`.
@@ -124,12 +129,16 @@ def diagnose_dataset(
         ridge: as in `diagnose`.
         groups: the group of each point of the data set.
         random_state: as in `diagnose`.
+        drop_repeats: as in `diagnose`.
         watch: called with a few words before each stage of the work.
     """
     whole("random_state", random_state, at_least=0)
     if ridge is not None:
         ridge = one_number("ridge", ridge, at_least=0.0)
     codes = None if groups is None else group_codes(groups, len(data.X))
+    if drop_repeats and len(kept := data.distinct) < len(data.X):
+        codes = None if codes is None else group_codes(codes[kept], len(kept), " without the repeated rows")
+        data = data.without_repeats()
     targets = Targets.of(data.y, data.classes).centred()
     compared: dict[str, float] = {}
     choice = None

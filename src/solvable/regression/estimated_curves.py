@@ -86,12 +86,12 @@ class EstimatedCurves:
 
     @property
     def _few_modes(self) -> bool:
-        return self.statistics.rank < _END * self.statistics.n_samples
+        return self.statistics.rank < _END * self.statistics.n_distinct
 
     @cached_property
     def _steps(self) -> NDArray[np.bool_]:
         s = self.statistics
-        return np.full(s.log_kappa.shape, True) if self._few_modes else s.learned_modes < _END * s.n_samples
+        return np.full(s.log_kappa.shape, True) if self._few_modes else s.learned_modes < _END * s.n_distinct
 
     @cached_property
     def log_kappa(self) -> Array:
@@ -157,8 +157,10 @@ class EstimatedCurves:
     @cached_property
     def _fit(self) -> NDArray[np.bool_]:
         """Steps that the continuation is fitted to."""
-        n, z = self.statistics.n_samples, self.learned_modes
-        fit = (z > _FIT[0] * n) & (z < _FIT[1] * n)
+        s, z = self.statistics, self.learned_modes
+        # Of tr A the null space of N - D repeats is the part (N - D)/(N - z): at most a quarter while it bends z.
+        straight = max(4.0 * s.n_distinct - 3.0 * s.n_samples, s.n_distinct / 2)
+        fit = (z > _FIT[0] * s.n_samples) & (z < min(_FIT[1] * s.n_samples, straight))
         return fit if fit.sum() >= 4 else np.arange(len(z)) < 4
 
     @cached_property

@@ -23,7 +23,7 @@ Source: derived for this library; checked against retraining on MNIST, CIFAR-10 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
@@ -66,6 +66,7 @@ class OneGram:
         noise: label noise variances, summed over outputs, `(noises,)`, ascending.
         log_evidence: log marginal likelihood of the targets for each, if they were drawn from a Gaussian process of
             this kernel (times its best factor), `(noises,)`.
+        n_distinct: number of distinct points.
         intercept: 1 if the model has an intercept, a mode that is learned at every ridge; else 0.
         n_modes: number of the kernel's modes with the intercept; infinite if unknown.
     """
@@ -81,6 +82,7 @@ class OneGram:
     fold_sizes: Float[NDArray, "folds"]
     noise: Float[NDArray, "noises"]
     log_evidence: Float[NDArray, "noises"]
+    n_distinct: int
     intercept: int = 0
     n_modes: float = np.inf
 
@@ -102,6 +104,7 @@ class Decomposition:
         vectors: `(N, modes)`, one a column.
         scale: the largest diagonal entry.
         noise: size of the eigenvalues that the rounding of the entries causes.
+        points: index of each point among the distinct ones, `(N,)`.
         groups: index of each point's group, `(N,)`, or None for single points.
     """
 
@@ -109,6 +112,7 @@ class Decomposition:
     vectors: Float[NDArray, "N modes"]
     scale: float
     noise: float
+    points: Int[NDArray, "N"]
     groups: Int[NDArray, "N"] | None = None
 
     @property
@@ -118,8 +122,8 @@ class Decomposition:
 
     @property
     def folds(self) -> Int[NDArray, "N"]:
-        """The fold of each point; groups are not divided."""
-        return (np.arange(len(self.vectors)) if self.groups is None else self.groups) % N_FOLDS
+        """The fold of each point; groups and repeated points are not divided."""
+        return (self.points if self.groups is None else self.groups) % N_FOLDS
 
     def left_out(
         self, targets: Float[NDArray, "N outputs"], ridges: Float[NDArray, "steps"]
@@ -152,6 +156,7 @@ def decompose(
             intercept the same value everywhere.
     """
     largest = scale = float(gram.diagonal().max())
+    points = distinct_points(gram, entry_rounding)
     if intercept:
         gram = contrast_gram(gram)
         scale = float(gram.diagonal().max())
@@ -169,7 +174,7 @@ def decompose(
     check_positive_semidefinite(values + noise)
     if intercept:
         vectors = from_contrasts(vectors)
-    return Decomposition(np.maximum(values, 0.0), vectors, scale, noise, groups)
+    return Decomposition(np.maximum(values, 0.0), vectors, scale, noise, points, groups)
 
 
 def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"]) -> OneGram:
@@ -223,6 +228,7 @@ def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"])
         error = np.square(residual).sum(axis=1)
     return OneGram(
         n_samples=n,
+        n_distinct=int(decomposition.points.max()) + 1,
         # Modes below the rounding of the entries may exist.
         rank=n if noise else rank + intercept,
         log_kappa=log_kappa[keep] + np.log(decomposition.scale),
@@ -271,22 +277,23 @@ def optimism(errors: Float[NDArray, "folds models"], fold_sizes: Float[NDArray, 
     return float(np.log(max(honest / total.min(), 1.0))) if total.min() > 0.0 else 0.0
 
 
-def repeated(
-    gram: Float[NDArray, "N N"], targets: Float[NDArray, "N outputs"], entry_rounding: float = 0.0
-) -> tuple[Bool[NDArray, "N"], int]:
-    """Return which points repeat another one, at distance zero by the kernel up to rounding.
+def distinct_points(gram: Float[NDArray, "N N"], entry_rounding: float = 0.0) -> Int[NDArray, "N"]:
+    """Return the index of each point among the distinct ones, in order of appearance.
 
-    Also how many of them have another target than that one. If many do, the inputs take few values, and the scatter of
-    their targets is noise.
+    Points at distance zero by the kernel, up to rounding, are the same.
+
+    >>> distinct_points(np.array([[2.0, 0.0, 2.0], [0.0, 2.0, 0.0], [2.0, 0.0, 2.0]])).tolist()
+    [0, 1, 0]
     """
     # Equal rows have equal products with any vector; compare neighbours in the order of these by their distance.
     order = np.argsort(gram @ np.random.default_rng(0).normal(size=len(gram)), kind="stable")
     first, second = order[:-1], order[1:]
     size = gram[first, first] + gram[second, second]
-    mask = np.zeros(len(gram), dtype=bool)
-    mask[second] = (size - 2.0 * gram[first, second] <= (1e-13 + entry_rounding) * size) & (size > 0.0)
-    differ = (targets[first] != targets[second]).any(axis=1) & mask[second]
-    return mask, int(differ.sum())
+    same = (size - 2.0 * gram[first, second] <= (1e-13 + entry_rounding) * size) & (size > 0.0)
+    codes = np.empty(len(gram), dtype=np.int64)
+    codes[order] = np.cumsum(np.append(True, ~same)) - 1
+    _, appearance = np.unique(codes, return_index=True)
+    return np.argsort(np.argsort(appearance))[codes]
 
 
 def leave_group_out(

@@ -104,8 +104,7 @@ def prepare(parameters: Parameters) -> Setting:
     rows = None if parameters.data in datasets.NAMES else most_used
     data = parameters.load(parameters.task, rows, parameters.random_state)
     notes = list(data.notes)
-    different = np.sort(list({row.tobytes(): i for i, row in reversed(list(enumerate(data.X)))}.values()))
-    order = np.random.default_rng([parameters.random_state, 0]).permutation(different)
+    order = np.random.default_rng([parameters.random_state, 0]).permutation(data.distinct)
     if len(order) < len(data.X):
         notes.append(f"repeated rows are kept once, which leaves {len(order)} points")
     n_pool = min(len(order), most_used)

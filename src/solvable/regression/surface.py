@@ -21,8 +21,8 @@ from solvable.regression.error_rate import ErrorRates, error_rates
 from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.halves import HalvesCheck, check_halves
 from solvable.regression.intervals import NORMAL_90, error_rate, log_standard_error
-from solvable.regression.one_gram import OneGram, decompose, one_gram, repeated
-from solvable.regression.targets import Targets, as_targets, group_codes
+from solvable.regression.one_gram import OneGram, decompose, one_gram
+from solvable.regression.targets import FEWEST_GROUPS, Targets, as_targets, group_codes
 from solvable.spectra import implicit_regularization
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ WARN_ABOVE = 0.25
 _MATRICES = 6.2
 # With a larger log error on the halves, that doubt is added to the error before the best ridge is searched.
 _ROUGH_ABOVE = 0.05
-# Repeated points with another label than the first are mistakes up to this share, above it noise of the target.
-_FEW_DIFFER = 0.05
 # Largest factor past the sample at which the continuation was tested (MNIST and CIFAR-10, from 600 to 9600).
 TRUSTED_FACTOR = 16
 # The theory is about many samples: below this number its own error exceeds the sampling error.
@@ -66,7 +64,7 @@ class LearningSurface:
     `from_kernel`, for kernels that have `features`. From a matrix alone, nothing can be checked or corrected.
 
     Validity: `n_train` and `n_features` of at least 30, up to 16 times the sample (tested there), for test points from
-    the distribution of the sample. Repeated points are kept once; time series and groups make leave-one-out errors
+    the distribution of the sample, in which points may repeat; time series and groups make leave-one-out errors
     wrong.
 
     Example:
@@ -174,27 +172,18 @@ class LearningSurface:
             )
         codes = None if groups is None else group_codes(groups, len(matrix))
         rounding = entry_rounding(gram)
-        repeats, differ = repeated(matrix, targets.columns, rounding)
-        if n_repeats := int(repeats.sum()):
-            many_differ = differ > _FEW_DIFFER * n_repeats
-            consequence = (
-                "many with another label: all are kept, and the scatter of their labels counts as noise"
-                if many_differ
-                else "which makes leave-one-out optimistic: one of each is kept, and errors are those on new points"
-            )
-            text = f"{n_repeats} of {len(matrix)} points repeat another one, {consequence}"
-            warnings.warn(text, UserWarning, stacklevel=3)
-            if not many_differ:
-                matrix, targets = matrix[np.ix_(~repeats, ~repeats)], targets.take(~repeats)
-                after = " without the repeated points"
-                codes = None if codes is None else group_codes(codes[~repeats], len(matrix), after)
-                X = None if X is None else X[np.flatnonzero(~repeats)]
         if len(matrix) < FEWEST_SAMPLES:
             raise InputError(
-                f"a learning surface needs at least {FEWEST_SAMPLES} samples that differ in their inputs; got "
-                f"{len(matrix)}; label more, or add inputs that distinguish them"
+                f"a learning surface needs at least {FEWEST_SAMPLES} samples; got {len(matrix)}: label more"
             )
         decomposition = decompose(matrix, rounding, codes, targets.intercept)
+        if (n_distinct := int(decomposition.points.max()) + 1) < FEWEST_GROUPS:
+            raise InputError(
+                f"the {len(matrix)} samples have {n_distinct} different inputs; expected at least {FEWEST_GROUPS}: add "
+                "inputs that distinguish them"
+            )
+        if note := _note_on_repeats(decomposition.points, targets):
+            warnings.warn(note, UserWarning, stacklevel=3)
         statistics = one_gram(decomposition, targets.columns)
         # Modes that rounding adds to a matrix in single precision do not count.
         n_modes += statistics.intercept
@@ -390,6 +379,20 @@ class LearningSurface:
         """
         statistics, check, rates, facts = surface_file.read(path)
         return cls(statistics, check, facts["kernel"], tuple(facts["classes"]), facts["n_modes"], rates)
+
+
+def _note_on_repeats(points: NDArray[np.int64], targets: Targets) -> str:
+    """Return a sentence about repeated points; empty if there are none."""
+    _, first = np.unique(points, return_index=True)
+    if len(first) == len(points):
+        return ""
+    differ = int((targets.columns != targets.columns[first][points]).any(axis=1).sum())
+    labels = f" ({differ} of them with another label)" if differ else ""
+    return (
+        f"{len(points) - len(first)} of {len(points)} points repeat another one{labels}: errors are those on new "
+        "points, which repeat points of the sample as often; if these are copies made by mistake, drop them "
+        "(diagnose has drop_repeats=True, or --drop-repeats)"
+    )
 
 
 def _check_memory(n: int) -> None:

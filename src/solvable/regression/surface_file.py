@@ -11,7 +11,7 @@ from solvable.regression.halves import HalvesCheck
 from solvable.regression.one_gram import OneGram
 
 # Raise the number when the content of a file changes, so that older files are refused, not misread.
-_FORMAT = "solvable learning surface 4"
+_FORMAT = "solvable learning surface 5"
 
 _RATES = {
     "log_kappa": ("node",),
@@ -19,7 +19,7 @@ _RATES = {
     "rate": ("fold", "node", "extra"),
     "fold_sizes": ("fold",),
 }
-_COUNTS = ("n_samples", "rank", "intercept")
+_COUNTS = ("n_samples", "rank", "n_distinct", "intercept")
 _ARRAYS = {
     "log_kappa": ("step",),
     "learned_modes": ("step",),

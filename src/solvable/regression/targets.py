@@ -82,7 +82,7 @@ def group_codes(groups: ArrayLike, n: int, after: str = "") -> NDArray[np.int64]
     Args:
         groups: names or numbers, `(n,)`.
         n: number of points.
-        after: an earlier step to name in the message, such as " without the repeated points".
+        after: an earlier step to name in the message, such as " without the repeated rows".
 
     Raises:
         InputError: for another shape, missing values, or fewer than five different groups.
