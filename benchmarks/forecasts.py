@@ -26,7 +26,10 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 from sklearn import datasets as sklearn_datasets
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.model_selection import GridSearchCV, KFold, learning_curve
 
+from benchmarks._result import Result, in_seconds
 from solvable.datasets import encode_targets
 from solvable.machine import limited_blas_threads
 from solvable.regression import Diagnosis, diagnose, measure

@@ -3,8 +3,8 @@
 Files: `theory` and `power_law` are closed forms. `surface` is the tool, with `surface_file`; it is made from
 `targets`, `one_gram` (leave-one-out statistics, with `intercept`), `estimated_curves` (their continuation),
 `error_rate`, `halves` (the check), `intervals` and `label_noise`. `diagnose` decides, with `diagnosis` (numbers),
-`own_model` and `verdict` (text); `estimator` is the model. `experiment` and `nested` measure, `study` compares. Shown
-by `drawing`, `command`, `page` and `explore` (content of the page).
+`near_duplicates`, `own_model` and `verdict` (text); `estimator` is the model. `experiment` and `nested` measure,
+`study` compares. Shown by `drawing`, `command`, `page` and `explore` (content of the page).
 """
 
 from solvable.regression.diagnose import Diagnosis, diagnose, diagnose_dataset

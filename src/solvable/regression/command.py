@@ -20,7 +20,7 @@ from solvable.progress import progress
 from solvable.regression.diagnose import NATURAL_KERNELS, Diagnosis, diagnose_dataset
 from solvable.regression.diagnosis import MOST_SAMPLES
 from solvable.regression.own_model import read_measured
-from solvable.regression.surface import TRUSTED_FACTOR
+from solvable.regression.surface import FEWEST_TRUSTED, TRUSTED_FACTOR
 from solvable.terminal.arguments import FIGURES, Numbers, Whole, Words, check_path
 from solvable.terminal.output import OUTPUT, Output, example, print_written
 
@@ -150,12 +150,16 @@ def _print(
         "kernel": repr(diagnosis.kernel.kernel),
         "compared": diagnosis.compared,
         "optimal_ridge": diagnosis.optimal_ridge,
+        "ridge": diagnosis.ridge,
+        "ridge_cost": None if diagnosis.ridge is None else diagnosis.cost_of(diagnosis.ridge),
         "noise": diagnosis.noise,
         "noise_interval": diagnosis.noise_interval,
         "exponents": diagnosis.exponents,
         "variance": diagnosis.variance,
         "forecast": _records(forecast.reset_coords(drop=True)),
         "samples_for": sizes,
+        "near_duplicates": diagnosis.near_duplicates,
+        "log_fall_ratio": diagnosis.surface.check.log_fall_ratio,
         "measured": None if measured is None else _records(measured),
         "notes": diagnosis.notes,
         "written": written,
@@ -183,7 +187,14 @@ def _forecast_lines(diagnosis: Diagnosis, forecast: Any) -> str:
     for i, n in enumerate(forecast.n_train.to_numpy()):
         one = forecast.isel(n_train=i)
         value, low, high = (float(one[f"{diagnosis.measure}{end}"]) for end in ("", "_low", "_high"))
-        lines.append(f"  {n:>10.0f}  {value:.4g} ({low:.4g} to {high:.4g}), ridge {float(one.ridge):.2g}")
+        remark = ""
+        if n < FEWEST_TRUSTED:
+            remark = f"; too few: the theory is trusted from {FEWEST_TRUSTED} samples"
+        elif n > TRUSTED_FACTOR * diagnosis.n_samples:
+            remark = f"; beyond the tested range ({TRUSTED_FACTOR} times the sample)"
+        lines.append(
+            f"  {n:>10.0f}  {value:.4g} ({low:.4g} to {high:.4g}), ridge {float(one.ridge):.2g}{remark}"
+        )
     return "\n".join(lines)
 
 

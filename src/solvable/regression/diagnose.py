@@ -18,6 +18,7 @@ from solvable.lab.figure import COLORS, MARKERS, house_style, measured_points, s
 from solvable.machine import cores, limited_blas_threads
 from solvable.regression.diagnosis import COMPARED_ON, MOST_SAMPLES, DiagnosisNumbers
 from solvable.regression.drawing import error_by_ridge, finish_learning_curve, predicted_curve
+from solvable.regression.near_duplicates import near_duplicates
 from solvable.regression.one_gram import OneGram, decompose, one_gram, optimism
 from solvable.regression.surface import LearningSurface
 from solvable.regression.targets import Targets, group_array, group_codes
@@ -152,9 +153,10 @@ def diagnose_dataset(
     if choice is None:
         choice = optimism(surface.statistics.squared_error, surface.statistics.fold_sizes)
     n_groups = None if codes is None else int(codes.max()) + 1
-    notes = dict.fromkeys([*data.notes, *(str(warning.message) for warning in records), str(surface.check)])
+    notes = dict.fromkeys([*data.notes, *(str(warning.message) for warning in records)])
     encoded = EncodedKernel(resolved, data.encoder)
-    return Diagnosis(data, surface, encoded, ridge, compared, n_groups, tuple(notes), choice)
+    near = near_duplicates(data.X, targets.columns, codes, random_state)
+    return Diagnosis(data, surface, encoded, ridge, compared, n_groups, tuple(notes), choice, near)
 
 
 def compare_kernels(
@@ -183,7 +185,8 @@ def compare_kernels(
     statistics: list[OneGram] = []
     with limited_blas_threads(max(1, cores() // jobs)):
         work = (delayed(leave_one_out_error)(name) for name in NATURAL_KERNELS)
-        for one in Parallel(jobs, prefer="threads", return_as="generator")(work):
+        results: Any = Parallel(jobs, prefer="threads", return_as="generator")(work)
+        for one in results:
             statistics.append(one)
             watch(f"comparing kernels ({len(statistics)} of {len(NATURAL_KERNELS)} done)")
     sizes = statistics[0].fold_sizes

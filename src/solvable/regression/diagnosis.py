@@ -49,6 +49,8 @@ class DiagnosisNumbers:
         notes: notes on the data and on the reliability of the numbers.
         optimism: logarithm of the factor by which the least leave-one-out error is too low, since kernel and ridge were
             chosen by it; forecasts are raised by it.
+        near_duplicates: share of points with a far nearer neighbour than usual, and the share of these with the same
+            label; see `regression.near_duplicates`.
         measured: errors of the user's own model, by `with_measured`, or None.
     """
 
@@ -60,6 +62,7 @@ class DiagnosisNumbers:
     n_groups: int | None
     notes: tuple[str, ...] = field(repr=False)
     optimism: float = 0.0
+    near_duplicates: tuple[float, float] = (0.0, 0.0)
     measured: "xr.Dataset | None" = field(default=None, repr=False)
 
     @property
@@ -102,27 +105,36 @@ class DiagnosisNumbers:
 
         For a kernel with fewer modes than samples (linear): the error when all of them are learned.
         """
-        law = self.surface.curves.continuation
-        return float(self.surface.curves.squared_bias[0, 0]) if law is None else law.noise
+        return self._floor[1]
 
-    @cached_property
+    @property
     def noise_interval(self) -> tuple[float, float]:
         r"""Bounds of the noise floor: the least that fits the curve's bend, and the error at the sample's end.
 
         The sample does not show the curve past its end, so the interval is wide: from no floor at all (0) to $B_2$ at
-        the least effective ridge in the sample's range, with its sampling error (95 %).
+        the least effective ridge in the sample's range, with its sampling error (95 %), or the upper end of the test
+        error's interval if that is less.
         """
+        return self._floor[0], self._floor[2]
+
+    @cached_property
+    def _floor(self) -> tuple[float, float, float]:
+        """The least, the expected and the largest noise floor, in this order."""
         curves = self.surface.curves
         log_bias = np.log(curves.squared_bias)
         spreads = NORMAL_90 * np.sqrt((log_bias.shape[1] - 2) * log_bias[:, 1:].var(axis=1))
+        now = self.forecast(self.n_samples).isel(n_train=0)
         # B2 decreases as the effective ridge does: the least bound at any step holds at the sample's end too.
-        most = float(np.exp((log_bias[:, 0] + spreads).min()))
+        most = min(float(np.exp((log_bias[:, 0] + spreads).min())), float(now.test_mse_high))
         if curves.continuation is None:
-            return float(np.exp(log_bias[0, 0] - spreads[0])), most
-        floors, weights = curves.continuation.floors, curves.continuation.weights
-        below = np.cumsum(weights, axis=1)
-        at = np.minimum((below < 0.05).sum(axis=1), floors.shape[1] - 1)
-        return float(np.take_along_axis(floors, at[:, None], axis=1).min() * np.exp(-spreads[0])), most
+            expected, least = float(np.exp(log_bias[0, 0])), float(np.exp(log_bias[0, 0] - spreads[0]))
+        else:
+            floors, weights = curves.continuation.floors, curves.continuation.weights
+            at = np.minimum((np.cumsum(weights, axis=1) < 0.05).sum(axis=1), floors.shape[1] - 1)
+            least = float(np.take_along_axis(floors, at[:, None], axis=1).min() * np.exp(-spreads[0]))
+            expected = curves.continuation.noise
+        expected = min(expected, most, float(now.test_mse))
+        return min(least, expected), expected, most
 
     def forecast(self, n_train: ArrayLike, ridge: float | None = None) -> "xr.Dataset":
         r"""Return the predicted errors of training sets of these sizes.
@@ -165,6 +177,13 @@ class DiagnosisNumbers:
                 predicted[f"rmse{end}"] = np.sqrt(predicted[f"test_mse{end}"] / outputs)
                 predicted[f"r2{end}"] = 1.0 - predicted[f"test_mse{other}"] / self.variance
         return predicted.assign_attrs(variance=self.variance)
+
+    def cost_of(self, ridge: float) -> float:
+        """Return how much more squared error a ridge has than the best one, with this sample, as a fraction."""
+        errors = [
+            self.forecast(self.n_samples, ridge=one).test_mse.item() for one in (ridge, self.optimal_ridge)
+        ]
+        return errors[0] / errors[1] - 1.0
 
     @property
     def measure(self) -> str:

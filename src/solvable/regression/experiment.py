@@ -269,12 +269,12 @@ def _feature_fits(
     # Weights (features, sizes, outputs) and intercepts (sizes, outputs) of the other ridges.
     others = np.flatnonzero(ridge == 0) if dual else np.arange(len(ridge))
     weights = np.empty((len(others), k, len(n_train), targets.shape[1]))
-    shifts = np.zeros((len(others), len(n_train), targets.shape[1]))
+    shifts = np.empty((len(others), len(n_train), targets.shape[1]))
     for i, n in enumerate(n_train):
         inputs, outputs = train[:n], targets[:n]
+        input_means, output_means = (values.mean(axis=0) * intercept for values in (inputs, outputs))
         if intercept:
-            means = inputs.mean(axis=0), outputs.mean(axis=0)
-            inputs, outputs = inputs - means[0], outputs - means[1]
+            inputs, outputs = inputs - input_means, outputs - output_means
         normal, right = (inputs.T @ inputs, inputs.T @ outputs) if not dual else (None, None)
         for j, r in enumerate(others):
             if ridge[r] == 0:
@@ -286,8 +286,7 @@ def _feature_fits(
                 matrix: Any = np.array(normal)
                 matrix.flat[:: k + 1] += ridge[r]
                 weights[j, :, i] = cho_solve(cho_factor(matrix, overwrite_a=True, check_finite=False), right)
-            if intercept:
-                shifts[j, i] = means[1] - means[0] @ weights[j, :, i]
+            shifts[j, i] = output_means - input_means @ weights[j, :, i]
     for j, r in enumerate(others):
         flat = weights[j].reshape(k, -1)
         predictions = (test @ flat).reshape(len(test), *weights.shape[2:]) + shifts[j]

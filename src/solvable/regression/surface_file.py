@@ -75,11 +75,12 @@ def read(path: str | Path) -> tuple[OneGram, HalvesCheck, ErrorRates | None, dic
         raise InputError(f"{str(path)!r} is not a netCDF file: {error}; {expected}") from None
     if data.attrs.get("format") != _FORMAT:
         raise InputError(f"{str(path)!r} has another format; {expected}")
-    arrays = {name: data[name].to_numpy() for name in _ARRAYS}
-    counts = {name: int(data.attrs[name]) for name in _COUNTS}
+    arrays: dict[str, Any] = {name: data[name].to_numpy() for name in _ARRAYS}
+    counts: dict[str, Any] = {name: int(data.attrs[name]) for name in _COUNTS}
     facts = json.loads(str(data.attrs["facts"]))
     statistics = OneGram(**counts, **arrays, n_modes=facts["n_modes"])
-    check = HalvesCheck(*(data[f"check_{name}"].to_numpy() for name in ("ratios", "ridge", "log_ratio")))
+    ratios, ridge, log_ratio = (data[f"check_{name}"].to_numpy() for name in ("ratios", "ridge", "log_ratio"))
+    check = HalvesCheck(ratios, ridge, log_ratio)
     check = replace(check, log_fall_ratio=float(data["check_log_fall_ratio"]))
     rates = None
     if "rates_rate" in data:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _SAME = 0.01
 # The verdict warns of samples smaller, and of classes with fewer rows, than this.
 _FEW, _RARE = 200, 5
-# With more doubt than this, in ln(test error), random features are left out.
+# With more doubt than this, in ln(test error), random features are left out, and a cautious sentence comes first.
 _ROUGH = 0.2
+# So does one if halves of the sample miss its error by more than this, in its logarithm (a tenth of samples), or if
+# more than this share of the points are near-duplicates, nearly all with the same label as their neighbour.
+_MISSED, _NEAR, _ALIKE = 0.15, 0.1, 0.9
 
 
 def verdict_on(d: DiagnosisNumbers) -> Verdict:
@@ -33,6 +36,7 @@ def verdict_on(d: DiagnosisNumbers) -> Verdict:
         ("Noise and exponents", _noise(d)),
         ("Random features", _features(d, now)),
         ("Your own model", _own_model(d)),
+        ("Check on halves of the sample", _check(d)),
         ("Limits", _limits(d)),
     ]
     return Verdict(
@@ -120,6 +124,7 @@ def _more_labels(d: DiagnosisNumbers, table: "xr.Dataset") -> str:
         worth = "More labels buy little."
     else:
         worth = "More labels pay." if gain < 0.3 else "More labels pay well."
+    caution = "".join(f"Caution: {sentence} " for sentence in _cautions(d))
     times = f"{factor} times the labels" + (f", in {factor} times the groups," if d.n_groups else "")
     change = f"{percent(gain, decimals=0)} less" if gain >= 0.005 else "no less"
     imbalance = ""
@@ -129,9 +134,61 @@ def _more_labels(d: DiagnosisNumbers, table: "xr.Dataset") -> str:
             "use a ranking measure or class weights."
         )
     return (
-        f"Trained on a set of this size, the model has an expected {_name(d)} of {_with_interval(d, now)} on new "
-        f"points; {trivial}.{imbalance} With {times} it would be {_with_interval(d, more)}, {change}. {worth} (In "
+        f"{caution}Trained on a set of this size, the model has an expected {_name(d)} of {_with_interval(d, now)} on "
+        f"new points; {trivial}.{imbalance} With {times} it would be {_with_interval(d, more)}, {change}. {worth} (In "
         "brackets: 90 % intervals. Each size has its best ridge.)"
+    )
+
+
+def _cautions(d: DiagnosisNumbers) -> list[str]:
+    """Return sentences on what makes forecasts unreliable here."""
+    sentences = []
+    fall = d.surface.check.log_fall_ratio
+    if abs(fall) > _MISSED:
+        way = (
+            "falls faster than its first half shows"
+            if fall > 0
+            else "falls more slowly than its first half promises"
+        )
+        sentences.append(
+            f"from one half of this sample, the error of all of it is forecast {_off(fall)}: it {way}, and may do so "
+            "past the sample (the intervals allow for that)."
+        )
+    if _doubt(d, np.inf, d.optimal_ridge) > _ROUGH:
+        sentences.append(
+            "theory does not hold well here: see the check on halves of the sample, and measure before you rely on the "
+            "numbers (regression.measure)."
+        )
+    share, alike = d.near_duplicates
+    if share > _NEAR and alike > _ALIKE:
+        sentences.append(
+            f"{percent(share, decimals=0)} of the points have a neighbour far nearer than is usual for such data, with "
+            "the same label. If points come in groups (patients, speakers, crops of one image), specify the groups, "
+            "for errors on new ones; if not, the error may fall much faster than forecast."
+        )
+    return sentences
+
+
+def _off(log_ratio: float) -> str:
+    """Return by how much a forecast is too high or too low."""
+    if abs(log_ratio) < 0.01:
+        return "right to 1 %"
+    way = "high" if log_ratio > 0 else "low"
+    if abs(log_ratio) > 0.7:
+        return f"too {way} by a factor of {readable(float(np.exp(abs(log_ratio))), 2)}"
+    return f"{percent(abs(float(np.expm1(log_ratio))), decimals=0)} too {way}"
+
+
+def _check(d: DiagnosisNumbers) -> str:
+    doubt = _doubt(d, np.inf, d.optimal_ridge)
+    size = (
+        percent(float(np.expm1(doubt)), decimals=0)
+        if doubt < 0.7
+        else f"a factor of {readable(np.exp(doubt), 2)}"
+    )
+    return (
+        f"Trained on one half and tested on the other, the kernel at the best ridge was off the theory by {size}. From "
+        f"one half, the error of the whole sample is forecast {_off(d.surface.check.log_fall_ratio)}."
     )
 
 
@@ -157,7 +214,7 @@ def _difference(fraction: float) -> str:
 
 def _ridge(d: DiagnosisNumbers, now: "xr.Dataset") -> str:
     n, best = d.n_samples, d.optimal_ridge
-    cost = _cost(d, now, 0.0)
+    cost = d.cost_of(0.0)
     can_fit = d.surface.curves.rank >= n
     fit = "fitting the training data exactly (ridge 0)" if can_fit else "least squares without a ridge"
     best_ridge = f"{readable(best, 2)} (added to the kernel matrix undivided)"
@@ -185,14 +242,9 @@ def _ridge(d: DiagnosisNumbers, now: "xr.Dataset") -> str:
         if _doubt(d, np.inf, d.ridge) >= _ROUGH:
             text += "has an unknown cost."
         else:
-            cost = _cost(d, now, d.ridge)
+            cost = d.cost_of(d.ridge)
             text += "is as good as the best." if cost < _SAME else f"has {_times(cost)} squared error."
     return text
-
-
-def _cost(d: DiagnosisNumbers, now: "xr.Dataset", ridge: float) -> float:
-    """Return how much more test error a ridge has than the best one, as a fraction."""
-    return float(d.forecast(d.n_samples, ridge=ridge).test_mse[0]) / float(now.test_mse) - 1.0
 
 
 def _doubt(d: DiagnosisNumbers, n_features: float, ridge: float) -> float:
