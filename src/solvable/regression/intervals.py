@@ -41,9 +41,17 @@ def log_standard_error(
 
 
 def error_rate(
-    rates: ErrorRates, curves: EstimatedCurves, check: HalvesCheck, solution: ImplicitRegularization
+    rates: ErrorRates,
+    curves: EstimatedCurves,
+    check: HalvesCheck,
+    solution: ImplicitRegularization,
+    best_ridge: Array,
 ) -> tuple[Array, Array, Array]:
-    """Return the error rate at each grid point `(n, k, ridge)`, and the ends of its 90 % interval."""
+    """Return the error rate at each grid point `(n, k, ridge)`, and the ends of its 90 % interval.
+
+    Past the sample the rate continues from its size at the same effective ridge, or at `best_ridge`, that of least test
+    error there for each k, if that is larger.
+    """
     check = check.of_the_rate()
     test_mse = theory.test_mse(solution)
     n_samples = curves.statistics.n_samples
@@ -51,8 +59,13 @@ def error_rate(
     slope, spread_of_slope = np.ones(test_mse.shape), np.zeros(test_mse.shape)
     past = solution.n_train > n_samples
     if past.any():
-        sizes = (_LINE * n_samples)[:, None, None]
-        at_sample = implicit_regularization(curves, sizes, solution.n_features[0], solution.ridge[0])
+        ridge = np.clip(
+            solution.ridge * n_samples / np.maximum(solution.n_train, n_samples),
+            np.minimum(best_ridge[:, None], solution.ridge),
+            solution.ridge,
+        )
+        sizes = (_LINE * n_samples)[:, None, None, None]
+        at_sample = implicit_regularization(curves, sizes, solution.n_features, ridge)
         mse, along = theory.test_mse(at_sample), rates.of(curves, at_sample)
         line, line_error = _slope(mse, np.maximum(along, 0.5 / n_samples))
         with np.errstate(invalid="ignore", over="ignore"):

@@ -39,6 +39,8 @@ WARN_ABOVE = 0.25
 _MATRICES = 6.2
 # With a larger log error on the halves, that doubt is added to the error before the best ridge is searched.
 _ROUGH_ABOVE = 0.05
+# Number of sizes past the sample at which the best ridge for its size is tried.
+_SIZES_TRIED = 33
 # Largest factor past the sample at which the continuation was tested (MNIST and CIFAR-10, from 600 to 9600).
 TRUSTED_FACTOR = 16
 # The theory is about many samples: below this number its own error exceeds the sampling error.
@@ -265,7 +267,8 @@ class LearningSurface:
                 attrs = {"long_name": f"test error, {side} end of 90 %"}
                 prediction[f"test_mse_{side}"] = (dims, bound, attrs)
         if self.rates is not None:
-            rates = error_rate(self.rates, self.curves, self.check, solution)
+            best_ridge = np.atleast_1d(self.optimal_ridge(self.n_samples, solution.n_features[0, :, 0]))
+            rates = error_rate(self.rates, self.curves, self.check, solution, best_ridge)
             names = ("error rate", "error rate, low end of 90 %", "error rate, high end of 90 %")
             for side, values, name in zip(("", "_low", "_high"), rates, names, strict=True):
                 prediction[f"error_rate{side}"] = (dims, values, {"long_name": name})
@@ -300,7 +303,8 @@ class LearningSurface:
             ridges, with the error predicted at each as coordinate `test_mse`; 0 means: interpolate. If theory was off
             by more than 5 % on the sample's own halves at the best ridge, the ridge of least error plus that doubt,
             since the minimum would otherwise lie where theory is too optimistic. Past the sample the ridge stays the
-            best one for its size: the minimum of continued curves was a worse ridge on most data. The dims are those of
+            best one for its size, up to where more samples would do harm, and then grows in proportion to them: the
+            minimum of continued curves was a worse ridge on most data. The dims are those of
             `n_train` and `n_features` that are sequences: for two single numbers, `float()` converts the ridge.
         """
         import xarray as xr
@@ -312,14 +316,24 @@ class LearningSurface:
             with_doubt = self._least_with_doubt(within, k)
             ridge, error = (np.where(rough, *pair) for pair in zip(with_doubt, (ridge, error), strict=True))
         if (past := n > self.n_samples).any():
-            solution = implicit_regularization(self.curves, n[:, None], k, ridge)
-            correction = self.check.correction(n[:, None], k, ridge)
-            error = np.where(past[:, None], theory.test_mse(solution) * np.exp(-correction), error)
+            # From where more samples do harm at this ridge it grows in proportion, which keeps the effective ridge.
+            at_sample = ridge[past][0]
+            sizes = np.geomspace(self.n_samples, n.max(), _SIZES_TRIED)
+            rising = np.diff(self._errors(sizes[:, None], k, at_sample), axis=0, append=-np.inf) > 0.0
+            rising[-1] = True
+            growth = np.maximum(n[past, None] / sizes[rising.argmax(axis=0)], 1.0)
+            both = [self._errors(n[past, None], k, each) for each in (at_sample, at_sample * growth)]
+            ridge[past] = np.where(both[1] < both[0], at_sample * growth, at_sample)
+            error[past] = np.minimum(*both)
         dims = ("n_train", "n_features")
         coords = {"n_train": n, "n_features": k, "test_mse": (dims, error)}
         single = [dim for dim, axis in zip(dims, (n_train, n_features), strict=True) if np.ndim(axis) == 0]
         attributes = {"long_name": "ridge of least test error"}
         return xr.DataArray(ridge, coords, dims, name="optimal_ridge", attrs=attributes).squeeze(single)
+
+    def _errors(self, n: Array, k: Array, ridge: Array) -> Array:
+        solution = implicit_regularization(self.curves, n, k, ridge)
+        return theory.test_mse(solution) * np.exp(-self.check.correction(n, k, ridge))
 
     def _axes(self, n_train: ArrayLike, n_features: ArrayLike) -> tuple[Array, Array]:
         """Return both as flat arrays; one sample or feature is used up by the intercept, if there is one."""
