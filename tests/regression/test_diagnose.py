@@ -445,6 +445,37 @@ def test_little_that_is_sure_is_said_to_be_learned() -> None:
     assert "Nothing is learned" not in plain(found)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["classes", "skewed columns"])
+def test_more_data_never_do_harm_at_the_best_ridge(kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    if kind == "classes":
+        inputs = rng.normal(size=(100, 10))
+        found = diagnose(inputs, (np.square(inputs).sum(axis=1) > 9.34).astype(int), kernel="matern52")
+    else:
+        inputs = np.exp(rng.normal(size=(150, 12)))
+        y = np.log1p(inputs[:, 0] * inputs[:, 1]) + 0.5 * np.sqrt(inputs[:, 2]) + 0.3 * rng.normal(size=150)
+        found = diagnose(inputs, y, kernel="linear")
+    curve = found.forecast(np.geomspace(1, 16, 30) * found.n_samples)
+    for name in ("test_mse", found.measure):
+        # The search for the ridge that turns the curve has a grid.
+        assert (curve[name].diff("n_train") <= 1e-3 * curve[name].max()).all()
+        assert (curve[f"{name}_low"] <= curve[name]).all()
+        assert (curve[name] <= curve[f"{name}_high"]).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kernel", ["laplace", "linear"])
+def test_noise_floors_are_in_order(kernel: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = np.exp(rng.normal(size=(60, 6)))
+    found = diagnose(inputs, inputs[:, 0] * rng.standard_t(2, 60), kernel=kernel)
+    low, high = found.noise_interval
+    now = found.forecast([60]).isel(n_train=0)
+    assert 0.0 <= low <= found.noise <= high <= float(now.test_mse_high)
+    assert found.noise <= float(now.test_mse)
+
+
 # Odd data.
 
 

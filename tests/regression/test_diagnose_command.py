@@ -49,13 +49,17 @@ def test_a_table_of_numbers(solvable) -> None:
 
 def test_json_is_strict_and_holds_the_numbers(solvable) -> None:
     frame = load_breast_cancer(as_frame=True).frame
-    code, out, err = solvable(save(frame), "--kernel", "laplace", "--want", "0.03", "--json")
+    words = ("--kernel", "laplace", "--want", "0.03", "--ridge", "1", "--json")
+    code, out, err = solvable(save(frame), *words)
     assert (code, err) == (0, "")
     facts = strict(out)
     found = diagnose(*load_breast_cancer(return_X_y=True), kernel="laplace")
     assert (facts["n_samples"], facts["n_rows"], facts["compared"]) == (569, 569, {})
     assert facts["optimal_ridge"] == pytest.approx(found.optimal_ridge)
     assert facts["noise"] == pytest.approx(found.noise)
+    assert (facts["ridge"], facts["ridge_cost"]) == (1.0, pytest.approx(found.cost_of(1.0)))
+    assert facts["log_fall_ratio"] == pytest.approx(found.surface.check.log_fall_ratio)
+    assert facts["near_duplicates"] == pytest.approx(found.near_duplicates)
     rows = facts["forecast"]
     assert [row["n_train"] for row in rows] == [569, 1138, 2276, 5690]
     np.testing.assert_allclose([row["error_rate"] for row in rows], found.to_dataset().error_rate, rtol=1e-6)
@@ -94,6 +98,26 @@ def test_sizes_wanted_errors_figure_and_file(solvable, tmp_path: Path) -> None:
     assert [round(float(word)) for word in out.split()] == [round(n)]  # what was asked for
     code, out, _ = solvable(*words[:-2], "--quiet")
     assert len(out.split()) == 2
+
+
+def test_sizes_that_are_not_trusted_are_said_to_be(solvable) -> None:
+    words = (save(diabetes()), "--kernel", "gaussian", "--n-train", "5,100,1e9")
+    code, out, err = solvable(*words)
+    assert (code, err) == (0, "")
+    few, trusted, far = out.splitlines()[-3:]
+    assert few.endswith("; too few: the theory is trusted from 30 samples")
+    assert re.fullmatch(r" +100 .*, ridge [\d.]+", trusted)
+    assert far.endswith("; beyond the tested range (16 times the sample)")
+
+
+def test_repeated_rows_are_dropped_on_request(solvable) -> None:
+    table = diabetes()
+    path = save(pd.concat([table, table[:50]]))
+    kept = solvable(path, "--kernel", "gaussian", "--json")
+    dropped = solvable(path, "--kernel", "gaussian", "--drop-repeats", "--json")
+    assert [strict(out)["n_samples"] for _, out, _ in (kept, dropped)] == [492, 442]
+    assert any("50 of 492 points repeat another one" in note for note in strict(kept[1])["notes"])
+    assert any("50 of 492 rows repeat another one and are left out" in n for n in strict(dropped[1])["notes"])
 
 
 @pytest.mark.parametrize("ending", ["png", "pdf"])
