@@ -247,9 +247,10 @@ def fitted(curve: str, n: np.ndarray, error: np.ndarray, at: np.ndarray) -> np.n
     rng = np.random.default_rng(0)
     best = None
     for start in np.exp(rng.normal(0.0, 1.0, (30, count))):
-        fit = least_squares(
-            lambda p: function(x, *np.exp(p)) - y, np.clip(np.log(start), -20, 20), bounds=(-25, 25)
-        )
+        with np.errstate(over="ignore"):
+            fit = least_squares(
+                lambda p: function(x, *np.exp(p)) - y, np.clip(np.log(start), -20, 20), bounds=(-25, 25)
+            )
         if best is None or fit.cost < best.cost:
             best = fit
     assert best is not None
@@ -331,7 +332,7 @@ def _all_sets(rows: list[Row], measure_of: str, label: str, times: int) -> Resul
         ours=words.pop("diagnose"),
         peer="; ".join(f"{method} {text}" for method, text in words.items()),
         ratio=tails["pow3"] / tails["diagnose"],
-        demanded=1.0,
+        demanded=1.0 if times >= 4 else None,
         accuracy=f"{100 * held:.0f} % inside the 90 % intervals, which are a factor of {width:.2f} to either side",
         accurate=bool(held >= 0.85),
     )
@@ -375,7 +376,7 @@ def _times() -> Iterator[Result]:
             peers.append(time.perf_counter() - start)
     yield Result(
         what="time: diagnose with its choice among five kernels, and learning_curve of GridSearchCV with one",
-        size=f"{len(ours)} samples, {SIZES_MEASURED} sizes, {len(RIDGES)} ridges; sums",
+        size=f"{len(ours)} samples, {SIZES_MEASURED} sizes, {len(RIDGES[::2])} ridges; sums",
         ours=in_seconds(sum(ours)),
         peer=f"{in_seconds(sum(peers))} (scikit-learn)",
         ratio=sum(peers) / sum(ours),
@@ -387,7 +388,7 @@ def _learning_curve(found: Diagnosis) -> None:
     data = found.data
     search = GridSearchCV(
         KernelRidge(kernel="rbf"),
-        {"alpha": RIDGES},
+        {"alpha": RIDGES[::2]},
         cv=KFold(5, shuffle=True, random_state=0),
         scoring="neg_mean_squared_error",
     )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from solvable.errors import InputError
 from solvable.kernels import Kernel
+from solvable.lab.text import percent, readable
 from solvable.regression import theory
 from solvable.regression.error_rate import ErrorRates
 from solvable.regression.estimated_curves import EstimatedCurves
@@ -41,6 +42,8 @@ _UNTRIED = 0.1
 _SPLITS = 2
 # Smaller halves tell nothing of the curve past them.
 _FEWEST = 20
+# In words: errors above this are named apart, and those above the other are factors (of the logarithm).
+_ROUGH, _FACTOR = 0.2, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,20 +111,45 @@ class HalvesCheck:
         return np.array([np.interp(x, np.log(self.ridge), row) for row in rows])
 
     def __str__(self) -> str:
-        """Describe the largest errors in words."""
+        """Describe the errors in words."""
         return self.in_words()
 
     def in_words(self, with_features: bool = True) -> str:
-        """Describe the largest errors in words, those of random features only on request."""
-
-        def largest(rows: Array) -> str:
-            worst = float(np.abs(rows).max())
-            return f"{100 * np.expm1(worst):.0f} %" if worst < 0.5 else f"a factor of {np.exp(worst):.1f}"
-
-        text = f"on halves of the sample the kernel's predictions were off by at most {largest(self.log_ratio[-1])}"
+        """Describe the errors in words, those of random features only on request."""
+        errors = np.abs(self.log_ratio[-1])
+        # Near interpolation the theory may fail on data that it suits at all ridges that are of use.
+        rough = np.flatnonzero(errors > _ROUGH)
+        text = f"on halves of the sample the kernel's predictions were off by at most {size_of(errors.max())}"
+        if len(rough) and rough[-1] < len(errors) - 1:
+            fine = rough[-1] + 1
+            text = (
+                f"on halves of the sample the kernel's predictions were off by at most {size_of(errors[fine:].max())} "
+                f"from ridge {self.ridge[fine]:.2g} on, and by {size_of(errors.max())} below"
+            )
         if with_features and len(self.ratios) > 1:
-            text += f", those for random features by {largest(self.log_ratio[:-1])} before correction"
-        return text
+            worst = np.abs(self.log_ratio[:-1]).max()
+            text += f", those for random features by {size_of(worst)} before correction"
+        return f"{text}; from one half, the error of the whole sample is forecast {self.missed_fall()}"
+
+    def missed_fall(self) -> str:
+        """Return by how much a half's forecast for the whole sample is too high or too low, in words."""
+        if abs(self.log_fall_ratio) < 0.01:
+            return "right to 1 %"
+        way = "high" if self.log_fall_ratio > 0 else "low"
+        if abs(self.log_fall_ratio) > _FACTOR:
+            return f"too {way} by {size_of(abs(self.log_fall_ratio))}"
+        return f"{percent(abs(float(np.expm1(self.log_fall_ratio))), decimals=0)} too {way}"
+
+
+def size_of(log_ratio: float) -> str:
+    """Return the size of an error in words: a percentage, or a factor if it is large.
+
+    >>> size_of(0.1), size_of(1.0)
+    ('11 %', 'a factor of 2.7')
+    """
+    if log_ratio > _FACTOR:
+        return f"a factor of {readable(float(np.exp(log_ratio)), 2)}"
+    return percent(float(np.expm1(log_ratio)), decimals=0)
 
 
 def check_halves(

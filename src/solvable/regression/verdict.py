@@ -9,6 +9,7 @@ import numpy as np
 from solvable.lab.text import percent, readable
 from solvable.lab.verdict import Section, Table, Verdict
 from solvable.regression.diagnosis import COMPARED_ON, FACTORS, DiagnosisNumbers
+from solvable.regression.halves import size_of
 from solvable.regression.surface import TRUSTED_FACTOR
 
 if TYPE_CHECKING:
@@ -143,16 +144,14 @@ def _more_labels(d: DiagnosisNumbers, table: "xr.Dataset") -> str:
 def _cautions(d: DiagnosisNumbers) -> list[str]:
     """Return sentences on what makes forecasts unreliable here."""
     sentences = []
-    fall = d.surface.check.log_fall_ratio
-    if abs(fall) > _MISSED:
-        way = (
-            "falls faster than its first half shows"
-            if fall > 0
-            else "falls more slowly than its first half promises"
-        )
+    check = d.surface.check
+    if abs(check.log_fall_ratio) > _MISSED:
+        promised = "falls faster than its first half shows"
+        if check.log_fall_ratio < 0.0:
+            promised = "falls more slowly than its first half promises"
         sentences.append(
-            f"from one half of this sample, the error of all of it is forecast {_off(fall)}: it {way}, and may do so "
-            "past the sample (the intervals allow for that)."
+            f"from one half of this sample, the error of all of it is forecast {check.missed_fall()}: it {promised}, "
+            "and may do so past the sample (the intervals allow for that)."
         )
     if _doubt(d, np.inf, d.optimal_ridge) > _ROUGH:
         sentences.append(
@@ -169,26 +168,11 @@ def _cautions(d: DiagnosisNumbers) -> list[str]:
     return sentences
 
 
-def _off(log_ratio: float) -> str:
-    """Return by how much a forecast is too high or too low."""
-    if abs(log_ratio) < 0.01:
-        return "right to 1 %"
-    way = "high" if log_ratio > 0 else "low"
-    if abs(log_ratio) > 0.7:
-        return f"too {way} by a factor of {readable(float(np.exp(abs(log_ratio))), 2)}"
-    return f"{percent(abs(float(np.expm1(log_ratio))), decimals=0)} too {way}"
-
-
 def _check(d: DiagnosisNumbers) -> str:
-    doubt = _doubt(d, np.inf, d.optimal_ridge)
-    size = (
-        percent(float(np.expm1(doubt)), decimals=0)
-        if doubt < 0.7
-        else f"a factor of {readable(np.exp(doubt), 2)}"
-    )
+    off = size_of(_doubt(d, np.inf, d.optimal_ridge))
     return (
-        f"Trained on one half and tested on the other, the kernel at the best ridge was off the theory by {size}. From "
-        f"one half, the error of the whole sample is forecast {_off(d.surface.check.log_fall_ratio)}."
+        f"Trained on one half and tested on the other, the kernel at the best ridge was off the theory by {off}. From "
+        f"one half, the error of the whole sample is forecast {d.surface.check.missed_fall()}."
     )
 
 
