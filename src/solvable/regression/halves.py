@@ -56,14 +56,15 @@ class HalvesCheck:
         log_ratio: one for each pair of them.
         log_rate_ratio: the same for the error rate; None for numbers.
         log_fall_ratio: logarithm of the error's ratio from half of the sample to all of it, as forecast from halves,
-            minus the same from the whole sample; positive where the error falls faster than forecast.
+            minus the same from the whole sample; positive where the error falls faster than forecast. NaN if the halves
+            have fewer than 20 points.
     """
 
     ratios: Float[NDArray, "features"]
     ridge: Float[NDArray, "ridges"]
     log_ratio: Float[NDArray, "features ridges"]
     log_rate_ratio: Float[NDArray, "features ridges"] | None = None
-    log_fall_ratio: float = 0.0
+    log_fall_ratio: float = np.nan
 
     def of_the_rate(self) -> "HalvesCheck":
         """Return the check for the error rate: its own for random features, that of the squared error for the kernel.
@@ -129,10 +130,13 @@ class HalvesCheck:
         if with_features and len(self.ratios) > 1:
             worst = np.abs(self.log_ratio[:-1]).max()
             text += f", those for random features by {size_of(worst)} before correction"
-        return f"{text}; from one half, the error of the whole sample is forecast {self.missed_fall()}"
+        fall = self.missed_fall()
+        return f"{text}; from one half, the error of the whole sample is forecast {fall}" if fall else text
 
     def missed_fall(self) -> str:
-        """Return by how much a half's forecast for the whole sample is too high or too low, in words."""
+        """Return by how much a half's forecast for the whole sample is off, in words; empty if halves are too small."""
+        if np.isnan(self.log_fall_ratio):
+            return ""
         if abs(self.log_fall_ratio) < 0.01:
             return "right to 1 %"
         way = "high" if self.log_fall_ratio > 0 else "low"
@@ -227,7 +231,7 @@ def _log_fall_ratio(
     for rows in (order[:first], order[first:]):
         codes = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
         if len(rows) < _FEWEST or (codes is not None and codes.max() < 1):
-            return 0.0
+            return np.nan
         decomposition = decompose(gram[np.ix_(rows, rows)], entry_rounding, codes, targets.intercept)
         statistics = one_gram(decomposition, targets.columns[rows])
         n_modes = curves.statistics.n_modes

@@ -131,7 +131,7 @@ def _systematic_error(curves: EstimatedCurves, check: HalvesCheck, solution: Imp
     check_error = check.standard_error(solution.n_train, solution.n_features, solution.ridge)
     doubt = curves.doubt(solution.log_feature_ridge)
     # Past the sample, what no part of it shows; more where its halves showed that the law does not hold.
-    missed = np.hypot(_SHAPE_ERROR, _MISSED * abs(check.log_fall_ratio) / np.log(2.0))
+    missed = np.hypot(_SHAPE_ERROR, _MISSED * abs(np.nan_to_num(check.log_fall_ratio)) / np.log(2.0))
     beyond = missed * np.log(np.maximum(solution.n_train / curves.statistics.n_samples, 1.0))
     return np.sqrt(_theory_error(solution) ** 2 + check_error**2 + doubt**2 + beyond**2)
 

@@ -169,11 +169,9 @@ def _cautions(d: DiagnosisNumbers) -> list[str]:
 
 
 def _check(d: DiagnosisNumbers) -> str:
-    off = size_of(_doubt(d, np.inf, d.optimal_ridge))
-    return (
-        f"Trained on one half and tested on the other, the kernel at the best ridge was off the theory by {off}. From "
-        f"one half, the error of the whole sample is forecast {d.surface.check.missed_fall()}."
-    )
+    off, fall = size_of(_doubt(d, np.inf, d.optimal_ridge)), d.surface.check.missed_fall()
+    text = f"Trained on one half and tested on the other, the kernel at the best ridge was off the theory by {off}."
+    return text + (f" From one half, the error of the whole sample is forecast {fall}." if fall else "")
 
 
 def _kernel(d: DiagnosisNumbers) -> str:
