@@ -123,9 +123,8 @@ class DiagnosisNumbers:
         curves = self.surface.curves
         log_bias = np.log(curves.squared_bias)
         spreads = NORMAL_90 * np.sqrt((log_bias.shape[1] - 2) * log_bias[:, 1:].var(axis=1))
-        now = self.forecast(self.n_samples).isel(n_train=0)
         # B2 decreases as the effective ridge does: the least bound at any step holds at the sample's end too.
-        most = min(float(np.exp((log_bias[:, 0] + spreads).min())), float(now.test_mse_high))
+        most = min(float(np.exp((log_bias[:, 0] + spreads).min())), float(self.now.test_mse_high))
         if curves.continuation is None:
             expected, least = float(np.exp(log_bias[0, 0])), float(np.exp(log_bias[0, 0] - spreads[0]))
         else:
@@ -133,7 +132,7 @@ class DiagnosisNumbers:
             at = np.minimum((np.cumsum(weights, axis=1) < 0.05).sum(axis=1), floors.shape[1] - 1)
             least = float(np.take_along_axis(floors, at[:, None], axis=1).min() * np.exp(-spreads[0]))
             expected = curves.continuation.noise
-        expected = min(expected, most, float(now.test_mse))
+        expected = min(expected, most, float(self.now.test_mse))
         return min(least, expected), expected, most
 
     def forecast(self, n_train: ArrayLike, ridge: float | None = None) -> "xr.Dataset":
@@ -178,12 +177,14 @@ class DiagnosisNumbers:
                 predicted[f"r2{end}"] = 1.0 - predicted[f"test_mse{other}"] / self.variance
         return predicted.assign_attrs(variance=self.variance)
 
+    @cached_property
+    def now(self) -> "xr.Dataset":
+        """The forecast for a training set as large as the sample, at its best ridge."""
+        return self.forecast(self.n_samples).isel(n_train=0)
+
     def cost_of(self, ridge: float) -> float:
         """Return how much more squared error a ridge has than the best one, with this sample, as a fraction."""
-        errors = [
-            self.forecast(self.n_samples, ridge=one).test_mse.item() for one in (ridge, self.optimal_ridge)
-        ]
-        return errors[0] / errors[1] - 1.0
+        return self.forecast(self.n_samples, ridge=ridge).test_mse.item() / float(self.now.test_mse) - 1.0
 
     @property
     def measure(self) -> str:

@@ -29,13 +29,12 @@ _MISSED, _NEAR, _ALIKE = 0.15, 0.1, 0.9
 def verdict_on(d: DiagnosisNumbers) -> Verdict:
     """Return a diagnosis in words."""
     table = d.to_dataset()
-    now = table.isel(n_train=0)
     sections = [
         ("What more labels would buy", _more_labels(d, table)),
         ("Kernel", _kernel(d)),
-        ("Ridge", _ridge(d, now)),
+        ("Ridge", _ridge(d)),
         ("Noise and exponents", _noise(d)),
-        ("Random features", _features(d, now)),
+        ("Random features", _features(d)),
         ("Your own model", _own_model(d)),
         ("Check on halves of the sample", _check(d)),
         ("Limits", _limits(d)),
@@ -194,7 +193,7 @@ def _difference(fraction: float) -> str:
     return f"{fraction + 1:.3g} times" if fraction > 1.0 else percent(fraction, decimals=1, signed=True)
 
 
-def _ridge(d: DiagnosisNumbers, now: "xr.Dataset") -> str:
+def _ridge(d: DiagnosisNumbers) -> str:
     n, best = d.n_samples, d.optimal_ridge
     cost = d.cost_of(0.0)
     can_fit = d.surface.curves.rank >= n
@@ -211,7 +210,7 @@ def _ridge(d: DiagnosisNumbers, now: "xr.Dataset") -> str:
     else:
         text = f"The best ridge with {n} samples is {best_ridge}; {fit} has {_times(cost)} squared error."
     if best > 0.0 and can_fit and d.learned and _doubt(d, np.inf, best) < _ROUGH:
-        ratio = float(now.train_mse) / float(now.test_mse)
+        ratio = float(d.now.train_mse) / float(d.now.test_mse)
         if ratio < 0.1:
             advice = "fitting nearly exactly is right here"
         elif ratio > 0.5:
@@ -269,7 +268,7 @@ def _noise(d: DiagnosisNumbers) -> str:
     return text
 
 
-def _features(d: DiagnosisNumbers, now: "xr.Dataset") -> str:
+def _features(d: DiagnosisNumbers) -> str:
     """Compare random features with the kernel; empty if it has none, or if they cannot be predicted well."""
     if len(d.surface.check.ratios) < 2:
         return ""
@@ -279,7 +278,7 @@ def _features(d: DiagnosisNumbers, now: "xr.Dataset") -> str:
         if _doubt(d, factor * n, ridge) > _ROUGH:
             return ""
         one = d.surface.predict(n, factor * n, ridge).squeeze()
-        more.append(float(one.test_mse) / float(now.test_mse) - 1.0)
+        more.append(float(one.test_mse) / float(d.now.test_mse) - 1.0)
         parts.append(f"{factor * n} features {_difference(more[-1])}")
     if any(after > before + 0.02 for before, after in pairwise(more)):
         return ""  # more features cannot be worse: the correction is too rough for advice
