@@ -70,7 +70,8 @@ class Dataset:
     @property
     def distinct(self) -> Int[NDArray, "distinct"]:
         """The places in `X` of the rows that repeat no row before them, ascending."""
-        first = {row.tobytes(): i for i, row in reversed(list(enumerate(self.X)))}
+        # 0.0 and -0.0 are equal, but their bytes differ.
+        first = {(row + 0.0).tobytes(): i for i, row in reversed(list(enumerate(self.X)))}
         return np.sort(list(first.values()))
 
     def without_repeats(self) -> "Dataset":
@@ -260,15 +261,8 @@ def _finish(
     origin = replace(origin, rows=indices)
     X, keep, encoder, input_notes = encode_inputs(raw, origin, images=source.images, missing=missing)
     labels = labels[keep]
-    # 0.0 and -0.0 are equal, but their bytes differ.
-    duplicates = len(X) - len({hash((row + 0).tobytes()) for row in X})
     y, classes, offset, encoding_notes = encode(labels)
     notes += [*target_notes, *input_notes, *kind_notes, *encoding_notes]
-    if duplicates:
-        notes.append(
-            f"{duplicates} of {len(X)} rows of X are duplicates of another row: leave-one-out is optimistic on "
-            "them, and so is every prediction based on it"
-        )
     return Dataset(
         name,
         X,

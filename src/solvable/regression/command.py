@@ -95,7 +95,13 @@ def diagnose_file(
     stages = len(NATURAL_KERNELS) + 2 if kernel is None else 2
     with progress("preparing", stages, quiet=output.silent) as advance:
         diagnosis = diagnose_dataset(
-            loaded, kernel, ridge, codes, random_state, drop_repeats, watch=lambda stage: advance(next=stage)
+            loaded,
+            kernel,
+            ridge,
+            codes,
+            random_state,
+            drop_repeats=drop_repeats,
+            watch=lambda stage: advance(next=stage),
         )
         if own is not None:
             diagnosis = diagnosis.with_measured(*own)
@@ -158,6 +164,7 @@ def _print(
         "variance": diagnosis.variance,
         "forecast": _records(forecast.reset_coords(drop=True)),
         "samples_for": sizes,
+        "optimism": diagnosis.optimism,
         "near_duplicates": diagnosis.near_duplicates,
         "log_fall_ratio": diagnosis.surface.check.log_fall_ratio,
         "measured": None if measured is None else _records(measured),

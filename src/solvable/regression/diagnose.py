@@ -19,7 +19,7 @@ from solvable.machine import cores, limited_blas_threads
 from solvable.regression.diagnosis import COMPARED_ON, MOST_SAMPLES, DiagnosisNumbers
 from solvable.regression.drawing import error_by_ridge, finish_learning_curve, predicted_curve
 from solvable.regression.near_duplicates import near_duplicates
-from solvable.regression.one_gram import OneGram, decompose, one_gram, optimism
+from solvable.regression.one_gram import OneGram, decompose, distinct_points, one_gram, optimism
 from solvable.regression.surface import LearningSurface
 from solvable.regression.targets import Targets, group_array, group_codes
 from solvable.regression.verdict import verdict_on
@@ -51,6 +51,7 @@ class Diagnosis(DiagnosisNumbers):
         ridges = float(np.exp(self.surface.curves.log_trace)) * np.geomspace(1e-5, 1e3, 60)
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # they are among the notes
             by_ridge = self.surface.predict(self.n_samples, ridge=ridges).squeeze(["n_train", "n_features"])
+        by_ridge = self.raised(by_ridge)
         error_by_ridge(right, by_ridge, self.optimal_ridge)
         right.set_title(f"{self.n_samples} samples")
         return figure
@@ -110,7 +111,7 @@ def diagnose(
     whole("random_state", random_state, at_least=0)
     data = datasets.from_arrays(X, y, missing=missing, rows=MOST_SAMPLES, random_state=random_state)
     codes = None if groups is None else group_array(groups, data.n_rows)[data.rows]
-    return diagnose_dataset(data, kernel, ridge, codes, random_state, drop_repeats)
+    return diagnose_dataset(data, kernel, ridge, codes, random_state, drop_repeats=drop_repeats)
 
 
 def diagnose_dataset(
@@ -119,6 +120,7 @@ def diagnose_dataset(
     ridge: float | None = None,
     groups: ArrayLike | None = None,
     random_state: int = 0,
+    *,
     drop_repeats: bool = False,
     watch: Watch = lambda stage: None,
 ) -> Diagnosis:
@@ -175,9 +177,11 @@ def compare_kernels(
     X, targets = X[rows], targets.take(rows)
     groups = None if groups is None else np.unique(groups[rows], return_inverse=True)[1]
 
+    points = distinct_points(X @ X.T)  # the same for all kernels, so that their folds are
+
     def leave_one_out_error(name: str) -> OneGram:
         gram = to_float64(as_kernel(name).for_data(X)(X))
-        decomposition = decompose(gram, groups=groups, intercept=targets.intercept)
+        decomposition = decompose(gram, groups=groups, intercept=targets.intercept, points=points)
         return one_gram(decomposition, targets.columns)
 
     # Kernels in parallel, each with its share of the cores: several threads in one decomposition are slower.
@@ -191,6 +195,6 @@ def compare_kernels(
             watch(f"comparing kernels ({len(statistics)} of {len(NATURAL_KERNELS)} done)")
     sizes = statistics[0].fold_sizes
     errors = [float((sizes @ one.squared_error).min() / sizes.sum()) for one in statistics]
-    # Chance has less of a say with more points, as their number.
-    choice = optimism(np.hstack([one.squared_error for one in statistics]), sizes) * len(X) / n
+    # Chance has less of a say with more points: by the root of their number between kernels, faster between ridges.
+    choice = optimism(np.hstack([one.squared_error for one in statistics]), sizes) * np.sqrt(len(X) / n)
     return dict(sorted(zip(NATURAL_KERNELS, errors, strict=True), key=lambda item: item[1])), choice

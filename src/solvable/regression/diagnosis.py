@@ -165,17 +165,23 @@ class DiagnosisNumbers:
         options: Any = {"data_vars": "all", "coords": "minimal", "compat": "override", "join": "exact"}
         predicted: Any = xr.concat(parts, "n_train", **options)
         predicted["ridge"] = ("n_train", ridges, {"long_name": "ridge"})
-        for name in ("test_mse", "error_rate") if self.data.classes else ("test_mse",):
-            most = np.inf if name == "test_mse" else 1.0
-            for end, sign in (("", 0.0), ("_low", -1.0), ("_high", 1.0)):
-                factor = np.exp(self.optimism * (1.0 + sign))
-                predicted[f"{name}{end}"] = (predicted[f"{name}{end}"] * factor).clip(max=most)
+        predicted = self.raised(predicted)
         if not self.data.classes:
             outputs = self.data.y.shape[1]
             for end, other in (("", ""), ("_low", "_high"), ("_high", "_low")):
                 predicted[f"rmse{end}"] = np.sqrt(predicted[f"test_mse{end}"] / outputs)
                 predicted[f"r2{end}"] = 1.0 - predicted[f"test_mse{other}"] / self.variance
         return predicted.assign_attrs(variance=self.variance)
+
+    def raised(self, predicted: "xr.Dataset") -> "xr.Dataset":
+        """Return predicted errors raised by the optimism of the choice, the upper end by twice as much."""
+        predicted = predicted.copy()
+        for name in ("test_mse", "error_rate") if self.data.classes else ("test_mse",):
+            most = np.inf if name == "test_mse" else 1.0
+            for end, times in (("_low", 0.0), ("", 1.0), ("_high", 2.0)):
+                factor = np.exp(times * self.optimism)
+                predicted[f"{name}{end}"] = (predicted[f"{name}{end}"] * factor).clip(max=most)
+        return predicted
 
     @cached_property
     def now(self) -> "xr.Dataset":

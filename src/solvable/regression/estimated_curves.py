@@ -91,7 +91,7 @@ class EstimatedCurves:
     @cached_property
     def _steps(self) -> NDArray[np.bool_]:
         s = self.statistics
-        return np.full(s.log_kappa.shape, True) if self._few_modes else s.learned_modes < _END * s.n_distinct
+        return np.full(s.log_kappa.shape, True) if self._few_modes else s.learned_modes < _END * s.n_samples
 
     @cached_property
     def log_kappa(self) -> Array:
@@ -102,6 +102,14 @@ class EstimatedCurves:
     def learned_modes(self) -> Array:
         """$z$ at those steps."""
         return self.statistics.learned_modes[self._steps]
+
+    @property
+    def least_ridge(self) -> float:
+        """The ridge below which nothing changes, since the sample repeats points whose labels no model can tell apart."""
+        s = self.statistics
+        if self._few_modes or s.n_distinct == s.n_samples:
+            return 0.0
+        return float(np.exp(self.log_kappa[0]) * (s.n_samples - self.learned_modes[0]))
 
     @property
     def log_trace(self) -> float:
@@ -121,7 +129,7 @@ class EstimatedCurves:
         # Leave-one-out noise must not make the number of partly learned modes negative.
         most = z - 0.01 * partly
         learned_squared = np.minimum(s.n_samples * (1.0 - 1.0 / amplification), most)
-        # So that the error predicted for n = N stays the leave-one-out error.
+        # So that the error predicted for n = N stays the leave-one-out error (of single points).
         amplified = np.minimum(error_amplification, 1.0 / np.maximum(1.0 - most / s.n_samples, 1e-300))
         return np.maximum(learned_squared, 1e-300), error / amplified
 
@@ -194,7 +202,7 @@ class EstimatedCurves:
         s = self.statistics
         floors = np.log(np.maximum(self.squared_bias[0][:, None] * _FLOORS, s.noise[0]))
         log_evidence = np.interp(floors, np.log(s.noise), s.log_evidence)
-        # Floors are spaced evenly, the prior is flat in their logarithm: down to a tenth of the sample's last error.
+        # Floors are spaced evenly, but for the last two, and the prior is flat in their logarithm, down to a fortieth.
         log_evidence -= np.log(np.maximum(_FLOORS, 0.025))
         weights = np.exp(log_evidence - log_evidence.max(axis=1, keepdims=True))
         return weights / weights.sum(axis=1, keepdims=True)

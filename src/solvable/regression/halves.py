@@ -131,18 +131,22 @@ class HalvesCheck:
             worst = np.abs(self.log_ratio[:-1]).max()
             text += f", those for random features by {size_of(worst)} before correction"
         fall = self.missed_fall()
-        return f"{text}; from one half, the error of the whole sample is forecast {fall}" if fall else text
+        return f"{text}; from half of the sample to all of it, the error comes out {fall}" if fall else text
 
     def missed_fall(self) -> str:
-        """Return by how much a half's forecast for the whole sample is off, in words; empty if halves are too small."""
-        if np.isnan(self.log_fall_ratio):
+        """Return how the whole sample's error compares with forecasts from halves; empty if they are too small."""
+        miss = abs(self.log_fall_ratio)
+        if np.isnan(miss):
             return ""
-        if abs(self.log_fall_ratio) < 0.01:
-            return "right to 1 %"
-        way = "high" if self.log_fall_ratio > 0 else "low"
-        if abs(self.log_fall_ratio) > _FACTOR:
-            return f"too {way} by {size_of(abs(self.log_fall_ratio))}"
-        return f"{percent(abs(float(np.expm1(self.log_fall_ratio))), decimals=0)} too {way}"
+        if miss < 0.01:
+            return "as the halves forecast (to 1 %)"
+        way = "below" if self.log_fall_ratio > 0 else "above"
+        size = (
+            size_of(miss)
+            if miss > _FACTOR
+            else percent(abs(float(np.expm1(-self.log_fall_ratio))), decimals=0)
+        )
+        return f"{size} {way} what the halves forecast"
 
 
 def size_of(log_ratio: float) -> str:

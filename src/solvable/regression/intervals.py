@@ -59,10 +59,12 @@ def error_rate(
     slope, spread_of_slope = np.ones(test_mse.shape), np.zeros(test_mse.shape)
     past = solution.n_train > n_samples
     if past.any():
+        # At equal effective ridges the ridge is in proportion to the samples minus the modes learned.
+        z = solution.sums.learned_modes
+        with np.errstate(invalid="ignore", divide="ignore"):
+            part = np.nan_to_num(np.maximum(n_samples - z, 0.0) / (solution.n_train - z))
         ridge = np.clip(
-            solution.ridge * n_samples / np.maximum(solution.n_train, n_samples),
-            np.minimum(best_ridge[:, None], solution.ridge),
-            solution.ridge,
+            solution.ridge * part, np.minimum(best_ridge[:, None], solution.ridge), solution.ridge
         )
         sizes = (_LINE * n_samples)[:, None, None, None]
         at_sample = implicit_regularization(curves, sizes, solution.n_features, ridge)
@@ -74,6 +76,8 @@ def error_rate(
         if curves.continuation is None:
             # The sample shows the whole spectrum of a kernel with fewer modes.
             onward = np.minimum(replicates, along[-1])
+        # Near a peak of the error at the sample's size no line in its logarithm leads on.
+        past &= mse[-1] <= 1.001 * mse.min(axis=0)
         replicates = np.where(past[..., None], onward, replicates)
         slope = np.where(past, line, slope)
         spread_of_slope = np.where(

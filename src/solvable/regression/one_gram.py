@@ -142,6 +142,7 @@ def decompose(
     entry_rounding: float = 0.0,
     groups: Int[NDArray, "N"] | None = None,
     intercept: bool = False,
+    points: Int[NDArray, "N"] | None = None,
 ) -> Decomposition:
     """Return the eigendecomposition of a Gram matrix.
 
@@ -150,13 +151,14 @@ def decompose(
         entry_rounding: relative rounding of entries that came in less than double precision.
         groups: index of each point's group, from 0.
         intercept: whether the model has an intercept.
+        points: index of each point among the distinct ones; None: by the matrix.
 
     Raises:
         InputError: when the matrix has a negative eigenvalue beyond rounding, no positive diagonal, or with an
             intercept the same value everywhere.
     """
     largest = scale = float(gram.diagonal().max())
-    points = distinct_points(gram, entry_rounding)
+    points = distinct_points(gram, entry_rounding) if points is None else points
     if intercept:
         gram = contrast_gram(gram)
         scale = float(gram.diagonal().max())
@@ -213,9 +215,9 @@ def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"])
     amplification = squared @ inverse**2
     amplification /= diagonal
     columns = fewer_outputs(targets / target_scale)[0]
-    noise_variances, log_evidence = _evidence(values, vectors.T @ columns)
+    projected = vectors.T @ columns
+    noise_variances, log_evidence = _evidence(values, projected)
     if decomposition.groups is None:
-        projected = vectors.T @ columns
         error, residual = np.zeros_like(diagonal), np.empty_like(diagonal)
         for column in projected.T:
             np.matmul(vectors, column[:, None] * inverse, out=residual)

@@ -39,6 +39,8 @@ WARN_ABOVE = 0.25
 _MATRICES = 6.2
 # With a larger log error on the halves, that doubt is added to the error before the best ridge is searched.
 _ROUGH_ABOVE = 0.05
+# From this share of the modes on, a sample shows what is left when all of them are learned.
+_END_SEEN = 0.9
 # Number of sizes past the sample at which the best ridge for its size is tried.
 _SIZES_TRIED = 33
 # Largest factor past the sample at which the continuation was tested (MNIST and CIFAR-10, from 600 to 9600).
@@ -245,8 +247,10 @@ class LearningSurface:
             InputError: for values outside these ranges.
         """
         self._axes(n_train, n_features)
-        solution = theory.solve(self.curves, n_train, n_features, ridge)
+        ridges = grid("ridge", ridge, at_least=0.0)
+        solution = theory.solve(self.curves, n_train, n_features, np.maximum(ridges, self.curves.least_ridge))
         prediction = theory.as_dataset(solution)
+        prediction["ridge"] = prediction.ridge.copy(data=ridges)
         dims = prediction.test_mse.dims
         spread = log_standard_error(self.curves, self.check, solution)
         at = (solution.n_train, solution.n_features, solution.ridge)
@@ -276,12 +280,16 @@ class LearningSurface:
         prediction["extrapolated"] = (dims, extrapolated)
         # With n_modes own features the error has a peak at n = n_modes, which a smaller sample does not show.
         unseen_end = self.curves.continuation is not None
-        near_the_end = unseen_end & extrapolated & (solution.sums.learned_modes > 0.5 * self.n_modes)
-        near_the_end &= solution.n_train <= self.n_modes
+        before_it = unseen_end & extrapolated & (solution.sums.learned_modes > 0.5 * self.n_modes)
+        before_it &= solution.n_train <= self.n_modes
+        # What is left behind it is the noise, of which a sample of far fewer points shows only how large it may be.
+        behind_it = (
+            unseen_end & (solution.n_train > self.n_modes) & (self.n_samples < _END_SEEN * self.n_modes)
+        )
         for name, most in (("test_mse", np.inf), ("error_rate", 1.0)):
             if name in prediction:
-                prediction[f"{name}_low"] = prediction[f"{name}_low"].where(~near_the_end, 0.0)
-                prediction[f"{name}_high"] = prediction[f"{name}_high"].where(~near_the_end, most)
+                prediction[f"{name}_low"] = prediction[f"{name}_low"].where(~(before_it | behind_it), 0.0)
+                prediction[f"{name}_high"] = prediction[f"{name}_high"].where(~before_it, most)
         return prediction.assign_attrs(
             kernel=self.kernel,
             n_samples=self.n_samples,
@@ -303,8 +311,8 @@ class LearningSurface:
             ridges, with the error predicted at each as coordinate `test_mse`; 0 means: interpolate. If theory was off
             by more than 5 % on the sample's own halves at the best ridge, the ridge of least error plus that doubt,
             since the minimum would otherwise lie where theory is too optimistic. Past the sample the ridge stays the
-            best one for its size, up to where more samples would do harm, and then grows in proportion to them: the
-            minimum of continued curves was a worse ridge on most data. The dims are those of
+            best one for its size, up to where more samples would do harm, and then grows so that the effective ridge
+            stays: the minimum of continued curves was a worse ridge on most data. The dims are those of
             `n_train` and `n_features` that are sequences: for two single numbers, `float()` converts the ridge.
         """
         import xarray as xr
@@ -315,13 +323,21 @@ class LearningSurface:
         if (rough := self.check.standard_error(within[:, None], k, ridge) > _ROUGH_ABOVE).any():
             with_doubt = self._least_with_doubt(within, k)
             ridge, error = (np.where(rough, *pair) for pair in zip(with_doubt, (ridge, error), strict=True))
+        if (least := self.curves.least_ridge) > 0.0:
+            ridge = np.maximum(ridge, least)
+            error = self._errors(within[:, None], k, ridge)
         if (past := n > self.n_samples).any():
-            # From where more samples do harm at this ridge it grows in proportion, which keeps the effective ridge.
+            # From where more samples do harm at this ridge it grows so that the effective ridge stays.
             at_sample = ridge[past][0]
             sizes = np.geomspace(self.n_samples, n.max(), _SIZES_TRIED)
             rising = np.diff(self._errors(sizes[:, None], k, at_sample), axis=0, append=-np.inf) > 0.0
             rising[-1] = True
-            growth = np.maximum(n[past, None] / sizes[rising.argmax(axis=0)], 1.0)
+            turn = sizes[rising.argmax(axis=0)]
+            learned = implicit_regularization(self.curves, turn, k, at_sample).sums.learned_modes
+            with np.errstate(invalid="ignore", divide="ignore"):
+                growth = np.maximum(
+                    np.nan_to_num((n[past, None] - learned) / (turn - learned), posinf=1.0), 1.0
+                )
             both = [self._errors(n[past, None], k, each) for each in (at_sample, at_sample * growth)]
             ridge[past] = np.where(both[1] < both[0], at_sample * growth, at_sample)
             error[past] = np.minimum(*both)

@@ -145,12 +145,12 @@ def _cautions(d: DiagnosisNumbers) -> list[str]:
     sentences = []
     check = d.surface.check
     if abs(check.log_fall_ratio) > _MISSED:
-        promised = "falls faster than its first half shows"
+        promised = "falls faster than they show"
         if check.log_fall_ratio < 0.0:
-            promised = "falls more slowly than its first half promises"
+            promised = "falls more slowly than they promise"
         sentences.append(
-            f"from one half of this sample, the error of all of it is forecast {check.missed_fall()}: it {promised}, "
-            "and may do so past the sample (the intervals allow for that)."
+            f"from half of this sample to all of it, the error comes out {check.missed_fall()}: it {promised}, and may "
+            "do so past the sample (the intervals allow for that)."
         )
     if _doubt(d, np.inf, d.optimal_ridge) > _ROUGH:
         sentences.append(
@@ -170,7 +170,7 @@ def _cautions(d: DiagnosisNumbers) -> list[str]:
 def _check(d: DiagnosisNumbers) -> str:
     off, fall = size_of(_doubt(d, np.inf, d.optimal_ridge)), d.surface.check.missed_fall()
     text = f"Trained on one half and tested on the other, the kernel at the best ridge was off the theory by {off}."
-    return text + (f" From one half, the error of the whole sample is forecast {fall}." if fall else "")
+    return text + (f" From half of the sample to all of it, the error comes out {fall}." if fall else "")
 
 
 def _kernel(d: DiagnosisNumbers) -> str:
@@ -196,7 +196,7 @@ def _difference(fraction: float) -> str:
 def _ridge(d: DiagnosisNumbers) -> str:
     n, best = d.n_samples, d.optimal_ridge
     cost = d.cost_of(0.0)
-    can_fit = d.surface.curves.rank >= n
+    can_fit = _can_fit(d)
     fit = "fitting the training data exactly (ridge 0)" if can_fit else "least squares without a ridge"
     best_ridge = f"{readable(best, 2)} (added to the kernel matrix undivided)"
     if _doubt(d, np.inf, 0.0) >= _ROUGH:
@@ -233,6 +233,11 @@ def _doubt(d: DiagnosisNumbers, n_features: float, ridge: float) -> float:
     return float(d.surface.check.standard_error(*np.array([d.n_samples, n_features, ridge], dtype=float)))
 
 
+def _can_fit(d: DiagnosisNumbers) -> bool:
+    """Return whether a ridge of 0 fits any labels: not of points that repeat."""
+    return d.surface.curves.rank >= d.n_samples == d.surface.statistics.n_distinct
+
+
 def _times(more: float) -> str:
     return f"{percent(more, decimals=0)} more" if more < 1.0 else f"{readable(1 + more, 3)} times the"
 
@@ -253,7 +258,7 @@ def _noise(d: DiagnosisNumbers) -> str:
         f"{floor} is a floor that no number of labels removes with this kernel: noise in the labels, or what the "
         "kernel cannot express."
     )
-    if d.surface.curves.rank >= d.n_samples and _doubt(d, np.inf, 0.0) < _ROUGH:
+    if _can_fit(d) and _doubt(d, np.inf, 0.0) < _ROUGH:
         amplification = float(d.forecast(d.n_samples, ridge=0.0).overfitting_coefficient[0])
         if amplification < 1.1:
             kind = "benign: fitting noise does hardly any harm"
@@ -277,7 +282,7 @@ def _features(d: DiagnosisNumbers) -> str:
         ridge = float(d.surface.optimal_ridge(n, factor * n))
         if _doubt(d, factor * n, ridge) > _ROUGH:
             return ""
-        one = d.surface.predict(n, factor * n, ridge).squeeze()
+        one = d.raised(d.surface.predict(n, factor * n, ridge).squeeze())
         more.append(float(one.test_mse) / float(d.now.test_mse) - 1.0)
         parts.append(f"{factor * n} features {_difference(more[-1])}")
     if any(after > before + 0.02 for before, after in pairwise(more)):
