@@ -5,6 +5,7 @@ import pickle
 import re
 import sys
 import warnings
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -407,10 +408,13 @@ def test_fewer_samples_than_columns_leave_the_error_at_as_many_open() -> None:
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(60, 200))
     found = diagnose(inputs, inputs[:, :5].sum(axis=1) + 0.1 * rng.normal(size=60), kernel="linear")
-    forecast = found.forecast([60, 180, 600])
+    forecast = found.forecast([60, 180, 600], ridge=found.optimal_ridge)
     assert np.isfinite(forecast.rmse_high[[0, 2]]).all()
     assert forecast.rmse_high[1] == np.inf
-    assert "∞" in str(found)
+    # Behind the peak, at most all that is left may be noise, or nothing.
+    assert (forecast.rmse_low > 0.0).values.tolist() == [True, False, False]
+    # The best ridge grows, so that there is no peak.
+    assert np.isfinite(found.forecast([180]).rmse_high).all()
     assert np.isfinite(found.estimator.predict(inputs)).all()
 
 
@@ -474,6 +478,17 @@ def test_noise_floors_are_in_order(kernel: str, seed: int) -> None:
     now = found.forecast([60]).isel(n_train=0)
     assert 0.0 <= low <= found.noise <= high <= float(now.test_mse_high)
     assert found.noise <= float(now.test_mse)
+
+
+def test_forecasts_are_raised_by_the_optimism_of_the_choice(of_diabetes: Diagnosis) -> None:
+    found = replace(of_diabetes, optimism=0.1)
+    plain, raised = (d.forecast([442]).isel(n_train=0) for d in (replace(found, optimism=0.0), found))
+    ratios = [float(raised[f"test_mse{end}"] / plain[f"test_mse{end}"]) for end in ("_low", "", "_high")]
+    np.testing.assert_allclose(np.log(ratios), [0.0, 0.1, 0.2], atol=1e-12)
+    # Comparisons of models are not.
+    assert found.cost_of(1.0) == pytest.approx(replace(found, optimism=0.0).cost_of(1.0))
+    section = [str(d).partition("Random features")[2].partition("Check on")[0] for d in (of_diabetes, found)]
+    assert section[0] == section[1]
 
 
 # Odd data.

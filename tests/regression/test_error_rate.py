@@ -1,6 +1,7 @@
 """Predicted error rates against training: on digits, MNIST and CIFAR-10, and where geometry gives the rate."""
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,18 @@ def test_two_classes_by_geometry(d: int, n_sample: int, sizes: tuple[int, ...], 
     assert np.abs(off[~within]).max(initial=0) <= 0.2
     assert np.median(np.abs(off)) <= 0.05
     assert np.mean(inside) >= 0.75
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3])
+@pytest.mark.parametrize("n_features", [200, 201])
+def test_past_a_peak_at_the_samples_size_rates_do_not_vanish(ridge: float, n_features: int) -> None:
+    X, labels = halfspace(20, 200, 0.1, [1, 99_999])
+    surface = LearningSurface.from_kernel("arc-cosine", X, labels)
+    with warnings.catch_warnings(action="ignore"):
+        forecast = surface.predict([400, 800], n_features=n_features, ridge=ridge).squeeze()
+    assert (forecast.error_rate > 0.05).all()
+    assert (forecast.error_rate_high > 0.15).all()
+    assert np.isfinite(forecast.error_rate_high).all()
 
 
 def test_an_end_that_the_sample_does_not_show_is_unknown_for_rates_too() -> None:

@@ -1,5 +1,7 @@
 """Leaving groups out: against refits without the group, and against training on some groups and testing on others."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -272,3 +274,24 @@ def test_groups_are_counted_again_without_repeated_rows() -> None:
     rows = np.concatenate([np.arange(40), *[np.arange(8)] * 4])
     with pytest.raises(InputError, match="there are 1 groups without the repeated rows; expected at least 5"):
         diagnose(X[rows], X[rows, 0], "laplace", groups=groups, drop_repeats=True)
+
+
+@pytest.mark.parametrize("seed", [1, 5])
+def test_the_forecast_for_the_samples_size_is_the_error_on_groups_left_out(seed: int) -> None:
+    # Visits of a patient are nearly equal, and so is their label: at a small ridge, single visits are easy.
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(50), 6)
+    levels = rng.normal(size=(50, 4))
+    sick = np.where(levels[:, 0] + rng.normal(size=50) > 0, "yes", "no")[patient]
+    X = levels[patient] + 0.1 * rng.normal(size=(300, 4))
+    found = diagnose(X, sick, "laplace", groups=patient)
+    s = found.surface.statistics
+    errors = s.fold_sizes @ s.squared_error / 300
+    ridges = np.exp(s.log_kappa) * (300 - s.learned_modes)
+    steps = np.flatnonzero((s.learned_modes > 5) & (s.learned_modes < 0.9 * 300))[::5]
+    with warnings.catch_warnings(action="ignore"):
+        forecast = found.surface.predict(300, ridge=ridges[steps]).test_mse.squeeze()
+    np.testing.assert_allclose(forecast, errors[steps], rtol=1e-3)
+    # With two one-hot columns, each wrong answer costs at least a half.
+    now = found.forecast([300]).isel(n_train=0)
+    assert float(now.test_mse) > 0.45 * float(now.error_rate)

@@ -70,6 +70,35 @@ def test_repeats_are_dropped_on_request() -> None:
     assert kept.forecast([101]).test_mse.item() < dropped.forecast([distinct]).test_mse.item()
 
 
+@pytest.mark.parametrize("copies", [1, 4])
+def test_points_that_are_nearly_copies(copies: int) -> None:
+    # Kernels differ in which of them they tell apart; their errors are compared in the same folds.
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(12 if copies == 4 else 60, 3)), copies, axis=0)
+    X = np.vstack([X, X[:30]]) if copies == 1 else X
+    X = X + 1e-8 * rng.normal(size=X.shape)
+    found = diagnose(X, rng.normal(size=len(X)))
+    assert np.isfinite(found.forecast([len(X)]).rmse_high).all()
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3, 1.0])
+def test_a_ridge_of_zero_where_points_repeat(ridge: float) -> None:
+    X, y = cells(300, 0)
+    found = diagnose(X, y, "laplace")
+    inputs = found.data.encoder.transform(cells(4000, 9)[0])
+    errors = []
+    for seed in range(4):
+        new_X, new_y = cells(300, 20 + seed)
+        model = KernelRegressor(found.kernel.kernel, ridge).fit(found.data.encoder.transform(new_X), new_y)
+        errors.append(np.square(model.predict(inputs) - cells(4000, 9)[1]).mean())
+    forecast = found.forecast([300], ridge=ridge).isel(n_train=0)
+    assert float(forecast.test_mse_low) < np.mean(errors) < float(forecast.test_mse_high)
+    assert float(forecast.test_mse) == pytest.approx(np.mean(errors), rel=0.25)
+    # The labels of equal points cannot all be fitted.
+    assert float(forecast.train_mse) > 0.4
+    assert "exactly" not in str(found)
+
+
 def test_a_fold_holds_all_copies_of_a_point() -> None:
     rng = np.random.default_rng(0)
     X = np.vstack([X := rng.standard_normal((60, 3)), X[:40]])

@@ -71,9 +71,9 @@ def tumours() -> Diagnosis:
 @pytest.mark.parametrize(
     ("log_fall_ratio", "words"),
     [
-        (0.4, "forecast 49 % too high: it falls faster than its first half shows"),
-        (-0.3, "forecast 26 % too low: it falls more slowly than its first half promises"),
-        (1.2, "forecast too high by a factor of 3.3"),
+        (0.4, "33 % below what the halves forecast: it falls faster than they show"),
+        (-0.3, "35 % above what the halves forecast: it falls more slowly than they promise"),
+        (1.2, "a factor of 3.3 below what the halves forecast"),
         (0.05, None),
     ],
 )
@@ -86,13 +86,20 @@ def test_the_first_lines_name_halves_that_miss(
     first = text.partition("Trained on")[0]
     assert ("Caution" in first) == (words is not None)
     assert words is None or words in first
-    assert "From one half, the error of the whole sample is forecast" in text
+    assert "From half of the sample to all of it, the error comes out" in text
     # The less the halves agree, the wider the interval past the sample.
     widths = [
         float(np.log(one.test_mse_high / one.test_mse_low))
         for one in (d.forecast([1000]).squeeze() for d in (tumours, found))
     ]
     assert (widths[1] > widths[0]) == (abs(log_fall_ratio) > abs(tumours.surface.check.log_fall_ratio))
+
+
+def test_the_first_lines_name_copies(tumours: Diagnosis) -> None:
+    X, y = load_breast_cancer(return_X_y=True)
+    twice = diagnose(np.vstack([X[:200], X[:50]]), np.append(y[:200], y[:50]), "laplace")
+    assert "Caution: 20 % of the rows repeat another one, target included" in " ".join(str(twice).split())
+    assert "rows repeat" not in str(tumours)
 
 
 def test_the_first_lines_name_a_theory_that_fails_on_halves(tumours: Diagnosis) -> None:

@@ -261,8 +261,12 @@ def _finish(
     origin = replace(origin, rows=indices)
     X, keep, encoder, input_notes = encode_inputs(raw, origin, images=source.images, missing=missing)
     labels = labels[keep]
+    # 0.0 and -0.0 are equal, but their bytes differ.
+    duplicates = len(X) - len({hash((row + 0).tobytes()) for row in X})
     y, classes, offset, encoding_notes = encode(labels)
     notes += [*target_notes, *input_notes, *kind_notes, *encoding_notes]
+    if duplicates:
+        notes.append(f"{duplicates} of {len(X)} rows of X are duplicates of another row")
     return Dataset(
         name,
         X,

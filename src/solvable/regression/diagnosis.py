@@ -70,6 +70,12 @@ class DiagnosisNumbers:
         """Number of labelled points in the sample."""
         return self.surface.n_samples
 
+    @cached_property
+    def n_copies(self) -> int:
+        """Number of rows that repeat another one, target included."""
+        rows = np.hstack([self.data.X, self.data.y]) + 0.0
+        return len(rows) - len({row.tobytes() for row in rows})
+
     @property
     def exponents(self) -> dict[str, float]:
         """Power laws of eigenvalues and target; see `LearningSurface.exponents`."""
@@ -126,13 +132,18 @@ class DiagnosisNumbers:
         # B2 decreases as the effective ridge does: the least bound at any step holds at the sample's end too.
         most = min(float(np.exp((log_bias[:, 0] + spreads).min())), float(self.now.test_mse_high))
         if curves.continuation is None:
-            expected, least = float(np.exp(log_bias[0, 0])), float(np.exp(log_bias[0, 0] - spreads[0]))
+            expected, least = (
+                float(np.exp(log_bias[:, 0].min())),
+                float(np.exp((log_bias[:, 0] - spreads).min())),
+            )
         else:
             floors, weights = curves.continuation.floors, curves.continuation.weights
             at = np.minimum((np.cumsum(weights, axis=1) < 0.05).sum(axis=1), floors.shape[1] - 1)
             least = float(np.take_along_axis(floors, at[:, None], axis=1).min() * np.exp(-spreads[0]))
             expected = curves.continuation.noise
-        expected = min(expected, most, float(self.now.test_mse))
+        # No forecast lies below the floor.
+        far = float(self.forecast(TRUSTED_FACTOR * self.n_samples).test_mse[0])
+        expected = min(expected, most, far)
         return min(least, expected), expected, most
 
     def forecast(self, n_train: ArrayLike, ridge: float | None = None) -> "xr.Dataset":

@@ -105,7 +105,7 @@ class EstimatedCurves:
 
     @property
     def least_ridge(self) -> float:
-        """The ridge below which nothing changes, since the sample repeats points whose labels no model can tell apart."""
+        """The ridge below which nothing changes, where points repeat: no model tells their labels apart."""
         s = self.statistics
         if self._few_modes or s.n_distinct == s.n_samples:
             return 0.0
@@ -121,17 +121,15 @@ class EstimatedCurves:
         r"""Return $\sum L^2$ and $B_2$, `(steps, replicates)`."""
         s = self.statistics
         weights = replicate_weights(s.fold_sizes)
-        error, error_amplification, amplification = (
-            (weights @ values[:, self._steps]).T
-            for values in (s.squared_error, s.error_amplification, s.amplification)
+        error, amplification = (
+            (weights @ values[:, self._steps]).T for values in (s.squared_error, s.amplification)
         )
         z, partly = self.learned_modes[:, None], s.partly_learned_modes[self._steps][:, None]
         # Leave-one-out noise must not make the number of partly learned modes negative.
-        most = z - 0.01 * partly
-        learned_squared = np.minimum(s.n_samples * (1.0 - 1.0 / amplification), most)
-        # So that the error predicted for n = N stays the leave-one-out error (of single points).
-        amplified = np.minimum(error_amplification, 1.0 / np.maximum(1.0 - most / s.n_samples, 1e-300))
-        return np.maximum(learned_squared, 1e-300), error / amplified
+        learned_squared = np.minimum(s.n_samples * (1.0 - 1.0 / amplification), z - 0.01 * partly)
+        # By this B2 the error predicted for n = N is the error when single points, or groups, are left out.
+        squared_bias = error * (1.0 - learned_squared / s.n_samples)
+        return np.maximum(learned_squared, 1e-300), np.maximum(squared_bias, 1e-300)
 
     @cached_property
     def squared_bias(self) -> Array:
@@ -178,7 +176,9 @@ class EstimatedCurves:
             return None
         z, x, fit = self.learned_modes, self.log_kappa - self.log_kappa[0], self._fit
         growing = np.log(z / (1.0 - z / self.rank))
-        modes_slope = min(float(np.polyfit(x[fit], growing[fit], 1)[0]), -1e-3)
+        # Where points repeat, z hardly grows at the end; further points are not only copies.
+        least = -1e-3 if self.statistics.n_distinct == self.statistics.n_samples else -0.1
+        modes_slope = min(float(np.polyfit(x[fit], growing[fit], 1)[0]), least)
         slopes, weights = map(
             np.array,
             zip(*(_fit_floors(x[fit], b2[fit], b2[0]) for b2 in self.squared_bias.T), strict=True),

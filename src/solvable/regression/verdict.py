@@ -24,6 +24,10 @@ _ROUGH = 0.2
 # So does one if halves of the sample miss its error by more than this, in its logarithm (a tenth of samples), or if
 # more than this share of the points are near-duplicates, nearly all with the same label as their neighbour.
 _MISSED, _NEAR, _ALIKE = 0.15, 0.1, 0.9
+# And if more than this share of the rows are copies, labels included.
+_COPIES = 0.05
+# Classes are called unequal if the largest has this many times its share; steeper spectra than this are no power laws.
+_UNEQUAL, _STEEP = 1.5, 10.0
 
 
 def verdict_on(d: DiagnosisNumbers) -> Verdict:
@@ -128,7 +132,7 @@ def _more_labels(d: DiagnosisNumbers, table: "xr.Dataset") -> str:
     times = f"{factor} times the labels" + (f", in {factor} times the groups," if d.n_groups else "")
     change = f"{percent(gain, decimals=0)} less" if gain >= 0.005 else "no less"
     imbalance = ""
-    if d.data.classes and present > 0.9 * constant:
+    if d.data.classes and present > 0.9 * constant and 1.0 - constant > _UNEQUAL / len(d.data.classes):
         imbalance = (
             " The model is hardly better than that: for classes of such unequal size the error rate is a poor measure; "
             "use a ranking measure or class weights."
@@ -143,6 +147,11 @@ def _more_labels(d: DiagnosisNumbers, table: "xr.Dataset") -> str:
 def _cautions(d: DiagnosisNumbers) -> list[str]:
     """Return sentences on what makes forecasts unreliable here."""
     sentences = []
+    if (copies := d.n_copies) > _COPIES * d.n_samples:
+        sentences.append(
+            f"{percent(copies / d.n_samples, decimals=0)} of the rows repeat another one, target included. If they "
+            "are copies made by mistake, all errors here are too low: drop them (--drop-repeats, drop_repeats=True)."
+        )
     check = d.surface.check
     if abs(check.log_fall_ratio) > _MISSED:
         promised = "falls faster than they show"
@@ -267,7 +276,7 @@ def _noise(d: DiagnosisNumbers) -> str:
         else:
             kind = "close to catastrophic: fitting noise ruins the model"
         text += f" An exact fit multiplies label noise by {readable(amplification, 2)} ({kind})."
-    if d.exponents:
+    if d.exponents and d.exponents["alpha"] < _STEEP:
         alpha, beta = d.exponents["alpha"], d.exponents["beta"]
         text += f" Power laws: eigenvalues fall as i^-{alpha:.2f}, the target's power as i^-{beta:.2f}."
     return text
