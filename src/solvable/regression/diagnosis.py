@@ -150,7 +150,7 @@ class DiagnosisNumbers:
         r"""Return the predicted errors of training sets of these sizes.
 
         Args:
-            n_train: sizes, > 0, within the sample or beyond.
+            n_train: sizes, > 1, within the sample or beyond.
             ridge: one number $\delta \ge 0$ for all sizes; None: the best ridge for each.
 
         Returns:

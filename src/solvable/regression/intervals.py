@@ -18,12 +18,12 @@ Array = NDArray[np.float64]
 NORMAL_90 = 1.645
 # Past the sample, ln(error rate) continues as a line in ln(test MSE), fitted at these parts of the sample's size.
 _LINE = np.geomspace(1 / 8, 1, 6)
-# Its slope was 1.4, give or take 0.3, on all data sets tried (`benchmarks/forecasts.py` and a dozen more).
+# Its slope was 1.4, give or take 0.3, on 27 data sets, the ten of `benchmarks/forecasts.py` among them.
 _USUAL_SLOPE = (1.4, 0.3)
 # The curve is not quite a line: the least standard error of the fitted slope.
 _LINE_ERROR = 0.3
-# Standard error of the slope of ln(test error) in ln(n) past the sample, over the data sets of
-# `benchmarks/forecasts.py` and a dozen more; and how much of the slope's error on halves is added to it.
+# Standard error of the slope of ln(test error) in ln(n) past the sample, over the same data sets; and how much of the
+# slope's error on halves is added to it.
 _SHAPE_ERROR, _MISSED = 0.08, 0.3
 # Error of the error rate itself on real data when the squared error is right (MNIST, CIFAR-10, digits).
 _RATE_ERROR = 0.05

@@ -233,7 +233,7 @@ class LearningSurface:
         r"""Return the predicted errors for every combination of sample size, number of features and ridge.
 
         Args:
-            n_train: training samples, > 0; may exceed the sample.
+            n_train: training samples, > 0 (with an intercept > 1); may exceed the sample.
             n_features: random features of this kernel, > 0; `inf` is the kernel itself.
             ridge: $\delta \ge 0$, added to the Gram matrix undivided.
 
@@ -304,7 +304,7 @@ class LearningSurface:
         """Return the ridge of least predicted test error for each sample size and number of features.
 
         Args:
-            n_train: training samples, > 0.
+            n_train: training samples, > 0 (with an intercept > 1).
             n_features: random features, > 0; `inf` is the kernel itself.
 
         Returns:
