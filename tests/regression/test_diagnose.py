@@ -581,6 +581,11 @@ def test_an_easy_task_has_no_errors_and_no_nonsense() -> None:
         ({"X": np.where(X > 12, np.inf, X)}, "infinite value"),
         ({"X": X[:19], "y": Y[:19]}, "at least 20"),
         ({"X": X[:1], "y": Y[:1]}, "at least 2"),
+        ({"X": X[:0], "y": Y[:0]}, "the data has 0 rows; expected at least 2"),
+        (
+            {"X": np.repeat(X[:10], 15, axis=0), "drop_repeats": True},
+            "without repeated rows 10 of 150 are left; expected at least 20",
+        ),
         (
             {"X": np.repeat(X[:4], 38, axis=0)[:N]},
             "the 150 samples have 4 different inputs; expected at least 5",

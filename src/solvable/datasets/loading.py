@@ -248,6 +248,8 @@ def _finish(
         raise InputError(
             f"{name_in_messages} has {source.n_inputs} inputs and {n_targets[0]} targets; expected equal numbers"
         )
+    if n_targets:  # split_missing refuses a single number
+        at_least_two(name_in_messages, n_targets[0])
     labels, present, target_notes = _present_targets(source, origin, missing)
     at_least_two(name_in_messages, len(labels))
     choose_number = '--task number (in Python: task="number")' if file else 'task="number"'

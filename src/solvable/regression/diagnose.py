@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from solvable import datasets
 from solvable.checks import one_number, whole
 from solvable.datasets import Dataset
+from solvable.errors import InputError
 from solvable.kernels import as_kernel
 from solvable.kernels.encoded import EncodedKernel
 from solvable.kernels.inputs import to_float64
@@ -20,7 +21,7 @@ from solvable.regression.diagnosis import COMPARED_ON, MOST_SAMPLES, DiagnosisNu
 from solvable.regression.drawing import error_by_ridge, finish_learning_curve, predicted_curve
 from solvable.regression.near_duplicates import near_duplicates
 from solvable.regression.one_gram import OneGram, decompose, distinct_points, one_gram, optimism
-from solvable.regression.surface import LearningSurface
+from solvable.regression.surface import FEWEST_SAMPLES, LearningSurface
 from solvable.regression.targets import Targets, group_array, group_codes
 from solvable.regression.verdict import verdict_on
 
@@ -141,6 +142,11 @@ def diagnose_dataset(
     codes = None if groups is None else group_codes(groups, len(data.X))
     if drop_repeats and len(kept := data.distinct) < len(data.X):
         codes = None if codes is None else group_codes(codes[kept], len(kept), " without the repeated rows")
+        if len(kept) < FEWEST_SAMPLES:
+            raise InputError(
+                f"without repeated rows {len(kept)} of {len(data.X)} are left; expected at least {FEWEST_SAMPLES}: "
+                "keep the repeats, or label more"
+            )
         data = data.without_repeats()
     targets = Targets.of(data.y, data.classes).centred()
     compared: dict[str, float] = {}

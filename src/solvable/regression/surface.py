@@ -271,7 +271,9 @@ class LearningSurface:
                 attrs = {"long_name": f"test error, {side} end of 90 %"}
                 prediction[f"test_mse_{side}"] = (dims, bound, attrs)
         if self.rates is not None:
-            best_ridge = np.atleast_1d(self.optimal_ridge(self.n_samples, solution.n_features[0, :, 0]))
+            best_ridge = np.zeros(solution.n_features.shape[1])
+            if (solution.n_train > self.n_samples).any():  # rates within the sample do not need it
+                best_ridge = np.atleast_1d(self.optimal_ridge(self.n_samples, solution.n_features[0, :, 0]))
             rates = error_rate(self.rates, self.curves, self.check, solution, best_ridge)
             names = ("error rate", "error rate, low end of 90 %", "error rate, high end of 90 %")
             for side, values, name in zip(("", "_low", "_high"), rates, names, strict=True):
