@@ -1,0 +1,212 @@
+"""`audit`: the learning rates, decays and eps of an optimizer beside those that the condition asks."""
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from solvable.lab.text import readable
+from solvable.lab.verdict import Section, Table, Verdict
+from solvable.scaling.description import Row, Rules, describe, is_matrix, named_parameters
+from solvable.scaling.groups import ScalingWarning
+from solvable.scaling.optimizers import check_optimizer, decay_per_step, kind_of, multiplier, muon_factor
+
+# Learning rates within this factor of the rule count as following it.
+_CLOSE = 1.05
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """The groups of an optimizer beside the rules; `print` it.
+
+    Attributes:
+        table: one row for each parameter: `name`, `kind`, `optimizer`, `lr`, `lr_asked`, `factor` (lr over asked),
+            `decay_per_step` (share of the weights that a step removes; NaN where the decay is coupled), `eps`,
+            `eps_asked`. What is asked is relative: the typical matrix (the median) is taken as right.
+        notes: what keeps the learning rates from transferring.
+    """
+
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @cached_property
+    def off(self) -> dict[str, float]:
+        """Parameters whose learning rate does not follow the rule, and by what factor; the worst first."""
+        frame: Any = self.table[["name", "factor"]].dropna()
+        factors = dict(zip(frame["name"], frame["factor"], strict=True))
+        off = {name: float(one) for name, one in factors.items() if not 1 / _CLOSE < one < _CLOSE}
+        return dict(sorted(off.items(), key=lambda item: -abs(np.log(item[1]))))
+
+    def verdict(self) -> Verdict:
+        """Return the table in words, for a terminal or a notebook."""
+        heads = ("parameter", "kind", "lr", "lr asked", "factor", "decay per step", "eps", "eps asked")
+        rows = []
+        for row in self.table.to_dict("records"):
+            numbers = [row[key] for key in ("lr", "lr_asked", "factor", "decay_per_step", "eps", "eps_asked")]
+            rows.append((row["name"], row["kind"], *(readable(float(one), 3) for one in numbers)))
+        if self.off:
+            name, factor = next(iter(self.off.items()))
+            text = (
+                f"{len(self.off)} of {len(self.table)} learning rates do not follow the condition; the furthest is "
+                f"{name}'s, {readable(factor, 3)} times what is asked relative to the typical matrix. "
+                "param_groups(model, ...) sets them."
+            )
+        else:
+            text = "All learning rates follow the condition."
+        return Verdict("Learning rates", (Section("", text, Table(heads, tuple(rows))),), self.notes)
+
+    def __str__(self) -> str:
+        return str(self.verdict())
+
+    def _repr_html_(self) -> str:
+        return self.verdict()._repr_html_()
+
+
+def audit(
+    model: nn.Module,
+    *optimizers: torch.optim.Optimizer,
+    rules: Rules | None = None,
+    base: Any = None,
+    scheduler: Any = None,
+) -> Audit:
+    """Compare the groups of any optimizer with what the spectral condition asks, parameter by parameter.
+
+    Args:
+        model: the module.
+        optimizers: one or several optimizers of its parameters, with groups made by anyone.
+        rules: as for `describe`.
+        base: the base model, if the groups were made relative to one.
+        scheduler: a learning-rate scheduler of `torch.optim.lr_scheduler`, to be checked too: some set one learning
+            rate for all groups.
+
+    Raises:
+        InputError: as for `describe`, and for something that is no torch optimizer.
+
+    >>> model = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
+    >>> report = audit(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    >>> {name: round(factor, 3) for name, factor in report.off.items()}
+    {'0.bias': 0.002, '2.bias': 0.002, '4.weight': 51.2, '0.weight': 0.125, '4.bias': 0.1}
+    """
+    description = describe(model, rules)
+    reference = None if base is None else describe(base, rules)
+    names = {id(one): name for name, one in reversed(named_parameters(model).items())}
+    found: dict[str, dict[str, Any]] = {}
+    for optimizer in optimizers:
+        kind = kind_of(check_optimizer(optimizer))
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                row = description.by_name.get(names.get(id(parameter), ""))
+                if row is None:
+                    continue
+                asked = asked_multiplier(optimizer, group, row)
+                eps_asked = 1 / row.layout.fan_out
+                if reference is not None:
+                    other = reference[row.name]
+                    asked /= asked_multiplier(optimizer, group, other)
+                    eps_asked *= other.layout.fan_out
+                found[row.name] = {
+                    "optimizer": type(optimizer).__name__,
+                    "lr": float(group["lr"]),
+                    "asked": asked,
+                    "decay_per_step": decay_per_step(optimizer, group),
+                    "eps": float(group["eps"]) if kind.eps is not None and "eps" in group else np.nan,
+                    "eps_asked": eps_asked if kind.eps is not None else np.nan,
+                }
+    rows = [{"name": row.name, "kind": row.layout.kind} | found.get(row.name, {}) for row in description]
+    columns = ["name", "kind", "optimizer", "lr", "asked", "decay_per_step", "eps", "eps_asked"]
+    table: Any = pd.DataFrame(rows, columns=columns)
+    unit = typical_lr(
+        [(found[row.name]["lr"], found[row.name]["asked"], row) for row in description if row.name in found]
+    )
+    table["lr_asked"] = table["asked"] * unit
+    table["factor"] = table["lr"] / table["lr_asked"]
+    table["eps_asked"] *= (table["eps"] / table["eps_asked"]).median()
+    missing = [row.name for row in description if row.trained and row.name not in found]
+    notes = (
+        [f"in none of the optimizers: {', '.join(missing[:5])}{' and others' * (len(missing) > 5)}"]
+        if missing
+        else []
+    )
+    if bool(table["decay_per_step"].isna().to_numpy()[[row.name in found for row in description]].any()):
+        notes.append(
+            "the decay is coupled to a normalised gradient, so its strength depends on width: use AdamW instead of Adam"
+        )
+    notes += [problem for optimizer in optimizers if (problem := broken_multipliers(optimizer)) is not None]
+    if scheduler is not None and (problem := scheduler_problem(scheduler)) is not None:
+        notes.append(problem)
+        warnings.warn(problem, ScalingWarning, stacklevel=2)
+    columns = ["name", "kind", "optimizer", "lr", "lr_asked", "factor", "decay_per_step", "eps", "eps_asked"]
+    return Audit(table[columns], tuple(dict.fromkeys(notes)))
+
+
+def asked_multiplier(optimizer: torch.optim.Optimizer, group: dict[str, Any], row: Row) -> float:
+    """Return the multiplier that a parameter should have in a group of this optimizer."""
+    kind = kind_of(optimizer)
+    value = multiplier(row.layout, kind, row.shape)
+    if kind.name == "muon":
+        # The rule compensates for Muon's own factor, which the group chooses.
+        value *= muon_factor(row.shape) / muon_factor(row.shape, group.get("adjust_lr_fn") or "original")
+    if type(optimizer).__name__ == "SpectralSGD" and "lr_scale" not in group:
+        # For plain parameters it has the factor itself.
+        value = 1.0
+    return value
+
+
+def typical_lr(rates: list[tuple[float, float, Row]]) -> float:
+    """Return the learning rate to tune that the groups amount to: the median over matrices of lr over multiplier."""
+    matrices = [lr / asked for lr, asked, row in rates if is_matrix(row) and lr > 0]
+    values = matrices or [lr / asked for lr, asked, _ in rates if lr > 0]
+    return float(np.exp(np.median(np.log(values)))) if values else float("nan")
+
+
+def broken_multipliers(optimizer: torch.optim.Optimizer) -> str | None:
+    """Return a sentence if the groups' learning rates no longer have the ratios of their `lr_scale`, else None."""
+    units = [
+        float(group["lr"]) / group["lr_scale"]
+        for group in optimizer.param_groups
+        if group.get("lr_scale") and group["lr"]
+    ]
+    if len(units) < 2 or max(units) <= 1.01 * min(units):
+        return None
+    return (
+        "the learning rates no longer follow lr_scale: something sets them, such as a scheduler (OneCycleLR or "
+        "CyclicLR with one number, CosineAnnealingLR with eta_min, ReduceLROnPlateau with min_lr) or a line of your "
+        "own; multiply each "
+        'group\'s rate by group["lr_scale"]'
+    )
+
+
+def scheduler_problem(scheduler: Any) -> str | None:
+    """Return a sentence if a scheduler sets learning rates without regard to the groups' factors, else None."""
+    name, groups = type(scheduler).__name__, scheduler.optimizer.param_groups
+    scales = [group.get("lr_scale", 1.0) for group in groups]
+    if len(set(scales)) < 2:
+        return None
+
+    def follows(values: Any) -> bool:
+        values = np.broadcast_to(np.asarray(values, dtype=float), (len(scales),))
+        units = values / np.array(scales)
+        return bool(np.ptp(units) <= 0.01 * np.abs(units).max())
+
+    remedy = None
+    if name == "OneCycleLR":
+        if not follows([group["max_lr"] for group in groups]):
+            remedy = 'max_lr=[lr * group["lr_scale"] for group in optimizer.param_groups]'
+    elif name == "CyclicLR":
+        if not follows([group["max_lr"] for group in groups] if "max_lr" in groups[0] else scheduler.max_lrs):
+            remedy = 'max_lr and base_lr as lists, each number times group["lr_scale"]'
+    elif name in ("CosineAnnealingLR", "CosineAnnealingWarmRestarts"):
+        if scheduler.eta_min != 0:
+            remedy = "eta_min=0, or LambdaLR"
+    elif name == "ReduceLROnPlateau" and not follows(
+        scheduler.min_lrs if hasattr(scheduler, "min_lrs") else 0
+    ):
+        remedy = 'min_lr=[least * group["lr_scale"] for group in optimizer.param_groups], or 0'
+    if remedy is None:
+        return None
+    return f"{name} sets one learning rate for all groups, which overwrites their factors (lr_scale); use {remedy}"

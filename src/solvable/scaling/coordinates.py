@@ -1,0 +1,338 @@
+"""`coordinate_check`: how fast features move at several widths, as exponents with errors and a verdict for each
+layer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from solvable.checks import whole, whole_grid
+from solvable.errors import InputError
+from solvable.lab import run_trials
+from solvable.lab.text import readable, with_error
+from solvable.lab.verdict import Section, Table, Verdict
+from solvable.networks.minibatch import Loss, loss_function
+from solvable.scaling.description import describe, unwrapped
+from solvable.scaling.optimizers import kind_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PASSES, FAILS = 0.2, 0.35
+"""An exponent below the first in magnitude passes, above the second it fails; between, add widths."""
+READOUT_PASSES, READOUT_FAILS = 0.35, 0.5
+"""The same for the readout, which has corrections of order 1/√width."""
+
+
+@dataclass(frozen=True, eq=False)
+class CoordinateCheck:
+    """The result of `coordinate_check`; `print` it, or `plot()`.
+
+    Attributes:
+        data: `change` (RMS of a layer's output after training minus at the start, on the first batch) and `initial`
+            (RMS at the start) over the dims `layer`, `width`, `seed`.
+        table: one row for each layer: `layer`, `is_readout`, `exponent` of the change, `standard_error`, `predicted`,
+            `verdict` (passes, fails, unclear, no change).
+        steps: number of steps trained.
+    """
+
+    data: xr.Dataset
+    table: pd.DataFrame
+    steps: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether no layer fails or is unclear."""
+        return not set(self.table["verdict"]) & {"fails", "unclear"}
+
+    def verdict(self) -> Verdict:
+        """Return the exponents in words, for a terminal or a notebook."""
+        rows = tuple(
+            (
+                row["layer"],
+                with_error(row["exponent"], row["standard_error"]),
+                readable(row["predicted"], 2),
+                row["verdict"],
+            )
+            for row in self.table.to_dict("records")
+        )
+        widths = ", ".join(map(str, self.data.width.values))
+        failing: Any = self.table[self.table["verdict"] == "fails"]
+        if len(failing):
+            worst = failing.loc[(failing["exponent"] - failing["predicted"]).abs().idxmax()]
+            text = (
+                f"{len(failing)} of {len(self.table)} layers change with width: {worst['layer']} as "
+                f"width^{readable(float(worst['exponent']), 2)}. The learning rate of a narrow model will not suit a "
+                "wide one; take init_ and param_groups."
+            )
+        elif self.passed:
+            text = "All layers change by the same amount at every width, so learning rates transfer."
+        else:
+            text = "No layer fails, but some are unclear: add wider models or more steps."
+        notes = [
+            f"widths {widths}, {self.steps} steps, {self.data.sizes['seed']} seeds; exponents of RMS(h after - h "
+            "before)",
+            "at these widths corrections of order 1/√width make a right readout's exponent as low as "
+            f"-{READOUT_PASSES:g} (about -0.15 from 256 on), so a readout passes within {READOUT_PASSES:g} and other "
+            f"layers within {PASSES:g}",
+        ]
+        if self.data.width.values.min() < 64:
+            notes.append("widths below 64 are too narrow for exponents to mean much")
+        if self.steps < 50:
+            notes.append("attention with 1/d logits needs about 100 steps before its exponents settle")
+        heads = ("layer", "exponent", "predicted", "verdict")
+        return Verdict("Coordinate check", (Section("", text, Table(heads, rows)),), tuple(notes))
+
+    def __str__(self) -> str:
+        return str(self.verdict())
+
+    def _repr_html_(self) -> str:
+        return self.verdict()._repr_html_()
+
+    def plot(self) -> "Figure":
+        """Return a figure of the changes over the width, with the fitted lines."""
+        from solvable.lab.compare import mean_and_error
+        from solvable.lab.figure import COLORS, MARKERS, log_axes, measured_points, subplots
+
+        figure, ax = subplots(1, 1, width=5.0, height=3.6)
+        widths = self.data.width.values
+        for i, row in enumerate(self.table.to_dict("records")):
+            one = self.data.change.sel(layer=row["layer"]).rename(seed="trial")
+            mean, error = mean_and_error(one)
+            color, label = COLORS[i % len(COLORS)], f"{row['layer']}: {row['exponent']:+.2f}"
+            measured_points(ax, widths, mean, error, color=color, fmt=MARKERS[i % len(MARKERS)], label=label)
+            if np.isfinite(row["exponent"]):
+                middle = np.exp(np.log(widths).mean())
+                level = np.exp(np.log(one).mean())
+                ax.plot(widths, float(level) * (widths / middle) ** row["exponent"], color=color)
+        ax.set(xlabel="width", ylabel=f"RMS change of the output after {self.steps} steps")
+        if bool((self.data.change > 0).any()):
+            log_axes(ax)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside right center")
+        return figure
+
+
+def coordinate_check(
+    make_model: Callable[[int], nn.Module],
+    widths: Sequence[int],
+    make_optimizer: Callable[[nn.Module], Any],
+    batches: Sequence[tuple[Any, Any]],
+    steps: int = 3,
+    seeds: int = 3,
+    *,
+    loss: str | Loss | None = None,
+    predicted: Mapping[str, float] | None = None,
+    n_jobs: int | None = None,
+    quiet: bool = False,
+) -> CoordinateCheck:
+    r"""Train a model for some steps at several widths and fit how the change of each layer's output depends on width.
+
+    In a model that obeys the spectral condition, the RMS of $\Delta h_l$ is the same at every width: exponent 0. An
+    exponent of 1/2 means that doubling the width changes the features 1.4 times as much, and that the learning rate has
+    to fall.
+
+    Args:
+        make_model: width -> model, initialised. It may use torch's global random numbers, which are seeded for each
+            run.
+        widths: two or more widths, from 64 (better 256) on, over a factor of 4 or more.
+        make_optimizer: model -> its optimizer, or a list of several.
+        batches: pairs (inputs, targets) of tensors, taken in turn; features are compared on the first.
+        steps: number of steps; models with attention need about 100.
+        seeds: number of runs at each width.
+        loss: as for `networks.train_batches`.
+        predicted: layer -> exponent expected; by default 0 for each.
+        n_jobs: number of processes, -1 for one per core; by default all runs one after the other in this one.
+        quiet: show no progress bar.
+
+    Raises:
+        InputError: for fewer than two widths, models whose layers differ between widths, a diverging run, and an
+            optimizer with eps = 0.
+
+    Example: the default parametrization of torch, of which the hidden and output layers fail.
+
+    >>> def make_model(width):
+    ...     return nn.Sequential(nn.Linear(8, width), nn.ReLU(), nn.Linear(width, 4))
+    >>> X, y = torch.randn(64, 8), torch.randint(4, (64,))
+    >>> def make_optimizer(model):
+    ...     return torch.optim.Adam(model.parameters(), 0.01)
+    >>> check = coordinate_check(make_model, [64, 256], make_optimizer, [(X, y)], seeds=2)
+    >>> check.table["layer"].tolist(), check.passed
+    (['0', '2'], False)
+    """
+    sizes = whole_grid("widths", widths, at_least=1)
+    if len(np.unique(sizes)) < 2:
+        raise InputError(
+            f"widths are {sizes.tolist()}; expected two or more different ones, as in [64, 256, 1024]"
+        )
+    sizes = np.unique(sizes)
+    steps, seeds = whole("steps", steps, at_least=1), whole("seeds", seeds, at_least=1)
+    if not isinstance(batches, Sequence) or not len(batches) or any(len(pair) != 2 for pair in batches):
+        raise InputError("batches must be a list of pairs (inputs, targets), at least one")
+    calls = [(int(width), seed) for width in sizes for seed in range(seeds)]
+    runs = run_trials(
+        _one_run,
+        (make_model, make_optimizer, tuple(batches), steps, loss),
+        calls,
+        engine="processes",
+        n_jobs=1 if n_jobs is None else n_jobs,
+        what="runs",
+        quiet=quiet,
+    )
+    layers = list(runs[0][0])
+    for (width, _), (changes, *_) in zip(calls, runs, strict=True):
+        if list(changes) != layers:
+            raise InputError(
+                f"the model has layers {layers[:6]} at width {sizes[0]} and others at width {width}; expected the same "
+                "names"
+            )
+    shape = (len(sizes), seeds, len(layers))
+    dims = ("width", "seed", "layer")
+    data = xr.Dataset(
+        {
+            "change": (dims, np.array([list(run[0].values()) for run in runs]).reshape(shape)),
+            "initial": (dims, np.array([list(run[1].values()) for run in runs]).reshape(shape)),
+        },
+        {"width": sizes, "seed": np.arange(seeds), "layer": layers},
+    ).transpose("layer", "width", "seed")
+    return CoordinateCheck(data, _table(data, runs[0][2], dict(predicted or {})), steps)
+
+
+def _table(data: xr.Dataset, readout: str | None, predicted: Mapping[str, float]) -> pd.DataFrame:
+    rows = []
+    for layer in data.layer.values.tolist():
+        changes = data.change.sel(layer=layer).values
+        exponent, error = (np.nan, np.nan) if not (changes > 0).all() else slope(data.width.values, changes)
+        expected, is_readout = float(predicted.get(layer, 0.0)), layer == readout
+        rows.append(
+            {
+                "layer": layer,
+                "is_readout": is_readout,
+                "exponent": exponent,
+                "standard_error": error,
+                "predicted": expected,
+                "verdict": judge(exponent - expected, is_readout),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def judge(deviation: float, is_readout: bool) -> str:
+    """Return what an exponent's deviation from the predicted one means: passes, unclear, fails, or no change."""
+    passes, fails = (READOUT_PASSES, READOUT_FAILS) if is_readout else (PASSES, FAILS)
+    if not np.isfinite(deviation):
+        return "no change"
+    return "passes" if abs(deviation) < passes else "fails" if abs(deviation) > fails else "unclear"
+
+
+def slope(widths: NDArray[Any], values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the exponent of width, and its standard error: over seeds, or with one seed of the straight line's fit.
+
+    Args:
+        widths: `(widths,)`.
+        values: `(widths, seeds)`, positive.
+
+    >>> slope(np.array([64, 256]), np.array([[1.0, 1.0], [2.0, 2.0]]))
+    (0.5, 0.0)
+    """
+    x = np.log(np.asarray(widths, dtype=float))
+    x = x - x.mean()
+    slopes = x @ np.log(values) / (x @ x)
+    if values.shape[1] > 1:
+        return float(slopes.mean()), float(slopes.std(ddof=1) / len(slopes) ** 0.5)
+    if len(x) < 3:
+        return float(slopes[0]), np.nan
+    y = np.log(values[:, 0])
+    residual = y - y.mean() - slopes[0] * x
+    return float(slopes[0]), float(np.sqrt(residual @ residual / (len(x) - 2) / (x @ x)))
+
+
+def _one_run(
+    make_model: Callable[[int], nn.Module],
+    make_optimizer: Callable[[nn.Module], Any],
+    batches: Sequence[tuple[Any, Any]],
+    steps: int,
+    loss: str | Loss | None,
+    width: int,
+    seed: int,
+) -> tuple[dict[str, float], dict[str, float], str | None]:
+    """Return the change and the initial RMS of each layer's output, and the readout's name."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1_000_003 * seed + width)
+        model = make_model(width)
+        made = make_optimizer(model)
+        optimizers = [made] if isinstance(made, torch.optim.Optimizer) else list(made)
+        check_eps(optimizers)
+        readout = describe(model).readout
+        before = _outputs(model, batches[0][0], seed)
+        for step in range(steps):
+            x, y = batches[step % len(batches)]
+            value = loss_function(loss, torch.as_tensor(y))(model(x), y)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            for optimizer in optimizers:
+                optimizer.step()
+        after = _outputs(model, batches[0][0], seed)
+    changes = {name: _rms(after[name] - one) for name, one in before.items() if name in after}
+    if bad := [name for name, one in changes.items() if not np.isfinite(one)]:
+        raise InputError(
+            f"the model of width {width} diverged within {steps} steps ({bad[0]} is not finite); expected a learning "
+            "rate that is stable at every width; lower it"
+        )
+    return changes, {name: _rms(before[name]) for name in changes}, readout and readout.rpartition(".")[0]
+
+
+def check_eps(optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Raise for an Adam-like optimizer with eps = 0."""
+    for optimizer in optimizers:
+        name = type(optimizer).__name__
+        if (
+            any(group.get("eps") == 0 for group in optimizer.param_groups)
+            and kind_of(optimizer).family == "sign"
+        ):
+            raise InputError(
+                f"eps of {name} is 0, which gives NaN as soon as one entry of a gradient is 0 (a dead unit, a constant "
+                "input); expected a positive number, such as 1e-16"
+            )
+
+
+def _outputs(model: nn.Module, x: Any, seed: int) -> dict[str, Tensor]:
+    """Return the output of each layer with parameters on a batch; of a layer that is called several times, the
+    first."""
+    found: dict[str, Tensor] = {}
+    inner = unwrapped(model)
+
+    def keep(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            first = output
+            while isinstance(first, (tuple, list)) and first:
+                first = first[0]
+            if isinstance(first, Tensor) and name not in found:
+                found[name] = first.detach().double()
+
+        return hook
+
+    handles = [
+        module.register_forward_hook(keep(name or type(inner).__name__))
+        for name, module in inner.named_modules()
+        if module._parameters and any(one is not None for one in module._parameters.values())
+    ]
+    try:
+        # The same dropout before and after.
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(seed)
+            inner(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _rms(tensor: Tensor) -> float:
+    return float(tensor.square().mean().sqrt())

@@ -1,0 +1,351 @@
+"""`describe`: what each parameter of a torch module is, for the rules of the spectral condition."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from solvable.errors import InputError
+from solvable.lab.verdict import Section, Table, Verdict
+from solvable.scaling.layout import MATRICES, Layout, layout_of_words
+from solvable.scaling.rules import Rule, built_in, owner_of
+
+Rules = Mapping[str | type[nn.Module], Rule]
+
+_RESOLVE = (
+    'give its rule, as in rules={"%s": "dense"} (or "embedding", "position", "blocks:3", "experts", "vector", '
+    '"unscaled", each for a regular expression of names or for a module type), or register_rule(%s, ...)'
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One parameter.
+
+    Attributes:
+        name: as in `named_parameters`, without the prefixes of torch.compile and DistributedDataParallel.
+        module: type of the module that owns it.
+        shape: its shape.
+        layout: its kind, fan-in, fan-out and matrices.
+        rule: where the layout comes from.
+        tied_to: other names of the same parameter.
+        trained: whether it requires gradients.
+        reads_out: whether an embedding is also the readout's matrix.
+    """
+
+    name: str
+    module: str
+    shape: tuple[int, ...]
+    layout: Layout
+    rule: str
+    tied_to: tuple[str, ...] = ()
+    trained: bool = True
+    reads_out: bool = False
+
+    @property
+    def numel(self) -> int:
+        """Number of entries."""
+        return torch.Size(self.shape).numel()
+
+
+@dataclass(frozen=True)
+class Description:
+    """The parameters of a module, as `describe` found them; `print` it.
+
+    Attributes:
+        title: type of the module.
+        rows: one `Row` for each parameter, tied ones once.
+        notes: what deserves attention.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    @cached_property
+    def by_name(self) -> dict[str, Row]:
+        """Rows by each of their names."""
+        return {name: row for row in self.rows for name in (row.name, *row.tied_to)}
+
+    def __getitem__(self, name: str) -> Row:
+        return self.by_name[name]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def readout(self) -> str | None:
+        """Name of the last dense matrix in order of registration."""
+        names = [row.name for row in self.rows if row.layout.kind == "dense"]
+        return names[-1] if names else None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table with one row for each parameter."""
+        return pd.DataFrame(
+            {
+                "name": row.name,
+                "module": row.module,
+                "shape": row.shape,
+                "kind": row.layout.kind,
+                "fan_in": row.layout.fan_in,
+                "fan_out": row.layout.fan_out,
+                "blocks": row.layout.blocks,
+                "groups": row.layout.groups,
+                "init_std": row.layout.init_std,
+                "tied_to": ", ".join(row.tied_to),
+                "trained": row.trained,
+                "rule": row.rule,
+            }
+            for row in self.rows
+        )
+
+    def to_json(self) -> str:
+        """Return the description as text, which `from_json` reads: a base for `param_groups` without the model."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Description":
+        """Return the description that `to_json` wrote."""
+        try:
+            facts = json.loads(text)
+            rows = tuple(
+                Row(
+                    **row
+                    | {
+                        "shape": tuple(row["shape"]),
+                        "tied_to": tuple(row["tied_to"]),
+                        "layout": Layout(**row["layout"] | {"matrices": tuple(row["layout"]["matrices"])}),
+                    }
+                )
+                for row in facts["rows"]
+            )
+            return cls(facts["title"], rows, tuple(facts["notes"]))
+        except (ValueError, TypeError, KeyError):
+            raise InputError(
+                "the text is no description; expected what Description.to_json returned"
+            ) from None
+
+    def verdict(self) -> Verdict:
+        """Return the table in words, for a terminal or a notebook."""
+        heads = ("parameter", "kind", "shape", "fan in", "fan out", "init std", "rule")
+        table = Table(heads, tuple(_cells(row) for row in self.rows))
+        size = sum(row.numel for row in self.rows)
+        return Verdict(
+            f"{self.title}: {len(self.rows)} parameters, {size:,} numbers",
+            (Section("", "", table),),
+            self.notes,
+        )
+
+    def __str__(self) -> str:
+        return str(self.verdict())
+
+    def _repr_html_(self) -> str:
+        return self.verdict()._repr_html_()
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    layout = row.layout
+    extra = [f"{layout.blocks} blocks"] * (layout.blocks > 1) + [f"{layout.groups} groups"] * (
+        layout.kind == "conv" and layout.groups > 1
+    )
+    kind = ", ".join([layout.kind, *extra, *(["frozen"] if not row.trained else [])])
+    std = {None: "–", 0.0: "0"}.get(layout.init_std) or f"{layout.init_std:.4g}"
+    shape = " x ".join(map(str, row.shape)) or "one number"
+    rule = row.rule + (f"; same as {', '.join(row.tied_to)}" if row.tied_to else "")
+    return (row.name, kind, shape, str(layout.fan_in), str(layout.fan_out), std, rule)
+
+
+def describe(model: nn.Module, rules: Rules | None = None) -> Description:
+    """Return what each parameter of a module is: its kind, fan-in and fan-out, and the rule that says so.
+
+    Nothing is changed, no data are needed, and a model on the meta device will do. Call it first: everything else in
+    `solvable.scaling` follows from this table.
+
+    Args:
+        model: any module, compiled or wrapped for distributed training too.
+        rules: what a parameter is, where the library cannot know: a regular expression of names (`re.search`) or a
+            module type -> `dense`, `dense transposed`, `blocks:3`, `experts`, `embedding`, `position`, `bias`, `gain`,
+            `vector` or `unscaled`; for a module type also a mapping from its parameters' names, or a function as for
+            `register_rule`. These come first.
+
+    Raises:
+        InputError: for a parameter of two or more dimensions on a module that has no rule, for one that is not yet
+            initialised (lazy), complex or quantised, for a rule that fits no parameter, and for tied ones with
+            different rules.
+
+    >>> print(describe(nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 10))))
+    Sequential: 4 parameters, 38,410 numbers
+    <BLANKLINE>
+      parameter    kind      shape   fan in   fan out   init std     rule
+       0.weight   dense   512 x 64       64       512      0.125   Linear
+         0.bias    bias        512        1       512          0   Linear
+       2.weight   dense   10 x 512      512        10   0.006176   Linear
+         2.bias    bias         10        1        10          0   Linear
+    """
+    model = unwrapped(model)
+    rules = rules or {}
+    uses: dict[int, list[tuple[str, nn.Module, Layout, str]]] = {}
+    parameters: dict[int, Tensor] = {}
+    notes: list[str] = []
+    used: set[Any] = set()
+    unknown: list[str] = []
+    modules = dict(model.named_modules(remove_duplicate=False))
+    for path, module in modules.items():
+        for own, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            name = plain_name(f"{path}.{own}" if path else own)
+            _check(parameter, name)
+            found = _layout(rules, used, name, module, own, parameter, owner_of(modules, path))
+            if found is None:
+                unknown.append(f"{name} {tuple(parameter.shape)} of {type(module).__name__}")
+                continue
+            parameters[id(parameter)] = parameter
+            uses.setdefault(id(parameter), []).append((name, module, *found))
+    if unknown:
+        first = unknown[0].split()[0]
+        owner = unknown[0].rsplit(" ", 1)[1]
+        others = f" (and {len(unknown) - 1} more: {', '.join(unknown[1:6])})" if len(unknown) > 1 else ""
+        raise InputError(
+            f"no rule says what parameter {unknown[0]} is{others}; {_RESOLVE % (re.escape(first), owner)}"
+        )
+    for key in rules:
+        if key not in used:
+            raise InputError(
+                f"the rule for {key!r} fits no parameter; expected part of a name that describe(model) lists"
+            )
+    if not uses:
+        raise InputError(f"{type(model).__name__} has no parameters; expected a module with some")
+    rows = tuple(_row(parameters[key], same, notes) for key, same in uses.items())
+    vectors = [
+        row.name for row in rows if row.layout.kind == "vector" and row.trained and "PReLU" not in row.module
+    ]
+    if vectors:
+        notes.append(
+            f"{', '.join(vectors[:5])}{' and others' * (len(vectors) > 5)}: no rule is known, so the learning rate is "
+            "that of a bias; rules={...} says otherwise"
+        )
+    return Description(type(model).__name__, rows, tuple(notes))
+
+
+def _layout(
+    rules: Rules,
+    used: set[Any],
+    name: str,
+    module: nn.Module,
+    own: str,
+    parameter: Tensor,
+    owner: tuple[nn.Module, str] | None,
+) -> tuple[Layout, str] | None:
+    for key, rule in rules.items():
+        fits = re.search(key, name) is not None if isinstance(key, str) else isinstance(module, key)
+        if fits and (layout := _by_rule(rule, module, own, parameter, name)) is not None:
+            used.add(key)
+            return layout, "your rule"
+    return built_in(module, own, parameter, name, owner)
+
+
+def _by_rule(rule: Any, module: nn.Module, own: str, parameter: Tensor, name: str) -> Layout | None:
+    if callable(rule):
+        rule = rule(module, own)
+    elif isinstance(rule, Mapping):
+        rule = rule.get(own)
+    if rule is None or isinstance(rule, Layout):
+        return rule
+    return layout_of_words(rule, tuple(parameter.shape), name)
+
+
+def _row(parameter: Tensor, uses: list[tuple[str, nn.Module, Layout, str]], notes: list[str]) -> Row:
+    """Return the row of a parameter with one or several names."""
+    name, module, layout, rule = uses[0]
+    if len(uses) == 1:
+        return Row(
+            name, type(module).__name__, tuple(parameter.shape), layout, rule, (), parameter.requires_grad
+        )
+    kinds = {use[2].kind for use in uses}
+    reads_out = False
+    if len({use[2] for use in uses}) > 1:
+        embedding = next((use for use in uses if use[2].kind == "embedding"), None)
+        if embedding is None or kinds != {"embedding", "dense"}:
+            names = " and ".join(f"{use[0]} ({use[2].kind})" for use in uses)
+            raise InputError(
+                f"{names} are one parameter with two rules; expected the same rule for both; give it by rules={{...}}"
+            )
+        name, module, layout, rule = embedding
+        reads_out = not any(use[3] == "your rule" for use in uses)
+        readout = next(use for use in uses if use[2].kind == "dense")
+        if any(type(hook).__name__ == "LogitsMultiplier" for hook in readout[1]._forward_hooks.values()):
+            reads_out = False
+            rule = f"{rule}, logits scaled"
+    tied = tuple(use[0] for use in uses if use[0] != name)
+    if reads_out:
+        notes.append(
+            f"{name} is also the readout {tied[0]}: its logits need a multiplier of order 1/{layout.fan_out}, which "
+            "scale_logits(model) adds"
+        )
+    return Row(
+        name,
+        type(module).__name__,
+        tuple(parameter.shape),
+        layout,
+        rule,
+        tied,
+        parameter.requires_grad,
+        reads_out,
+    )
+
+
+def _check(parameter: Tensor, name: str) -> None:
+    if isinstance(parameter, (UninitializedParameter, UninitializedBuffer)):
+        raise InputError(
+            f"{name} is lazy and has no shape yet; expected an initialised module; run one batch through the model "
+            "first"
+        )
+    if parameter.is_complex():
+        raise InputError(
+            f"{name} is complex ({parameter.dtype}); expected real parameters; store real and imaginary part as two"
+        )
+    if not parameter.is_floating_point():
+        raise InputError(
+            f"{name} is of type {parameter.dtype}; expected floating-point parameters, not quantised ones"
+        )
+
+
+def unwrapped(model: Any) -> nn.Module:
+    """Return the module inside the wrappers of torch.compile and of distributed training."""
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
+    while True:
+        wrapper = type(model).__name__
+        if wrapper == "OptimizedModule" and hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        elif wrapper in ("DistributedDataParallel", "DataParallel") and hasattr(model, "module"):
+            model = model.module
+        else:
+            return model  # pyright: ignore[reportReturnType]
+
+
+def plain_name(name: str) -> str:
+    """Return a parameter's name without what torch.compile adds to those of compiled submodules."""
+    return name.replace("_orig_mod.", "")
+
+
+def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters of a module by the names that `describe` gives them."""
+    inner = unwrapped(model)
+    return {plain_name(name): one for name, one in inner.named_parameters(remove_duplicate=False)}
+
+
+def is_matrix(row: Row) -> bool:
+    """Return whether a parameter maps features to features."""
+    return row.layout.kind in MATRICES

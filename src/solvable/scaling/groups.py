@@ -1,0 +1,429 @@
+r"""`param_groups`: parameter groups with which one learning rate holds for all layers and all widths."""
+
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from solvable.checks import one_number, whole
+from solvable.errors import InputError
+from solvable.scaling.description import (
+    Description,
+    Row,
+    Rules,
+    describe,
+    is_matrix,
+    named_parameters,
+    unwrapped,
+)
+from solvable.scaling.layout import KINDS
+from solvable.scaling.optimizers import OptimizerKind, kind_of, multiplier
+from solvable.scaling.theory import depth_multipliers
+
+# A decay that removes more than this share of the weights per step outweighs most updates.
+_STRONG_DECAY = 0.01
+# Weights this many times larger or smaller than `init_` draws them are worth a warning.
+_FAR_FROM_INIT = 3.0
+
+
+class ScalingWarning(UserWarning):
+    """Something that keeps learning rates from transferring."""
+
+
+@dataclass(frozen=True)
+class Depth:
+    r"""Residual blocks, for learning rates that hold at every depth.
+
+    Your forward pass must multiply each residual branch by $(L/L_0)^{-\alpha}$; see `theory.depth_multipliers`.
+
+    Attributes:
+        blocks: name of the `nn.ModuleList` (or `nn.Sequential`) of the L blocks, as in `transformer.h`.
+        base_depth: $L_0$, the number of blocks at which nothing changes.
+        alpha: 1 (CompleteP) or 1/2.
+    """
+
+    blocks: str
+    base_depth: int = 1
+    alpha: float = 1.0
+
+
+class MuonGroups(NamedTuple):
+    """Two lists of groups: of the matrices for Muon, and of all other parameters for another optimizer."""
+
+    muon: list[dict[str, Any]]
+    rest: list[dict[str, Any]]
+
+
+def param_groups(
+    model: nn.Module,
+    optimizer: Any = "adamw",
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    eps: float | None = None,
+    base: nn.Module | Description | None = None,
+    depth: Depth | None = None,
+    constants: Mapping[str, float] | None = None,
+    rules: Rules | None = None,
+    groups: Sequence[Mapping[str, Any]] | None = None,
+    rest: Any = "adamw",
+) -> Any:
+    r"""Return parameter groups for an optimizer, in which each layer has the learning rate that the condition asks.
+
+    An update then has a scaled norm of order lr in every layer at every width, so that the best `lr` of a narrow model
+    is near the best of a wide one. The model is not changed, and nothing is attached to its parameters; call it before
+    or after `torch.compile` and DistributedDataParallel.
+
+    Args:
+        model: any module; see `describe` for what each parameter is taken to be.
+        optimizer: name, class or kind of the optimizer: `sgd`, `adam`, `adamw`, `nadam`, `adagrad`, `rmsprop`, `lion`,
+            `muon`; of others, `sign` for updates of equal entries, `orthogonal` for orthogonalised updates (Shampoo and
+            its kin), `spectral` and `frobenius` for updates divided by such a norm.
+        lr: the learning rate to tune, in units of the scaled norm of an update: 0.01 to 1 is common. With `base`, the
+            learning rate of the base model.
+        weight_decay: of matrices; biases, gains and embeddings have none. The weights lose a share lr · weight_decay in
+            each step, whatever the layer: it is divided by the layer's multiplier.
+        eps: Adam's eps at a layer of one output; by default the optimizer's own. It is divided by the fan-out, since
+            gradients are that much smaller.
+        base: a narrower model of the same structure (on the meta device, if you like), or its `describe`. All factors
+            are then relative to it: on the base itself they are 1, and your own settings stand.
+        depth: the residual blocks, for transfer across depth.
+        constants: factors of the learning rate to tune once at small width, by kind (`embedding`, `bias`, ...), as
+            `readout` (the last dense matrix), or by regular expression of names.
+        rules: what a parameter is, where the library cannot know; see `describe`.
+        groups: groups of your own, dicts with `params` (parameters, or a regular expression of their names) and any
+            options. Each is split by the multipliers; its own `lr` and `weight_decay` come in place of the above.
+            Parameters in none of them get the defaults.
+        rest: with `muon`, the optimizer of the parameters that Muon does not take.
+
+    Returns:
+        a list of dicts with `params`, `names`, `lr`, `lr_scale` (the factor, `lr` over yours), `weight_decay` and,
+        where the optimizer has it, `eps`; equal ones are merged, each trainable parameter is in exactly one. For
+        `muon`, two such lists, `MuonGroups(muon, rest)`.
+
+    Raises:
+        InputError: for parameters without a rule, tied embeddings whose logits have no multiplier, decay that the
+            optimizer would couple to the gradient, numbers out of range, and a base of another structure.
+
+    Source: arXiv:2310.17813; eps and decay as in arXiv:2505.01618.
+
+    >>> from solvable.scaling import init_
+    >>> model = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 10))
+    >>> _ = init_(model)
+    >>> groups = param_groups(model, "adamw", lr=0.1, weight_decay=0.01)
+    >>> for group in groups:
+    ...     print(group["names"], group["lr_scale"], group["weight_decay"])
+    ['0.weight'] 0.015625 0.64
+    ['0.bias', '2.bias'] 1.0 0.0
+    ['2.weight'] 0.001953125 5.12
+    >>> optimizer = torch.optim.AdamW(groups)
+    """
+    kind = kind_of(optimizer)
+    lr = one_number("lr", lr, above=0)
+    weight_decay = one_number("weight_decay", weight_decay, at_least=0)
+    description = describe(model, rules)
+    _refuse_tied(description)
+    _warn_of_decay(lr, weight_decay)
+    reference = None if base is None else _base(base, rules)
+    parameters = named_parameters(model)
+    trained = [row for row in description if row.trained]
+    if not trained:
+        raise InputError(
+            "the model has no trainable parameters; expected some; call requires_grad_(True) on those to train"
+        )
+    _check_sparse(unwrapped(model), kind)
+    _warn_of_weights(description, parameters, base, reference, depth)
+    factors = _constants(constants or {}, description)
+    blocks = None if depth is None else _blocks(unwrapped(model), depth)
+    own = _own_options(groups or (), parameters, description)
+
+    def list_of(rows: Iterable[Row], kind: OptimizerKind) -> list[dict[str, Any]]:
+        merged: dict[Any, dict[str, Any]] = {}
+        # Most models have few different layers, and each is worked out once.
+        seen: dict[Any, dict[str, Any]] = {}
+        for row in rows:
+            which, options = own.get(row.name, (-1, {}))
+            at_base = None if reference is None else _at_base(reference, row, depth)
+            deep = blocks if blocks is not None and row.name.startswith(f"{blocks[0]}.") else None
+            same = (which, row.layout, row.shape, factors.get(row.name), deep, at_base and at_base.layout)
+            if same not in seen:
+                scale, eps_scale = _scales(kind, row, at_base, deep and deep[1], depth)
+                scale *= factors.get(row.name, 1.0)
+                group = _group(kind, row, options, lr, weight_decay, eps, scale, eps_scale)
+                key = (which, *((key, repr(value)) for key, value in group.items()))
+                seen[same] = merged.setdefault(key, {"params": [], "names": []} | group)
+            seen[same]["params"].append(parameters[row.name])
+            seen[same]["names"].append(row.name)
+            if "matrices" in seen[same]:
+                seen[same]["matrices"].append(list(row.layout.matrices))
+        return list(merged.values())
+
+    if kind.name != "muon":
+        return list_of(trained, kind)
+    other = kind_of(rest)
+    if other.name == "muon":
+        raise InputError("rest is 'muon'; expected an optimizer for the parameters that Muon does not take")
+    takes = {row.name for row in trained if _muon_takes(row)}
+    return MuonGroups(
+        list_of((row for row in trained if row.name in takes), kind),
+        list_of((row for row in trained if row.name not in takes), other),
+    )
+
+
+def _scales(
+    kind: OptimizerKind, row: Row, at_base: Row | None, n_blocks: int | None, depth: Depth | None
+) -> tuple[float, float]:
+    """Return the factors of the learning rate and of eps."""
+    scale, eps_scale = multiplier(row.layout, kind, row.shape), 1 / row.layout.fan_out
+    if at_base is not None:
+        scale /= multiplier(at_base.layout, kind, at_base.shape)
+        eps_scale *= at_base.layout.fan_out
+    if n_blocks is not None and depth is not None:
+        deep = depth_multipliers(depth.alpha, n_blocks, depth.base_depth, kind.name)
+        scale, eps_scale = scale * deep.lr, eps_scale * deep.eps
+    return scale, eps_scale
+
+
+def _group(
+    kind: OptimizerKind,
+    row: Row,
+    options: Mapping[str, Any],
+    lr: float,
+    weight_decay: float,
+    eps: float | None,
+    scale: float,
+    eps_scale: float,
+) -> dict[str, Any]:
+    """Return the options of a parameter's group."""
+    lr = one_number("lr", options.get("lr", lr), at_least=0)
+    # Decoupled decay removes lr · decay of the weights per step: the product stays the same in all layers.
+    decays = is_matrix(row) or "weight_decay" in options
+    decay = one_number(
+        "weight_decay", options.get("weight_decay", weight_decay if decays else 0.0), at_least=0
+    )
+    if decay and kind.decay == "coupled" and not options.get("decoupled_weight_decay"):
+        remedy = "adamw" if kind.name == "adam" else "adamw, nadam or sgd"
+        raise InputError(
+            f"weight_decay is {decay:g} with {kind.name}, which adds it to the gradient and then divides by the "
+            "gradient's size, so that its strength would depend on width; expected 0, or an optimizer with decoupled "
+            f"decay: {remedy}"
+        )
+    group = {key: value for key, value in options.items() if key not in ("params", "names")}
+    group |= {"lr": lr * scale, "lr_scale": scale, "weight_decay": decay / scale}
+    if kind.eps is not None:
+        chosen = one_number("eps", options.get("eps", kind.eps if eps is None else eps), at_least=0)
+        if chosen == 0:
+            raise InputError(
+                f"eps is 0, with which {kind.name} divides 0 by 0 as soon as one entry of a gradient is 0 (a dead "
+                "unit, a constant input); expected a positive number, such as 1e-16"
+            )
+        group["eps"] = chosen * eps_scale
+    if kind.decay == "switch":
+        group["decoupled_weight_decay"] = True
+    if kind.name == "muon":
+        group["adjust_lr_fn"] = "original"
+    if kind.name == "spectral":
+        group["matrices"] = []
+    return group
+
+
+def _warn_of_decay(lr: float, decay: float) -> None:
+    if lr * decay > _STRONG_DECAY:
+        warnings.warn(
+            f"weight_decay {decay:g} at lr {lr:g} removes {100 * lr * decay:.2g} % of the weights in each step; lr is "
+            "in units of the scaled norm here, larger than usual: divide the decay by as much",
+            ScalingWarning,
+            stacklevel=3,
+        )
+
+
+def _muon_takes(row: Row) -> bool:
+    if len(row.shape) != 2 or not is_matrix(row):
+        return False
+    if row.layout.blocks > 1:
+        raise InputError(
+            f"{row.name} packs {row.layout.blocks} matrices, which Muon would orthogonalise as one; expected separate "
+            f'matrices; split the layer, use SpectralSGD, or accept it by rules={{"{re.escape(row.name)}": "dense"}}'
+        )
+    return True
+
+
+def _refuse_tied(description: Description) -> None:
+    for row in description:
+        if row.reads_out and row.trained:
+            readout = row.tied_to[0]
+            raise InputError(
+                f"{row.name} is both an embedding and the readout {readout}, so no learning rate suits both; expected "
+                f"logits that are multiplied by a number of order 1/{row.layout.fan_out}; call scale_logits(model), "
+                "or, if "
+                f'your forward pass does so, say rules={{"{re.escape(row.name)}": "embedding"}}'
+            )
+
+
+def _check_sparse(model: nn.Module, kind: OptimizerKind) -> None:
+    for name, module in model.named_modules():
+        if getattr(module, "sparse", False) and isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+            if kind.name in ("sgd", "adagrad"):
+                return
+            raise InputError(
+                f"{name}.weight has sparse gradients, which {kind.name} does not take; expected dense ones; use "
+                "sparse=False, or give this parameter to torch.optim.SparseAdam, without a factor, and freeze it here"
+            )
+
+
+def _base(base: Any, rules: Rules | None) -> Description:
+    if isinstance(base, Description):
+        return base
+    if not isinstance(base, nn.Module):
+        raise InputError(
+            f"base is a {type(base).__name__}; expected a module or what describe returned for one"
+        )
+    return describe(base, rules)
+
+
+def _at_base(reference: Description, row: Row, depth: Depth | None) -> Row:
+    """Return the row of the base model for a parameter; blocks beyond the base's depth correspond to its own in
+    turn."""
+    name = row.name
+    if depth is not None and name not in reference.by_name:
+        inside = re.match(rf"{re.escape(depth.blocks)}\.(\d+)\.", name)
+        if inside:
+            pattern = re.compile(rf"{re.escape(depth.blocks)}\.(\d+)\.")
+            found = {int(match[1]) for one in reference.by_name if (match := pattern.match(one))}
+            if found:
+                name = f"{depth.blocks}.{int(inside[1]) % len(found)}.{name[inside.end() :]}"
+    if name not in reference.by_name:
+        deeper = "; if the model is deeper, say so by depth=Depth(...)" if depth is None else ""
+        raise InputError(
+            f"the base model has no parameter {name!r}; expected a model of the same structure{deeper}"
+        )
+    other = reference[name]
+    if other.layout.kind != row.layout.kind or len(other.shape) != len(row.shape):
+        raise InputError(
+            f"{row.name} is {row.layout.kind} {row.shape}, and in the base model {other.layout.kind} {other.shape}; "
+            "expected the same structure with other sizes"
+        )
+    return other
+
+
+def _blocks(model: nn.Module, depth: Depth) -> tuple[str, int]:
+    try:
+        blocks: Any = model.get_submodule(depth.blocks)
+        n_blocks = len(blocks)
+    except (AttributeError, TypeError):
+        raise InputError(
+            f"depth.blocks is {depth.blocks!r}; expected the name of an nn.ModuleList in the model, as in "
+            "'transformer.h'"
+        ) from None
+    whole("depth.base_depth", depth.base_depth, at_least=1)
+    return depth.blocks, n_blocks
+
+
+def _constants(constants: Mapping[str, float], description: Description) -> dict[str, float]:
+    factors: dict[str, float] = {}
+    for key, value in constants.items():
+        factor = one_number(f"constants[{key!r}]", value, above=0)
+        if key == "readout":
+            names = [description.readout] if description.readout else []
+        elif key in KINDS:
+            names = [row.name for row in description if row.layout.kind == key]
+        else:
+            names = [row.name for row in description if re.search(key, row.name)]
+        if not names:
+            raise InputError(
+                f"constants has {key!r}, which is no kind of a parameter here and fits no name; expected 'readout', "
+                f"one of {', '.join(sorted({row.layout.kind for row in description}))}, or part of a name"
+            )
+        for name in names:
+            factors[name] = factors.get(name, 1.0) * factor
+    return factors
+
+
+def _own_options(
+    groups: Sequence[Mapping[str, Any]], parameters: Mapping[str, Tensor], description: Description
+) -> dict[str, tuple[int, Mapping[str, Any]]]:
+    """Return for each parameter in a group of the user's the group's number and options."""
+    first = {id(parameters[row.name]): row.name for row in description}
+    own: dict[str, tuple[int, Mapping[str, Any]]] = {}
+    for i, group in enumerate(groups):
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise InputError(
+                f"groups[{i}] is {type(group).__name__}; expected a dict with 'params', as for torch.optim"
+            )
+        params = group["params"]
+        if isinstance(params, str):
+            names = [row.name for row in description if re.search(params, row.name)]
+        else:
+            params = [params] if isinstance(params, Tensor) else list(params)
+            tensors = [one[1] if isinstance(one, tuple) else one for one in params]
+            names = [first.get(id(one), "") for one in tensors]
+        if not names or "" in names:
+            raise InputError(
+                f"groups[{i}] has a parameter that the model does not have, or none; expected parameters of it"
+            )
+        for name in names:
+            if name in own:
+                raise InputError(f"{name} is in groups[{own[name][0]}] and groups[{i}]; expected it in one")
+            own[name] = i, group
+    return own
+
+
+def _warn_of_weights(
+    description: Description,
+    parameters: Mapping[str, Tensor],
+    base: Any,
+    reference: Description | None,
+    depth: Depth | None,
+) -> None:
+    """Warn if weights are far from the size that the rules assume, once, naming the worst."""
+    rows = [row for row in description if row.layout.init_std and is_matrix(row) and not row.reads_out]
+    rows = [row for row in rows if not parameters[row.name].is_meta]
+    if not rows:
+        return
+    expected = [row.layout.init_std or 1.0 for row in rows]
+    if reference is not None:
+        if not isinstance(base, nn.Module):
+            return
+        values = named_parameters(base)
+        others = [_at_base(reference, row, depth) for row in rows]
+        if any(values[other.name].is_meta for other in others):
+            return
+        sizes = _sizes([values[other.name] for other in others])
+        expected = [
+            size * std / (other.layout.init_std or 1.0)
+            for size, std, other in zip(sizes, expected, others, strict=True)
+        ]
+    sizes = _sizes([parameters[row.name] for row in rows])
+    ratios = {
+        row.name: (size / std, size, std)
+        for row, size, std in zip(rows, sizes, expected, strict=True)
+        if size > 0 < std
+    }
+    far = {name: one for name, one in ratios.items() if not 1 / _FAR_FROM_INIT < one[0] < _FAR_FROM_INIT}
+    if far:
+        name, (ratio, size, std) = max(far.items(), key=lambda item: max(item[1][0], 1 / item[1][0]))
+        others = f" (and {len(far) - 1} more)" if len(far) > 1 else ""
+        call = "init_(model)" if reference is None else "init_(model, base=base)"
+        warnings.warn(
+            f"{name}{others} has entries of size {size:.3g}, {ratio:.2g} times the {std:.3g} that {call} draws, and "
+            f"learning rates transfer only together with the initialisation; call {call} first, unless these weights "
+            "are trained",
+            ScalingWarning,
+            stacklevel=3,
+        )
+
+
+@torch.no_grad()
+def _sizes(tensors: list[Tensor]) -> list[float]:
+    """Return the RMS of the entries of each tensor, in one transfer from the device."""
+    norms = torch._foreach_norm(  # pyright: ignore[reportPrivateImportUsage]
+        [one.detach().float() if one.dtype != torch.float64 else one.detach() for one in tensors]
+    )
+    values = torch.stack(
+        [norm.double().cpu() if norm.device.type != "cpu" else norm.double() for norm in norms]
+    ).tolist()
+    return [value / one.numel() ** 0.5 for value, one in zip(values, tensors, strict=True)]

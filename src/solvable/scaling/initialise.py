@@ -1,0 +1,197 @@
+r"""`init_` draws weights of the size that the condition asks; `scale_logits` adds the multiplier of tied embeddings."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from solvable.checks import choice, one_number
+from solvable.errors import InputError
+from solvable.scaling.description import Description, Row, Rules, describe, named_parameters, unwrapped
+from solvable.scaling.groups import Depth, _at_base, _refuse_tied
+
+
+@torch.no_grad()
+def init_(
+    model: nn.Module,
+    gain: float | Mapping[str, float] = 1.0,
+    readout: Literal["spectral", "zero"] = "spectral",
+    *,
+    generator: torch.Generator | None = None,
+    base: nn.Module | None = None,
+    depth: Depth | None = None,
+    rules: Rules | None = None,
+) -> Description:
+    r"""Draw all weights anew, such that each layer's scaled norm is of order `gain` at every width.
+
+    Matrices are N(0, σ²) with `theory.init_std`; embeddings and positions N(0, 1); LoRA's second matrix and biases 0;
+    normalisation's gains 1. Frozen parameters, and vectors without a rule, keep their values.
+
+    Args:
+        model: any module that is not on the meta device.
+        gain: of dense matrices and convolutions, such as $\sqrt 2$ for ReLU; one number, or regular expression of names
+            -> number (1 for others).
+        readout: `zero` starts the last dense matrix at 0.
+        generator: random number generator; by default torch's own.
+        base: a narrower model of the same structure with the initialisation that you want there. Each parameter then
+            gets the entries' size that it has in `base`, times the ratio of the rule; 0 stays 0.
+        depth: the residual blocks, if the base has fewer.
+        rules: as for `describe`.
+
+    Returns:
+        the description of the model.
+
+    Raises:
+        InputError: as for `describe`, and for a model on the meta device, tied embeddings whose logits have no
+            multiplier, and gains that are not above 0.
+
+    Source: eq. 6 of arXiv:2310.17813.
+
+    >>> model = nn.Sequential(nn.Linear(64, 1024), nn.ReLU(), nn.Linear(1024, 10))
+    >>> _ = init_(model, generator=torch.Generator().manual_seed(0))
+    >>> round(model[2].weight.std().item(), 4)  # √10 / 1024
+    0.0031
+    """
+    choice("readout", readout, ("spectral", "zero"))
+    description = describe(model, rules)
+    _refuse_tied(description)
+    parameters = named_parameters(model)
+    if any(parameters[row.name].is_meta for row in description):
+        raise InputError(
+            f"{type(unwrapped(model)).__name__} is on the meta device and has no values; expected a model in memory; "
+            "call model.to_empty(device=...) first"
+        )
+    gains = _gains(gain, description)
+    sizes = None if base is None else _base_sizes(description, base, depth, rules)
+    for row in description:
+        parameter = parameters[row.name]
+        if not row.trained:
+            continue
+        if readout == "zero" and row.name == description.readout:
+            parameter.zero_()
+        elif sizes is not None:
+            std, constant = sizes[row.name]
+            if constant is not None:
+                parameter.fill_(constant)
+            elif std is not None:
+                _normal(parameter, std, generator)
+        elif row.layout.kind == "gain":
+            parameter.fill_(1.0)
+        elif row.layout.kind == "magnitude":
+            _restore_rows(model, row, parameters)
+        elif (std := row.layout.init_std) is not None:
+            _normal(parameter, std * gains.get(row.name, 1.0), generator)
+    return description
+
+
+def _normal(parameter: Tensor, std: float, generator: torch.Generator | None) -> None:
+    if std == 0:
+        parameter.zero_()
+    elif generator is not None and generator.device != parameter.device:
+        parameter.copy_(torch.randn(parameter.shape, generator=generator, device=generator.device) * std)
+    else:
+        parameter.normal_(0.0, std, generator=generator)
+
+
+def _restore_rows(model: nn.Module, row: Row, parameters: Mapping[str, Tensor]) -> None:
+    """Set the norms of weight normalisation to those of its direction, which was or will be drawn with them."""
+    name = row.name.replace("original0", "original1") if "original0" in row.name else f"{row.name[:-2]}_v"
+    direction = parameters[name]
+    norms = direction.flatten(1).norm(dim=1)
+    parameters[row.name].copy_(norms.reshape(parameters[row.name].shape))
+
+
+def _gains(gain: Any, description: Description) -> dict[str, float]:
+    import re
+
+    kinds = ("dense", "conv", "experts")
+    names = [row.name for row in description if row.layout.kind in kinds]
+    if not isinstance(gain, Mapping):
+        return dict.fromkeys(names, one_number("gain", gain, above=0))
+    gains = {}
+    for key, value in gain.items():
+        matched = [name for name in names if re.search(key, name)]
+        if not matched:
+            raise InputError(
+                f"gain has {key!r}, which fits no matrix; expected part of a name that describe(model) lists"
+            )
+        gains |= dict.fromkeys(matched, one_number(f"gain[{key!r}]", value, above=0))
+    return gains
+
+
+def _base_sizes(
+    description: Description, base: Any, depth: Depth | None, rules: Rules | None
+) -> dict[str, tuple[float | None, float | None]]:
+    """Return the standard deviation, or the constant, with which each parameter is to be filled."""
+    if not isinstance(base, nn.Module):
+        raise InputError(
+            f"base is a {type(base).__name__}; expected a module, whose weights give the sizes at its width"
+        )
+    reference, values = describe(base, rules), named_parameters(base)
+    sizes: dict[str, tuple[float | None, float | None]] = {}
+    for row in description:
+        other = _at_base(reference, row, depth)
+        value = values[other.name].detach()
+        if value.is_meta:
+            raise InputError("base is on the meta device and has no values; expected a model in memory")
+        first = float(value.flatten()[0])
+        if bool((value == first).all()):
+            sizes[row.name] = None, first
+            continue
+        ratio = (row.layout.init_std or 1.0) / (other.layout.init_std or 1.0)
+        sizes[row.name] = float(value.double().square().mean().sqrt()) * ratio, None
+    return sizes
+
+
+class LogitsMultiplier:
+    """A forward hook that multiplies a layer's output."""
+
+    def __init__(self, multiplier: float) -> None:
+        self.multiplier = multiplier
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        return output * self.multiplier
+
+
+def scale_logits(model: nn.Module, multiplier: float | None = None, *, rules: Rules | None = None) -> Any:
+    r"""Multiply the logits of a readout that shares its matrix with an embedding, which no learning rate can replace.
+
+    The embedding's entries are of order 1 and stay so; with fan-in n the readout needs entries of order 1/n. A forward
+    hook on the readout multiplies its output, $h \mapsto \alpha W h$. It survives `copy.deepcopy` and does not touch
+    the `state_dict`; call it before `torch.compile`.
+
+    Args:
+        model: a module with an `nn.Embedding` and an `nn.Linear` of one weight.
+        multiplier: $\alpha$; by default 1/n.
+        rules: as for `describe`.
+
+    Returns:
+        the handle of the hook, whose `remove()` undoes it.
+
+    Raises:
+        InputError: if nothing is tied, or the logits have a multiplier.
+
+    Source: table 8 of arXiv:2203.03466.
+    """
+    tied = [row for row in describe(model, rules) if row.reads_out]
+    if not tied:
+        raise InputError(
+            "no readout shares its matrix with an embedding, or it has its multiplier already; expected an nn.Linear "
+            "whose weight is that of an nn.Embedding"
+        )
+    (row,) = tied[:1]
+    readout = unwrapped(model)
+    modules = {
+        id(module): module
+        for module in readout.modules()
+        if isinstance(module, nn.Linear) and module.weight is named_parameters(model)[row.name]
+    }
+    (layer,) = list(modules.values())[:1]
+    factor = 1 / row.layout.fan_out if multiplier is None else one_number("multiplier", multiplier, above=0)
+    if layer.bias is not None:
+        raise InputError(
+            f"the readout {row.tied_to[0]} has a bias, which the multiplier would scale too; expected one without; "
+            "build it with bias=False"
+        )
+    return layer.register_forward_hook(LogitsMultiplier(factor))
