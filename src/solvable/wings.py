@@ -68,6 +68,13 @@ WINGS = (
         {"activations": "study", "parity": "parity", "kernel-convergence": "kernel_convergence"},
         {"activations": "Design activations: one hidden layer that behaves like a deep network."},
     ),
+    Wing(
+        "scaling",
+        {"scaling": "study", "depth": "depth", "richness": "richness"},
+        {
+            "scaling": "Scale learning rates of your torch model: what each parameter needs to transfer across widths."
+        },
+    ),
 )
 
 

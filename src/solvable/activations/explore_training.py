@@ -20,7 +20,8 @@ from solvable.lab.chart import Curve, LogAxis, chart
 from solvable.lab.text import percent, readable
 
 if TYPE_CHECKING:
-    from solvable.activations.experiment import Model, Split
+    from solvable.activations.experiment import Model
+    from solvable.datasets.sphere import Split
     from solvable.networks import Training
 
 TASKS = {"which of the ten digits": "ten", "a zero or not": "zero"}
@@ -125,7 +126,7 @@ def _largest_rate(kernel: Any, split: "Split") -> float:
 def _digits(task: str) -> "Split":
     """Return 400 digits for training and the others for testing; for the task "zero" the targets are 1 and -1."""
     from solvable import datasets
-    from solvable.activations.experiment import split_on_sphere
+    from solvable.datasets.sphere import split_on_sphere
 
     split = split_on_sphere(datasets.load("digits"), _N_TRAIN, 0)
     if task == "zero":

@@ -19,14 +19,10 @@ from numpy.typing import NDArray
 
 from solvable import datasets
 from solvable.activations.design import design
-from solvable.activations.experiment import (
-    Model,
-    Split,
-    need_torch,
-    split_on_sphere,
-)
+from solvable.activations.experiment import Model, need_torch
 from solvable.activations.training import training_curve
 from solvable.datasets.labels import Task
+from solvable.datasets.sphere import Split, split_on_sphere
 from solvable.kernels.duals import ABReLU
 from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study

@@ -24,7 +24,7 @@ class BatchTraining:
     """Records of a run of mini-batch training.
 
     Attributes:
-        losses: loss of each batch before its step `(steps,)`; infinity from the step on at which training diverged.
+        losses: loss of each batch before its step `(steps made,)`.
         test_steps: steps after which the test loss was measured, 0 being the start `(records,)`.
         test_losses: loss on the whole test set `(records,)`.
         diverged: whether the loss grew without bound or became NaN.
@@ -38,7 +38,7 @@ class BatchTraining:
     def final_loss(self, share: float = 0.1) -> float:
         """Return the mean loss of the last steps, `share` of all of them; infinity if training diverged."""
         last = max(1, round(share * len(self.losses)))
-        return float(np.mean(self.losses[-last:]))
+        return np.inf if self.diverged else float(np.mean(self.losses[-last:]))
 
 
 def train_batches(
@@ -48,6 +48,7 @@ def train_batches(
     y: Any,
     *,
     steps: int,
+    stop_at: float = 0.0,
     batch_size: int | None = None,
     loss: str | Loss | None = None,
     random_state: int = 0,
@@ -64,6 +65,7 @@ def train_batches(
         X: inputs, (n, ...): arrays or tensors of numbers; floats are converted to the module's dtype.
         y: targets, (n, ...).
         steps: number of steps, at most; training stops when it diverges.
+        stop_at: training stops before a step whose batch has at most this loss.
         batch_size: samples in a batch; by default all. The last incomplete batch of an epoch is left out.
         loss: `squared` (mean over samples of the squared error summed over outputs), `cross-entropy` (the classes
             last), or a function of outputs and targets; by default cross-entropy for integer targets, else squared.
@@ -108,7 +110,8 @@ def train_batches(
                 test_records.append((step, float(criterion(module(test[0]), test[1]))))
             module.train(training)
 
-    losses, diverged = np.full(steps, np.inf), False
+    losses: list[float] = []
+    diverged = False
     order = batch_order(len(inputs), size, random_state)
     measure(0)
     for step in range(steps):
@@ -118,17 +121,19 @@ def train_batches(
             optimizer.zero_grad(set_to_none=True)
         value.backward()
         number = float(value.detach())
-        if not number < _DIVERGENCE_FACTOR * (1.0 + abs(losses[0] if step else number)):
+        if not number < _DIVERGENCE_FACTOR * (1.0 + abs(losses[0] if losses else number)):
             diverged = True
             break
-        losses[step] = number
+        losses.append(number)
+        if number <= stop_at:
+            break
         for optimizer in stepping:
             optimizer.step()
         if after_step is not None:
             after_step(step + 1)
         measure(step + 1)
     records = np.array(test_records, dtype=np.float64).reshape(-1, 2)
-    return BatchTraining(losses, records[:, 0].astype(np.int64), records[:, 1], diverged)
+    return BatchTraining(np.array(losses), records[:, 0].astype(np.int64), records[:, 1], diverged)
 
 
 def batch_order(n: int, batch_size: int, random_state: int) -> Iterator[Tensor]:

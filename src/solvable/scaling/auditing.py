@@ -90,7 +90,7 @@ def audit(
     >>> model = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
     >>> report = audit(model, torch.optim.SGD(model.parameters(), lr=0.1))
     >>> {name: round(factor, 3) for name, factor in report.off.items()}
-    {'0.bias': 0.002, '2.bias': 0.002, '4.weight': 51.2, '0.weight': 0.125, '4.bias': 0.1}
+    {'0.bias': 0.002, '2.bias': 0.002, '4.weight': 51.2, '4.bias': 0.1, '0.weight': 0.125}
     """
     description = describe(model, rules)
     reference = None if base is None else describe(base, rules)

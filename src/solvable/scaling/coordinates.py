@@ -237,7 +237,8 @@ def slope(widths: NDArray[Any], values: NDArray[np.float64]) -> tuple[float, flo
         widths: `(widths,)`.
         values: `(widths, seeds)`, positive.
 
-    >>> slope(np.array([64, 256]), np.array([[1.0, 1.0], [2.0, 2.0]]))
+    >>> exponent, error = slope(np.array([64, 256]), np.array([[1.0, 1.0], [2.0, 2.0]]))
+    >>> round(exponent, 3), error
     (0.5, 0.0)
     """
     x = np.log(np.asarray(widths, dtype=float))

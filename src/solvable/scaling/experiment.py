@@ -37,6 +37,17 @@ def mlp(n_inputs: int, width: int, n_outputs: int, depth: int = 3) -> nn.Sequent
     return nn.Sequential(*layers)
 
 
+@torch.no_grad()
+def hidden_features(model: nn.Sequential, x: Tensor) -> list[Tensor]:
+    """Return the outputs of all layers of weights but the last, before the activations."""
+    features = []
+    for layer in list(model)[:-1]:
+        x = layer(x)
+        if isinstance(layer, nn.Linear):
+            features.append(x)
+    return features
+
+
 class Residual(nn.Module):
     r"""A residual network: input layer, L blocks $h \leftarrow h + r\,W_2 \phi(W_1 h)$, readout; not initialised.
 

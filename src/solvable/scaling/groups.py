@@ -118,8 +118,9 @@ def param_groups(
     >>> for group in groups:
     ...     print(group["names"], group["lr_scale"], group["weight_decay"])
     ['0.weight'] 0.015625 0.64
-    ['0.bias', '2.bias'] 1.0 0.0
+    ['0.bias'] 1.0 0.0
     ['2.weight'] 0.001953125 5.12
+    ['2.bias'] 1.0 0.0
     >>> optimizer = torch.optim.AdamW(groups)
     """
     kind = kind_of(optimizer)

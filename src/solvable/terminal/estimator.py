@@ -32,14 +32,12 @@ def estimator_named(name: str, params: dict[str, Any]) -> Any:
         >>> estimator_named("sklearn.neighbors:KNeighborsClassifier", {"n_neighbors": 3})
         KNeighborsClassifier(n_neighbors=3)
     """
-    module_name, colon, attribute = name.partition(":")
-    if not (colon and module_name and attribute):
-        raise InputError(
-            f"--estimator is {name!r}; expected MODULE:NAME, as in sklearn.neighbors:KNeighborsClassifier"
-        )
-    target = _attribute(_module(module_name), module_name, attribute)
+    target = imported(
+        name, "--estimator", "sklearn.neighbors:KNeighborsClassifier", "class, instance or function"
+    )
+    attribute = name.partition(":")[2]
     if isinstance(target, type):
-        _check_params(target, params, attribute)
+        check_params(target, params, attribute)
         try:
             return target(**params)
         except Exception as problem:
@@ -55,8 +53,26 @@ def estimator_named(name: str, params: dict[str, Any]) -> Any:
         return target.set_params(**params)
     if not inspect.isroutine(target):
         raise InputError(f"{attribute} takes no --params; leave them out")
-    _check_params(target, params, attribute)
+    check_params(target, params, attribute)
     return functools.partial(target, **params)
+
+
+def imported(name: str, option: str, example: str, expected: str) -> Any:
+    """Return what `MODULE:NAME` names; the module may be in the working directory, as with `python -m`.
+
+    Args:
+        name: the words of the user.
+        option: the option or argument that they come from.
+        example: a valid value of it.
+        expected: what NAME should be.
+
+    Raises:
+        InputError: for an unknown module or name, suggesting the nearest ones.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not (colon and module_name and attribute):
+        raise InputError(f"{option} is {name!r}; expected MODULE:NAME, as in {example}")
+    return _attribute(_module(module_name), module_name, attribute, expected)
 
 
 def _module(name: str) -> Any:
@@ -93,19 +109,17 @@ def _siblings(name: str) -> list[str]:
     return [module.name for module in pkgutil.iter_modules([os.getcwd()] if path is None else path)] + likely
 
 
-def _attribute(module: Any, module_name: str, name: str) -> Any:
+def _attribute(module: Any, module_name: str, name: str, expected: str) -> Any:
     if not hasattr(module, name):
         public = [one for one in dir(module) if not one.startswith("_")]
         near = get_close_matches(name, public, n=3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise InputError(
-            f"module {module_name!r} has no {name!r}; expected a class, instance or function in it{hint}"
-        )
+        raise InputError(f"module {module_name!r} has no {name!r}; expected a {expected} in it{hint}")
     return getattr(module, name)
 
 
-def _check_params(what: Any, params: dict[str, Any], name: str) -> None:
-    """Raise for an unknown keyword, suggesting the nearest one."""
+def check_params(what: Any, params: dict[str, Any], name: str) -> None:
+    """Raise for a keyword that a function or class does not take, suggesting the nearest one."""
     try:
         arguments = inspect.signature(what).parameters.values()
     except (ValueError, TypeError):  # no signature available
