@@ -41,7 +41,7 @@ class Parameters(DataParameters):
     n_train: int | None = 256
     """Number of training points; at most half of the data."""
 
-    gammas: tuple[float, ...] = (0.001, 0.01, 0.1, 1, 10, 100, 1000)
+    gammas: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
     """Richness: the outputs are divided by it."""
 
     layers: tuple[int, ...] = (2, 3, 4)
@@ -221,7 +221,9 @@ study = Study(
     ),
     question="How must I change the learning rate to make my network learn features more, or less?",
     Parameters=Parameters,
-    tiny=Parameters(data="wine", n_train=40, gammas=(0.1, 1, 10), layers=(2,), width=16, steps=10, trials=2),
+    tiny=Parameters(
+        data="wine", n_train=40, gammas=(0.1, 1.0, 10.0), layers=(2,), width=16, steps=10, trials=2
+    ),
     compared=("exponent",),
     prepare=prepare,
     predict=predict,
