@@ -8,7 +8,8 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from solvable import datasets
-from solvable.activations.experiment import Model, activation_of, split_on_sphere
+from solvable.activations.experiment import Model, activation_of
+from solvable.datasets.sphere import split_on_sphere
 from solvable.errors import InputError, MissingExtraError
 from solvable.kernels.duals import ABReLU, Sine
 from solvable.lab.parameters import seed_of

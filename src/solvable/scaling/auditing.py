@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from torch import nn
 
+from solvable.errors import InputError
 from solvable.lab.text import readable
 from solvable.lab.verdict import Section, Table, Verdict
-from solvable.scaling.description import Row, Rules, describe, is_matrix, named_parameters
-from solvable.scaling.groups import ScalingWarning
+from solvable.scaling.description import Row, Rules, describe, is_matrix, named_parameters, unwrapped
+from solvable.scaling.groups import Depth, ScalingWarning, as_description, blocks_of, row_at_base, scales_of
 from solvable.scaling.optimizers import check_optimizer, decay_per_step, kind_of, multiplier, muon_factor
 
 # Learning rates within this factor of the rule count as following it.
@@ -39,7 +40,8 @@ class Audit:
         """Parameters whose learning rate does not follow the rule, and by what factor; the worst first."""
         frame: Any = self.table[["name", "factor"]].dropna()
         factors = dict(zip(frame["name"], frame["factor"], strict=True))
-        off = {name: float(one) for name, one in factors.items() if not 1 / _CLOSE < one < _CLOSE}
+        # A learning rate of 0 is a layer that is not trained, or a warm-up that has not begun.
+        off = {name: float(one) for name, one in factors.items() if one > 0 and not 1 / _CLOSE < one < _CLOSE}
         return dict(sorted(off.items(), key=lambda item: -abs(np.log(item[1]))))
 
     def verdict(self) -> Verdict:
@@ -72,6 +74,7 @@ def audit(
     *optimizers: torch.optim.Optimizer,
     rules: Rules | None = None,
     base: Any = None,
+    depth: Depth | None = None,
     scheduler: Any = None,
 ) -> Audit:
     """Compare the groups of any optimizer with what the spectral condition asks, parameter by parameter.
@@ -81,6 +84,7 @@ def audit(
         optimizers: one or several optimizers of its parameters, with groups made by anyone.
         rules: as for `describe`.
         base: the base model, if the groups were made relative to one.
+        depth: the residual blocks, if the groups were made for them.
         scheduler: a learning-rate scheduler of `torch.optim.lr_scheduler`, to be checked too: some set one learning
             rate for all groups.
 
@@ -92,8 +96,11 @@ def audit(
     >>> {name: round(factor, 3) for name, factor in report.off.items()}
     {'0.bias': 0.002, '2.bias': 0.002, '4.weight': 51.2, '4.bias': 0.1, '0.weight': 0.125}
     """
+    if not optimizers:
+        raise InputError("no optimizer is given; expected one or more, as in audit(model, optimizer)")
     description = describe(model, rules)
-    reference = None if base is None else describe(base, rules)
+    reference = None if base is None else as_description(base, rules)
+    blocks = None if depth is None else blocks_of(unwrapped(model), depth)
     names = {id(one): name for name, one in reversed(named_parameters(model).items())}
     found: dict[str, dict[str, Any]] = {}
     for optimizer in optimizers:
@@ -103,12 +110,11 @@ def audit(
                 row = description.by_name.get(names.get(id(parameter), ""))
                 if row is None:
                     continue
-                asked = asked_multiplier(optimizer, group, row)
-                eps_asked = 1 / row.layout.fan_out
-                if reference is not None:
-                    other = reference[row.name]
-                    asked /= asked_multiplier(optimizer, group, other)
-                    eps_asked *= other.layout.fan_out
+                other = None if reference is None else row_at_base(reference, row, depth)
+                n_blocks = blocks[1] if blocks is not None and row.name.startswith(f"{blocks[0]}.") else None
+                asked, eps_asked = scales_of(kind, row, other, n_blocks, depth)
+                asked *= own_factor(optimizer, group, row)
+                asked /= 1.0 if other is None else own_factor(optimizer, group, other)
                 found[row.name] = {
                     "optimizer": type(optimizer).__name__,
                     "lr": float(group["lr"]),
@@ -144,17 +150,16 @@ def audit(
     return Audit(table[columns], tuple(dict.fromkeys(notes)))
 
 
-def asked_multiplier(optimizer: torch.optim.Optimizer, group: dict[str, Any], row: Row) -> float:
-    """Return the multiplier that a parameter should have in a group of this optimizer."""
+def own_factor(optimizer: torch.optim.Optimizer, group: dict[str, Any], row: Row) -> float:
+    """Return what to multiply the rule by, since the optimizer's group has a factor other than the rule assumes."""
     kind = kind_of(optimizer)
-    value = multiplier(row.layout, kind, row.shape)
     if kind.name == "muon":
         # The rule compensates for Muon's own factor, which the group chooses.
-        value *= muon_factor(row.shape) / muon_factor(row.shape, group.get("adjust_lr_fn") or "original")
+        return muon_factor(row.shape) / muon_factor(row.shape, group.get("adjust_lr_fn") or "original")
     if type(optimizer).__name__ == "SpectralSGD" and "lr_scale" not in group:
-        # For plain parameters it has the factor itself.
-        value = 1.0
-    return value
+        # For plain parameters it has the rule's factor itself.
+        return 1 / multiplier(row.layout, kind, row.shape)
+    return 1.0
 
 
 def typical_lr(rates: list[tuple[float, float, Row]]) -> float:
@@ -183,6 +188,9 @@ def broken_multipliers(optimizer: torch.optim.Optimizer) -> str | None:
 
 def scheduler_problem(scheduler: Any) -> str | None:
     """Return a sentence if a scheduler sets learning rates without regard to the groups' factors, else None."""
+    for inner in getattr(scheduler, "_schedulers", ()):
+        if (problem := scheduler_problem(inner)) is not None:
+            return problem
     name, groups = type(scheduler).__name__, scheduler.optimizer.param_groups
     scales = [group.get("lr_scale", 1.0) for group in groups]
     if len(set(scales)) < 2:
@@ -198,7 +206,8 @@ def scheduler_problem(scheduler: Any) -> str | None:
         if not follows([group["max_lr"] for group in groups]):
             remedy = 'max_lr=[lr * group["lr_scale"] for group in optimizer.param_groups]'
     elif name == "CyclicLR":
-        if not follows([group["max_lr"] for group in groups] if "max_lr" in groups[0] else scheduler.max_lrs):
+        highest = [group["max_lr"] for group in groups] if "max_lr" in groups[0] else scheduler.max_lrs
+        if not (follows(highest) and follows(scheduler.base_lrs)):
             remedy = 'max_lr and base_lr as lists, each number times group["lr_scale"]'
     elif name in ("CosineAnnealingLR", "CosineAnnealingWarmRestarts"):
         if scheduler.eta_min != 0:

@@ -172,7 +172,10 @@ def coordinate_check(
         )
     sizes = np.unique(sizes)
     steps, seeds = whole("steps", steps, at_least=1), whole("seeds", seeds, at_least=1)
-    if not isinstance(batches, Sequence) or not len(batches) or any(len(pair) != 2 for pair in batches):
+    pairs = isinstance(batches, Sequence) and all(
+        isinstance(one, Sequence) and len(one) == 2 for one in batches
+    )
+    if not pairs or not len(batches):
         raise InputError("batches must be a list of pairs (inputs, targets), at least one")
     calls = [(int(width), seed) for width in sizes for seed in range(seeds)]
     runs = run_trials(

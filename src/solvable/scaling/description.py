@@ -212,6 +212,11 @@ def describe(model: nn.Module, rules: Rules | None = None) -> Description:
                 continue
             parameters[id(parameter)] = parameter
             uses.setdefault(id(parameter), []).append((name, module, *found))
+    for key in rules:
+        if key not in used:
+            raise InputError(
+                f"the rule for {key!r} fits no parameter; expected part of a name that describe(model) lists"
+            )
     if unknown:
         first = unknown[0].split()[0]
         owner = unknown[0].rsplit(" ", 1)[1]
@@ -219,11 +224,6 @@ def describe(model: nn.Module, rules: Rules | None = None) -> Description:
         raise InputError(
             f"no rule says what parameter {unknown[0]} is{others}; {_RESOLVE % (re.escape(first), owner)}"
         )
-    for key in rules:
-        if key not in used:
-            raise InputError(
-                f"the rule for {key!r} fits no parameter; expected part of a name that describe(model) lists"
-            )
     if not uses:
         raise InputError(f"{type(model).__name__} has no parameters; expected a module with some")
     rows = tuple(_row(parameters[key], same, notes) for key, same in uses.items())

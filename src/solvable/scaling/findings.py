@@ -80,7 +80,8 @@ def violations_in(data: xr.Dataset, lo: float, hi: float) -> list[Violation]:
         if str(layer.kind.values) not in MATRICES:
             continue
         factor = float(row["weight_factor"])
-        if np.isfinite(factor) and not lo < factor < hi:
+        # Weights that start at 0 have no size to be compared with.
+        if np.isfinite(factor) and not lo < factor < hi and float(layer.weight_norm[0]) > 0:
             norm = float(row["weight_norm"])
             sentence = (
                 f"{name}: weights {_times(factor)} than init_ makes them (scaled norm {readable(norm, 3)}, expected "

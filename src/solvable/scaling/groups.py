@@ -127,9 +127,8 @@ def param_groups(
     lr = one_number("lr", lr, above=0)
     weight_decay = one_number("weight_decay", weight_decay, at_least=0)
     description = describe(model, rules)
-    _refuse_tied(description)
-    _warn_of_decay(lr, weight_decay)
-    reference = None if base is None else _base(base, rules)
+    refuse_tied(description)
+    reference = None if base is None else as_description(base, rules)
     parameters = named_parameters(model)
     trained = [row for row in description if row.trained]
     if not trained:
@@ -138,8 +137,10 @@ def param_groups(
         )
     _check_sparse(unwrapped(model), kind)
     _warn_of_weights(description, parameters, base, reference, depth)
+    if weight_decay and kind.decay != "coupled":
+        _warn_of_decay(lr, weight_decay)
     factors = _constants(constants or {}, description)
-    blocks = None if depth is None else _blocks(unwrapped(model), depth)
+    blocks = None if depth is None else blocks_of(unwrapped(model), depth)
     own = _own_options(groups or (), parameters, description)
 
     def list_of(rows: Iterable[Row], kind: OptimizerKind) -> list[dict[str, Any]]:
@@ -148,11 +149,11 @@ def param_groups(
         seen: dict[Any, dict[str, Any]] = {}
         for row in rows:
             which, options = own.get(row.name, (-1, {}))
-            at_base = None if reference is None else _at_base(reference, row, depth)
+            at_base = None if reference is None else row_at_base(reference, row, depth)
             deep = blocks if blocks is not None and row.name.startswith(f"{blocks[0]}.") else None
             same = (which, row.layout, row.shape, factors.get(row.name), deep, at_base and at_base.layout)
             if same not in seen:
-                scale, eps_scale = _scales(kind, row, at_base, deep and deep[1], depth)
+                scale, eps_scale = scales_of(kind, row, at_base, deep and deep[1], depth)
                 scale *= factors.get(row.name, 1.0)
                 group = _group(kind, row, options, lr, weight_decay, eps, scale, eps_scale)
                 key = (which, *((key, repr(value)) for key, value in group.items()))
@@ -160,7 +161,7 @@ def param_groups(
             seen[same]["params"].append(parameters[row.name])
             seen[same]["names"].append(row.name)
             if "matrices" in seen[same]:
-                seen[same]["matrices"].append(list(row.layout.matrices))
+                seen[same]["matrices"].append(row.layout.stored_matrices(row.shape))
         return list(merged.values())
 
     if kind.name != "muon":
@@ -175,7 +176,7 @@ def param_groups(
     )
 
 
-def _scales(
+def scales_of(
     kind: OptimizerKind, row: Row, at_base: Row | None, n_blocks: int | None, depth: Depth | None
 ) -> tuple[float, float]:
     """Return the factors of the learning rate and of eps."""
@@ -233,7 +234,7 @@ def _group(
 
 
 def _warn_of_decay(lr: float, decay: float) -> None:
-    if lr * decay > _STRONG_DECAY:
+    if lr * decay > 1.001 * _STRONG_DECAY:
         warnings.warn(
             f"weight_decay {decay:g} at lr {lr:g} removes {100 * lr * decay:.2g} % of the weights in each step; lr is "
             "in units of the scaled norm here, larger than usual: divide the decay by as much",
@@ -253,7 +254,7 @@ def _muon_takes(row: Row) -> bool:
     return True
 
 
-def _refuse_tied(description: Description) -> None:
+def refuse_tied(description: Description) -> None:
     for row in description:
         if row.reads_out and row.trained:
             readout = row.tied_to[0]
@@ -267,16 +268,18 @@ def _refuse_tied(description: Description) -> None:
 
 def _check_sparse(model: nn.Module, kind: OptimizerKind) -> None:
     for name, module in model.named_modules():
-        if getattr(module, "sparse", False) and isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+        sparse = isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.sparse
+        if sparse and module.weight.requires_grad:
             if kind.name in ("sgd", "adagrad"):
                 return
             raise InputError(
-                f"{name}.weight has sparse gradients, which {kind.name} does not take; expected dense ones; use "
-                "sparse=False, or give this parameter to torch.optim.SparseAdam, without a factor, and freeze it here"
+                f"{f'{name}.weight' if name else 'weight'} has sparse gradients, which {kind.name} does not take; "
+                "expected dense ones; use sparse=False, or give this parameter to torch.optim.SparseAdam, without a "
+                "factor, and freeze it here"
             )
 
 
-def _base(base: Any, rules: Rules | None) -> Description:
+def as_description(base: Any, rules: Rules | None) -> Description:
     if isinstance(base, Description):
         return base
     if not isinstance(base, nn.Module):
@@ -286,7 +289,7 @@ def _base(base: Any, rules: Rules | None) -> Description:
     return describe(base, rules)
 
 
-def _at_base(reference: Description, row: Row, depth: Depth | None) -> Row:
+def row_at_base(reference: Description, row: Row, depth: Depth | None) -> Row:
     """Return the row of the base model for a parameter; blocks beyond the base's depth correspond to its own in
     turn."""
     name = row.name
@@ -311,7 +314,7 @@ def _at_base(reference: Description, row: Row, depth: Depth | None) -> Row:
     return other
 
 
-def _blocks(model: nn.Module, depth: Depth) -> tuple[str, int]:
+def blocks_of(model: nn.Module, depth: Depth) -> tuple[str, int]:
     try:
         blocks: Any = model.get_submodule(depth.blocks)
         n_blocks = len(blocks)
@@ -390,7 +393,7 @@ def _warn_of_weights(
         if not isinstance(base, nn.Module):
             return
         values = named_parameters(base)
-        others = [_at_base(reference, row, depth) for row in rows]
+        others = [row_at_base(reference, row, depth) for row in rows]
         if any(values[other.name].is_meta for other in others):
             return
         sizes = _sizes([values[other.name] for other in others])

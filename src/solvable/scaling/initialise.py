@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from solvable.checks import choice, one_number
 from solvable.errors import InputError
 from solvable.scaling.description import Description, Row, Rules, describe, named_parameters, unwrapped
-from solvable.scaling.groups import Depth, _at_base, _refuse_tied
+from solvable.scaling.groups import Depth, refuse_tied, row_at_base
 
 
 @torch.no_grad()
@@ -55,7 +55,7 @@ def init_(
     """
     choice("readout", readout, ("spectral", "zero"))
     description = describe(model, rules)
-    _refuse_tied(description)
+    refuse_tied(description)
     parameters = named_parameters(model)
     if any(parameters[row.name].is_meta for row in description):
         raise InputError(
@@ -68,9 +68,9 @@ def init_(
         parameter = parameters[row.name]
         if not row.trained:
             continue
-        if readout == "zero" and row.name == description.readout:
+        if readout == "zero" and row.name == description.readout and "weight_norm" not in row.rule:
             parameter.zero_()
-        elif sizes is not None:
+        elif sizes is not None and row.layout.kind != "magnitude":
             std, constant = sizes[row.name]
             if constant is not None:
                 parameter.fill_(constant)
@@ -78,10 +78,13 @@ def init_(
                 _normal(parameter, std, generator)
         elif row.layout.kind == "gain":
             parameter.fill_(1.0)
-        elif row.layout.kind == "magnitude":
-            _restore_rows(model, row, parameters)
         elif (std := row.layout.init_std) is not None:
             _normal(parameter, std * gains.get(row.name, 1.0), generator)
+    for row in description:
+        if row.layout.kind == "magnitude" and row.trained:
+            _restore_rows(
+                row, parameters, zero=readout == "zero" and description.readout == _direction_of(row.name)
+            )
     return description
 
 
@@ -94,12 +97,16 @@ def _normal(parameter: Tensor, std: float, generator: torch.Generator | None) ->
         parameter.normal_(0.0, std, generator=generator)
 
 
-def _restore_rows(model: nn.Module, row: Row, parameters: Mapping[str, Tensor]) -> None:
-    """Set the norms of weight normalisation to those of its direction, which was or will be drawn with them."""
-    name = row.name.replace("original0", "original1") if "original0" in row.name else f"{row.name[:-2]}_v"
-    direction = parameters[name]
-    norms = direction.flatten(1).norm(dim=1)
-    parameters[row.name].copy_(norms.reshape(parameters[row.name].shape))
+def _restore_rows(row: Row, parameters: Mapping[str, Tensor], zero: bool) -> None:
+    """Set the norms of weight normalisation to those of its direction, or to 0."""
+    direction, magnitude = parameters[_direction_of(row.name)], parameters[row.name]
+    norms = direction.flatten(1).norm(dim=1) * (0.0 if zero else 1.0)
+    magnitude.copy_(norms.reshape(magnitude.shape))
+
+
+def _direction_of(name: str) -> str:
+    """Return the name of the direction that belongs to the norms of weight normalisation."""
+    return name.replace("original0", "original1") if name.endswith("original0") else f"{name[:-2]}_v"
 
 
 def _gains(gain: Any, description: Description) -> dict[str, float]:
@@ -131,7 +138,7 @@ def _base_sizes(
     reference, values = describe(base, rules), named_parameters(base)
     sizes: dict[str, tuple[float | None, float | None]] = {}
     for row in description:
-        other = _at_base(reference, row, depth)
+        other = row_at_base(reference, row, depth)
         value = values[other.name].detach()
         if value.is_meta:
             raise InputError("base is on the meta device and has no values; expected a model in memory")

@@ -86,6 +86,20 @@ class Layout:
             mean + spread * float(norm.ppf((several - 0.375) / (several + 0.25))) * (several > 1)
         )
 
+    def stored_matrices(self, shape: Sequence[int]) -> list[int]:
+        """Return number, rows and columns of the matrices as they lie in memory, and the number of inputs if they come
+        first.
+
+        A transposed matrix has the norm of the matrix, so only convolutions need the last number. Transposed blocks lie
+        side by side and count as one matrix.
+        """
+        count, rows, columns = self.matrices
+        if not self.transposed:
+            return [count, rows, columns, 0]
+        if self.kind == "conv":
+            return [count, rows, columns, shape[0] // count]
+        return [count, columns, rows, 0] if self.kind == "experts" else [1, *shape, 0]
+
     def view(self, tensor: Any) -> Any:
         """Return a tensor of the parameter's shape as `(number, rows, columns)`."""
         count, rows, columns = self.matrices

@@ -61,8 +61,8 @@ class Line:
             seen: what its module saw in the step's forward pass.
         """
         W, dW = self.matrices(weights), self.matrices(update)
-        norm, self.right = _largest(W, self.right, 1)
-        update_norm, self.update_right = _largest(dW, self.update_right, 2)
+        norm, self.right = _largest(W, self.right, 1, rough=True)
+        update_norm, self.update_right = _largest(dW, self.update_right, 4)
         scale = self.row.layout.scale
         return [norm * scale, update_norm * scale, *self._features(W, dW, norm, update_norm, seen)]
 
@@ -154,28 +154,21 @@ def first_tensor(what: Any) -> Tensor | None:
     return None
 
 
-def _largest(stack: Tensor, start: Tensor | None, steps: int) -> tuple[Tensor, Tensor | None]:
+def _largest(
+    stack: Tensor, start: Tensor | None, steps: int, rough: bool = False
+) -> tuple[Tensor, Tensor | None]:
     """Return the largest singular value of a stack of matrices, and the vectors to start from next time."""
     stack = stack if stack.dtype in (torch.float32, torch.float64) else stack.float()
     count, rows, columns = stack.shape
     if rows == 1 or columns == 1:
         return torch.linalg.vector_norm(stack, dim=(1, 2)).max(), None
-    if start is not None:
-        vectors = start
-    elif count == 1 and steps == 1:
+    if start is None and count == 1 and rough:
         # Weights have no gap between their largest singular values, and power steps alone would be 30 % too low.
-        vectors = spectral_norm(stack[0], tol=0.03, return_vectors=True)[2][None].to(stack)
-    else:
-        longest = torch.linalg.vector_norm(stack, dim=2).argmax(dim=1)
-        longest_rows = stack[torch.arange(count, device=stack.device), longest]
-        length = torch.linalg.vector_norm(longest_rows, dim=1, keepdim=True)
-        vectors, steps = (
-            longest_rows / length.clamp_min(torch.finfo(stack.dtype).tiny),
-            10 if steps == 1 else 4,
-        )
-    norms, right = power_steps(stack, vectors, steps)
-    # After an update of zero there is no vector to start from.
-    return norms.max(), torch.where(norms[:, None] > 0, right, vectors)
+        start = spectral_norm(stack[0], tol=0.03, return_vectors=True)[2][None].to(stack)
+    elif start is None:
+        steps += 8
+    norms, right = power_steps(stack, start, steps)
+    return norms.max(), right
 
 
 def _rms(tensor: Tensor) -> Tensor:

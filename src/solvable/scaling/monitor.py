@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from solvable.checks import one_number, whole
 from solvable.errors import InputError
 from solvable.lab.verdict import Verdict
-from solvable.scaling.auditing import asked_multiplier, broken_multipliers, typical_lr
-from solvable.scaling.description import Rules, describe, is_matrix, unwrapped
+from solvable.scaling.auditing import broken_multipliers, own_factor, typical_lr
+from solvable.scaling.description import Row, Rules, describe, is_matrix, unwrapped
 from solvable.scaling.findings import (
     HIGH,
     LOW,
@@ -26,7 +26,7 @@ from solvable.scaling.findings import (
 )
 from solvable.scaling.groups import ScalingWarning
 from solvable.scaling.lines import FEATURES, NORMS, Seen, lines_of
-from solvable.scaling.optimizers import check_optimizer
+from solvable.scaling.optimizers import check_optimizer, kind_of, multiplier
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,7 +100,9 @@ class Monitor:
             raise InputError("this Monitor is in use already; expected a new one for a second block")
         kinds = [line for line in self._lines if is_matrix(line.row) or line.row.layout.kind == "embedding"]
         modules = {id(line.module): line.module for line in kinds}
-        self._handles = [module.register_forward_hook(self._forward) for module in modules.values()]
+        # Compiled, the hook would make torch.compile compile the model anew whenever the count of steps changes.
+        hook: Any = torch.compiler.disable(self._forward)
+        self._handles = [module.register_forward_hook(hook) for module in modules.values()]
         for i, optimizer in enumerate(self.optimizers):
             self._handles.append(optimizer.register_step_pre_hook(lambda *_, i=i: self._pre(i)))
             self._handles.append(optimizer.register_step_post_hook(lambda *_, i=i: self._post(i)))
@@ -165,7 +167,7 @@ class Monitor:
         if (problem := broken_multipliers(self.optimizers[i])) is not None:
             self._warn("multipliers", problem)
         recent = self._gradient_norms[-3:]
-        if len(recent) == 3 and max(recent) - min(recent) < 1e-3 * max(recent) > 0:
+        if len(recent) == 3 and max(recent) - min(recent) < 1e-5 * max(recent) > 0:
             self._warn(
                 "clip",
                 f"the norm of the gradient is {recent[-1]:.4g} at each sampled step, so a gradient clip acts all the "
@@ -229,7 +231,10 @@ class Monitor:
         )
 
     def _multipliers(self) -> tuple[list[float], list[float]]:
-        """Return for each line the learning rate over the typical one, and the multiplier that the condition asks."""
+        """Return for each line the learning rate over the typical one, and the multiplier that the condition asks.
+
+        For an optimizer whose updates are of unknown kind, all are 1.
+        """
         groups = [
             {id(p): group for group in optimizer.param_groups for p in group["params"]}
             for optimizer in self.optimizers
@@ -238,9 +243,7 @@ class Monitor:
         for line in self._lines:
             which = line.optimizer or 0
             group = groups[which][id(line.parameter)]
-            rates.append(
-                (float(group["lr"]), asked_multiplier(self.optimizers[which], group, line.row), line.row)
-            )
+            rates.append((float(group["lr"]), _asked(self.optimizers[which], group, line.row), line.row))
         unit = typical_lr(rates)
         return [lr / unit for lr, _, _ in rates], [asked for _, asked, _ in rates]
 
@@ -269,6 +272,13 @@ class Monitor:
     def plot(self) -> "Figure":
         """Return a figure of both factors, the features' norms and their changes, over the steps."""
         return figure_of(self.to_dataset())
+
+
+def _asked(optimizer: torch.optim.Optimizer, group: dict[str, Any], row: Row) -> float:
+    try:
+        return multiplier(row.layout, kind_of(optimizer), row.shape) * own_factor(optimizer, group, row)
+    except InputError:
+        return 1.0
 
 
 def _numbers(tensors: list[Tensor]) -> list[float]:

@@ -209,22 +209,30 @@ def _as_matrix(matrix: Any) -> Tensor:
     return M.flatten(1).to(torch.float32 if M.device.type == "mps" else torch.float64)
 
 
-def power_steps(M: Tensor, v: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def power_steps(M: Tensor, v: Tensor | None, steps: int) -> tuple[Tensor, Tensor]:
     """Return the norms of a stack of matrices after some steps of the power method, and the vectors to start from next.
 
     Args:
         M: `(count, m, n)`.
-        v: `(count, n)`, unit vectors.
+        v: `(count, n)`, unit vectors that the last call returned, or zeros; None for a first call.
         steps: number of steps; the norms are lower bounds.
     """
     M = M if M.dtype in (torch.float32, torch.float64) else M.float()
-    right, norms = v.unsqueeze(-1), None
+    norms, tiny = None, torch.finfo(M.dtype).tiny
+    if v is None:
+        # The row of the largest norm is nearest to the first singular vector.
+        longest = M[torch.arange(len(M), device=M.device), torch.linalg.vector_norm(M, dim=2).argmax(dim=1)]
+        start = longest / torch.linalg.vector_norm(longest, dim=1, keepdim=True).clamp_min(tiny)
+    else:
+        start = v.to(M.dtype)
+    # A matrix may be orthogonal to the vector of the last one, or that one was 0: some noise is never orthogonal.
+    noise = torch.randn(M.shape[-1], generator=torch.Generator().manual_seed(0)).to(M)
+    right = (start + 0.01 / torch.linalg.vector_norm(noise) * noise).unsqueeze(-1)
     for _ in range(steps):
         left = M @ right
-        length = torch.linalg.vector_norm(left, dim=1, keepdim=True)
-        left = left / length.clamp_min(torch.finfo(M.dtype).tiny)
+        left = left / torch.linalg.vector_norm(left, dim=1, keepdim=True).clamp_min(tiny)
         right = M.mT @ left
         norms = torch.linalg.vector_norm(right, dim=1, keepdim=True)
-        right = right / norms.clamp_min(torch.finfo(M.dtype).tiny)
+        right = right / norms.clamp_min(tiny)
     assert norms is not None
-    return norms[:, 0, 0], torch.where(norms[:, 0] > 0, right[..., 0], v)
+    return norms[:, 0, 0], right[..., 0]

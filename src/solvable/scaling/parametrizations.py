@@ -7,7 +7,7 @@ eps multiplied by $\theta$).
 Sources: arXiv:2310.17813; tables 3, 8 and 9 of arXiv:2203.03466 (Tensor Programs V).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +159,9 @@ def convert_abc(a: float, b: float, c: float, optimizer: str, theta: float) -> A
     >>> convert_abc(1.0, 0.5, 1.0, "sgd", 2.0)
     ABC(a=2.0, b=0.25, c=0.25)
     """
-    family: Any = FAMILIES[choice("optimizer", optimizer, FAMILIES)]
+    family = FAMILIES[choice("optimizer", optimizer, FAMILIES)]
+    if family == "orthogonal":
+        raise InputError(f"optimizer is {optimizer!r}; expected one with updates like SGD's or Adam's")
     theta = one_number("theta", theta, above=0)
     return ABC(a * theta, b / theta, c / theta ** (2 if family == "sgd" else 1))
 

@@ -14,7 +14,7 @@ from solvable.scaling.norms import power_steps
 
 
 class SpectralSGD(torch.optim.Optimizer):
-    r"""SGD with momentum whose updates have a fixed spectral norm: $\Delta W = -\eta\,s\, M / \|M\|_*$.
+    r"""SGD with momentum whose updates have the same spectral norm: $\Delta W = -\eta\,s\, M / \|M\|_*$.
 
     M is the momentum, and the norm that of one or two steps of the power method, started from the last step's vector.
     It costs a few products of a matrix and a vector where Muon's orthogonalisation costs fifteen of matrices, and
@@ -49,7 +49,7 @@ class SpectralSGD(torch.optim.Optimizer):
         *,
         nesterov: bool = True,
         weight_decay: float = 0.0,
-        power_iters: int = 1,
+        power_iters: int = 2,
     ) -> None:
         momentum = one_number("momentum", momentum, at_least=0)
         if momentum >= 1:
@@ -81,11 +81,8 @@ class SpectralSGD(torch.optim.Optimizer):
         gradient, state = parameter.grad, self.state[parameter]
         if gradient is None or gradient.is_sparse:
             raise InputError("a gradient is sparse; expected dense ones; use an embedding with sparse=False")
-        count, rows, columns = shape or (
-            1,
-            parameter.shape[0] if parameter.ndim else 1,
-            prod(parameter.shape[1:]),
-        )
+        whole_shape = [1, parameter.shape[0] if parameter.ndim else 1, prod(parameter.shape[1:]), 0]
+        count, rows, columns, inputs = shape or whole_shape
         update = gradient
         if momentum := group["momentum"]:
             if "momentum" not in state:
@@ -93,31 +90,28 @@ class SpectralSGD(torch.optim.Optimizer):
             update = state["momentum"].lerp_(gradient, 1 - momentum)
             if group["nesterov"]:
                 update = gradient.lerp(update, momentum)
-        stack = update.reshape(count, rows, columns)
+        if inputs:
+            stack = update.reshape(count, inputs, rows, -1).transpose(1, 2).reshape(count, rows, columns)
+        else:
+            stack = update.reshape(count, rows, columns)
         if columns == 1 or rows == 1:
             norms = torch.linalg.vector_norm(stack, dim=(1, 2))
         else:
-            if "right" not in state:
-                # The row of the largest norm is never orthogonal to the first right vector of a matrix of low rank.
-                longest = torch.linalg.vector_norm(stack, dim=2).argmax(dim=1)
-                start = stack[torch.arange(count, device=stack.device), longest]
-                norm = torch.linalg.vector_norm(start, dim=1, keepdim=True)
-                state["right"] = start / norm.clamp_min(torch.finfo(start.dtype).tiny)
-                # Without an earlier vector, one step is up to a third too low.
-                _, state["right"] = power_steps(stack, state["right"], 5)
-            norms, state["right"] = power_steps(stack, state["right"], group["power_iters"])
+            # Without an earlier vector, a few steps would be up to a third too low.
+            steps = group["power_iters"] + (0 if "right" in state else 8)
+            norms, state["right"] = power_steps(stack, state.get("right"), steps)
         # A zero gradient moves nothing, rather than dividing 0 by 0.
         factors = torch.where(norms > 0, 1 / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)
         own = 1.0 if "lr_scale" in group else sqrt(rows / columns)
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
         if count == 1:
-            parameter.addcmul_(
-                update, factors.to(update.dtype).reshape([1] * update.ndim), value=-group["lr"] * own
-            )
+            factor = factors.to(update.dtype).reshape([1] * update.ndim)
+            parameter.addcmul_(update, factor, value=-group["lr"] * own)
         else:
-            scaled = (stack * factors.to(stack.dtype)[:, None, None]).reshape(parameter.shape)
-            parameter.add_(scaled, alpha=-group["lr"] * own)
+            # The matrices lie one behind the other along the first dimension, whatever the order within them.
+            scaled = update.reshape(count, -1) * factors.to(update.dtype)[:, None]
+            parameter.add_(scaled.reshape(parameter.shape), alpha=-group["lr"] * own)
 
 
 def muon(
