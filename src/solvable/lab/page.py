@@ -8,7 +8,7 @@ from typing import Any
 
 import marimo as mo
 
-from solvable.lab.verdict import escape
+from solvable.lab.verdict import Table, escape
 
 LARGEST_FILE_MB = 25
 """Size limit of an uploaded file."""
@@ -70,6 +70,12 @@ def facts(rows: Iterable[tuple[str, str, str]]) -> str:
         for name, value, remark in rows
     )
     return f'<dl class="facts">{"".join(items)}</dl>'
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of short strings that fits a narrow window: names in the first column, then numbers."""
+    content = Table(tuple(heads), tuple(tuple(row) for row in rows)).as_html()
+    return f'<div class="numbers">{content}</div>'
 
 
 def legend(*entries: tuple[str, str]) -> str:

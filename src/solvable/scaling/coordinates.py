@@ -84,7 +84,10 @@ class CoordinateCheck:
         ]
         if self.data.width.values.min() < 64:
             notes.append("widths below 64 are too narrow for exponents to mean much")
-        if self.steps < 50:
+        attention = any(
+            word in str(name).lower() for name in self.data.layer.values for word in ("att", "qkv")
+        )
+        if self.steps < 50 and attention:
             notes.append("attention with 1/d logits needs about 100 steps before its exponents settle")
         heads = ("layer", "exponent", "predicted", "verdict")
         return Verdict("Coordinate check", (Section("", text, Table(heads, rows)),), tuple(notes))
