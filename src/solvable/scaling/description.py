@@ -159,7 +159,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         layout.kind == "conv" and layout.groups > 1
     )
     kind = ", ".join([layout.kind, *extra, *(["frozen"] if not row.trained else [])])
-    std = {None: "–", 0.0: "0"}.get(layout.init_std) or f"{layout.init_std:.4g}"
+    std = {None: "1" if layout.kind == "gain" else "–", 0.0: "0"}.get(
+        layout.init_std
+    ) or f"{layout.init_std:.4g}"
     shape = " x ".join(map(str, row.shape)) or "one number"
     rule = row.rule + (f"; same as {', '.join(row.tied_to)}" if row.tied_to else "")
     return (row.name, kind, shape, str(layout.fan_in), str(layout.fan_out), std, rule)

@@ -29,8 +29,8 @@ class Transfer:
 
     Attributes:
         data: over the dims `width`, `lr`, `seed`: `loss` (infinity where training diverged); over `width`:
-            `best_log2_lr`, `best_loss` (the parabola's minimum), `at_edge` (the best is the first or last of the grid),
-            `transferred_loss` (at the learning rate of the grid nearest to the best of the narrowest model).
+            `best_log2_lr`, `best_loss` (the least loss on the grid), `at_edge` (the best is the first or last of the
+            grid), `transferred_loss` (at the learning rate of the grid nearest to the best of the narrowest model).
         drift: change of the best log2 learning rate per doubling of the width.
         drift_error: its standard error over seeds; NaN with one seed.
     """
@@ -196,15 +196,16 @@ def from_losses(widths: NDArray[Any], lrs: NDArray[np.float64], losses: NDArray[
 
 
 def _vertex(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float, bool]:
-    """Return the minimum of the parabola through the least value and its neighbours, and whether that is at an edge."""
+    """Return the vertex of the parabola through the least value and its neighbours, that value, and if it is an end."""
     i = int(y.argmin())
     if i in (0, len(x) - 1):
         return float(x[i]), float(y[i]), True
     near = slice(i - 1, i + 2)
-    a, b, c = np.polyfit(x[near] - x[i], y[near], 2)
+    a, b, _ = np.polyfit(x[near] - x[i], y[near], 2)
     # The least of three values lies within half a step of the vertex, unless they are equal.
     shift = 0.0 if a <= 0 else float(np.clip(-b / (2 * a), x[i - 1] - x[i], x[i + 1] - x[i]))
-    return float(x[i] + shift), float(a * shift**2 + b * shift + c), False
+    # The loss is the measured one: beside a diverged run the parabola would go far below it.
+    return float(x[i] + shift), float(y[i]), False
 
 
 def _slope(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
