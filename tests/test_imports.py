@@ -1,6 +1,7 @@
 """Imports run downhill, and nothing imports in a circle, not even for its types."""
 
 import ast
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -53,6 +54,15 @@ def test_nothing_imports_in_a_circle() -> None:
         tuple(TopologicalSorter(GRAPH).static_order())
     except CycleError as error:
         pytest.fail(f"these import each other: {' -> '.join(error.args[1])}")
+
+
+def test_no_wing_hides_the_standard_library() -> None:
+    """marimo puts the folder of a page in front of the path, where a `profile.py` would break `import cProfile`."""
+    folders = [SOURCE / wing.name for wing in WINGS]
+    hidden = [
+        path for folder in folders for path in folder.glob("*.py") if path.stem in sys.stdlib_module_names
+    ]
+    assert hidden == []
 
 
 def test_imports_run_downhill() -> None:

@@ -31,7 +31,7 @@ def entries(wings: Sequence[Wing] = WINGS) -> list[Entry]:
     """Return an entry for each wing that has a page.
 
     >>> [(entry.name, entry.page.name) for entry in entries()]
-    [('regression', 'page.py'), ('overfitting', 'page.py'), ('activations', 'page.py')]
+    [('regression', 'page.py'), ('overfitting', 'page.py'), ('activations', 'page.py'), ('scaling', 'page.py')]
     """
     result = []
     for wing in wings:

@@ -19,7 +19,7 @@ from solvable.lab.figure import (
     subplots,
 )
 from solvable.lab.text import readable
-from solvable.overfitting.profile import ProfileNumbers
+from solvable.overfitting.profile_numbers import ProfileNumbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,7 +23,7 @@ from solvable.overfitting.estimators import (
 )
 from solvable.overfitting.fitting import Fit, fit_in_trial, fresh
 from solvable.overfitting.label_noise import Channel
-from solvable.overfitting.profile import ProfileNumbers
+from solvable.overfitting.profile_numbers import ProfileNumbers
 from solvable.overfitting.task import Task
 from solvable.overfitting.verdict import notes_on, verdict_on
 

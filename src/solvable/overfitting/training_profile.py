@@ -22,7 +22,7 @@ from solvable.overfitting.estimators import described_over_sizes, warnings_of
 from solvable.overfitting.fitting import fresh, naming_failures, quietly, seeded
 from solvable.overfitting.label_noise import Channel
 from solvable.overfitting.noise_profile import NoiseProfile, estimators_and_task
-from solvable.overfitting.profile import FITTED
+from solvable.overfitting.profile_numbers import FITTED
 from solvable.overfitting.stopping import EpochByEpoch, check_trainable
 from solvable.overfitting.task import Draw, Task
 

@@ -5,7 +5,7 @@ import numpy as np
 from solvable.errors import InputError
 from solvable.lab.text import percent, readable, with_error
 from solvable.lab.verdict import Section, Table, Verdict
-from solvable.overfitting.profile import ProfileNumbers
+from solvable.overfitting.profile_numbers import ProfileNumbers
 
 
 def verdict_on(p: ProfileNumbers, noise_level: float | None = None, *, strict: bool = False) -> Verdict:

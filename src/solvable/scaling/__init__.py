@@ -4,7 +4,7 @@ Files: `theory` and `parametrizations` are closed forms. `description` says what
 `rules`); from it follow `initialise`, `groups` (learning rates, with `optimizers`) and `auditing`. `norms` are largest
 singular values, `steepest` has optimizers that obey the condition. Measured: `monitor` (with `lines` and `findings`),
 `coordinates` (features over widths) and `sweep` (learning rates over widths). Studies: `study`, `depth` and `richness`,
-with `experiment`. Shown by `command`, `page` and `explore`.
+with `experiment`. Shown by `command`, `page` and `explore`, `explore_measured` (content of the page).
 """
 
 from importlib import import_module

@@ -70,9 +70,8 @@ def _(base_choice, depth_slider, inputs_slider, optimizer_choice, outputs_slider
         <div id="network">{page.facts(seen.facts)}
         <p class="formula" id="sentence">{escape(seen.sentence)}</p>{page.warning(seen.warning)}
         <div class="charts">
-        <div>{page.table(seen.heads, seen.rows)}</div>
-        <div><div class="code"><div class="codehilite"><pre id="code">{html.escape(seen.code)}</pre></div></div>
-        <p class="soft">{escape(seen.note)}</p></div>
+        <div>{page.table(seen.heads, seen.rows)}<p class="soft">{escape(seen.note)}</p></div>
+        <div class="code"><div class="codehilite"><pre id="code">{html.escape(seen.code)}</pre></div></div>
         {charts}</div></div>
         """,
         "Your network",
