@@ -1,10 +1,11 @@
 """A spectral condition for feature learning: learning rates that transfer across widths (arXiv:2310.17813).
 
 Files: `theory` and `parametrizations` are closed forms. `description` says what each parameter is (with `layout` and
-`rules`); from it follow `initialise`, `groups` (learning rates, with `optimizers`) and `auditing`. `norms` are largest
-singular values, `steepest` has optimizers that obey the condition. Measured: `monitor` (with `lines` and `findings`),
-`coordinates` (features over widths) and `sweep` (learning rates over widths). Studies: `study`, `depth` and `richness`,
-with `experiment`. Shown by `command`, `page` and `explore`, `explore_measured` (content of the page).
+`rules`); from it follow `initialise`, `groups` (learning rates, with `optimizers`, `base` and `pitfalls`) and
+`auditing`. `norms` are largest singular values, `steepest` has optimizers that obey the condition. Measured: `monitor`
+(with `lines` and `findings`), `coordinates` (features over widths) and `sweep` (learning rates over widths). Studies:
+`study`, `depth` and `richness`, with `experiment`. Shown by `command`, `page` and `explore`, `explore_measured`
+(content of the page).
 """
 
 from importlib import import_module
@@ -25,14 +26,16 @@ from solvable.scaling.theory import (
 
 if TYPE_CHECKING:
     from solvable.scaling.auditing import Audit, audit
+    from solvable.scaling.base import Depth
     from solvable.scaling.coordinates import CoordinateCheck, coordinate_check
     from solvable.scaling.description import Description, Row, describe
     from solvable.scaling.findings import Violation
-    from solvable.scaling.groups import Depth, MuonGroups, ScalingWarning, param_groups
+    from solvable.scaling.groups import MuonGroups, param_groups
     from solvable.scaling.initialise import init_, scale_logits
     from solvable.scaling.layout import KINDS, Layout
     from solvable.scaling.monitor import Monitor
     from solvable.scaling.norms import operator_norm, spectral_norm
+    from solvable.scaling.pitfalls import ScalingWarning
     from solvable.scaling.rules import register_rule
     from solvable.scaling.steepest import SpectralSGD, muon
     from solvable.scaling.sweep import Transfer, transfer
@@ -40,14 +43,14 @@ if TYPE_CHECKING:
 _WITH_TORCH = {
     "Audit": "auditing",
     "CoordinateCheck": "coordinates",
-    "Depth": "groups",
+    "Depth": "base",
     "Description": "description",
     "KINDS": "layout",
     "Layout": "layout",
     "Monitor": "monitor",
     "MuonGroups": "groups",
     "Row": "description",
-    "ScalingWarning": "groups",
+    "ScalingWarning": "pitfalls",
     "SpectralSGD": "steepest",
     "Transfer": "sweep",
     "Violation": "findings",

@@ -13,9 +13,10 @@ from torch import nn
 from solvable.errors import InputError
 from solvable.lab.text import readable
 from solvable.lab.verdict import Section, Table, Verdict
+from solvable.scaling.base import Depth, as_description, blocks_of, row_at_base, scales_of
 from solvable.scaling.description import Row, Rules, describe, is_matrix, named_parameters, unwrapped
-from solvable.scaling.groups import Depth, ScalingWarning, as_description, blocks_of, row_at_base, scales_of
 from solvable.scaling.optimizers import check_optimizer, decay_per_step, kind_of, multiplier, muon_factor
+from solvable.scaling.pitfalls import ScalingWarning, broken_multipliers, scheduler_problem
 
 # Learning rates within this factor of the rule count as following it.
 _CLOSE = 1.05
@@ -167,55 +168,3 @@ def typical_lr(rates: list[tuple[float, float, Row]]) -> float:
     matrices = [lr / asked for lr, asked, row in rates if is_matrix(row) and lr > 0]
     values = matrices or [lr / asked for lr, asked, _ in rates if lr > 0]
     return float(np.exp(np.median(np.log(values)))) if values else float("nan")
-
-
-def broken_multipliers(optimizer: torch.optim.Optimizer) -> str | None:
-    """Return a sentence if the groups' learning rates no longer have the ratios of their `lr_scale`, else None."""
-    units = [
-        float(group["lr"]) / group["lr_scale"]
-        for group in optimizer.param_groups
-        if group.get("lr_scale") and group["lr"]
-    ]
-    if len(units) < 2 or max(units) <= 1.01 * min(units):
-        return None
-    return (
-        "the learning rates no longer follow lr_scale: something sets them, such as a scheduler (OneCycleLR or "
-        "CyclicLR with one number, CosineAnnealingLR with eta_min, ReduceLROnPlateau with min_lr) or a line of your "
-        "own; multiply each "
-        'group\'s rate by group["lr_scale"]'
-    )
-
-
-def scheduler_problem(scheduler: Any) -> str | None:
-    """Return a sentence if a scheduler sets learning rates without regard to the groups' factors, else None."""
-    for inner in getattr(scheduler, "_schedulers", ()):
-        if (problem := scheduler_problem(inner)) is not None:
-            return problem
-    name, groups = type(scheduler).__name__, scheduler.optimizer.param_groups
-    scales = [group.get("lr_scale", 1.0) for group in groups]
-    if len(set(scales)) < 2:
-        return None
-
-    def follows(values: Any) -> bool:
-        values = np.broadcast_to(np.asarray(values, dtype=float), (len(scales),))
-        units = values / np.array(scales)
-        return bool(np.ptp(units) <= 0.01 * np.abs(units).max())
-
-    remedy = None
-    if name == "OneCycleLR":
-        if not follows([group["max_lr"] for group in groups]):
-            remedy = 'max_lr=[lr * group["lr_scale"] for group in optimizer.param_groups]'
-    elif name == "CyclicLR":
-        highest = [group["max_lr"] for group in groups] if "max_lr" in groups[0] else scheduler.max_lrs
-        if not (follows(highest) and follows(scheduler.base_lrs)):
-            remedy = 'max_lr and base_lr as lists, each number times group["lr_scale"]'
-    elif name in ("CosineAnnealingLR", "CosineAnnealingWarmRestarts"):
-        if scheduler.eta_min != 0:
-            remedy = "eta_min=0, or LambdaLR"
-    elif name == "ReduceLROnPlateau" and not follows(
-        scheduler.min_lrs if hasattr(scheduler, "min_lrs") else 0
-    ):
-        remedy = 'min_lr=[least * group["lr_scale"] for group in optimizer.param_groups], or 0'
-    if remedy is None:
-        return None
-    return f"{name} sets one learning rate for all groups, which overwrites their factors (lr_scale); use {remedy}"

@@ -140,8 +140,9 @@ def _network(
     """Return an initialised network and its optimizer, of all parameters or of the blocks alone."""
     import torch
 
+    from solvable.scaling.base import Depth
     from solvable.scaling.experiment import Residual
-    from solvable.scaling.groups import Depth, param_groups
+    from solvable.scaling.groups import param_groups
     from solvable.scaling.initialise import init_
 
     split = setting.split

@@ -1,16 +1,14 @@
 r"""`param_groups`: parameter groups with which one learning rate holds for all layers and all widths."""
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from solvable.checks import one_number, whole
+from solvable.checks import one_number
 from solvable.errors import InputError
+from solvable.scaling.base import Depth, as_description, blocks_of, row_at_base, scales_of
 from solvable.scaling.description import (
     Description,
     Row,
@@ -21,34 +19,8 @@ from solvable.scaling.description import (
     unwrapped,
 )
 from solvable.scaling.layout import KINDS
-from solvable.scaling.optimizers import OptimizerKind, kind_of, multiplier
-from solvable.scaling.theory import depth_multipliers
-
-# A decay that removes more than this share of the weights per step outweighs most updates.
-_STRONG_DECAY = 0.01
-# Weights this many times larger or smaller than `init_` draws them are worth a warning.
-_FAR_FROM_INIT = 3.0
-
-
-class ScalingWarning(UserWarning):
-    """Something that keeps learning rates from transferring."""
-
-
-@dataclass(frozen=True)
-class Depth:
-    r"""Residual blocks, for learning rates that hold at every depth.
-
-    Your forward pass must multiply each residual branch by $(L/L_0)^{-\alpha}$; see `theory.depth_multipliers`.
-
-    Attributes:
-        blocks: name of the `nn.ModuleList` (or `nn.Sequential`) of the L blocks, as in `transformer.h`.
-        base_depth: $L_0$, the number of blocks at which nothing changes.
-        alpha: 1 (CompleteP) or 1/2.
-    """
-
-    blocks: str
-    base_depth: int = 1
-    alpha: float = 1.0
+from solvable.scaling.optimizers import OptimizerKind, kind_of
+from solvable.scaling.pitfalls import warn_of_decay, warn_of_weights
 
 
 class MuonGroups(NamedTuple):
@@ -136,9 +108,9 @@ def param_groups(
             "the model has no trainable parameters; expected some; call requires_grad_(True) on those to train"
         )
     _check_sparse(unwrapped(model), kind)
-    _warn_of_weights(description, parameters, base, reference, depth)
+    warn_of_weights(description, parameters, base, reference, depth)
     if weight_decay and kind.decay != "coupled":
-        _warn_of_decay(lr, weight_decay)
+        warn_of_decay(lr, weight_decay)
     factors = _constants(constants or {}, description)
     blocks = None if depth is None else blocks_of(unwrapped(model), depth)
     own = _own_options(groups or (), parameters, description)
@@ -174,20 +146,6 @@ def param_groups(
         list_of((row for row in trained if row.name in takes), kind),
         list_of((row for row in trained if row.name not in takes), other),
     )
-
-
-def scales_of(
-    kind: OptimizerKind, row: Row, at_base: Row | None, n_blocks: int | None, depth: Depth | None
-) -> tuple[float, float]:
-    """Return the factors of the learning rate and of eps."""
-    scale, eps_scale = multiplier(row.layout, kind, row.shape), 1 / row.layout.fan_out
-    if at_base is not None:
-        scale /= multiplier(at_base.layout, kind, at_base.shape)
-        eps_scale *= at_base.layout.fan_out
-    if n_blocks is not None and depth is not None:
-        deep = depth_multipliers(depth.alpha, n_blocks, depth.base_depth, kind.name)
-        scale, eps_scale = scale * deep.lr, eps_scale * deep.eps
-    return scale, eps_scale
 
 
 def _group(
@@ -233,16 +191,6 @@ def _group(
     return group
 
 
-def _warn_of_decay(lr: float, decay: float) -> None:
-    if lr * decay > 1.001 * _STRONG_DECAY:
-        warnings.warn(
-            f"weight_decay {decay:g} at lr {lr:g} removes {100 * lr * decay:.2g} % of the weights in each step; lr is "
-            "in units of the scaled norm here, larger than usual: divide the decay by as much",
-            ScalingWarning,
-            stacklevel=3,
-        )
-
-
 def _muon_takes(row: Row) -> bool:
     if len(row.shape) != 2 or not is_matrix(row):
         return False
@@ -277,54 +225,6 @@ def _check_sparse(model: nn.Module, kind: OptimizerKind) -> None:
                 "expected dense ones; use sparse=False, or give this parameter to torch.optim.SparseAdam, without a "
                 "factor, and freeze it here"
             )
-
-
-def as_description(base: Any, rules: Rules | None) -> Description:
-    if isinstance(base, Description):
-        return base
-    if not isinstance(base, nn.Module):
-        raise InputError(
-            f"base is a {type(base).__name__}; expected a module or what describe returned for one"
-        )
-    return describe(base, rules)
-
-
-def row_at_base(reference: Description, row: Row, depth: Depth | None) -> Row:
-    """Return the row of the base model for a parameter; blocks beyond the base's depth correspond to its own in
-    turn."""
-    name = row.name
-    if depth is not None and name not in reference.by_name:
-        inside = re.match(rf"{re.escape(depth.blocks)}\.(\d+)\.", name)
-        if inside:
-            pattern = re.compile(rf"{re.escape(depth.blocks)}\.(\d+)\.")
-            found = {int(match[1]) for one in reference.by_name if (match := pattern.match(one))}
-            if found:
-                name = f"{depth.blocks}.{int(inside[1]) % len(found)}.{name[inside.end() :]}"
-    if name not in reference.by_name:
-        deeper = "; if the model is deeper, say so by depth=Depth(...)" if depth is None else ""
-        raise InputError(
-            f"the base model has no parameter {name!r}; expected a model of the same structure{deeper}"
-        )
-    other = reference[name]
-    if other.layout.kind != row.layout.kind or len(other.shape) != len(row.shape):
-        raise InputError(
-            f"{row.name} is {row.layout.kind} {row.shape}, and in the base model {other.layout.kind} {other.shape}; "
-            "expected the same structure with other sizes"
-        )
-    return other
-
-
-def blocks_of(model: nn.Module, depth: Depth) -> tuple[str, int]:
-    try:
-        blocks: Any = model.get_submodule(depth.blocks)
-        n_blocks = len(blocks)
-    except (AttributeError, TypeError):
-        raise InputError(
-            f"depth.blocks is {depth.blocks!r}; expected the name of an nn.ModuleList in the model, as in "
-            "'transformer.h'"
-        ) from None
-    whole("depth.base_depth", depth.base_depth, at_least=1)
-    return depth.blocks, n_blocks
 
 
 def _constants(constants: Mapping[str, float], description: Description) -> dict[str, float]:
@@ -374,60 +274,3 @@ def _own_options(
                 raise InputError(f"{name} is in groups[{own[name][0]}] and groups[{i}]; expected it in one")
             own[name] = i, group
     return own
-
-
-def _warn_of_weights(
-    description: Description,
-    parameters: Mapping[str, Tensor],
-    base: Any,
-    reference: Description | None,
-    depth: Depth | None,
-) -> None:
-    """Warn if weights are far from the size that the rules assume, once, naming the worst."""
-    rows = [row for row in description if row.layout.init_std and is_matrix(row) and not row.reads_out]
-    rows = [row for row in rows if not parameters[row.name].is_meta]
-    if not rows:
-        return
-    expected = [row.layout.init_std or 1.0 for row in rows]
-    if reference is not None:
-        if not isinstance(base, nn.Module):
-            return
-        values = named_parameters(base)
-        others = [row_at_base(reference, row, depth) for row in rows]
-        if any(values[other.name].is_meta for other in others):
-            return
-        sizes = _sizes([values[other.name] for other in others])
-        expected = [
-            size * std / (other.layout.init_std or 1.0)
-            for size, std, other in zip(sizes, expected, others, strict=True)
-        ]
-    sizes = _sizes([parameters[row.name] for row in rows])
-    ratios = {
-        row.name: (size / std, size, std)
-        for row, size, std in zip(rows, sizes, expected, strict=True)
-        if size > 0 < std
-    }
-    far = {name: one for name, one in ratios.items() if not 1 / _FAR_FROM_INIT < one[0] < _FAR_FROM_INIT}
-    if far:
-        name, (ratio, size, std) = max(far.items(), key=lambda item: max(item[1][0], 1 / item[1][0]))
-        others = f" (and {len(far) - 1} more)" if len(far) > 1 else ""
-        call = "init_(model)" if reference is None else "init_(model, base=base)"
-        warnings.warn(
-            f"{name}{others} has entries of size {size:.3g}, {ratio:.2g} times the {std:.3g} that {call} draws, and "
-            f"learning rates transfer only together with the initialisation; call {call} first, unless these weights "
-            "are trained",
-            ScalingWarning,
-            stacklevel=3,
-        )
-
-
-@torch.no_grad()
-def _sizes(tensors: list[Tensor]) -> list[float]:
-    """Return the RMS of the entries of each tensor, in one transfer from the device."""
-    norms = torch._foreach_norm(  # pyright: ignore[reportPrivateImportUsage]
-        [one.detach().float() if one.dtype != torch.float64 else one.detach() for one in tensors]
-    )
-    values = torch.stack(
-        [norm.double().cpu() if norm.device.type != "cpu" else norm.double() for norm in norms]
-    ).tolist()
-    return [value / one.numel() ** 0.5 for value, one in zip(values, tensors, strict=True)]

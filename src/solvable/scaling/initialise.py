@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from solvable.checks import choice, one_number
 from solvable.errors import InputError
+from solvable.scaling.base import Depth, row_at_base
 from solvable.scaling.description import Description, Row, Rules, describe, named_parameters, unwrapped
-from solvable.scaling.groups import Depth, refuse_tied, row_at_base
+from solvable.scaling.groups import refuse_tied
 
 
 @torch.no_grad()

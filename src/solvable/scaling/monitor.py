@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from solvable.checks import one_number, whole
 from solvable.errors import InputError
 from solvable.lab.verdict import Verdict
-from solvable.scaling.auditing import broken_multipliers, own_factor, typical_lr
+from solvable.scaling.auditing import own_factor, typical_lr
 from solvable.scaling.description import Row, Rules, describe, is_matrix, unwrapped
 from solvable.scaling.findings import (
     HIGH,
@@ -24,9 +24,9 @@ from solvable.scaling.findings import (
     verdict_of,
     violations_in,
 )
-from solvable.scaling.groups import ScalingWarning
 from solvable.scaling.lines import FEATURES, NORMS, Seen, lines_of
 from solvable.scaling.optimizers import check_optimizer, kind_of, multiplier
+from solvable.scaling.pitfalls import ScalingWarning, broken_multipliers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

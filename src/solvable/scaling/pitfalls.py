@@ -1,0 +1,140 @@
+"""What keeps learning rates from transferring, in sentences: weights of another size, strong decay, schedulers."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from solvable.scaling.base import Depth, row_at_base
+from solvable.scaling.description import Description, is_matrix, named_parameters
+
+# A decay that removes more than this share of the weights per step outweighs most updates.
+_STRONG_DECAY = 0.01
+# Weights this many times larger or smaller than `init_` draws them are worth a warning.
+_FAR_FROM_INIT = 3.0
+
+
+class ScalingWarning(UserWarning):
+    """Something that keeps learning rates from transferring."""
+
+
+def warn_of_decay(lr: float, decay: float) -> None:
+    if lr * decay > 1.001 * _STRONG_DECAY:
+        warnings.warn(
+            f"weight_decay {decay:g} at lr {lr:g} removes {100 * lr * decay:.2g} % of the weights in each step; lr is "
+            "in units of the scaled norm here, larger than usual: divide the decay by as much",
+            ScalingWarning,
+            stacklevel=3,
+        )
+
+
+def warn_of_weights(
+    description: Description,
+    parameters: Mapping[str, Tensor],
+    base: Any,
+    reference: Description | None,
+    depth: Depth | None,
+) -> None:
+    """Warn if weights are far from the size that the rules assume, once, naming the worst."""
+    rows = [row for row in description if row.layout.init_std and is_matrix(row) and not row.reads_out]
+    rows = [row for row in rows if not parameters[row.name].is_meta]
+    if not rows:
+        return
+    expected = [row.layout.init_std or 1.0 for row in rows]
+    if reference is not None:
+        if not isinstance(base, nn.Module):
+            return
+        values = named_parameters(base)
+        others = [row_at_base(reference, row, depth) for row in rows]
+        if any(values[other.name].is_meta for other in others):
+            return
+        sizes = _sizes([values[other.name] for other in others])
+        expected = [
+            size * std / (other.layout.init_std or 1.0)
+            for size, std, other in zip(sizes, expected, others, strict=True)
+        ]
+    sizes = _sizes([parameters[row.name] for row in rows])
+    ratios = {
+        row.name: (size / std, size, std)
+        for row, size, std in zip(rows, sizes, expected, strict=True)
+        if size > 0 < std
+    }
+    far = {name: one for name, one in ratios.items() if not 1 / _FAR_FROM_INIT < one[0] < _FAR_FROM_INIT}
+    if far:
+        name, (ratio, size, std) = max(far.items(), key=lambda item: max(item[1][0], 1 / item[1][0]))
+        others = f" (and {len(far) - 1} more)" if len(far) > 1 else ""
+        call = "init_(model)" if reference is None else "init_(model, base=base)"
+        warnings.warn(
+            f"{name}{others} has entries of size {size:.3g}, {ratio:.2g} times the {std:.3g} that {call} draws, and "
+            f"learning rates transfer only together with the initialisation; call {call} first, unless these weights "
+            "are trained",
+            ScalingWarning,
+            stacklevel=3,
+        )
+
+
+@torch.no_grad()
+def _sizes(tensors: list[Tensor]) -> list[float]:
+    """Return the RMS of the entries of each tensor, in one transfer from the device."""
+    norms = torch._foreach_norm(  # pyright: ignore[reportPrivateImportUsage]
+        [one.detach().float() if one.dtype != torch.float64 else one.detach() for one in tensors]
+    )
+    values = torch.stack(
+        [norm.double().cpu() if norm.device.type != "cpu" else norm.double() for norm in norms]
+    ).tolist()
+    return [value / one.numel() ** 0.5 for value, one in zip(values, tensors, strict=True)]
+
+
+def broken_multipliers(optimizer: torch.optim.Optimizer) -> str | None:
+    """Return a sentence if the groups' learning rates no longer have the ratios of their `lr_scale`, else None."""
+    units = [
+        float(group["lr"]) / group["lr_scale"]
+        for group in optimizer.param_groups
+        if group.get("lr_scale") and group["lr"]
+    ]
+    if len(units) < 2 or max(units) <= 1.01 * min(units):
+        return None
+    return (
+        "the learning rates no longer follow lr_scale: something sets them, such as a scheduler (OneCycleLR or "
+        "CyclicLR with one number, CosineAnnealingLR with eta_min, ReduceLROnPlateau with min_lr) or a line of your "
+        "own; multiply each "
+        'group\'s rate by group["lr_scale"]'
+    )
+
+
+def scheduler_problem(scheduler: Any) -> str | None:
+    """Return a sentence if a scheduler sets learning rates without regard to the groups' factors, else None."""
+    for inner in getattr(scheduler, "_schedulers", ()):
+        if (problem := scheduler_problem(inner)) is not None:
+            return problem
+    name, groups = type(scheduler).__name__, scheduler.optimizer.param_groups
+    scales = [group.get("lr_scale", 1.0) for group in groups]
+    if len(set(scales)) < 2:
+        return None
+
+    def follows(values: Any) -> bool:
+        values = np.broadcast_to(np.asarray(values, dtype=float), (len(scales),))
+        units = values / np.array(scales)
+        return bool(np.ptp(units) <= 0.01 * np.abs(units).max())
+
+    remedy = None
+    if name == "OneCycleLR":
+        if not follows([group["max_lr"] for group in groups]):
+            remedy = 'max_lr=[lr * group["lr_scale"] for group in optimizer.param_groups]'
+    elif name == "CyclicLR":
+        highest = [group["max_lr"] for group in groups] if "max_lr" in groups[0] else scheduler.max_lrs
+        if not (follows(highest) and follows(scheduler.base_lrs)):
+            remedy = 'max_lr and base_lr as lists, each number times group["lr_scale"]'
+    elif name in ("CosineAnnealingLR", "CosineAnnealingWarmRestarts"):
+        if scheduler.eta_min != 0:
+            remedy = "eta_min=0, or LambdaLR"
+    elif name == "ReduceLROnPlateau" and not follows(
+        scheduler.min_lrs if hasattr(scheduler, "min_lrs") else 0
+    ):
+        remedy = 'min_lr=[least * group["lr_scale"] for group in optimizer.param_groups], or 0'
+    if remedy is None:
+        return None
+    return f"{name} sets one learning rate for all groups, which overwrites their factors (lr_scale); use {remedy}"
