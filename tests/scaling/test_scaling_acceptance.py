@@ -39,7 +39,12 @@ def seed() -> int:
 
 
 def transfer_on_digits(
-    digits: tuple[Tensor, Tensor], parametrization: str, widths: list[int], lrs: Any, seeds: int
+    digits: tuple[Tensor, Tensor],
+    parametrization: str,
+    widths: list[int],
+    lrs: Any,
+    seeds: int,
+    depth: int = 3,
 ) -> Transfer:
     """Return the transfer of plain SGD on the squared error, three layers of weights, 60 steps of 128 samples."""
     X, y = digits[0], F.one_hot(digits[1], 10).float()
@@ -72,11 +77,11 @@ def test_the_learning_rate_of_sgd_transfers_under_the_condition_only(digits) -> 
     assert spectral.data.transferred_loss[-1] < 1.5 * spectral.data.best_loss[-1]
 
 
-def test_a_small_sweep_tells_the_parametrizations_apart(digits) -> None:
-    lrs = {"spectral": 2.0 ** np.arange(-4, 0.1, 1), "sp": 2.0 ** np.arange(-9, -2.9, 1)}
-    drifts = {name: transfer_on_digits(digits, name, [64, 512], lrs[name], 1).drift for name in lrs}
-    assert abs(drifts["spectral"]) < 0.3
-    assert drifts["sp"] < -0.4
+def test_the_best_rate_of_a_narrow_network_suits_a_wide_one_under_the_condition_only(digits) -> None:
+    lrs = {"spectral": 2.0 ** np.arange(-4, 0.1, 1), "sp": 2.0 ** np.arange(-8, -2.9, 1)}
+    done = {name: transfer_on_digits(digits, name, [64, 512], lrs[name], 1).data for name in lrs}
+    assert done["spectral"].transferred_loss[1] < 1.5 * done["spectral"].best_loss[1]
+    assert np.isinf(done["sp"].transferred_loss[1])
 
 
 @pytest.mark.slow
@@ -155,7 +160,7 @@ def test_one_learning_rate_for_all_layers_is_flagged(digits, optimizer) -> None:
     check = check_on_digits(digits, deep_mlp, "sp", optimizer, lr, [256, 512, 1024])
     assert not check.passed
     assert "fails" in set(check.table["verdict"])
-    assert "will not suit a wide one" in str(check)
+    assert "will not suit a wide one" in " ".join(str(check).split())
 
 
 class CNN(nn.Module):

@@ -83,6 +83,7 @@ def param_groups(
 
     Source: arXiv:2310.17813; eps and decay as in arXiv:2505.01618.
 
+    >>> import torch
     >>> from solvable.scaling import init_
     >>> model = nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 10))
     >>> _ = init_(model)
