@@ -233,7 +233,6 @@ def test_scaled_logits_of_a_compiled_model() -> None:
         (lambda: init_("model"), "model is a str"),  # pyright: ignore
         (lambda: scale_logits(mlp()), "no readout shares its matrix with an embedding"),
         (lambda: scale_logits(Tied(), 0.0), "multiplier must be above 0; got 0"),
-        (lambda: scale_logits(Tied(bias=True)), "the readout head.weight has a bias"),
     ],
 )
 def test_bad_input_is_one_sentence(call, words) -> None:
@@ -245,3 +244,15 @@ def test_every_module_at_once() -> None:
     model = everything()
     init_(model, generator=seeded())
     assert all(torch.isfinite(one).all() for one in model.parameters())
+
+
+def test_the_multiplier_of_a_tied_readout_leaves_its_bias_alone() -> None:
+    model = Tied(bias=True)
+    with torch.no_grad():
+        model.head.bias.fill_(3.0)
+    features = torch.randn(2, model.head.in_features)
+    plain = model.head(features) - 3.0
+    handle = scale_logits(model, 0.25)
+    torch.testing.assert_close(model.head(features), 0.25 * plain + 3.0)
+    handle.remove()
+    torch.testing.assert_close(model.head(features), plain + 3.0)

@@ -523,7 +523,7 @@ def test_the_figure_and_the_words() -> None:
     assert len(figure.axes) == 4
     assert len(figure.axes[0].lines) == 3
     text = " ".join(str(monitor).split())
-    assert "Weights and updates of all matrices are of the size that the condition asks" in text
+    assert "Weights and updates of these matrices are of the size that the condition asks" in text
     assert "medians over 3 sampled steps, up to step 4" in text
     assert "<table>" in monitor._repr_html_()
 

@@ -492,12 +492,12 @@ def test_groups_of_one_s_own() -> None:
 @pytest.mark.parametrize(
     ("groups", "words"),
     [
-        ([{"lr": 1}], r"groups\[0\] is dict; expected a dict with 'params'"),
-        ([3], r"groups\[0\] is int"),
-        ([{"params": "nothing"}], r"groups\[0\] has a parameter that the model does not have, or none"),
+        ([{"lr": 1}], r"groups\[0\] has only lr; expected a dict with 'params'"),
+        ([3], r"groups\[0\] is 3"),
+        ([{"params": "nothing"}], r"groups\[0\] has params='nothing', which fits no name"),
         ([{"params": nn.Parameter(torch.ones(2))}], "does not have"),
         ([{"params": "0"}, {"params": "weight"}], r"0.weight is in groups\[0\] and groups\[1\]"),
-        ([{"params": "0", "lr": -1}], "lr must be at least 0; got -1"),
+        ([{"params": "0", "lr": -1}], r"lr of groups\[0\] must be at least 0; got -1"),
     ],
 )
 def test_groups_of_one_s_own_that_do_not_fit(groups, words) -> None:

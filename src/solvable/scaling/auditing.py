@@ -15,6 +15,7 @@ from solvable.lab.text import readable
 from solvable.lab.verdict import Section, Table, Verdict
 from solvable.scaling.base import Depth, as_description, blocks_of, row_at_base, scales_of
 from solvable.scaling.description import Row, Rules, describe, is_matrix, named_parameters, unwrapped
+from solvable.scaling.layout import MATRICES
 from solvable.scaling.optimizers import check_optimizer, decay_per_step, kind_of, multiplier, muon_factor
 from solvable.scaling.pitfalls import ScalingWarning, broken_multipliers, scheduler_problem
 
@@ -52,15 +53,20 @@ class Audit:
         for row in self.table.to_dict("records"):
             numbers = [row[key] for key in ("lr", "lr_asked", "factor", "decay_per_step", "eps", "eps_asked")]
             rows.append((row["name"], row["kind"], *(readable(float(one), 3) for one in numbers)))
+        known = self.table[self.table["lr"].notna()]
         if self.off:
-            name, factor = next(iter(self.off.items()))
+            kinds = dict(zip(self.table["name"], self.table["kind"], strict=True))
+            # A bias with a matrix's learning rate is common and does less harm than a matrix that is off.
+            matrices = {name: factor for name, factor in self.off.items() if kinds[name] in MATRICES}
+            name, factor = next(iter((matrices or self.off).items()))
+            what = f"{len(matrices)} of them of matrices; " if matrices else "none of them of a matrix; "
             text = (
-                f"{len(self.off)} of {len(self.table)} learning rates do not follow the condition; the furthest is "
+                f"{len(self.off)} of {len(known)} learning rates do not follow the condition, {what}the furthest is "
                 f"{name}'s, {readable(factor, 3)} times what is asked relative to the typical matrix. "
-                "param_groups(model, ...) sets them."
+                "param_groups(model, ...) sets them; if it did, relative to a base or for a depth, say so here too."
             )
         else:
-            text = "All learning rates follow the condition."
+            text = f"All {len(known)} learning rates follow the condition."
         return Verdict("Learning rates", (Section("", text, Table(heads, tuple(rows))),), self.notes)
 
     def __str__(self) -> str:
@@ -125,6 +131,10 @@ def audit(
                     "eps_asked": eps_asked if kind.eps is not None else np.nan,
                 }
     rows = [{"name": row.name, "kind": row.layout.kind} | found.get(row.name, {}) for row in description]
+    if not found:
+        raise InputError(
+            "the optimizers have no parameter of the model; expected optimizers of its parameters"
+        )
     columns = ["name", "kind", "optimizer", "lr", "asked", "decay_per_step", "eps", "eps_asked"]
     table: Any = pd.DataFrame(rows, columns=columns)
     unit = typical_lr(

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from solvable.checks import whole
+from solvable.checks import one_number, whole
 from solvable.errors import InputError
 from solvable.scaling.description import Description, Row, Rules, describe
 from solvable.scaling.optimizers import OptimizerKind, multiplier
@@ -29,8 +29,13 @@ class Depth:
     base_depth: int = 1
     alpha: float = 1.0
 
+    def __post_init__(self) -> None:
+        whole("base_depth", self.base_depth, at_least=1)
+        one_number("alpha", self.alpha, at_least=0, at_most=1)
+
 
 def as_description(base: Any, rules: Rules | None) -> Description:
+    """Return the description of a base, which may be one already."""
     if isinstance(base, Description):
         return base
     if not isinstance(base, nn.Module):
@@ -66,6 +71,11 @@ def row_at_base(reference: Description, row: Row, depth: Depth | None) -> Row:
 
 
 def blocks_of(model: nn.Module, depth: Depth) -> tuple[str, int]:
+    """Return the name of the residual blocks and how many there are."""
+    if not isinstance(depth, Depth):
+        raise InputError(
+            f"depth is {depth!r}; expected Depth('transformer.h', ...), with the name of the blocks"
+        )
     try:
         blocks: Any = model.get_submodule(depth.blocks)
         n_blocks = len(blocks)
@@ -74,7 +84,6 @@ def blocks_of(model: nn.Module, depth: Depth) -> tuple[str, int]:
             f"depth.blocks is {depth.blocks!r}; expected the name of an nn.ModuleList in the model, as in "
             "'transformer.h'"
         ) from None
-    whole("depth.base_depth", depth.base_depth, at_least=1)
     return depth.blocks, n_blocks
 
 
@@ -82,6 +91,8 @@ def scales_of(
     kind: OptimizerKind, row: Row, at_base: Row | None, n_blocks: int | None, depth: Depth | None
 ) -> tuple[float, float]:
     """Return the factors of the learning rate and of eps."""
+    if row.layout.kind == "unscaled":
+        return 1.0, 1.0
     scale, eps_scale = multiplier(row.layout, kind, row.shape), 1 / row.layout.fan_out
     if at_base is not None:
         scale /= multiplier(at_base.layout, kind, at_base.shape)

@@ -18,8 +18,8 @@ from solvable.lab import run_trials
 from solvable.lab.text import readable, with_error
 from solvable.lab.verdict import Section, Table, Verdict
 from solvable.networks.minibatch import Loss, loss_function
-from solvable.scaling.description import describe, unwrapped
-from solvable.scaling.optimizers import kind_of
+from solvable.scaling.description import Rules, describe, unwrapped
+from solvable.scaling.optimizers import check_optimizer, kind_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +28,8 @@ PASSES, FAILS = 0.2, 0.35
 """An exponent below the first in magnitude passes, above the second it fails; between, add widths."""
 READOUT_PASSES, READOUT_FAILS = 0.35, 0.5
 """The same for the readout, which has corrections of order 1/√width."""
+# The output of a readout at initialisation has the exponent -1/2; below this one it counts as falling.
+_FALLS = -0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,8 @@ class CoordinateCheck:
         data: `change` (RMS of a layer's output after training minus at the start, on the first batch) and `initial`
             (RMS at the start) over the dims `layer`, `width`, `seed`.
         table: one row for each layer: `layer`, `is_readout`, `exponent` of the change, `standard_error`, `predicted`,
-            `verdict` (passes, fails, unclear, no change).
+            `verdict` (passes, fails, unclear, no change), `shrinks` (unclear since its output at the
+            start falls with width).
         steps: number of steps trained.
     """
 
@@ -48,8 +51,9 @@ class CoordinateCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether no layer fails or is unclear."""
-        return not set(self.table["verdict"]) & {"fails", "unclear"}
+        """Whether some layers change, and none of them fails or is unclear."""
+        verdicts = set(self.table["verdict"])
+        return "passes" in verdicts and not verdicts & {"fails", "unclear"}
 
     def verdict(self) -> Verdict:
         """Return the exponents in words, for a terminal or a notebook."""
@@ -62,35 +66,61 @@ class CoordinateCheck:
             )
             for row in self.table.to_dict("records")
         )
-        widths = ", ".join(map(str, self.data.width.values))
+        heads = ("layer", "exponent", "predicted", "verdict")
+        return Verdict(
+            "Coordinate check", (Section("", self._summary(), Table(heads, rows)),), tuple(self._notes())
+        )
+
+    def _summary(self) -> str:
         failing: Any = self.table[self.table["verdict"] == "fails"]
-        if len(failing):
-            worst = failing.loc[(failing["exponent"] - failing["predicted"]).abs().idxmax()]
-            text = (
-                f"{len(failing)} of {len(self.table)} layers change with width: {worst['layer']} as "
-                f"width^{readable(float(worst['exponent']), 2)}. The learning rate of a narrow model will not suit a "
-                "wide one; take init_ and param_groups."
+        if set(self.table["verdict"]) == {"no change"}:
+            return "No layer changed: look at the learning rate, and whether the optimizer has this model's parameters."
+        if self.passed:
+            return "All layers change by the same amount at every width, so learning rates transfer."
+        if not len(failing):
+            return "No layer fails, but some are unclear: add wider models or more steps."
+        worst = failing.loc[(failing["exponent"] - failing["predicted"]).abs().idxmax()]
+        count = "1 layer changes" if len(failing) == 1 else f"{len(failing)} layers change"
+        return (
+            f"{count} with width (of {len(self.table)}), {'' if len(failing) == 1 else 'the most '}{worst['layer']}, "
+            f"as width^{readable(float(worst['exponent']), 2)}. The learning rate of a narrow model will not suit a "
+            "wide one; "
+            + (
+                "audit(model, optimizer) and a Monitor say more."
+                if self.data.attrs["scaled"]
+                else "take init_ and param_groups."
             )
-        elif self.passed:
-            text = "All layers change by the same amount at every width, so learning rates transfer."
-        else:
-            text = "No layer fails, but some are unclear: add wider models or more steps."
+        )
+
+    def _notes(self) -> list[str]:
+        widths, seeds = self.data.width.values, self.data.sizes["seed"]
         notes = [
-            f"widths {widths}, {self.steps} steps, {self.data.sizes['seed']} seeds; exponents of RMS(h after - h "
-            "before)",
+            f"widths {', '.join(map(str, widths))}, {self.steps} step{'s' * (self.steps > 1)}, "
+            f"{seeds} seed{'s' * (seeds > 1)}; exponents of RMS(h after - h before)",
             "at these widths corrections of order 1/√width make a right readout's exponent as low as "
             f"-{READOUT_PASSES:g} (about -0.15 from 256 on), so a readout passes within {READOUT_PASSES:g} and other "
             f"layers within {PASSES:g}",
         ]
-        if self.data.width.values.min() < 64:
+        if shrinking := self.table.loc[self.table["shrinks"], "layer"].tolist():
+            names = ", ".join(shrinking[:3])
+            notes.append(
+                f"unclear rather than failed: {names}, whose output at the start falls with width, as it should, and "
+                "with it the first gradients; init_(readout='zero') or a larger learning rate takes that away"
+            )
+        if self.data.attrs["equal_shapes"]:
+            notes.append(
+                "the models have the same shapes at every width: make_model does not use its argument"
+            )
+        if seeds == 1 or widths[-1] < 4 * widths[0]:
+            notes.append("one seed, or widths within a factor of 4: the exponents are rough")
+        if widths.min() < 64:
             notes.append("widths below 64 are too narrow for exponents to mean much")
         attention = any(
             word in str(name).lower() for name in self.data.layer.values for word in ("att", "qkv")
         )
         if self.steps < 50 and attention:
             notes.append("attention with 1/d logits needs about 100 steps before its exponents settle")
-        heads = ("layer", "exponent", "predicted", "verdict")
-        return Verdict("Coordinate check", (Section("", text, Table(heads, rows)),), tuple(notes))
+        return notes
 
     def __str__(self) -> str:
         return str(self.verdict())
@@ -130,6 +160,7 @@ def coordinate_check(
     seeds: int = 3,
     *,
     loss: str | Loss | None = None,
+    rules: Rules | None = None,
     predicted: Mapping[str, float] | None = None,
     n_jobs: int | None = None,
     quiet: bool = False,
@@ -149,6 +180,7 @@ def coordinate_check(
         steps: number of steps; models with attention need about 100.
         seeds: number of runs at each width.
         loss: as for `networks.train_batches`.
+        rules: as for `describe`.
         predicted: layer -> exponent expected; by default 0 for each.
         n_jobs: number of processes, -1 for one per core; by default all runs one after the other in this one.
         quiet: show no progress bar.
@@ -180,10 +212,11 @@ def coordinate_check(
     )
     if not pairs or not len(batches):
         raise InputError("batches must be a list of pairs (inputs, targets), at least one")
+    batches = [(as_tensors(x), as_tensors(y)) for x, y in batches]
     calls = [(int(width), seed) for width in sizes for seed in range(seeds)]
     runs = run_trials(
         _one_run,
-        (make_model, make_optimizer, tuple(batches), steps, loss),
+        (make_model, make_optimizer, tuple(batches), steps, loss, rules),
         calls,
         engine="processes",
         n_jobs=1 if n_jobs is None else n_jobs,
@@ -197,6 +230,10 @@ def coordinate_check(
                 f"the model has layers {layers[:6]} at width {sizes[0]} and others at width {width}; expected the same "
                 "names"
             )
+    if unknown := sorted(set(predicted or {}) - set(layers)):
+        raise InputError(
+            f"predicted has {unknown[0]!r}; expected layers of the model: {', '.join(layers[:8])}"
+        )
     shape = (len(sizes), seeds, len(layers))
     dims = ("width", "seed", "layer")
     data = xr.Dataset(
@@ -205,6 +242,7 @@ def coordinate_check(
             "initial": (dims, np.array([list(run[1].values()) for run in runs]).reshape(shape)),
         },
         {"width": sizes, "seed": np.arange(seeds), "layer": layers},
+        {"scaled": int(runs[0][4]), "equal_shapes": int(len({run[3] for run in runs}) == 1)},
     ).transpose("layer", "width", "seed")
     return CoordinateCheck(data, _table(data, runs[0][2], dict(predicted or {})), steps)
 
@@ -215,6 +253,11 @@ def _table(data: xr.Dataset, readout: str | None, predicted: Mapping[str, float]
         changes = data.change.sel(layer=layer).values
         exponent, error = (np.nan, np.nan) if not (changes > 0).all() else slope(data.width.values, changes)
         expected, is_readout = float(predicted.get(layer, 0.0)), layer == readout
+        verdict = judge(exponent - expected, is_readout)
+        # At the start the output of a right readout falls as 1/√width, and with it a part of the first gradients.
+        initial = data.initial.sel(layer=layer).values
+        falls = bool((initial > 0).all()) and slope(data.width.values, initial)[0] < _FALLS
+        shrinks = verdict == "fails" and exponent < expected and falls
         rows.append(
             {
                 "layer": layer,
@@ -222,7 +265,8 @@ def _table(data: xr.Dataset, readout: str | None, predicted: Mapping[str, float]
                 "exponent": exponent,
                 "standard_error": error,
                 "predicted": expected,
-                "verdict": judge(exponent - expected, is_readout),
+                "verdict": "unclear" if shrinks else verdict,
+                "shrinks": shrinks,
             }
         )
     return pd.DataFrame(rows)
@@ -265,21 +309,24 @@ def _one_run(
     batches: Sequence[tuple[Any, Any]],
     steps: int,
     loss: str | Loss | None,
+    rules: Rules | None,
     width: int,
     seed: int,
-) -> tuple[dict[str, float], dict[str, float], str | None]:
-    """Return the change and the initial RMS of each layer's output, and the readout's name."""
+) -> tuple[dict[str, float], dict[str, float], str | None, tuple[Any, ...], bool]:
+    """Return change and initial RMS of each layer's output, the readout, all shapes, and whether groups are scaled."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1_000_003 * seed + width)
         model = make_model(width)
-        made = make_optimizer(model)
-        optimizers = [made] if isinstance(made, torch.optim.Optimizer) else list(made)
+        made = make_optimizer(unwrapped(model))
+        optimizers = list(made) if isinstance(made, (list, tuple)) else [made]
+        for optimizer in optimizers:
+            check_optimizer(optimizer)
         check_eps(optimizers)
-        readout = describe(model).readout
+        description = describe(model, rules)
         before = _outputs(model, batches[0][0], seed)
         for step in range(steps):
             x, y = batches[step % len(batches)]
-            value = loss_function(loss, torch.as_tensor(y))(model(x), y)
+            value = _loss(loss, model(x), y)
             for optimizer in optimizers:
                 optimizer.zero_grad(set_to_none=True)
             value.backward()
@@ -288,17 +335,43 @@ def _one_run(
         after = _outputs(model, batches[0][0], seed)
     changes = {name: _rms(after[name] - one) for name, one in before.items() if name in after}
     if bad := [name for name, one in changes.items() if not np.isfinite(one)]:
+        what = f"the output of layer {bad[0]!r} is not finite"
+        if not np.isfinite(_rms(before[bad[0]])):
+            raise InputError(f"{what} at the start; expected finite inputs and weights; check both")
         raise InputError(
-            f"the model of width {width} diverged within {steps} steps ({bad[0]} is not finite); expected a learning "
-            "rate that is stable at every width; lower it"
+            f"the model of width {width} diverged within {steps} steps ({what}); expected a learning rate that is "
+            "stable at every width; lower it"
         )
-    return changes, {name: _rms(before[name]) for name in changes}, readout and readout.rpartition(".")[0]
+    readout = description.readout and description.readout.rpartition(".")[0]
+    shapes = tuple(row.shape for row in description)
+    scaled = any("lr_scale" in group for optimizer in optimizers for group in optimizer.param_groups)
+    return changes, {name: _rms(before[name]) for name in changes}, readout, shapes, scaled
+
+
+def _loss(loss: str | Loss | None, output: Any, y: Any) -> Tensor:
+    if (loss is None or isinstance(loss, str)) and not (isinstance(output, Tensor) and isinstance(y, Tensor)):
+        raise InputError(
+            f"the model returns a {type(output).__name__} for targets that are a {type(y).__name__}; expected tensors; "
+            "give a loss, a function of both"
+        )
+    value = loss_function(loss, y)(output, y)
+    if not isinstance(value, Tensor) or value.numel() != 1 or not value.requires_grad:
+        raise InputError(f"loss returns {value!r}; expected a tensor of one number with a gradient")
+    return value
+
+
+def as_tensors(what: Any) -> Any:
+    """Return arrays as tensors, in single precision if they are not of integers; leave everything else alone."""
+    if not isinstance(what, np.ndarray):
+        return what
+    return torch.as_tensor(what, dtype=torch.float32 if what.dtype.kind == "f" else None)
 
 
 def check_eps(optimizers: Sequence[torch.optim.Optimizer]) -> None:
     """Raise for an Adam-like optimizer with eps = 0."""
     for optimizer in optimizers:
         name = type(optimizer).__name__
+        # Its kind is asked last, since it may be unknown.
         if (
             any(group.get("eps") == 0 for group in optimizer.param_groups)
             and kind_of(optimizer).family == "sign"
@@ -328,7 +401,7 @@ def _outputs(model: nn.Module, x: Any, seed: int) -> dict[str, Tensor]:
     handles = [
         module.register_forward_hook(keep(name or type(inner).__name__))
         for name, module in inner.named_modules()
-        if module._parameters and any(one is not None for one in module._parameters.values())
+        if "parametrizations." not in f"{name}." and _has_parameters(module)
     ]
     try:
         # The same dropout before and after.
@@ -339,6 +412,11 @@ def _outputs(model: nn.Module, x: Any, seed: int) -> dict[str, Tensor]:
         for handle in handles:
             handle.remove()
     return found
+
+
+def _has_parameters(module: nn.Module) -> bool:
+    own = any(one is not None for one in module._parameters.values())
+    return own or hasattr(module, "parametrizations")
 
 
 def _rms(tensor: Tensor) -> float:

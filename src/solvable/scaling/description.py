@@ -20,8 +20,18 @@ from solvable.scaling.rules import Rule, built_in, owner_of
 Rules = Mapping[str | type[nn.Module], Rule]
 
 _RESOLVE = (
-    'give its rule, as in rules={"%s": "dense"} (or "embedding", "position", "blocks:3", "experts", "vector", '
-    '"unscaled", each for a regular expression of names or for a module type), or register_rule(%s, ...)'
+    'give its rule, as in rules={"%s": "%s"} (or %s, each for a regular expression of names or for a module type), or '
+    "register_rule(%s, ...)"
+)
+_EXAMPLES = (
+    "dense",
+    "embedding",
+    "position",
+    "blocks:3",
+    "experts",
+    "experts transposed",
+    "vector",
+    "unscaled",
 )
 
 
@@ -85,8 +95,8 @@ class Description:
 
     @property
     def readout(self) -> str | None:
-        """Name of the last dense matrix in order of registration."""
-        names = [row.name for row in self.rows if row.layout.kind == "dense"]
+        """Name of the last dense matrix or convolution in order of registration."""
+        names = [row.name for row in self.rows if row.layout.kind in ("dense", "conv")]
         return names[-1] if names else None
 
     def to_frame(self) -> pd.DataFrame:
@@ -162,6 +172,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     std = {None: "1" if layout.kind == "gain" else "–", 0.0: "0"}.get(
         layout.init_std
     ) or f"{layout.init_std:.4g}"
+    std = std if row.trained else "kept"
     shape = " x ".join(map(str, row.shape)) or "one number"
     rule = row.rule + (f"; same as {', '.join(row.tied_to)}" if row.tied_to else "")
     return (row.name, kind, shape, str(layout.fan_in), str(layout.fan_out), std, rule)
@@ -195,12 +206,12 @@ def describe(model: nn.Module, rules: Rules | None = None) -> Description:
          2.bias    bias         10        1        10          0   Linear
     """
     model = unwrapped(model)
-    rules = rules or {}
+    rules = mapping("rules", rules)
     uses: dict[int, list[tuple[str, nn.Module, Layout, str]]] = {}
     parameters: dict[int, Tensor] = {}
     notes: list[str] = []
     used: set[Any] = set()
-    unknown: list[str] = []
+    unknown: list[tuple[str, int]] = []
     modules = dict(model.named_modules(remove_duplicate=False))
     for path, module in modules.items():
         for own, parameter in module._parameters.items():
@@ -210,27 +221,35 @@ def describe(model: nn.Module, rules: Rules | None = None) -> Description:
             _check(parameter, name)
             found = _layout(rules, used, name, module, own, parameter, owner_of(modules, path))
             if found is None:
-                unknown.append(f"{name} {tuple(parameter.shape)} of {type(module).__name__}")
+                unknown.append(
+                    (f"{name} {tuple(parameter.shape)} of {type(module).__name__}", parameter.ndim)
+                )
                 continue
             parameters[id(parameter)] = parameter
             uses.setdefault(id(parameter), []).append((name, module, *found))
     for key in rules:
         if key not in used:
+            expected = "part of a name" if isinstance(key, str) else "a type of its modules"
             raise InputError(
-                f"the rule for {key!r} fits no parameter; expected part of a name that describe(model) lists"
+                f"the rule for {key!r} fits no parameter, or only some that an earlier rule has; expected {expected} "
+                "that describe(model) lists"
             )
     if unknown:
-        first = unknown[0].split()[0]
-        owner = unknown[0].rsplit(" ", 1)[1]
-        others = f" (and {len(unknown) - 1} more: {', '.join(unknown[1:6])})" if len(unknown) > 1 else ""
-        raise InputError(
-            f"no rule says what parameter {unknown[0]} is{others}; {_RESOLVE % (re.escape(first), owner)}"
+        first, n_dims = unknown[0]
+        others = f" (and {len(unknown) - 1} more: {', '.join(one for one, _ in unknown[1:6])})" * (
+            len(unknown) > 1
         )
+        likely = "experts" if n_dims == 3 else "dense"
+        rest = ", ".join(f'"{one}"' for one in _EXAMPLES if one != likely)
+        remedy = _RESOLVE % (first.split()[0], likely, rest, first.rsplit(" ", 1)[1])
+        raise InputError(f"no rule says what parameter {first} is{others}; {remedy}")
     if not uses:
         raise InputError(f"{type(model).__name__} has no parameters; expected a module with some")
     rows = tuple(_row(parameters[key], same, notes) for key, same in uses.items())
     vectors = [
-        row.name for row in rows if row.layout.kind == "vector" and row.trained and "PReLU" not in row.module
+        row.name
+        for row in rows
+        if row.layout.kind == "vector" and row.trained and row.rule == "at most one dimension"
     ]
     if vectors:
         notes.append(
@@ -250,7 +269,7 @@ def _layout(
     owner: tuple[nn.Module, str] | None,
 ) -> tuple[Layout, str] | None:
     for key, rule in rules.items():
-        fits = re.search(key, name) is not None if isinstance(key, str) else isinstance(module, key)
+        fits = matches("rules", key, name) if isinstance(key, str) else isinstance(module, key)
         if fits and (layout := _by_rule(rule, module, own, parameter, name)) is not None:
             used.add(key)
             return layout, "your rule"
@@ -286,7 +305,7 @@ def _row(parameter: Tensor, uses: list[tuple[str, nn.Module, Layout, str]], note
         name, module, layout, rule = embedding
         reads_out = not any(use[3] == "your rule" for use in uses)
         readout = next(use for use in uses if use[2].kind == "dense")
-        if any(type(hook).__name__ == "LogitsMultiplier" for hook in readout[1]._forward_hooks.values()):
+        if any(type(hook).__name__ == "LogitsMultiplier" for hook in readout[1]._forward_pre_hooks.values()):
             reads_out = False
             rule = f"{rule}, logits scaled"
     tied = tuple(use[0] for use in uses if use[0] != name)
@@ -321,6 +340,30 @@ def _check(parameter: Tensor, name: str) -> None:
         raise InputError(
             f"{name} is of type {parameter.dtype}; expected floating-point parameters, not quantised ones"
         )
+
+
+def matches(argument: str, pattern: str, name: str) -> bool:
+    """Return whether a regular expression of the user's fits a name.
+
+    Raises:
+        InputError: if it is not a valid one.
+    """
+    try:
+        return re.search(pattern, name) is not None
+    except re.error as problem:
+        raise InputError(
+            f"{argument} has {pattern!r}, which is no regular expression ({problem}); expected part of a name, with "
+            "special letters behind a backslash"
+        ) from None
+
+
+def mapping(name: str, value: Any) -> Mapping[Any, Any]:
+    """Return a mapping that an argument is, empty for None."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(f"{name} is {value!r}; expected a dict, as in {name}={{...}}")
+    return value
 
 
 def unwrapped(model: Any) -> nn.Module:

@@ -74,7 +74,9 @@ def violations_in(data: xr.Dataset, lo: float, hi: float) -> list[Violation]:
         name = str(row["layer"])
         layer = data.sel(layer=name)
         if bool(np.isnan(layer.weight_norm[-1])):
-            sentence = f"{name}: the weights are not finite; lower the learning rate"
+            sentence = (
+                f"{name}: the weights are not finite; lower the learning rate, or check inputs and loss"
+            )
             found.append(Violation(name, "weights", np.nan, sentence))
             continue
         if str(layer.kind.values) not in MATRICES:
@@ -98,7 +100,7 @@ def violations_in(data: xr.Dataset, lo: float, hi: float) -> list[Violation]:
 def verdict_of(data: xr.Dataset) -> Verdict:
     """Return what to change, in words, and the table of matrices."""
     table, found = table_of(data), violations_in(data, LOW, HIGH)
-    text = "" if found else "Weights and updates of all matrices are of the size that the condition asks."
+    text = "" if found else "Weights and updates of these matrices are of the size that the condition asks."
     columns = {
         "W": "weight_norm",
         "W factor": "weight_factor",
@@ -120,7 +122,10 @@ def verdict_of(data: xr.Dataset) -> Verdict:
         if n_steps > 1
         else f"one sampled step, {int(data.step[0])}",
     ]
-    if hidden := [name for name in names if np.isnan(table.loc[name, "feature_norm"])]:
+    if data.attrs["missing"]:
+        notes.append(f"trained, but in none of the optimizers: {data.attrs['missing']}")
+    finite = [name for name in names if np.isfinite(table.loc[name, "weight_norm"])]
+    if hidden := [name for name in finite if np.isnan(table.loc[name, "feature_norm"])]:
         notes.append(
             f"features not seen: {_some(hidden)} (a module whose forward was not called, or that was compiled before "
             "the Monitor started)"
@@ -176,7 +181,8 @@ def _of_update(name: str, factor: float, actual: float, asked: float) -> str:
     if not 1 / 1.5 < actual / asked < 1.5:
         return (
             f"{name}: update {_times(factor)} than the typical layer's; its lr multiplier should be "
-            f"{readable(asked, 3)}, is {readable(actual, 3)}; take the groups of param_groups(model, ...)"
+            f"{readable(asked, 3)}, is {readable(actual, 3)} relative to the typical matrix; take the groups of "
+            "param_groups(model, ...)"
         )
     return (
         f"{name}: update {_times(factor)} than the typical layer's, though its learning rate follows the rule; look at "

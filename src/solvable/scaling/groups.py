@@ -1,6 +1,5 @@
 r"""`param_groups`: parameter groups with which one learning rate holds for all layers and all widths."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,12 +14,14 @@ from solvable.scaling.description import (
     Rules,
     describe,
     is_matrix,
+    mapping,
+    matches,
     named_parameters,
     unwrapped,
 )
 from solvable.scaling.layout import KINDS
 from solvable.scaling.optimizers import OptimizerKind, kind_of
-from solvable.scaling.pitfalls import warn_of_decay, warn_of_weights
+from solvable.scaling.pitfalls import warn_of_decay, warn_of_lr, warn_of_weights
 
 
 class MuonGroups(NamedTuple):
@@ -98,6 +99,8 @@ def param_groups(
     """
     kind = kind_of(optimizer)
     lr = one_number("lr", lr, above=0)
+    if eps is not None and kind.eps is None:
+        raise InputError(f"eps is {eps:g}, but {kind.name} has none; leave it out")
     weight_decay = one_number("weight_decay", weight_decay, at_least=0)
     description = describe(model, rules)
     refuse_tied(description)
@@ -112,7 +115,9 @@ def param_groups(
     warn_of_weights(description, parameters, base, reference, depth)
     if weight_decay and kind.decay != "coupled":
         warn_of_decay(lr, weight_decay)
-    factors = _constants(constants or {}, description)
+    if base is None:
+        warn_of_lr(lr)
+    factors = _constants(mapping("constants", constants), description)
     blocks = None if depth is None else blocks_of(unwrapped(model), depth)
     own = _own_options(groups or (), parameters, description)
 
@@ -142,7 +147,7 @@ def param_groups(
     other = kind_of(rest)
     if other.name == "muon":
         raise InputError("rest is 'muon'; expected an optimizer for the parameters that Muon does not take")
-    takes = {row.name for row in trained if _muon_takes(row)}
+    takes = {row.name for row in trained if muon_takes(row)}
     return MuonGroups(
         list_of((row for row in trained if row.name in takes), kind),
         list_of((row for row in trained if row.name not in takes), other),
@@ -192,18 +197,21 @@ def _group(
     return group
 
 
-def _muon_takes(row: Row) -> bool:
+def muon_takes(row: Row) -> bool:
+    """Return whether Muon takes a parameter; raise for packed matrices, which it would take as one."""
     if len(row.shape) != 2 or not is_matrix(row):
         return False
     if row.layout.blocks > 1:
         raise InputError(
             f"{row.name} packs {row.layout.blocks} matrices, which Muon would orthogonalise as one; expected separate "
-            f'matrices; split the layer, use SpectralSGD, or accept it by rules={{"{re.escape(row.name)}": "dense"}}'
+            "matrices; split the layers, use SpectralSGD, or accept it by "
+            f'rules={{"{".".join(row.name.split(".")[-2:])}": "dense"}}'
         )
     return True
 
 
 def refuse_tied(description: Description) -> None:
+    """Raise for an embedding that is also the readout if the logits have no multiplier."""
     for row in description:
         if row.reads_out and row.trained:
             readout = row.tied_to[0]
@@ -211,7 +219,7 @@ def refuse_tied(description: Description) -> None:
                 f"{row.name} is both an embedding and the readout {readout}, so no learning rate suits both; expected "
                 f"logits that are multiplied by a number of order 1/{row.layout.fan_out}; call scale_logits(model), "
                 "or, if "
-                f'your forward pass does so, say rules={{"{re.escape(row.name)}": "embedding"}}'
+                f'your forward pass does so, say rules={{"{row.name}": "embedding"}}'
             )
 
 
@@ -237,7 +245,7 @@ def _constants(constants: Mapping[str, float], description: Description) -> dict
         elif key in KINDS:
             names = [row.name for row in description if row.layout.kind == key]
         else:
-            names = [row.name for row in description if re.search(key, row.name)]
+            names = [row.name for row in description if matches("constants", key, row.name)]
         if not names:
             raise InputError(
                 f"constants has {key!r}, which is no kind of a parameter here and fits no name; expected 'readout', "
@@ -256,12 +264,21 @@ def _own_options(
     own: dict[str, tuple[int, Mapping[str, Any]]] = {}
     for i, group in enumerate(groups):
         if not isinstance(group, Mapping) or "params" not in group:
-            raise InputError(
-                f"groups[{i}] is {type(group).__name__}; expected a dict with 'params', as for torch.optim"
+            got = (
+                f"has only {', '.join(group)}"
+                if isinstance(group, Mapping)
+                else f"is a {type(group).__name__}"
             )
+            raise InputError(f"groups[{i}] {got}; expected a dict with 'params', as for torch.optim")
         params = group["params"]
+        one_number(f"lr of groups[{i}]", group.get("lr", 0.0), at_least=0)
+        one_number(f"weight_decay of groups[{i}]", group.get("weight_decay", 0.0), at_least=0)
         if isinstance(params, str):
-            names = [row.name for row in description if re.search(params, row.name)]
+            names = [row.name for row in description if matches(f"groups[{i}]", params, row.name)]
+            if not names:
+                raise InputError(
+                    f"groups[{i}] has params={params!r}, which fits no name; expected part of one"
+                )
         else:
             params = [params] if isinstance(params, Tensor) else list(params)
             tensors = [one[1] if isinstance(one, tuple) else one for one in params]

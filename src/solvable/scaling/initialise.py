@@ -9,7 +9,15 @@ from torch import Tensor, nn
 from solvable.checks import choice, one_number
 from solvable.errors import InputError
 from solvable.scaling.base import Depth, row_at_base
-from solvable.scaling.description import Description, Row, Rules, describe, named_parameters, unwrapped
+from solvable.scaling.description import (
+    Description,
+    Row,
+    Rules,
+    describe,
+    matches,
+    named_parameters,
+    unwrapped,
+)
 from solvable.scaling.groups import refuse_tied
 
 
@@ -33,7 +41,8 @@ def init_(
         model: any module that is not on the meta device.
         gain: of dense matrices and convolutions, such as $\sqrt 2$ for ReLU; one number, or regular expression of names
             -> number (1 for others).
-        readout: `zero` starts the last dense matrix at 0.
+        readout: `zero` starts the last dense matrix or convolution (in order of registration,
+            `describe(model).readout`) at 0.
         generator: random number generator; by default torch's own.
         base: a narrower model of the same structure with the initialisation that you want there. Each parameter then
             gets the entries' size that it has in `base`, times the ratio of the rule; 0 stays 0.
@@ -63,6 +72,12 @@ def init_(
             f"{type(unwrapped(model)).__name__} is on the meta device and has no values; expected a model in memory; "
             "call model.to_empty(device=...) first"
         )
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise InputError(
+            f"generator is {generator!r}; expected a torch.Generator, as in torch.Generator().manual_seed(0)"
+        )
+    if readout == "zero" and description.readout is None:
+        raise InputError("readout is 'zero', but the model has no dense matrix or convolution; leave it out")
     gains = _gains(gain, description)
     sizes = None if base is None else _base_sizes(description, base, depth, rules)
     for row in description:
@@ -111,15 +126,13 @@ def _direction_of(name: str) -> str:
 
 
 def _gains(gain: Any, description: Description) -> dict[str, float]:
-    import re
-
     kinds = ("dense", "conv", "experts")
     names = [row.name for row in description if row.layout.kind in kinds]
     if not isinstance(gain, Mapping):
         return dict.fromkeys(names, one_number("gain", gain, above=0))
     gains = {}
     for key, value in gain.items():
-        matched = [name for name in names if re.search(key, name)]
+        matched = [name for name in names if matches("gain", key, name)]
         if not matched:
             raise InputError(
                 f"gain has {key!r}, which fits no matrix; expected part of a name that describe(model) lists"
@@ -153,20 +166,20 @@ def _base_sizes(
 
 
 class LogitsMultiplier:
-    """A forward hook that multiplies a layer's output."""
+    """A hook that multiplies a layer's input, and so its output but for the bias."""
 
     def __init__(self, multiplier: float) -> None:
         self.multiplier = multiplier
 
-    def __call__(self, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        return output * self.multiplier
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (inputs[0] * self.multiplier, *inputs[1:])
 
 
 def scale_logits(model: nn.Module, multiplier: float | None = None, *, rules: Rules | None = None) -> Any:
     r"""Multiply the logits of a readout that shares its matrix with an embedding, which no learning rate can replace.
 
-    The embedding's entries are of order 1 and stay so; with fan-in n the readout needs entries of order 1/n. A forward
-    hook on the readout multiplies its output, $h \mapsto \alpha W h$. It survives `copy.deepcopy` and does not touch
+    The embedding's entries are of order 1 and stay so; with fan-in n the readout needs entries of order 1/n. A hook on
+    the readout multiplies its input, $h \mapsto W (\alpha h) + b$. It survives `copy.deepcopy` and does not touch
     the `state_dict`; call it before `torch.compile`.
 
     Args:
@@ -197,9 +210,4 @@ def scale_logits(model: nn.Module, multiplier: float | None = None, *, rules: Ru
     }
     (layer,) = list(modules.values())[:1]
     factor = 1 / row.layout.fan_out if multiplier is None else one_number("multiplier", multiplier, above=0)
-    if layer.bias is not None:
-        raise InputError(
-            f"the readout {row.tied_to[0]} has a bias, which the multiplier would scale too; expected one without; "
-            "build it with bias=False"
-        )
-    return layer.register_forward_hook(LogitsMultiplier(factor))
+    return layer.register_forward_pre_hook(LogitsMultiplier(factor))

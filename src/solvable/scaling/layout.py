@@ -149,7 +149,10 @@ def layout_of_words(words: str, shape: Sequence[int], name: str) -> Layout:
             f"the rule of {name!r} is {words!r}; expected a kind ({', '.join(KINDS)}) or blocks:N, with ' transposed' "
             "behind it if the parameter's inputs come first"
         )
-    kind, blocks = match["kind"], int(match["blocks"] or 1)
+    kind, blocks = (
+        match["kind"],
+        whole(f"blocks in the rule of {name!r}", int(match["blocks"] or 1), at_least=1),
+    )
     if kind == "blocks":
         kind = "dense"
     kind = choice(f"rule of {name!r}", kind, KINDS)

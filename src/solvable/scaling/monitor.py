@@ -78,9 +78,9 @@ class Monitor:
         self.model, self.optimizers = unwrapped(model), [check_optimizer(one) for one in optimizers]
         self.every, self.gain = whole("every", every, at_least=1), one_number("gain", gain, above=0)
         where = {id(p): i for i, one in enumerate(optimizers) for g in one.param_groups for p in g["params"]}
-        self._lines = [
-            line for line in lines_of(self.model, describe(model, rules).rows) if id(line.parameter) in where
-        ]
+        all_lines = list(lines_of(self.model, describe(model, rules).rows))
+        self._lines = [line for line in all_lines if id(line.parameter) in where]
+        self._missing = [line.label for line in all_lines if id(line.parameter) not in where]
         for line in self._lines:
             line.optimizer = where[id(line.parameter)]
         if not self._lines:
@@ -227,7 +227,12 @@ class Monitor:
                 "lr_multiplier": ("layer", actual),
                 "asked_multiplier": ("layer", asked),
             },
-            {"model": type(self.model).__name__, "every": self.every, "gain": self.gain},
+            {
+                "model": type(self.model).__name__,
+                "every": self.every,
+                "gain": self.gain,
+                "missing": ", ".join(self._missing),
+            },
         )
 
     def _multipliers(self) -> tuple[list[float], list[float]]:

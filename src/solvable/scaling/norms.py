@@ -200,7 +200,12 @@ def _without(vector: Tensor, basis: list[Tensor]) -> Tensor:
 
 
 def _as_matrix(matrix: Any) -> Tensor:
-    M = matrix.detach() if isinstance(matrix, Tensor) else torch.as_tensor(np.asarray(matrix))
+    try:
+        M = matrix.detach() if isinstance(matrix, Tensor) else torch.as_tensor(np.asarray(matrix))
+    except (TypeError, ValueError):
+        raise InputError(
+            f"matrix is a {type(matrix).__name__}; expected a tensor or an array of numbers"
+        ) from None
     if M.ndim < 2:
         raise InputError(f"matrix has shape {tuple(M.shape)}; expected two dimensions or more")
     if M.is_complex():

@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import torch
 
-from solvable.checks import choice
 from solvable.errors import InputError
 from solvable.scaling.layout import Layout
 from solvable.scaling.theory import FAMILIES, lr_multiplier
@@ -80,7 +79,13 @@ def kind_of(optimizer: Any) -> OptimizerKind:
     if name not in OPTIMIZERS and not isinstance(optimizer, str):
         # Fused and 8-bit versions keep the name of the optimizer in their own.
         name = next((one for one in sorted(OPTIMIZERS, key=len, reverse=True) if one in name), name)
-    return OPTIMIZERS[choice("optimizer", name, OPTIMIZERS)]
+    if name not in OPTIMIZERS:
+        given = optimizer if isinstance(optimizer, str) else name
+        raise InputError(
+            f"unknown optimizer {given!r}; expected one of {', '.join(OPTIMIZERS)}; of others, the kind of their "
+            "updates: sign (entries of equal size), orthogonal, spectral or frobenius (divided by that norm)"
+        )
+    return OPTIMIZERS[name]
 
 
 @lru_cache(maxsize=4096)

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from solvable.errors import InputError
 from solvable.scaling.base import Depth, row_at_base
 from solvable.scaling.description import Description, is_matrix, named_parameters
 
 # A decay that removes more than this share of the weights per step outweighs most updates.
 _STRONG_DECAY = 0.01
+_USUAL_LR = 1e-4, 100.0
 # Weights this many times larger or smaller than `init_` draws them are worth a warning.
 _FAR_FROM_INIT = 3.0
 
@@ -21,14 +23,31 @@ class ScalingWarning(UserWarning):
     """Something that keeps learning rates from transferring."""
 
 
+def warn_of_lr(lr: float) -> None:
+    """Warn of a learning rate that is far from 1, since without a base it is in units of the scaled norm."""
+    if not _USUAL_LR[0] <= lr <= _USUAL_LR[1]:
+        warnings.warn(
+            f"lr is {lr:g}; without a base it is the scaled norm of each update, for which 0.01 to 1 are common (a "
+            "learning rate of 3e-4 for a layer of 1024 inputs is 0.3); tune it, or pass the base at which yours is "
+            "right",
+            ScalingWarning,
+            stacklevel=3,
+        )
+
+
 def warn_of_decay(lr: float, decay: float) -> None:
+    """Warn of a decay that outweighs the updates."""
     if lr * decay > 1.001 * _STRONG_DECAY:
         warnings.warn(
-            f"weight_decay {decay:g} at lr {lr:g} removes {100 * lr * decay:.2g} % of the weights in each step; lr is "
+            f"weight_decay {decay:g} at lr {lr:g} removes {_share(lr * decay)} of the weights in each step; lr is "
             "in units of the scaled norm here, larger than usual: divide the decay by as much",
             ScalingWarning,
             stacklevel=3,
         )
+
+
+def _share(part: float) -> str:
+    return f"{100 * part:.2g} %" if part < 1 else "more than all"
 
 
 def warn_of_weights(
@@ -107,6 +126,10 @@ def broken_multipliers(optimizer: torch.optim.Optimizer) -> str | None:
 
 def scheduler_problem(scheduler: Any) -> str | None:
     """Return a sentence if a scheduler sets learning rates without regard to the groups' factors, else None."""
+    if not hasattr(scheduler, "optimizer") and not hasattr(scheduler, "_schedulers"):
+        raise InputError(
+            f"scheduler is a {type(scheduler).__name__}; expected one of torch.optim.lr_scheduler"
+        )
     for inner in getattr(scheduler, "_schedulers", ()):
         if (problem := scheduler_problem(inner)) is not None:
             return problem

@@ -71,6 +71,9 @@ def register_rule(module_type: type[nn.Module], rule: Rule) -> None:
         raise InputError(f"module_type is {module_type!r}; expected a subclass of torch.nn.Module")
     if isinstance(rule, str):
         words, rule = rule, lambda module, name: words if module._parameters[name].ndim > 1 else None  # pyright: ignore
+        layout_of_words(
+            words, (12, 12, 12) if words.startswith("experts") else (12, 12), module_type.__name__
+        )
     if not callable(rule) and not isinstance(rule, Mapping):
         raise InputError(
             f"the rule of {module_type.__name__} is {rule!r}; expected words such as {', '.join(list(KINDS)[:3])}, a "

@@ -1,5 +1,6 @@
 r"""Optimizers that obey the spectral condition: `SpectralSGD`, and `torch.optim.Muon` with the right factors."""
 
+import inspect
 from collections.abc import Callable
 from math import prod, sqrt
 from typing import Any
@@ -139,6 +140,12 @@ def muon(
     >>> [type(one).__name__ for one in muon(model, lr=0.1)]
     ['Muon', 'AdamW']
     """
+    known = inspect.signature(param_groups).parameters
+    if unknown := [name for name in options if name not in known]:
+        raise InputError(
+            f"{unknown[0]!r} is no option of param_groups; for options of the optimizers, pass the two lists that "
+            "param_groups(model, 'muon', ...) returns to torch.optim.Muon and to the other optimizer yourself"
+        )
     others = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
     if rest not in others:
         raise InputError(

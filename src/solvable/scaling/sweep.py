@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Drifts per doubling below the first mean that the learning rate transfers, above the second that it does not.
 TRANSFERS, DRIFTS = 0.15, 0.35
+# A best loss below this share of the one at the smallest learning rate is nearly 0.
+_NEAR_ZERO = 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,15 +63,22 @@ class Transfer:
             )
         elif abs(self.drift) < TRANSFERS:
             text = f"The best learning rate transfers: it drifts by {rate}."
-        elif abs(self.drift) > DRIFTS:
+        elif abs(self.drift) > DRIFTS and not abs(self.drift) - 2 * self.drift_error < TRANSFERS:
             text = f"The best learning rate does not transfer: it drifts by {rate}."
         else:
             text = f"The best learning rate drifts by {rate}, which is unclear: add widths or seeds."
         heads = ("width", "best lr", "loss there", f"loss at the best lr of {int(data.width[0])}")
-        notes = (
-            f"{data.sizes['lr']} learning rates, {data.sizes['seed']} seeds; medians over seeds of the log loss",
+        seeds = data.sizes["seed"]
+        notes = [
+            f"{data.sizes['lr']} learning rates, {seeds} seed{'s' * (seeds > 1)}; medians over seeds of the log loss"
+        ]
+        if bool((data.best_loss < _NEAR_ZERO * data.loss.isel(lr=0).median("seed")).any()):
+            notes.append(
+                "losses fall to nearly 0, where optima are noisy by an octave: take fewer steps or harder data"
+            )
+        return Verdict(
+            "Transfer of the learning rate", (Section("", text, Table(heads, rows)),), tuple(notes)
         )
-        return Verdict("Transfer of the learning rate", (Section("", text, Table(heads, rows)),), notes)
 
     def __str__(self) -> str:
         return str(self.verdict())
@@ -122,7 +131,8 @@ def transfer(
             run.
         widths: two or more widths.
         lrs: learning rates, three or more, equally spaced in the logarithm.
-        train: (model, lr) -> the loss to compare, such as the mean over the last steps; NaN or infinity if it diverges.
+        train: (model, lr) -> the loss to compare, above 0, such as the mean over the last steps; NaN or infinity if it
+            diverges.
         seeds: number of runs at each width and learning rate.
         n_jobs: number of processes, -1 for one per core; by default all runs one after the other in this one.
         quiet: show no progress bar.
@@ -146,6 +156,8 @@ def transfer(
             f"lrs are {rates.tolist()}; expected three or more different ones, as in [0.1, 0.2, 0.4]"
         )
     seeds = whole("seeds", seeds, at_least=1)
+    if not callable(train) or not callable(make_model):
+        raise InputError("make_model and train must be functions: width -> model, and (model, lr) -> loss")
     calls = [(int(width), float(lr), seed) for width in sizes for lr in rates for seed in range(seeds)]
     losses = run_trials(
         _one_run,
@@ -163,7 +175,12 @@ def transfer(
 
 def from_losses(widths: NDArray[Any], lrs: NDArray[np.float64], losses: NDArray[np.float64]) -> Transfer:
     """Return the optima and their drift for losses `(widths, lrs, seeds)`, infinite where training diverged."""
-    losses = np.where(np.isfinite(losses) & (losses > 0), losses, np.inf)
+    if (losses <= 0).any():
+        raise InputError(
+            f"a loss is {losses[losses <= 0][0]:g}; expected numbers above 0, since parabolas are fitted to their "
+            "logarithm; add a constant or take the exponential"
+        )
+    losses = np.where(np.isfinite(losses), losses, np.inf)
     if (bad := ~np.isfinite(losses).any(axis=(1, 2))).any():
         raise InputError(
             f"every run at width {widths[bad][0]} diverged; expected a grid with stable learning rates; lower lrs"
@@ -222,4 +239,8 @@ def _one_run(
 ) -> float:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1_000_003 * seed + width)
-        return float(train(make_model(width), lr))
+        loss = train(make_model(width), lr)
+    try:
+        return float(loss)
+    except (TypeError, ValueError):
+        raise InputError(f"train returns {loss!r}; expected the final loss, a number") from None
