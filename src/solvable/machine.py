@@ -35,7 +35,7 @@ def blas_threads() -> int:
 
 @contextmanager
 def limited_blas_threads(most: int) -> Iterator[None]:
-    """Limit BLAS and torch to `most` threads (at least 1) in the whole process until the block ends.
+    """Limit BLAS to `most` threads (at least 1) in the whole process until the block ends.
 
     Blocks may be nested or overlap in several threads: the smallest limit applies, and when the last block ends, each
     library gets back the number of threads it had before the first one.
@@ -59,7 +59,7 @@ def limited_blas_threads(most: int) -> Iterator[None]:
 
 def _apply_limits() -> None:
     """Set every library to the smallest active limit, or to its original number of threads."""
-    for library in (*_blas_libraries(), *_torch()):
+    for library in _blas_libraries():
         # A library loaded in the meantime still has all of its threads.
         before = _before.setdefault(library.filepath, library.num_threads)
         # threadpoolctl lets only one thread set the number during that thread's lifetime; the lock and the list of
@@ -68,23 +68,23 @@ def _apply_limits() -> None:
         set_num_threads(min([before, *_limits]))
 
 
-class _Torch:
-    """torch's own threads, with the interface of a library of threadpoolctl; threads that start later get the
-    number."""
+@contextmanager
+def limited_torch_threads(most: int) -> Iterator[None]:
+    """Limit torch to `most` threads, in this thread and in those that first use torch inside the block.
 
-    filepath = "torch"
-
-    @property
-    def num_threads(self) -> int:
-        return sys.modules["torch"].get_num_threads()
-
-    def set_num_threads(self, number: int) -> None:
-        sys.modules["torch"].set_num_threads(number)
-
-
-def _torch() -> list[_Torch]:
+    torch keeps the number for each thread; one that has used torch before keeps its own.
+    """
+    torch: Any = sys.modules.get("torch")
     # A module that is still being imported has no functions yet.
-    return [_Torch()] if hasattr(sys.modules.get("torch"), "set_num_threads") else []
+    if not hasattr(torch, "set_num_threads"):
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, max(1, most)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _blas_libraries() -> list[Any]:

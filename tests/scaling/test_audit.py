@@ -126,8 +126,11 @@ def test_coupled_decay_is_noted() -> None:
     report = audit(
         model, torch.optim.Adam(model.parameters(), lr=0.02, weight_decay=0.1, decoupled_weight_decay=True)
     )
-    assert not report.notes
+    assert report.notes == (
+        "biases, gains or embeddings decay, which they should not: 0.bias, 2.bias, 4.bias",
+    )
     assert rows_of(report)["decay_per_step"].tolist() == pytest.approx([0.002] * 6)
+    assert rows_of(report)["decay_asked"].tolist() == pytest.approx([0.002, 0.0] * 3)
 
 
 def test_parameters_of_no_optimizer_are_noted() -> None:
@@ -271,3 +274,30 @@ def test_a_frozen_group_and_compiled_models() -> None:
 def test_bad_input_is_one_sentence(call, words) -> None:
     with pytest.raises(InputError, match=words):
         call(initialised(16))
+
+
+def test_decay_and_eps_that_are_the_same_everywhere_are_noted() -> None:
+    model = initialised(512)
+    groups = [
+        {key: value for key, value in group.items() if key != "lr_scale"}
+        | {"weight_decay": 0.01, "eps": 1e-8}
+        for group in param_groups(model, "adamw", lr=0.1)
+    ]
+    report = audit(model, torch.optim.AdamW(groups))
+    assert not report.off
+    decay, differs, eps = report.notes
+    assert "0.bias" in decay
+    assert "the decay per step differs between matrices by a factor of" in differs
+    # The readout has 10 outputs, the other layers 512.
+    assert "by a factor of 51" in eps
+
+
+def test_constants_are_part_of_what_is_asked() -> None:
+    model = initialised(64)
+    optimizer = torch.optim.SGD(param_groups(model, "sgd", lr=0.1, constants={"readout": 4}))
+    assert audit(model, optimizer).off
+    assert not audit(model, optimizer, constants={"readout": 4}).off
+    with pytest.raises(InputError, match="no optimizer is given"):
+        audit(model)
+    with pytest.raises(InputError, match="no parameter of the model"):
+        audit(model, torch.optim.SGD(initialised(64).parameters(), lr=0.1))

@@ -62,7 +62,7 @@ def test_the_exponent_of_a_model_whose_change_is_a_power_of_width(power) -> None
     assert table.loc["head", "verdict"] == {-1.0: "fails", 0.0: "passes", 0.5: "unclear"}[power]
     assert check.passed is (power == 0)
     text = " ".join(str(check).split())
-    words = {-1.0: "1 of 2 layers change with width: head", 0.0: "learning rates transfer", 0.5: "unclear"}
+    words = {-1.0: "1 layer changes with width (of 2), head", 0.0: "learning rates transfer", 0.5: "unclear"}
     assert words[power] in text
     expected = coordinate_check(
         lambda width: Power(width, power),

@@ -474,11 +474,13 @@ def test_groups_of_one_s_own() -> None:
         )
         names = [name for group in groups for name in group["names"]]
         assert sorted(names) == sorted(plain)
-        assert of_name(groups) == plain
         for group in groups:
             mine = group["names"][0].startswith("4.")
             assert ("betas" in group) is mine
-            assert group["lr"] == pytest.approx((0.2 if mine else 0.1) * group["lr_scale"])
+            # `lr_scale` is relative to the learning rate of all, so that a schedule can multiply by it.
+            own = 2 if mine else 1
+            assert [own * plain[name] for name in group["names"]] == [group["lr_scale"]] * len(group["names"])
+            assert group["lr"] == pytest.approx(0.1 * group["lr_scale"])
         decays = of_name(groups, "weight_decay")
         assert decays["4.weight"] == pytest.approx(0.01 / plain["4.weight"])
         assert decays["4.bias"] == 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from solvable.errors import InputError
 from solvable.lab.files import atomically, read_netcdf, remove_leftovers, write_netcdf
-from solvable.machine import WHOLE_PROCESS, cores, limited_blas_threads
+from solvable.machine import WHOLE_PROCESS, cores, limited_blas_threads, limited_torch_threads
 from solvable.progress import progress
 
 Engine = Literal["threads", "processes"]
@@ -195,7 +195,8 @@ def _in_threads(
     if n_jobs == -1 or (n_jobs is None and threads and configured in (None, 1)):
         n_jobs = min(cores(), len(calls))
     # Without this limit, every trial would start as many BLAS threads as there are cores.
-    with limited_blas_threads(max(1, cores() // n_jobs) if n_jobs else cores()):
+    share = max(1, cores() // n_jobs) if n_jobs else cores()
+    with limited_blas_threads(share), limited_torch_threads(share):
         pool = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator_unordered")
         yield from pool(delayed(_with_call)(trial, shared, call) for call in calls)  # pyright: ignore
 

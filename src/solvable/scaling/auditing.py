@@ -1,6 +1,7 @@
 """`audit`: the learning rates, decays and eps of an optimizer beside those that the condition asks."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,11 +15,13 @@ from solvable.errors import InputError
 from solvable.lab.text import readable
 from solvable.lab.verdict import Section, Table, Verdict
 from solvable.scaling.base import Depth, as_description, blocks_of, row_at_base, scales_of
-from solvable.scaling.description import Row, Rules, describe, is_matrix, named_parameters, unwrapped
+from solvable.scaling.description import Row, Rules, describe, is_matrix, mapping, named_parameters, unwrapped
+from solvable.scaling.groups import constants_of
 from solvable.scaling.layout import MATRICES
 from solvable.scaling.optimizers import check_optimizer, decay_per_step, kind_of, multiplier, muon_factor
 from solvable.scaling.pitfalls import ScalingWarning, broken_multipliers, scheduler_problem
 
+_FAR_DECAY, _FAR_EPS = 1.5, 10.0
 # Learning rates within this factor of the rule count as following it.
 _CLOSE = 1.05
 
@@ -29,8 +32,8 @@ class Audit:
 
     Attributes:
         table: one row for each parameter: `name`, `kind`, `optimizer`, `lr`, `lr_asked`, `factor` (lr over asked),
-            `decay_per_step` (share of the weights that a step removes; NaN where the decay is coupled), `eps`,
-            `eps_asked`. What is asked is relative: the typical matrix (the median) is taken as right.
+            `decay_per_step` (share of the weights that a step removes; NaN where the decay is coupled), `decay_asked`,
+            `eps`, `eps_asked`. What is asked is relative: the typical matrix (the median) is taken as right.
         notes: what keeps the learning rates from transferring.
     """
 
@@ -82,6 +85,7 @@ def audit(
     rules: Rules | None = None,
     base: Any = None,
     depth: Depth | None = None,
+    constants: Mapping[str, float] | None = None,
     scheduler: Any = None,
 ) -> Audit:
     """Compare the groups of any optimizer with what the spectral condition asks, parameter by parameter.
@@ -92,6 +96,7 @@ def audit(
         rules: as for `describe`.
         base: the base model, if the groups were made relative to one.
         depth: the residual blocks, if the groups were made for them.
+        constants: the constants, if the groups were made with some.
         scheduler: a learning-rate scheduler of `torch.optim.lr_scheduler`, to be checked too: some set one learning
             rate for all groups.
 
@@ -108,6 +113,7 @@ def audit(
     description = describe(model, rules)
     reference = None if base is None else as_description(base, rules)
     blocks = None if depth is None else blocks_of(unwrapped(model), depth)
+    factors = constants_of(mapping("constants", constants), description)
     names = {id(one): name for name, one in reversed(named_parameters(model).items())}
     found: dict[str, dict[str, Any]] = {}
     for optimizer in optimizers:
@@ -120,7 +126,7 @@ def audit(
                 other = None if reference is None else row_at_base(reference, row, depth)
                 n_blocks = blocks[1] if blocks is not None and row.name.startswith(f"{blocks[0]}.") else None
                 asked, eps_asked = scales_of(kind, row, other, n_blocks, depth)
-                asked *= own_factor(optimizer, group, row)
+                asked *= own_factor(optimizer, group, row) * factors.get(row.name, 1.0)
                 asked /= 1.0 if other is None else own_factor(optimizer, group, other)
                 found[row.name] = {
                     "optimizer": type(optimizer).__name__,
@@ -153,12 +159,38 @@ def audit(
         notes.append(
             "the decay is coupled to a normalised gradient, so its strength depends on width: use AdamW instead of Adam"
         )
+    notes += _judge_decay_and_eps(table)
     notes += [problem for optimizer in optimizers if (problem := broken_multipliers(optimizer)) is not None]
     if scheduler is not None and (problem := scheduler_problem(scheduler)) is not None:
         notes.append(problem)
         warnings.warn(problem, ScalingWarning, stacklevel=2)
-    columns = ["name", "kind", "optimizer", "lr", "lr_asked", "factor", "decay_per_step", "eps", "eps_asked"]
+    columns = ["name", "kind", "optimizer", "lr", "lr_asked", "factor"]
+    columns += ["decay_per_step", "decay_asked", "eps", "eps_asked"]
     return Audit(table[columns], tuple(dict.fromkeys(notes)))
+
+
+def _judge_decay_and_eps(table: Any) -> list[str]:
+    """Add the decay asked to the table, and return sentences about decays and eps that do not follow the rules."""
+    matrix = table["kind"].isin(MATRICES)
+    typical = table.loc[matrix, "decay_per_step"].median()
+    table["decay_asked"] = np.where(matrix, typical, np.where(table["decay_per_step"].notna(), 0.0, np.nan))
+    notes = []
+    if (decayed := table.loc[~matrix & (table["decay_per_step"] > 0), "name"].tolist()) and typical >= 0:
+        notes.append(f"biases, gains or embeddings decay, which they should not: {', '.join(decayed[:4])}")
+    decays = table.loc[matrix & (table["decay_per_step"] > 0), "decay_per_step"]
+    if len(decays) and decays.max() > _FAR_DECAY * decays.min():
+        notes.append(
+            f"the decay per step differs between matrices by a factor of {readable(decays.max() / decays.min(), 2)}; "
+            "it should be the same, so that weight_decay has to be divided by each layer's multiplier"
+        )
+    ratio = (table["eps"] / table["eps_asked"]).dropna()
+    if len(ratio) and ratio.max() > _FAR_EPS * ratio.min():
+        notes.append(
+            "eps is the same for layers whose gradients differ by a factor of "
+            f"{readable(ratio.max() / ratio.min(), 2)}; it should be divided by the fan-out, or wide layers stop being "
+            "normalised"
+        )
+    return notes
 
 
 def own_factor(optimizer: torch.optim.Optimizer, group: dict[str, Any], row: Row) -> float:

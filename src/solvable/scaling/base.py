@@ -93,10 +93,10 @@ def scales_of(
     """Return the factors of the learning rate and of eps."""
     if row.layout.kind == "unscaled":
         return 1.0, 1.0
-    scale, eps_scale = multiplier(row.layout, kind, row.shape), 1 / row.layout.fan_out
+    scale, eps_scale = multiplier(row.layout, kind, row.shape), 1 / (row.layout.fan_out * row.layout.repeats)
     if at_base is not None:
         scale /= multiplier(at_base.layout, kind, at_base.shape)
-        eps_scale *= at_base.layout.fan_out
+        eps_scale *= at_base.layout.fan_out * at_base.layout.repeats
     if n_blocks is not None and depth is not None:
         deep = depth_multipliers(depth.alpha, n_blocks, depth.base_depth, kind.name)
         scale, eps_scale = scale * deep.lr, eps_scale * deep.eps

@@ -1,9 +1,11 @@
 """The commands `solvable scaling ...`."""
 
+import re
 from typing import Any
 
 from cyclopts import App
 
+from solvable.checks import one_number
 from solvable.errors import InputError, missing_extra
 from solvable.lab.text import readable
 from solvable.lab.verdict import Section, Table, Verdict
@@ -44,7 +46,8 @@ def describe_command(
             updates.
         gain: Gain of the initialisation to compare with, such as 1.414 for ReLU.
         rules: What a parameter is where the library cannot know, as in REGEX=KIND,REGEX=KIND with the kinds dense,
-            embedding, position, blocks:3, experts, bias, gain, vector, unscaled.
+            "dense transposed", embedding, position, blocks:3, experts, "experts transposed", bias, gain, vector,
+            unscaled.
         base_params: Arguments of a narrower base model, to print multipliers relative to it.
         output: How the result is printed.
     """
@@ -52,12 +55,20 @@ def describe_command(
         from solvable.scaling.description import describe
     except ImportError:
         raise missing_extra("torch", "nets", "describing a model") from None
+    gain = one_number("gain", gain, above=0)
+    # FILE.py:NAME, as a shell completes it, is FILE:NAME.
+    model = re.sub(r"\.py(?=:)", "", model.removeprefix("./"))
     target = imported(model, "MODEL", "mymodels:make_model", "torch.nn.Module, its class or a function")
     own_rules: Any = dict(_rule(word) for word in rules)
     built = _built(target, model, params)
-    description = describe(built, own_rules)
-    base = describe(_built(target, model, base_params), own_rules) if base_params else None
-    facts = _facts(built, description, base, optimizer, gain)
+    try:
+        description = describe(built, own_rules)
+        base = describe(_built(target, model, base_params), own_rules) if base_params else None
+        facts, notes = _facts(built, description, base, optimizer, gain)
+    except InputError as error:
+        # On the command line a rule is written in another way.
+        words = re.sub(r'rules=\{"(.*?)": "(.*?)"\}', r"--rules '\1=\2'", str(error))
+        raise InputError(words) from None
     output.emit(
         {
             "model": description.title,
@@ -66,7 +77,7 @@ def describe_command(
             "notes": list(description.notes),
         },
         [f"{one['name']} {one['lr_multiplier']!r}" for one in facts],
-        lambda: print(_verdict(description, facts, optimizer, base is not None)),
+        lambda: print(_verdict(description, facts, notes, optimizer, base is not None)),
     )
 
 
@@ -103,12 +114,16 @@ def _built(target: Any, name: str, params: str) -> Any:
     return built
 
 
-def _facts(model: Any, description: Any, base: Any, optimizer: str, gain: float) -> list[dict[str, Any]]:
-    """Return the facts of each parameter; the factor of its weights is what the Monitor would say before training."""
+def _facts(
+    model: Any, description: Any, base: Any, optimizer: str, gain: float
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the facts of each parameter, and notes; weights are judged as the Monitor would before training."""
+    from solvable.scaling.base import row_at_base, scales_of
     from solvable.scaling.description import is_matrix
+    from solvable.scaling.groups import muon_takes
     from solvable.scaling.lines import lines_of
     from solvable.scaling.norms import spectral_norm
-    from solvable.scaling.optimizers import kind_of, multiplier
+    from solvable.scaling.optimizers import kind_of
 
     kind = kind_of(optimizer)
     factors: dict[str, list[float]] = {}
@@ -118,13 +133,18 @@ def _facts(model: Any, description: Any, base: Any, optimizer: str, gain: float)
             stack = line.matrices(line.parameter.detach())
             norm = max(spectral_norm(one, tol=1e-2) for one in stack) * line.row.layout.scale
             factors.setdefault(line.row.name, []).append(norm / expected)
-    facts = []
+    facts, notes = [], list(description.notes)
+    rest = kind_of("adamw")
     for row in description:
-        # Muon takes matrices only; AdamW the rest.
-        own = kind if kind.name != "muon" or (len(row.shape) == 2 and is_matrix(row)) else kind_of("adamw")
-        scale = multiplier(row.layout, own, row.shape)
-        if base is not None:
-            scale /= multiplier(base[row.name].layout, own, base[row.name].shape)
+        own, takes = kind, True
+        if kind.name == "muon":
+            try:
+                takes = muon_takes(row)
+            except InputError as error:
+                notes.append(str(error))
+        own = kind if takes else rest
+        other = None if base is None else row_at_base(base, row, None)
+        scale, _ = scales_of(own, row, other, None, None)
         facts.append(
             {
                 "name": row.name,
@@ -136,15 +156,20 @@ def _facts(model: Any, description: Any, base: Any, optimizer: str, gain: float)
                 "groups": row.layout.groups,
                 "init_std": row.layout.init_std,
                 "lr_multiplier": scale,
+                "optimizer": own.name,
                 "weight_factor": max(factors[row.name], default=None) if row.name in factors else None,
                 "trained": row.trained,
                 "rule": row.rule,
             }
         )
-    return facts
+    if kind.name == "muon":
+        notes.append("Muon takes matrices only; the other parameters' factors are those for AdamW")
+    return facts, notes
 
 
-def _verdict(description: Any, facts: list[dict[str, Any]], optimizer: str, relative: bool) -> Verdict:
+def _verdict(
+    description: Any, facts: list[dict[str, Any]], notes: list[str], optimizer: str, relative: bool
+) -> Verdict:
     heads = ("parameter", "kind", "shape", "fan in", "fan out", "init std", "W factor", f"lr ({optimizer})")
     rows = tuple(
         (
@@ -153,9 +178,10 @@ def _verdict(description: Any, facts: list[dict[str, Any]], optimizer: str, rela
             " x ".join(map(str, one["shape"])) or "one number",
             str(one["fan_in"]),
             str(one["fan_out"]),
-            readable(one["init_std"], 3),
+            "1" if one["kind"] == "gain" else readable(one["init_std"], 3),
             readable(one["weight_factor"], 3),
-            readable(one["lr_multiplier"], 4),
+            readable(one["lr_multiplier"], 4)
+            + f" ({one['optimizer']})" * (optimizer == "muon" != one["optimizer"]),
         )
         for one in facts
     )
@@ -167,7 +193,9 @@ def _verdict(description: Any, facts: list[dict[str, Any]], optimizer: str, rela
             f" {worst['name']} has weights {readable(worst['weight_factor'], 3)} times as large as init_(model) makes "
             "them (W factor)."
         )
-    notes = ("in Python: init_(model), then optimizer(param_groups(model, ...))", *description.notes)
+    notes = ["in Python: init_(model), then optimizer(param_groups(model, ...))", *notes]
     return Verdict(
-        f"{description.title}: {len(facts)} parameters", (Section("", text, Table(heads, rows)),), notes
+        f"{description.title}: {len(facts)} parameters",
+        (Section("", text, Table(heads, rows)),),
+        tuple(notes),
     )

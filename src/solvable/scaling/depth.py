@@ -17,7 +17,7 @@ from solvable.datasets.labels import Task
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
-from solvable.scaling.study import Setting, split_data
+from solvable.scaling.study import Setting, need_two, split_data
 from solvable.scaling.theory import depth_multipliers
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Parameters(DataParameters):
     def __post_init__(self) -> None:
         least = {"n_train": 2, "depths": 1, "width": 2, "steps": 1, "batch_size": 1, "trials": 1}
         check_parameters(self, at_least=least)
+        need_two("depths", self.depths)
 
 
 def prepare(parameters: Parameters) -> Setting:

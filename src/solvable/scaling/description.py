@@ -95,9 +95,16 @@ class Description:
 
     @property
     def readout(self) -> str | None:
-        """Name of the last dense matrix or convolution in order of registration."""
-        names = [row.name for row in self.rows if row.layout.kind in ("dense", "conv")]
-        return names[-1] if names else None
+        """Name of the readout: an embedding that reads out too, else the last linear layer or convolution
+        registered."""
+        tied = [row.name for row in self.rows if row.layout.kind == "embedding" and row.tied_to]
+        inner = ("MultiheadAttention", "LSTM", "GRU", "RNN")
+        names = [
+            row.name
+            for row in self.rows
+            if row.layout.kind in ("dense", "conv") and not row.module.startswith(inner)
+        ]
+        return tied[0] if tied else names[-1] if names else None
 
     def to_frame(self) -> pd.DataFrame:
         """Return a table with one row for each parameter."""
@@ -332,6 +339,11 @@ def _check(parameter: Tensor, name: str) -> None:
             f"{name} is lazy and has no shape yet; expected an initialised module; run one batch through the model "
             "first"
         )
+    if type(parameter).__name__ == "FlatParameter":
+        raise InputError(
+            f"{name} holds several parameters that FSDP has flattened; expected the parameters themselves; call this "
+            "before wrapping, or wrap with use_orig_params=True"
+        )
     if parameter.is_complex():
         raise InputError(
             f"{name} is complex ({parameter.dtype}); expected real parameters; store real and imaginary part as two"
@@ -382,7 +394,9 @@ def unwrapped(model: Any) -> nn.Module:
 
 def plain_name(name: str) -> str:
     """Return a parameter's name without what torch.compile adds to those of compiled submodules."""
-    return name.replace("_orig_mod.", "")
+    for wrapper in ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."):
+        name = name.replace(wrapper, "")
+    return name
 
 
 def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -73,6 +73,10 @@ def violations_in(data: xr.Dataset, lo: float, hi: float) -> list[Violation]:
     for row in table_of(data).reset_index().to_dict("records"):
         name = str(row["layer"])
         layer = data.sel(layer=name)
+        if bool(np.isnan(layer.update_norm[-1])) and not bool(np.isnan(layer.weight_norm[-1])):
+            sentence = f"{name}: the update is not finite; lower the learning rate, or check inputs and loss"
+            found.append(Violation(name, "updates", np.nan, sentence))
+            continue
         if bool(np.isnan(layer.weight_norm[-1])):
             sentence = (
                 f"{name}: the weights are not finite; lower the learning rate, or check inputs and loss"

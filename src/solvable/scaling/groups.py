@@ -117,7 +117,7 @@ def param_groups(
         warn_of_decay(lr, weight_decay)
     if base is None:
         warn_of_lr(lr)
-    factors = _constants(mapping("constants", constants), description)
+    factors = constants_of(mapping("constants", constants), description)
     blocks = None if depth is None else blocks_of(unwrapped(model), depth)
     own = _own_options(groups or (), parameters, description)
 
@@ -165,7 +165,9 @@ def _group(
     eps_scale: float,
 ) -> dict[str, Any]:
     """Return the options of a parameter's group."""
-    lr = one_number("lr", options.get("lr", lr), at_least=0)
+    own = one_number("lr", options.get("lr", lr), at_least=0)
+    # Relative to the learning rate of all, so that lr times lr_scale is right for a group of the user's too.
+    scale *= own / lr
     # Decoupled decay removes lr · decay of the weights per step: the product stays the same in all layers.
     decays = is_matrix(row) or "weight_decay" in options
     decay = one_number(
@@ -179,7 +181,11 @@ def _group(
             f"decay: {remedy}"
         )
     group = {key: value for key, value in options.items() if key not in ("params", "names")}
-    group |= {"lr": lr * scale, "lr_scale": scale, "weight_decay": decay / scale}
+    group |= {
+        "lr": lr * scale,
+        "lr_scale": scale,
+        "weight_decay": decay / scale * (own / lr) if own else decay,
+    }
     if kind.eps is not None:
         chosen = one_number("eps", options.get("eps", kind.eps if eps is None else eps), at_least=0)
         if chosen == 0:
@@ -236,7 +242,8 @@ def _check_sparse(model: nn.Module, kind: OptimizerKind) -> None:
             )
 
 
-def _constants(constants: Mapping[str, float], description: Description) -> dict[str, float]:
+def constants_of(constants: Mapping[Any, Any], description: Description) -> dict[str, float]:
+    """Return the factor of each parameter that a constant fits."""
     factors: dict[str, float] = {}
     for key, value in constants.items():
         factor = one_number(f"constants[{key!r}]", value, above=0)
@@ -264,11 +271,7 @@ def _own_options(
     own: dict[str, tuple[int, Mapping[str, Any]]] = {}
     for i, group in enumerate(groups):
         if not isinstance(group, Mapping) or "params" not in group:
-            got = (
-                f"has only {', '.join(group)}"
-                if isinstance(group, Mapping)
-                else f"is a {type(group).__name__}"
-            )
+            got = f"has only {', '.join(group)}" if isinstance(group, Mapping) else f"is {group!r}"
             raise InputError(f"groups[{i}] {got}; expected a dict with 'params', as for torch.optim")
         params = group["params"]
         one_number(f"lr of groups[{i}]", group.get("lr", 0.0), at_least=0)

@@ -1,12 +1,12 @@
 r"""`init_` draws weights of the size that the condition asks; `scale_logits` adds the multiplier of tied embeddings."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from solvable.checks import choice, one_number
+from solvable.checks import one_number
 from solvable.errors import InputError
 from solvable.scaling.base import Depth, row_at_base
 from solvable.scaling.description import (
@@ -14,6 +14,7 @@ from solvable.scaling.description import (
     Row,
     Rules,
     describe,
+    is_matrix,
     matches,
     named_parameters,
     unwrapped,
@@ -25,7 +26,7 @@ from solvable.scaling.groups import refuse_tied
 def init_(
     model: nn.Module,
     gain: float | Mapping[str, float] = 1.0,
-    readout: Literal["spectral", "zero"] = "spectral",
+    readout: str = "spectral",
     *,
     generator: torch.Generator | None = None,
     base: nn.Module | None = None,
@@ -41,8 +42,9 @@ def init_(
         model: any module that is not on the meta device.
         gain: of dense matrices and convolutions, such as $\sqrt 2$ for ReLU; one number, or regular expression of names
             -> number (1 for others).
-        readout: `zero` starts the last dense matrix or convolution (in order of registration,
-            `describe(model).readout`) at 0.
+        readout: `zero` starts the readout at 0, which is taken to be the last linear layer or convolution in order of
+            registration (`describe(model).readout`); anything else is a regular expression of the matrices to start at
+            0.
         generator: random number generator; by default torch's own.
         base: a narrower model of the same structure with the initialisation that you want there. Each parameter then
             gets the entries' size that it has in `base`, times the ratio of the rule; 0 stays 0.
@@ -63,7 +65,6 @@ def init_(
     >>> round(model[2].weight.std().item(), 4)  # √10 / 1024
     0.0031
     """
-    choice("readout", readout, ("spectral", "zero"))
     description = describe(model, rules)
     refuse_tied(description)
     parameters = named_parameters(model)
@@ -76,32 +77,51 @@ def init_(
         raise InputError(
             f"generator is {generator!r}; expected a torch.Generator, as in torch.Generator().manual_seed(0)"
         )
-    if readout == "zero" and description.readout is None:
-        raise InputError("readout is 'zero', but the model has no dense matrix or convolution; leave it out")
     gains = _gains(gain, description)
     sizes = None if base is None else _base_sizes(description, base, depth, rules)
+    zeros = _zeros(readout, description)
     for row in description:
         parameter = parameters[row.name]
         if not row.trained:
             continue
-        if readout == "zero" and row.name == description.readout and "weight_norm" not in row.rule:
+        if row.name in zeros and "weight_norm" not in row.rule:
             parameter.zero_()
         elif sizes is not None and row.layout.kind != "magnitude":
-            std, constant = sizes[row.name]
-            if constant is not None:
-                parameter.fill_(constant)
-            elif std is not None:
-                _normal(parameter, std, generator)
-        elif row.layout.kind == "gain":
+            _as_in_base(parameter, row, sizes[row.name], generator)
+        elif row.layout.kind == "gain" and not row.rule.startswith("the name"):
+            # Some normalisations of others multiply by 1 + gain, and start at 0.
             parameter.fill_(1.0)
         elif (std := row.layout.init_std) is not None:
             _normal(parameter, std * gains.get(row.name, 1.0), generator)
     for row in description:
         if row.layout.kind == "magnitude" and row.trained:
-            _restore_rows(
-                row, parameters, zero=readout == "zero" and description.readout == _direction_of(row.name)
-            )
+            _restore_rows(row, parameters, zero=_direction_of(row.name) in zeros)
+    for module in unwrapped(model).modules():
+        padded = isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.padding_idx is not None
+        if padded and module.weight.requires_grad:
+            weight: Any = module.weight
+            weight[module.padding_idx].zero_()
     return description
+
+
+def _zeros(readout: str, description: Description) -> set[str]:
+    """Return the names of the matrices that start at 0."""
+    if readout == "spectral":
+        return set()
+    if readout != "zero":
+        names = {row.name for row in description if is_matrix(row) and matches("readout", readout, row.name)}
+        if not names:
+            raise InputError(
+                f"readout is {readout!r}; expected 'spectral', 'zero', or a regular expression of matrices to start at "
+                "0"
+            )
+        return names
+    if description.readout is None or not is_matrix(description[description.readout]):
+        raise InputError(
+            "readout is 'zero', but the model has no matrix of its own for it; expected one that is no embedding; name "
+            "the matrices, as in readout='head.weight'"
+        )
+    return {description.readout}
 
 
 def _normal(parameter: Tensor, std: float, generator: torch.Generator | None) -> None:
@@ -143,26 +163,51 @@ def _gains(gain: Any, description: Description) -> dict[str, float]:
 
 def _base_sizes(
     description: Description, base: Any, depth: Depth | None, rules: Rules | None
-) -> dict[str, tuple[float | None, float | None]]:
-    """Return the standard deviation, or the constant, with which each parameter is to be filled."""
+) -> dict[str, float | Tensor | None]:
+    """Return for each parameter the standard deviation to draw with, constants to fill its blocks with, or None.
+
+    Only what a rule draws is drawn, and biases that are noise around 0; of gains, biases and vectors, constants are
+    copied, and others stay as they are.
+    """
     if not isinstance(base, nn.Module):
         raise InputError(
             f"base is a {type(base).__name__}; expected a module, whose weights give the sizes at its width"
         )
     reference, values = describe(base, rules), named_parameters(base)
-    sizes: dict[str, tuple[float | None, float | None]] = {}
+    sizes: dict[str, float | Tensor | None] = {}
     for row in description:
         other = row_at_base(reference, row, depth)
         value = values[other.name].detach()
         if value.is_meta:
             raise InputError("base is on the meta device and has no values; expected a model in memory")
-        first = float(value.flatten()[0])
-        if bool((value == first).all()):
-            sizes[row.name] = None, first
-            continue
-        ratio = (row.layout.init_std or 1.0) / (other.layout.init_std or 1.0)
-        sizes[row.name] = float(value.double().square().mean().sqrt()) * ratio, None
+        blocks = value.reshape(other.layout.blocks, -1)
+        if bool((blocks == blocks[:, :1]).all()):
+            sizes[row.name] = blocks[:, 0].clone()
+        elif row.layout.init_std and other.layout.init_std:
+            sizes[row.name] = _rms(value) * row.layout.init_std / other.layout.init_std
+        elif (
+            row.layout.kind == "bias"
+            and abs(float(value.double().mean())) < 3 * _rms(value) / value.numel() ** 0.5
+        ):
+            # Noise around 0, as torch draws biases.
+            sizes[row.name] = _rms(value)
+        else:
+            sizes[row.name] = None
     return sizes
+
+
+def _rms(value: Tensor) -> float:
+    return float(value.double().square().mean().sqrt())
+
+
+def _as_in_base(
+    parameter: Tensor, row: Row, size: float | Tensor | None, generator: torch.Generator | None
+) -> None:
+    if isinstance(size, Tensor):
+        per_block = parameter.numel() // len(size)
+        parameter.copy_(size.to(parameter).repeat_interleave(per_block).reshape(parameter.shape))
+    elif size is not None:
+        _normal(parameter, size, generator)
 
 
 class LogitsMultiplier:

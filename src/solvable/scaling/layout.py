@@ -49,6 +49,7 @@ class Layout:
         kernel_size: number of positions of a convolution's kernel.
         transposed: whether inputs come before outputs in the parameter's shape.
         unit: natural size of an update, relative to the rule.
+        repeats: of a transposed convolution with a stride, kernel positions over those that one output meets.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Layout:
     kernel_size: int = 1
     transposed: bool = False
     unit: float = 1.0
+    repeats: float = 1.0
 
     @property
     def init_std(self) -> float | None:
@@ -87,11 +89,11 @@ class Layout:
         )
 
     def stored_matrices(self, shape: Sequence[int]) -> list[int]:
-        """Return number, rows and columns of the matrices as they lie in memory, and the number of inputs if they come
+        """Return the matrices as they lie in memory: number, rows, columns, and the number of inputs if they come
         first.
 
-        A transposed matrix has the norm of the matrix, so only convolutions need the last number. Transposed blocks lie
-        side by side and count as one matrix.
+        A transposed matrix has the norm of the matrix, so only convolutions need the number of inputs. Transposed
+        blocks lie side by side and count as one matrix.
         """
         count, rows, columns = self.matrices
         if not self.transposed:
@@ -227,4 +229,7 @@ def convolution(
     inputs, outputs = shape[0] // groups, shape[1]
     met = max(1, round(positions / max(1, prod(stride))))
     matrices = (groups, outputs, inputs * positions)
-    return Layout("conv", inputs * met, outputs * groups, matrices, groups, 1, met, transposed=True)
+    repeats = positions / met
+    return Layout(
+        "conv", inputs * met, outputs * groups, matrices, groups, 1, met, transposed=True, repeats=repeats
+    )

@@ -52,16 +52,20 @@ class Line:
         stack = self.row.layout.view(tensor)
         return stack if self.block is None else stack[self.block : self.block + 1]
 
-    def measure(self, weights: Tensor, update: Tensor, seen: "Seen | None") -> list[Tensor]:
+    def measure(self, weights: Tensor, update: Tensor | None, seen: "Seen | None") -> list[Tensor]:
         """Return scaled norms and features, in the order of NORMS and FEATURES, as tensors of one number.
 
         Args:
             weights: the parameter before the step, finite.
-            update: its change.
+            update: its change, or None if that is not finite.
             seen: what its module saw in the step's forward pass.
         """
-        W, dW = self.matrices(weights), self.matrices(update)
+        W = self.matrices(weights)
         norm, self.right = _largest(W, self.right, 1, rough=True)
+        if update is None:
+            nan = torch.full((), float("nan"), device=W.device)
+            return [norm * self.row.layout.scale, *[nan] * (1 + len(FEATURES))]
+        dW = self.matrices(update)
         update_norm, self.update_right = _largest(dW, self.update_right, 4)
         scale = self.row.layout.scale
         return [norm * scale, update_norm * scale, *self._features(W, dW, norm, update_norm, seen)]
@@ -78,7 +82,7 @@ class Line:
         if isinstance(self.module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
             kernels = [one.reshape(self.row.shape).to(x.dtype) for one in (W, dW)]
             products = [self.module._conv_forward(x, kernel, None) for kernel in kernels]
-        elif layout.kind == "dense" and x.ndim == 2 and x.shape[1] == layout.fan_in:
+        elif self._sees_its_input() and x.ndim == 2 and x.shape[1] == layout.fan_in:
             products = [x @ one[0].T.to(x.dtype) for one in (W, dW)]
         else:
             return [out_norm, nan, nan, nan]
@@ -90,6 +94,14 @@ class Line:
             through / (allowed * norm).clamp_min(_TINY),
             torch.where(update_norm > 0, change / (allowed * update_norm).clamp_min(_TINY), nan),
         ]
+
+    def _sees_its_input(self) -> bool:
+        """Return whether the module's input is the matrix's own; attention is used with one input for q, k and v."""
+        known = (
+            isinstance(self.module, (nn.Linear, nn.MultiheadAttention))
+            or type(self.module).__name__ == "Conv1D"
+        )
+        return known and self.row.layout.kind in ("dense", "lora_A", "lora_B")
 
 
 @dataclass
@@ -111,7 +123,9 @@ class Seen:
         if first is None:
             return
         self.squares.append(first.detach().float().square().mean())
-        if self.inputs is None and x is not None and x.is_floating_point():
+        # With several inputs it is not known which one a matrix gets.
+        same = not isinstance(module, nn.MultiheadAttention) or all(one is inputs[0] for one in inputs[:3])
+        if self.inputs is None and x is not None and x.is_floating_point() and same:
             x = x.detach()
             if isinstance(module, nn.modules.conv._ConvNd):
                 self.inputs = x[:_IMAGES].clone()

@@ -114,7 +114,8 @@ class Monitor:
         self._handles, self._before, self._seen = [], {}, {}
 
     def _forward(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if self._counts[0] % self.every == 0:
+        # An evaluation between two steps does not count.
+        if self._counts[0] % self.every == 0 and torch.is_grad_enabled():
             self._seen.setdefault(id(module), Seen()).add(module, inputs, output)
 
     @torch.no_grad()
@@ -125,8 +126,8 @@ class Monitor:
         self._before |= {key: one.detach().clone() for key, one in mine.items()}
         gradients = [one.grad for one in mine.values() if one.grad is not None and not one.grad.is_sparse]
         if i == 0 and gradients:
-            norms = torch.stack([torch.linalg.vector_norm(one.float()) for one in gradients])
-            self._gradient_norms.append(float(norms.norm()))
+            norms = _numbers([_frobenius(one) for one in gradients])
+            self._gradient_norms.append(float(np.linalg.norm(norms)))
 
     @torch.no_grad()
     def _post(self, i: int) -> None:
@@ -134,7 +135,8 @@ class Monitor:
         self._counts[i] += 1
         if step % self.every == 0:
             self._record(i, step)
-        if i == len(self.optimizers) - 1:
+        # What was seen belongs to the step of all optimizers, in whatever order they make it.
+        if len(set(self._counts)) == 1:
             self._seen = {}
 
     def _record(self, i: int, step: int) -> None:
@@ -145,15 +147,17 @@ class Monitor:
                 before = self._before.pop(key)
                 pairs[key] = before, line.parameter.detach() - before
         # One transfer from the device for the Frobenius norms, which tell what is finite, and one for the rest.
-        both = [line.matrices(one).float() for _, line in mine for one in pairs[id(line.parameter)]]
-        frobenius = iter(_numbers([torch.linalg.vector_norm(one) for one in both]))
+        both = [_frobenius(line.matrices(one)) for _, line in mine for one in pairs[id(line.parameter)]]
+        frobenius = iter(_numbers(both))
         found = {
             k: {"weight_frobenius": next(frobenius), "update_frobenius": next(frobenius)} for k, _ in mine
         }
-        finite = [(k, line) for k, line in mine if np.isfinite(list(found[k].values())).all()]
-        measured = [
-            line.measure(*pairs[id(line.parameter)], self._seen.get(id(line.module))) for _, line in finite
-        ]
+        finite = [(k, line) for k, line in mine if np.isfinite(found[k]["weight_frobenius"])]
+        measured = []
+        for k, line in finite:
+            before, change = pairs[id(line.parameter)]
+            update = change if np.isfinite(found[k]["update_frobenius"]) else None
+            measured.append(line.measure(before, update, self._seen.get(id(line.module))))
         numbers = iter(_numbers([one for several in measured for one in several]))
         for k, _ in finite:
             found[k] |= {name: next(numbers) for name in (*NORMS, *FEATURES)}
@@ -280,12 +284,26 @@ class Monitor:
 
 
 def _asked(optimizer: torch.optim.Optimizer, group: dict[str, Any], row: Row) -> float:
+    # Groups of param_groups know their base, depth and constants.
+    if group.get("lr_scale"):
+        return float(group["lr_scale"])
     try:
         return multiplier(row.layout, kind_of(optimizer), row.shape) * own_factor(optimizer, group, row)
     except InputError:
         return 1.0
 
 
+def _frobenius(tensor: Tensor) -> Tensor:
+    half = tensor.dtype not in (torch.float32, torch.float64)
+    return torch.linalg.vector_norm(tensor, dtype=torch.float32 if half else None)
+
+
 def _numbers(tensors: list[Tensor]) -> list[float]:
-    """Return tensors of one number as floats, in one transfer from the device."""
-    return torch.stack([one.float() for one in tensors]).tolist() if tensors else []
+    """Return tensors of one number as floats, in one transfer from each device."""
+    # Distributed tensors are put together first.
+    whole: list[Any] = [one.full_tensor() if hasattr(one, "full_tensor") else one for one in tensors]  # pyright: ignore
+    values = dict[int, float]()
+    for device in {one.device for one in whole}:
+        here = [i for i, one in enumerate(whole) if one.device == device]
+        values |= zip(here, torch.stack([whole[i].float() for i in here]).tolist(), strict=True)
+    return [values[i] for i in range(len(whole))]

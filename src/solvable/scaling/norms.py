@@ -88,6 +88,11 @@ def operator_norm(module: nn.Module, input_size: int | tuple[int, ...] | None = 
     convolution: Any = module
     if not isinstance(module, nn.modules.conv._ConvNd):
         raise InputError(f"module is a {type(module).__name__}; expected nn.Linear or a convolution")
+    if "weight" not in module._parameters:
+        raise InputError(
+            f"the weight of this {type(module).__name__} comes from a parametrization; expected a plain parameter; "
+            "remove the parametrization first (torch.nn.utils.parametrize.remove_parametrizations)"
+        )
     weight, dims = convolution.weight.detach(), convolution.weight.ndim - 2
     if not bool(torch.isfinite(weight).all()):
         raise InputError("the weight has NaN or infinite entries; expected finite numbers")

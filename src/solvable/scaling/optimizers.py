@@ -77,6 +77,13 @@ def kind_of(optimizer: Any) -> OptimizerKind:
         name = (optimizer if isinstance(optimizer, type) else type(optimizer)).__name__.lower()
     name = _ALIKE.get(name, name)
     if name not in OPTIMIZERS and not isinstance(optimizer, str):
+        if "muon" in name:
+            raise InputError(
+                f"optimizer is a {name}, of which it is not known what factor it applies and to which parameters; say "
+                "it by name: 'muon' if it multiplies by √max(1, rows/columns), as torch's, 'orthogonal' if by nothing"
+            )
+        if "shampoo" in name:
+            return OPTIMIZERS["orthogonal"]
         # Fused and 8-bit versions keep the name of the optimizer in their own.
         name = next((one for one in sorted(OPTIMIZERS, key=len, reverse=True) if one in name), name)
     if name not in OPTIMIZERS:
@@ -99,7 +106,16 @@ def multiplier(layout: Layout, optimizer: OptimizerKind, shape: tuple[int, ...] 
     """
     if layout.kind == "unscaled":
         return 1.0
-    value = layout.unit * lr_multiplier(layout.fan_in, layout.fan_out, optimizer.name, layout.groups)
+    value = lr_multiplier(layout.fan_in, layout.fan_out, optimizer.name, layout.groups)
+    # A parameter in units of `unit` is `unit` times one in units of 1, whose learning rate is multiplied by the square
+    # of it for SGD. A kernel position that only 1/repeats of the outputs use has a gradient that much smaller.
+    match optimizer.family:
+        case "sgd":
+            value *= layout.unit**2 * layout.repeats
+        case "sign":
+            value *= layout.unit
+        case _:
+            value *= layout.unit * layout.repeats**0.5
     if optimizer.name == "muon":
         value /= muon_factor(shape)
     return value

@@ -58,7 +58,7 @@ def warn_of_weights(
     depth: Depth | None,
 ) -> None:
     """Warn if weights are far from the size that the rules assume, once, naming the worst."""
-    rows = [row for row in description if row.layout.init_std and is_matrix(row) and not row.reads_out]
+    rows = [row for row in description if row.layout.init_std and is_matrix(row) and row.trained]
     rows = [row for row in rows if not parameters[row.name].is_meta]
     if not rows:
         return
@@ -101,9 +101,9 @@ def _sizes(tensors: list[Tensor]) -> list[float]:
     norms = torch._foreach_norm(  # pyright: ignore[reportPrivateImportUsage]
         [one.detach().float() if one.dtype != torch.float64 else one.detach() for one in tensors]
     )
-    values = torch.stack(
-        [norm.double().cpu() if norm.device.type != "cpu" else norm.double() for norm in norms]
-    ).tolist()
+    # Norms of distributed tensors are put together first.
+    whole: list[Any] = [getattr(norm, "full_tensor", lambda norm=norm: norm)() for norm in norms]
+    values = torch.stack([norm.cpu().double() for norm in whole]).tolist()
     return [value / one.numel() ** 0.5 for value, one in zip(values, tensors, strict=True)]
 
 
@@ -151,6 +151,9 @@ def scheduler_problem(scheduler: Any) -> str | None:
         highest = [group["max_lr"] for group in groups] if "max_lr" in groups[0] else scheduler.max_lrs
         if not (follows(highest) and follows(scheduler.base_lrs)):
             remedy = 'max_lr and base_lr as lists, each number times group["lr_scale"]'
+    elif name == "SWALR":
+        if not follows([group["swa_lr"] for group in groups]):
+            remedy = 'swa_lr=[lr * group["lr_scale"] for group in optimizer.param_groups]'
     elif name in ("CosineAnnealingLR", "CosineAnnealingWarmRestarts"):
         if scheduler.eta_min != 0:
             remedy = "eta_min=0, or LambdaLR"

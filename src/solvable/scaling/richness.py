@@ -19,14 +19,14 @@ from solvable.datasets.labels import Task
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable
-from solvable.scaling.study import Setting, split_data
+from solvable.scaling.study import Setting, need_two, split_data
 from solvable.scaling.theory import max_lr_richness
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LAZY, RICH = "lazy", "rich"
-_GAIN = 2**0.5
+_GAIN, _MOST_POINTS = 2**0.5, 256
 # The search for the largest stable rate starts here, doubles or halves, and then halves the interval this often.
 _FIRST_LR, _HALVINGS, _MOST_DOUBLINGS = 1.0, 3, 40
 
@@ -38,8 +38,8 @@ class Parameters(DataParameters):
     task: Task = "auto"
     """Meaning of an integer target in a file; auto: classes if there are few different integers."""
 
-    n_train: int | None = 256
-    """Number of training points; at most half of the data."""
+    n_train: int | None = None
+    """Number of training points; by default half of the data, at most 256."""
 
     gammas: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
     """Richness: the outputs are divided by it."""
@@ -62,11 +62,14 @@ class Parameters(DataParameters):
     def __post_init__(self) -> None:
         least = {"n_train": 2, "layers": 2, "width": 1, "steps": 1, "trials": 1}
         check_parameters(self, at_least=least, above={"gammas": 0})
+        need_two("gammas", self.gammas)
 
 
 def prepare(parameters: Parameters) -> Setting:
     """Load and split the data."""
-    return split_data(parameters, parameters.task, parameters.n_train, parameters.random_state)
+    return split_data(
+        parameters, parameters.task, parameters.n_train, parameters.random_state, most=_MOST_POINTS
+    )
 
 
 def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:

@@ -33,15 +33,12 @@ _NORMS = (
     nn.GroupNorm,
     nn.modules.batchnorm._NormBase,
 )
-_GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 # Names by which projections that are packed into one matrix usually go.
 _PACKED = (
     (re.compile(r"c_attn|.*qkv(_proj)?|query_key_value", re.IGNORECASE), 3, lambda o, i: o == 3 * i),
     (re.compile(r"gate_up_proj|gate_up|w12|fc1_gate", re.IGNORECASE), 2, lambda o, i: o % 2 == 0),
 )
-_POSITIONS = re.compile(
-    r"pos(ition(al)?)?_?emb\w*|pos_enc\w*|(cls|class|mask|dist|register|sep|eos)_tokens?|pos\w*"
-)
+_POSITIONS = re.compile(r"pos(ition(al|s)?)?(_?(emb|enc)\w*)?|(cls|class|mask|dist|register|sep|eos)_tokens?")
 _LORA = re.compile(r"lora_?(?P<part>[ab])(\.|$|_)|lora_(?P<way>down|up)", re.IGNORECASE)
 
 
@@ -111,7 +108,7 @@ def built_in(
     layout = _lora(own, name, parameter) or _by_type(module, own, parameter, name)
     if layout is not None:
         return layout, type(module).__name__
-    if parameter.ndim == 1 and own.endswith("bias"):
+    if parameter.ndim == 1 and own.endswith("bias") and getattr(module, "weight", None) is not None:
         return vector("bias", tuple(parameter.shape)), "its name"
     if (
         parameter.ndim == 1
@@ -142,15 +139,16 @@ def _by_type(module: nn.Module, own: str, parameter: Tensor, name: str) -> Layou
                 return _blocks(bias, 3)
             return dense(*shape) if own.endswith("_proj_weight") else vector("vector", shape)
         case nn.RNNBase() | nn.RNNCellBase():
-            gates = next(
-                (count for key, count in _GATES.items() if type(module).__name__.startswith(key)),
-                {"LSTM": 4, "GRU": 3}.get(getattr(module, "mode", ""), 1),
-            )
+            gates = 4 if isinstance(module, (nn.LSTM, nn.LSTMCell)) else 1
+            gates = 3 if isinstance(module, (nn.GRU, nn.GRUCell)) else gates
             if own.startswith("bias"):
                 return _blocks(bias, gates)
             return dense(*shape) if own.startswith("weight_hr") else _blocks(dense(*shape), gates)
         case nn.Bilinear():
-            return dense(shape[0], shape[1] * shape[2]) if own == "weight" else bias
+            if own != "weight":
+                return bias
+            # The inputs are products of two vectors, so the larger of them is what the outputs are compared with.
+            return replace(dense(shape[0], shape[1] * shape[2]), kernel_size=min(shape[1:]))
         case nn.Embedding() | nn.EmbeddingBag() if own == "weight":
             return rows("embedding", shape)
         case nn.PReLU():
@@ -164,7 +162,11 @@ def _by_type(module: nn.Module, own: str, parameter: Tensor, name: str) -> Layou
         return vector("gain", shape) if own == "weight" else bias
     if type(module).__name__ == "Conv1D" and own in ("weight", "bias") and hasattr(module, "nf"):
         # GPT-2's layer of the transformers library: a dense layer that stores (inputs, outputs).
-        return bias if own == "bias" else replace(dense(shape[1], shape[0]), transposed=True)
+        stored: Any = module.weight
+        inputs, outputs = stored.shape
+        packed = _packing(name.rsplit(".", 2)[-2] if "." in name else "", outputs, inputs)
+        layout = bias if own == "bias" else replace(dense(outputs, inputs), transposed=True)
+        return _blocks(layout, packed) if packed > 1 else layout
     return None
 
 
@@ -178,10 +180,11 @@ def _packing(layer: str, fan_out: int, fan_in: int) -> int:
 
 def _lora(own: str, name: str, parameter: Tensor) -> Layout | None:
     match = _LORA.search(".".join(name.split(".")[-3:])) if "lora" in name.lower() else None
-    if match is None or parameter.ndim != 2 or own.endswith("bias"):
+    if match is None or parameter.ndim < 2 or own.endswith("bias"):
         return None
     first = (match["part"] or "").lower() == "a" or match["way"] == "down"
-    return dense(*parameter.shape, kind="lora_A" if first else "lora_B")
+    fan_out, fan_in = parameter.shape[0], parameter[0].numel()
+    return dense(fan_out, fan_in, kind="lora_A" if first else "lora_B")
 
 
 def _blocks(layout: Layout, blocks: int) -> Layout:

@@ -22,8 +22,9 @@ class SpectralSGD(torch.optim.Optimizer):
     unlike Newton-Schulz iterations it does not amplify noise in gradients of low rank.
 
     With groups of `param_groups(model, "spectral", lr=...)` the factor s is in their learning rates, and packed
-    matrices, convolutions' groups, rows of embeddings and gains are normalised one by one. With plain parameters, a
-    tensor of shape (m, ...) is one matrix with $s = \sqrt{m/n}$, and a vector has n = 1.
+    matrices, convolutions' groups, experts, rows of embeddings and gains are normalised one by one, each in the steps
+    in which it has a gradient. With plain parameters, a tensor of shape (m, ...) is one matrix with
+    $s = \sqrt{m/n}$, and a vector has n = 1.
 
     Args:
         params: parameters or groups.
@@ -91,10 +92,14 @@ class SpectralSGD(torch.optim.Optimizer):
             update = state["momentum"].lerp_(gradient, 1 - momentum)
             if group["nesterov"]:
                 update = gradient.lerp(update, momentum)
+        # Squares of very small and very large numbers would leave the range of single precision.
+        wide = update if update.dtype in (torch.float32, torch.float64) else update.float()
+        peak = wide.abs().amax().clamp_min(torch.finfo(wide.dtype).tiny)
+        scaled = wide / peak
         if inputs:
-            stack = update.reshape(count, inputs, rows, -1).transpose(1, 2).reshape(count, rows, columns)
+            stack = scaled.reshape(count, inputs, rows, -1).transpose(1, 2).reshape(count, rows, columns)
         else:
-            stack = update.reshape(count, rows, columns)
+            stack = scaled.reshape(count, rows, columns)
         if columns == 1 or rows == 1:
             norms = torch.linalg.vector_norm(stack, dim=(1, 2))
         else:
@@ -106,13 +111,13 @@ class SpectralSGD(torch.optim.Optimizer):
         own = 1.0 if "lr_scale" in group else sqrt(rows / columns)
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-        if count == 1:
-            factor = factors.to(update.dtype).reshape([1] * update.ndim)
-            parameter.addcmul_(update, factor, value=-group["lr"] * own)
-        else:
-            # The matrices lie one behind the other along the first dimension, whatever the order within them.
-            scaled = update.reshape(count, -1) * factors.to(update.dtype)[:, None]
-            parameter.add_(scaled.reshape(parameter.shape), alpha=-group["lr"] * own)
+        if count > 1 and group["momentum"]:
+            # A row of an embedding, or an expert, that got no gradient stays: its momentum would be blown up.
+            seen = torch.linalg.vector_norm(gradient.reshape(count, -1), dim=1) > 0
+            factors = torch.where(seen, factors, 0.0)
+        # The matrices lie one behind the other along the first dimension, whatever the order within them.
+        step = (scaled.reshape(count, -1) * factors[:, None]).reshape(parameter.shape)
+        parameter.add_(step.to(parameter.dtype), alpha=-group["lr"] * own)
 
 
 def muon(

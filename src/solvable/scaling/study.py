@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from solvable.datasets.labels import Task
 from solvable.datasets.sphere import Split, split_on_sphere
+from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
@@ -90,6 +91,17 @@ class Parameters(DataParameters):
             "trials": 1,
         }
         check_parameters(self, at_least=least, above={"loss_share": 0})
+        need_two("widths", self.widths)
+        if self.loss_share >= 1:
+            raise InputError(
+                f"loss_share is {self.loss_share:g}; expected a share below 1, to which the loss falls"
+            )
+
+
+def need_two(name: str, values: tuple[float, ...]) -> None:
+    """Raise unless an axis along which exponents are fitted has two values."""
+    if len(values) < 2:
+        raise InputError(f"{name} has one value; expected two or more, as the exponents of a line are fitted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +123,18 @@ def prepare(parameters: Parameters) -> Setting:
     return replace(setting, notes=(*setting.notes, halves))
 
 
-def split_data(parameters: DataParameters, task: Task, n_train: int | None, random_state: int) -> Setting:
-    """Load and split the data of any of the wing's studies."""
+def split_data(
+    parameters: DataParameters,
+    task: Task,
+    n_train: int | None,
+    random_state: int,
+    most: int = _MOST_TRAINING_POINTS,
+) -> Setting:
+    """Load and split the data of any of the wing's studies; by default half is for training, at most `most` points."""
     import solvable.networks  # noqa: F401  # says so if torch is missing
 
     data = parameters.load(task, _MOST_ROWS, random_state)
-    split = split_on_sphere(data, n_train or min(len(data.X) // 2, _MOST_TRAINING_POINTS), random_state)
+    split = split_on_sphere(data, n_train or min(len(data.X) // 2, most), random_state)
     return Setting(split, (*data.notes, *split.notes), data.fingerprint)
 
 

@@ -147,7 +147,7 @@ def params_from(text: str) -> dict[str, Any]:
         if not (name.isidentifier() and equals and value):
             raise InputError(
                 f"--params has {part!r}; expected name=value, with commas between them and no spaces, as in "
-                "n_estimators=50,max_depth=none"
+                "width=512,bias=none"
             )
         if name in params:
             raise InputError(f"--params names {name!r} twice; expected distinct names")
