@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from solvable.errors import InputError
 from solvable.lab.verdict import Section, Table, Verdict
 from solvable.scaling.layout import MATRICES, Layout, layout_of_words
-from solvable.scaling.rules import Rule, built_in, owner_of
+from solvable.scaling.rules import Rule, built_in, is_plain_linear, of_linear, owner_of
 
 Rules = Mapping[str | type[nn.Module], Rule]
 
@@ -35,8 +35,7 @@ _EXAMPLES = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One parameter.
 
     Attributes:
@@ -128,7 +127,8 @@ class Description:
 
     def to_json(self) -> str:
         """Return the description as text, which `from_json` reads: a base for `param_groups` without the model."""
-        return json.dumps(asdict(self))
+        rows = [row._asdict() | {"layout": asdict(row.layout)} for row in self.rows]
+        return json.dumps({"title": self.title, "rows": rows, "notes": self.notes})
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
@@ -212,28 +212,50 @@ def describe(model: nn.Module, rules: Rules | None = None) -> Description:
        2.weight   dense   10 x 512      512        10   0.006176   Linear
          2.bias    bias         10        1        10          0   Linear
     """
+    return described(model, rules)[0]
+
+
+def described(model: nn.Module, rules: Rules | None = None) -> tuple[Description, dict[str, nn.Parameter]]:
+    """Return the description of a module, and its parameters by each of their names in it."""
     model = unwrapped(model)
     rules = mapping("rules", rules)
+    named: dict[str, nn.Parameter] = {}
+    first: dict[int, Row] = {}
     uses: dict[int, list[tuple[str, nn.Module, Layout, str]]] = {}
-    parameters: dict[int, Tensor] = {}
+    owners: dict[int, nn.Module] = {}
     notes: list[str] = []
     used: set[Any] = set()
     unknown: list[tuple[str, int]] = []
     modules = dict(model.named_modules(remove_duplicate=False))
     for path, module in modules.items():
+        if not module._parameters:
+            continue
+        prefix = plain_name(f"{path}.") if path else ""
+        owner = owner_of(modules, path) if "parametrizations" in path else None
+        # Most parameters of most models are of linear layers, and a thousand of them should take no time.
+        linear = not rules and is_plain_linear(module, prefix)
+        kind = type(module).__name__
         for own, parameter in module._parameters.items():
             if parameter is None:
                 continue
-            name = plain_name(f"{path}.{own}" if path else own)
-            _check(parameter, name)
-            found = _layout(rules, used, name, module, own, parameter, owner_of(modules, path))
+            name, key = prefix + own, id(parameter)
+            named[name] = parameter
+            if type(parameter) is not nn.Parameter or not parameter.is_floating_point():
+                _check(parameter, name)
+            shape = tuple(parameter.shape)
+            if linear and own in ("weight", "bias"):
+                found = of_linear(own, shape)
+            else:
+                found = _layout(rules, used, name, module, own, parameter, owner)
             if found is None:
-                unknown.append(
-                    (f"{name} {tuple(parameter.shape)} of {type(module).__name__}", parameter.ndim)
+                unknown.append((f"{name} {shape} of {kind}", parameter.ndim))
+            elif key not in first:
+                first[key], owners[key] = Row(name, kind, shape, *found, (), parameter.requires_grad), module
+            else:
+                row = first[key]
+                uses.setdefault(key, [(row.name, owners[key], row.layout, row.rule)]).append(
+                    (name, module, *found)
                 )
-                continue
-            parameters[id(parameter)] = parameter
-            uses.setdefault(id(parameter), []).append((name, module, *found))
     for key in rules:
         if key not in used:
             expected = "part of a name" if isinstance(key, str) else "a type of its modules"
@@ -242,17 +264,17 @@ def describe(model: nn.Module, rules: Rules | None = None) -> Description:
                 "that describe(model) lists"
             )
     if unknown:
-        first, n_dims = unknown[0]
+        example, n_dims = unknown[0]
         others = f" (and {len(unknown) - 1} more: {', '.join(one for one, _ in unknown[1:6])})" * (
             len(unknown) > 1
         )
         likely = "experts" if n_dims == 3 else "dense"
         rest = ", ".join(f'"{one}"' for one in _EXAMPLES if one != likely)
-        remedy = _RESOLVE % (first.split()[0], likely, rest, first.rsplit(" ", 1)[1])
-        raise InputError(f"no rule says what parameter {first} is{others}; {remedy}")
-    if not uses:
+        remedy = _RESOLVE % (example.split()[0], likely, rest, example.rsplit(" ", 1)[1])
+        raise InputError(f"no rule says what parameter {example} is{others}; {remedy}")
+    if not first:
         raise InputError(f"{type(model).__name__} has no parameters; expected a module with some")
-    rows = tuple(_row(parameters[key], same, notes) for key, same in uses.items())
+    rows = tuple(_tied(row, uses[key], notes) if key in uses else row for key, row in first.items())
     vectors = [
         row.name
         for row in rows
@@ -263,7 +285,7 @@ def describe(model: nn.Module, rules: Rules | None = None) -> Description:
             f"{', '.join(vectors[:5])}{' and others' * (len(vectors) > 5)}: no rule is known, so the learning rate is "
             "that of a bias; rules={...} says otherwise"
         )
-    return Description(type(model).__name__, rows, tuple(notes))
+    return Description(type(model).__name__, rows, tuple(notes)), named
 
 
 def _layout(
@@ -293,13 +315,9 @@ def _by_rule(rule: Any, module: nn.Module, own: str, parameter: Tensor, name: st
     return layout_of_words(rule, tuple(parameter.shape), name)
 
 
-def _row(parameter: Tensor, uses: list[tuple[str, nn.Module, Layout, str]], notes: list[str]) -> Row:
-    """Return the row of a parameter with one or several names."""
+def _tied(row: Row, uses: list[tuple[str, nn.Module, Layout, str]], notes: list[str]) -> Row:
+    """Return the row of a parameter with several names."""
     name, module, layout, rule = uses[0]
-    if len(uses) == 1:
-        return Row(
-            name, type(module).__name__, tuple(parameter.shape), layout, rule, (), parameter.requires_grad
-        )
     kinds = {use[2].kind for use in uses}
     reads_out = False
     if len({use[2] for use in uses}) > 1:
@@ -321,16 +339,7 @@ def _row(parameter: Tensor, uses: list[tuple[str, nn.Module, Layout, str]], note
             f"{name} is also the readout {tied[0]}: its logits need a multiplier of order 1/{layout.fan_out}, which "
             "scale_logits(model) adds"
         )
-    return Row(
-        name,
-        type(module).__name__,
-        tuple(parameter.shape),
-        layout,
-        rule,
-        tied,
-        parameter.requires_grad,
-        reads_out,
-    )
+    return Row(name, type(module).__name__, row.shape, layout, rule, tied, row.trained, reads_out)
 
 
 def _check(parameter: Tensor, name: str) -> None:
@@ -394,8 +403,9 @@ def unwrapped(model: Any) -> nn.Module:
 
 def plain_name(name: str) -> str:
     """Return a parameter's name without what torch.compile adds to those of compiled submodules."""
-    for wrapper in ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."):
-        name = name.replace(wrapper, "")
+    if "_orig_mod." in name or "_wrapped_module." in name:
+        for wrapper in ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."):
+            name = name.replace(wrapper, "")
     return name
 
 

@@ -12,11 +12,10 @@ from solvable.scaling.description import (
     Description,
     Row,
     Rules,
-    describe,
+    described,
     is_matrix,
     mapping,
     matches,
-    named_parameters,
     unwrapped,
 )
 from solvable.scaling.layout import KINDS
@@ -102,16 +101,16 @@ def param_groups(
     if eps is not None and kind.eps is None:
         raise InputError(f"eps is {eps:g}, but {kind.name} has none; leave it out")
     weight_decay = one_number("weight_decay", weight_decay, at_least=0)
-    description = describe(model, rules)
+    description, parameters = described(model, rules)
     refuse_tied(description)
     reference = None if base is None else as_description(base, rules)
-    parameters = named_parameters(model)
     trained = [row for row in description if row.trained]
     if not trained:
         raise InputError(
             "the model has no trainable parameters; expected some; call requires_grad_(True) on those to train"
         )
-    _check_sparse(unwrapped(model), kind)
+    if any(row.layout.kind == "embedding" for row in trained):
+        _check_sparse(unwrapped(model), kind)
     warn_of_weights(description, parameters, base, reference, depth)
     if weight_decay and kind.decay != "coupled":
         warn_of_decay(lr, weight_decay)
@@ -125,21 +124,27 @@ def param_groups(
         merged: dict[Any, dict[str, Any]] = {}
         # Most models have few different layers, and each is worked out once.
         seen: dict[Any, dict[str, Any]] = {}
+        plain = not own and not factors and reference is None and blocks is None
+        which, options, at_base, deep = -1, {}, None, None
         for row in rows:
-            which, options = own.get(row.name, (-1, {}))
-            at_base = None if reference is None else row_at_base(reference, row, depth)
-            deep = blocks if blocks is not None and row.name.startswith(f"{blocks[0]}.") else None
-            same = (which, row.layout, row.shape, factors.get(row.name), deep, at_base and at_base.layout)
-            if same not in seen:
+            # By identity, since layouts compare field by field; equal groups are merged below.
+            same: Any = (id(row.layout), row.shape)
+            if not plain:
+                which, options = own.get(row.name, (-1, {}))
+                at_base = None if reference is None else row_at_base(reference, row, depth)
+                deep = blocks if blocks is not None and row.name.startswith(f"{blocks[0]}.") else None
+                same = (*same, which, factors.get(row.name), deep, at_base and id(at_base.layout))
+            group = seen.get(same)
+            if group is None:
                 scale, eps_scale = scales_of(kind, row, at_base, deep and deep[1], depth)
                 scale *= factors.get(row.name, 1.0)
                 group = _group(kind, row, options, lr, weight_decay, eps, scale, eps_scale)
                 key = (which, *((key, repr(value)) for key, value in group.items()))
-                seen[same] = merged.setdefault(key, {"params": [], "names": []} | group)
-            seen[same]["params"].append(parameters[row.name])
-            seen[same]["names"].append(row.name)
-            if "matrices" in seen[same]:
-                seen[same]["matrices"].append(row.layout.stored_matrices(row.shape))
+                group = seen[same] = merged.setdefault(key, {"params": [], "names": []} | group)
+            group["params"].append(parameters[row.name])
+            group["names"].append(row.name)
+            if "matrices" in group:
+                group["matrices"].append(row.layout.stored_matrices(row.shape))
         return list(merged.values())
 
     if kind.name != "muon":
@@ -267,7 +272,7 @@ def _own_options(
     groups: Sequence[Mapping[str, Any]], parameters: Mapping[str, Tensor], description: Description
 ) -> dict[str, tuple[int, Mapping[str, Any]]]:
     """Return for each parameter in a group of the user's the group's number and options."""
-    first = {id(parameters[row.name]): row.name for row in description}
+    first = {id(parameters[row.name]): row.name for row in description} if groups else {}
     own: dict[str, tuple[int, Mapping[str, Any]]] = {}
     for i, group in enumerate(groups):
         if not isinstance(group, Mapping) or "params" not in group:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod, sqrt
 from typing import Any
 
@@ -63,10 +63,20 @@ class Layout:
     unit: float = 1.0
     repeats: float = 1.0
 
-    @property
+    @cached_property
     def init_std(self) -> float | None:
         """Standard deviation of the entries that `init_` draws with gain 1, 0 for zeros, None if it draws none."""
-        return _init_std(self)
+        match self.kind:
+            case "lora_A":
+                return self.fan_in**-0.5
+            case "embedding" | "position":
+                return 1.0
+            case "lora_B" | "bias":
+                return 0.0
+            case "dense" | "conv" | "experts":
+                return init_std(self.fan_in, self.fan_out // self.groups, kernel_size=self.kernel_size)
+            case _:
+                return None
 
     @property
     def scale(self) -> float:
@@ -113,21 +123,6 @@ class Layout:
         if self.kind == "experts":
             return tensor.transpose(1, 2)
         return tensor.reshape(columns, count, rows).permute(1, 2, 0)
-
-
-@lru_cache(maxsize=4096)
-def _init_std(layout: Layout) -> float | None:
-    match layout.kind:
-        case "lora_A":
-            return layout.fan_in**-0.5
-        case "embedding" | "position":
-            return 1.0
-        case "lora_B" | "bias":
-            return 0.0
-        case "dense" | "conv" | "experts":
-            return init_std(layout.fan_in, layout.fan_out // layout.groups, kernel_size=layout.kernel_size)
-        case _:
-            return None
 
 
 def layout_of_words(words: str, shape: Sequence[int], name: str) -> Layout:

@@ -12,6 +12,7 @@ from solvable.scaling.norms import power_steps, spectral_norm
 
 NORMS = ("weight_norm", "update_norm")
 FEATURES = ("feature_norm", "feature_change", "weight_alignment", "update_alignment")
+MEASURED = ("weight_frobenius", "update_frobenius", *NORMS, *FEATURES)
 
 # Rows of a batch, and images, of which the products with W and ΔW are taken.
 _ROWS, _IMAGES = 16, 4
@@ -52,23 +53,20 @@ class Line:
         stack = self.row.layout.view(tensor)
         return stack if self.block is None else stack[self.block : self.block + 1]
 
-    def measure(self, weights: Tensor, update: Tensor | None, seen: "Seen | None") -> list[Tensor]:
-        """Return scaled norms and features, in the order of NORMS and FEATURES, as tensors of one number.
+    def measure(self, weights: Tensor, update: Tensor, seen: "Seen | None") -> list[Tensor]:
+        """Return what `MEASURED` names, as tensors of one number; not finite where the weights or the update are not.
 
         Args:
-            weights: the parameter before the step, finite.
-            update: its change, or None if that is not finite.
+            weights: the parameter before the step.
+            update: its change.
             seen: what its module saw in the step's forward pass.
         """
-        W = self.matrices(weights)
+        W, dW = self.matrices(weights), self.matrices(update)
         norm, self.right = _largest(W, self.right, 1, rough=True)
-        if update is None:
-            nan = torch.full((), float("nan"), device=W.device)
-            return [norm * self.row.layout.scale, *[nan] * (1 + len(FEATURES))]
-        dW = self.matrices(update)
         update_norm, self.update_right = _largest(dW, self.update_right, 4)
         scale = self.row.layout.scale
-        return [norm * scale, update_norm * scale, *self._features(W, dW, norm, update_norm, seen)]
+        norms = [frobenius(W), frobenius(dW), norm * scale, update_norm * scale]
+        return [*norms, *self._features(W, dW, norm, update_norm, seen)]
 
     def _features(
         self, W: Tensor, dW: Tensor, norm: Tensor, update_norm: Tensor, seen: "Seen | None"
@@ -178,11 +176,19 @@ def _largest(
         return torch.linalg.vector_norm(stack, dim=(1, 2)).max(), None
     if start is None and count == 1 and rough:
         # Weights have no gap between their largest singular values, and power steps alone would be 30 % too low.
-        start = spectral_norm(stack[0], tol=0.03, return_vectors=True)[2][None].to(stack)
+        finite = torch.nan_to_num(stack[0], 0.0, 0.0, 0.0)
+        start = spectral_norm(finite, tol=0.03, return_vectors=True)[2][None].to(stack)
     elif start is None:
         steps += 8
     norms, right = power_steps(stack, start, steps)
-    return norms.max(), right
+    # Vectors that are not finite would spoil all later samples.
+    return norms.max(), torch.nan_to_num(right, 0.0, 0.0, 0.0)
+
+
+def frobenius(tensor: Tensor) -> Tensor:
+    """Return the Frobenius norm, in single precision of half-precision numbers."""
+    half = tensor.dtype not in (torch.float32, torch.float64)
+    return torch.linalg.vector_norm(tensor, dtype=torch.float32 if half else None)
 
 
 def _rms(tensor: Tensor) -> Tensor:

@@ -24,14 +24,14 @@ from solvable.scaling.findings import (
     verdict_of,
     violations_in,
 )
-from solvable.scaling.lines import FEATURES, NORMS, Seen, lines_of
+from solvable.scaling.lines import MEASURED, NORMS, Seen, frobenius, lines_of
 from solvable.scaling.optimizers import check_optimizer, kind_of, multiplier
 from solvable.scaling.pitfalls import ScalingWarning, broken_multipliers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_RECORDED = ("weight_frobenius", "update_frobenius", *NORMS, *FEATURES, "lr")
+_RECORDED = (*MEASURED, "lr")
 
 
 class Monitor:
@@ -91,6 +91,7 @@ class Monitor:
         self._handles: list[Any] = []
         self._counts = [0] * len(optimizers)
         self._before: dict[int, Tensor] = {}
+        self._scratch: dict[Any, Tensor] = {}
         self._records: dict[int, dict[int, dict[str, float]]] = {}
         self._gradient_norms: list[float] = []
         self._warned: set[str] = set()
@@ -111,7 +112,7 @@ class Monitor:
     def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
-        self._handles, self._before, self._seen = [], {}, {}
+        self._handles, self._before, self._scratch, self._seen = [], {}, {}, {}
 
     def _forward(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         # An evaluation between two steps does not count.
@@ -123,10 +124,13 @@ class Monitor:
         if self._counts[i] % self.every:
             return
         mine = {id(line.parameter): line.parameter for line in self._lines if line.optimizer == i}
-        self._before |= {key: one.detach().clone() for key, one in mine.items()}
+        for key, one in mine.items():
+            if key not in self._before:
+                self._before[key] = torch.empty_like(one)
+            self._before[key].copy_(one)
         gradients = [one.grad for one in mine.values() if one.grad is not None and not one.grad.is_sparse]
         if i == 0 and gradients:
-            norms = _numbers([_frobenius(one) for one in gradients])
+            norms = _numbers([frobenius(one) for one in gradients])
             self._gradient_norms.append(float(np.linalg.norm(norms)))
 
     @torch.no_grad()
@@ -140,32 +144,36 @@ class Monitor:
             self._seen = {}
 
     def _record(self, i: int, step: int) -> None:
-        mine = [(k, line) for k, line in enumerate(self._lines) if line.optimizer == i]
-        pairs: dict[int, tuple[Tensor, Tensor]] = {}
-        for _, line in mine:
-            if (key := id(line.parameter)) not in pairs:
-                before = self._before.pop(key)
-                pairs[key] = before, line.parameter.detach() - before
-        # One transfer from the device for the Frobenius norms, which tell what is finite, and one for the rest.
-        both = [_frobenius(line.matrices(one)) for _, line in mine for one in pairs[id(line.parameter)]]
-        frobenius = iter(_numbers(both))
-        found = {
-            k: {"weight_frobenius": next(frobenius), "update_frobenius": next(frobenius)} for k, _ in mine
-        }
-        finite = [(k, line) for k, line in mine if np.isfinite(found[k]["weight_frobenius"])]
-        measured = []
-        for k, line in finite:
-            before, change = pairs[id(line.parameter)]
-            update = change if np.isfinite(found[k]["update_frobenius"]) else None
-            measured.append(line.measure(before, update, self._seen.get(id(line.module))))
-        numbers = iter(_numbers([one for several in measured for one in several]))
-        for k, _ in finite:
-            found[k] |= {name: next(numbers) for name in (*NORMS, *FEATURES)}
+        mine: dict[int, list[int]] = {}
+        for k, line in enumerate(self._lines):
+            if line.optimizer == i:
+                mine.setdefault(id(line.parameter), []).append(k)
+        measured: list[Tensor] = []
+        # One parameter after the other, each with its change in memory that is used again: new memory costs more than
+        # the norms.
+        for key, several in mine.items():
+            parameter, before = self._lines[several[0]].parameter.detach(), self._before[key]
+            update = torch.sub(parameter, before, out=self._scratch_like(parameter))
+            for k in several:
+                line = self._lines[k]
+                measured += line.measure(before, update, self._seen.get(id(line.module)))
+        numbers = iter(_numbers(measured))
+        order = [k for several in mine.values() for k in several]
+        found = {k: {name: next(numbers) for name in MEASURED} for k in order}
         groups = {id(p): group for group in self.optimizers[i].param_groups for p in group["params"]}
-        for k, line in mine:
-            found[k]["lr"] = float(groups[id(line.parameter)]["lr"])
+        for k in order:
+            found[k]["lr"] = float(groups[id(self._lines[k].parameter)]["lr"])
         self._records.setdefault(step, {}).update(found)
         self._warn_of_traps(i)
+
+    def _scratch_like(self, tensor: Tensor) -> Tensor | None:
+        """Return memory of a tensor's shape, the same for all of a device and type; None for distributed ones."""
+        if hasattr(tensor, "full_tensor"):
+            return None
+        key = tensor.dtype, tensor.device
+        if key not in self._scratch or self._scratch[key].numel() < tensor.numel():
+            self._scratch[key] = torch.empty(tensor.numel(), dtype=tensor.dtype, device=tensor.device)
+        return self._scratch[key][: tensor.numel()].view(tensor.shape)
 
     def _warn_of_traps(self, i: int) -> None:
         if (problem := broken_multipliers(self.optimizers[i])) is not None:
@@ -293,11 +301,6 @@ def _asked(optimizer: torch.optim.Optimizer, group: dict[str, Any], row: Row) ->
         return 1.0
 
 
-def _frobenius(tensor: Tensor) -> Tensor:
-    half = tensor.dtype not in (torch.float32, torch.float64)
-    return torch.linalg.vector_norm(tensor, dtype=torch.float32 if half else None)
-
-
 def _numbers(tensors: list[Tensor]) -> list[float]:
     """Return tensors of one number as floats, in one transfer from each device."""
     # Distributed tensors are put together first.
@@ -306,4 +309,4 @@ def _numbers(tensors: list[Tensor]) -> list[float]:
     for device in {one.device for one in whole}:
         here = [i for i, one in enumerate(whole) if one.device == device]
         values |= zip(here, torch.stack([whole[i].float() for i in here]).tolist(), strict=True)
-    return [values[i] for i in range(len(whole))]
+    return [value if np.isfinite(value := values[i]) else np.nan for i in range(len(whole))]

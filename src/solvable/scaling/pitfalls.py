@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from solvable.errors import InputError
 from solvable.scaling.base import Depth, row_at_base
-from solvable.scaling.description import Description, is_matrix, named_parameters
+from solvable.scaling.description import Description, Row, is_matrix, named_parameters
 
 # A decay that removes more than this share of the weights per step outweighs most updates.
 _STRONG_DECAY = 0.01
+_MOST_OF_ONE = 200
 _USUAL_LR = 1e-4, 100.0
 # Weights this many times larger or smaller than `init_` draws them are worth a warning.
 _FAR_FROM_INIT = 3.0
@@ -59,7 +60,7 @@ def warn_of_weights(
 ) -> None:
     """Warn if weights are far from the size that the rules assume, once, naming the worst."""
     rows = [row for row in description if row.layout.init_std and is_matrix(row) and row.trained]
-    rows = [row for row in rows if not parameters[row.name].is_meta]
+    rows = [row for row in _some_of_each(rows) if not parameters[row.name].is_meta]
     if not rows:
         return
     expected = [row.layout.init_std or 1.0 for row in rows]
@@ -95,16 +96,31 @@ def warn_of_weights(
         )
 
 
+def _some_of_each(rows: list[Row]) -> list[Row]:
+    """Return at most 200 or so of the matrices of each layout, since a thousand equal layers are drawn alike."""
+    of_layout: dict[int, list[Row]] = {}
+    for row in rows:
+        of_layout.setdefault(id(row.layout), []).append(row)
+    return [row for same in of_layout.values() for row in same[:: -(-len(same) // _MOST_OF_ONE)]]
+
+
 @torch.no_grad()
 def _sizes(tensors: list[Tensor]) -> list[float]:
-    """Return the RMS of the entries of each tensor, in one transfer from the device."""
-    norms = torch._foreach_norm(  # pyright: ignore[reportPrivateImportUsage]
-        [one.detach().float() if one.dtype != torch.float64 else one.detach() for one in tensors]
-    )
-    # Norms of distributed tensors are put together first.
-    whole: list[Any] = [getattr(norm, "full_tensor", lambda norm=norm: norm)() for norm in norms]
-    values = torch.stack([norm.cpu().double() for norm in whole]).tolist()
-    return [value / one.numel() ** 0.5 for value, one in zip(values, tensors, strict=True)]
+    """Return the RMS of the entries of each tensor, in one transfer from each device."""
+    sizes = [0.0] * len(tensors)
+    kinds: dict[Any, list[int]] = {}
+    for i, one in enumerate(tensors):
+        kinds.setdefault((one.dtype, one.device), []).append(i)
+    for (dtype, _), here in kinds.items():
+        same = [tensors[i] for i in here]
+        if dtype not in (torch.float32, torch.float64):
+            same = [one.float() for one in same]
+        norms = torch.stack(torch._foreach_norm(same))  # pyright: ignore[reportPrivateImportUsage]
+        # Norms of distributed tensors are put together first.
+        values = getattr(norms, "full_tensor", lambda norms=norms: norms)().tolist()
+        for i, value in zip(here, values, strict=True):
+            sizes[i] = value / tensors[i].numel() ** 0.5
+    return sizes
 
 
 def broken_multipliers(optimizer: torch.optim.Optimizer) -> str | None:

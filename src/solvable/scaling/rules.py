@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -123,6 +124,22 @@ def built_in(
     return None
 
 
+def is_plain_linear(module: nn.Module, prefix: str) -> bool:
+    """Return whether a module is a linear layer that no registered rule and no name makes a special case."""
+    if type(module) is not nn.Linear or "lora" in prefix.lower():
+        return False
+    if _registered and any(isinstance(module, kind) for kind in _registered):
+        return False
+    layer = prefix[:-1].rpartition(".")[2]
+    return _packing(layer, module.out_features, module.in_features) == 1
+
+
+@lru_cache(maxsize=4096)
+def of_linear(own: str, shape: tuple[int, ...]) -> tuple[Layout, str]:
+    """Return the layout of a plain linear layer's parameter, and the rule's name."""
+    return dense(*shape) if own == "weight" else vector("bias", shape), "Linear"
+
+
 def _by_type(module: nn.Module, own: str, parameter: Tensor, name: str) -> Layout | None:
     shape = tuple(parameter.shape)
     bias = vector("bias", shape)
@@ -170,6 +187,7 @@ def _by_type(module: nn.Module, own: str, parameter: Tensor, name: str) -> Layou
     return None
 
 
+@lru_cache(maxsize=4096)
 def _packing(layer: str, fan_out: int, fan_in: int) -> int:
     """Return the number of projections that a linear layer of this name packs into one matrix."""
     for pattern, blocks, fits in _PACKED:

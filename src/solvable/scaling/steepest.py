@@ -95,7 +95,7 @@ class SpectralSGD(torch.optim.Optimizer):
         # Squares of very small and very large numbers would leave the range of single precision.
         wide = update if update.dtype in (torch.float32, torch.float64) else update.float()
         peak = wide.abs().amax().clamp_min(torch.finfo(wide.dtype).tiny)
-        scaled = wide / peak
+        scaled = (wide / peak).contiguous()
         if inputs:
             stack = scaled.reshape(count, inputs, rows, -1).transpose(1, 2).reshape(count, rows, columns)
         else:
@@ -116,8 +116,8 @@ class SpectralSGD(torch.optim.Optimizer):
             seen = torch.linalg.vector_norm(gradient.reshape(count, -1), dim=1) > 0
             factors = torch.where(seen, factors, 0.0)
         # The matrices lie one behind the other along the first dimension, whatever the order within them.
-        step = (scaled.reshape(count, -1) * factors[:, None]).reshape(parameter.shape)
-        parameter.add_(step.to(parameter.dtype), alpha=-group["lr"] * own)
+        scaled.view(count, -1).mul_(factors[:, None])
+        parameter.add_(scaled.to(parameter.dtype), alpha=-group["lr"] * own)
 
 
 def muon(
