@@ -99,7 +99,7 @@ def _built(target: Any, name: str, params: str) -> Any:
         return target
     if not callable(target):
         raise InputError(
-            f"{attribute} is a {type(target).__name__}; expected a torch.nn.Module, its class or a function"
+            f"{attribute} is of type {type(target).__name__}; expected a torch.nn.Module, its class or a function"
         )
     check_params(target, keywords, attribute)
     try:

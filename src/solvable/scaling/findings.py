@@ -58,11 +58,18 @@ class Violation:
 
 
 def table_of(data: xr.Dataset, step: int | None = None) -> pd.DataFrame:
-    """Return one row for each layer: medians over the samples, or the values at one step."""
+    """Return one row for each layer: the weights at the first sample, and medians of all else; or values at one
+    step."""
     if step is not None and step not in data.step:
         sampled = ", ".join(map(str, data.step.values[:8]))
         raise InputError(f"step {step} was not sampled; expected one of {sampled}, ...")
-    frame: Any = (data.sel(step=step, drop=True) if step is not None else _over_steps(data)).to_dataframe()
+    if step is not None:
+        one = data.sel(step=step, drop=True)
+    else:
+        # Weights are compared with an initialisation, and grow in training.
+        first = data[["weight_norm", "weight_factor"]].isel(step=0, drop=True)
+        one = _over_steps(data).assign(first)
+    frame: Any = one.to_dataframe()
     return frame[["kind", *QUANTITIES]]
 
 
@@ -122,7 +129,7 @@ def verdict_of(data: xr.Dataset) -> Verdict:
     notes = [
         "W and ΔW are scaled norms, √(fan in / fan out) times the largest singular value; factors compare W with what "
         "init_ gives and ΔW with the typical matrix; at one width nothing else can be judged",
-        f"medians over {n_steps} sampled steps, up to step {int(data.step[-1])}"
+        f"W at step {int(data.step[0])}; else medians over {n_steps} sampled steps, up to step {int(data.step[-1])}"
         if n_steps > 1
         else f"one sampled step, {int(data.step[0])}",
     ]

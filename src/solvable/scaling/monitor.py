@@ -265,7 +265,10 @@ class Monitor:
         return [lr / unit for lr, _, _ in rates], [asked for _, asked, _ in rates]
 
     def table(self, step: int | None = None) -> pd.DataFrame:
-        """Return one row for each layer: the kind and the `QUANTITIES`, medians over the samples or at one step."""
+        """Return one row for each layer: its kind and the `QUANTITIES`, at one step or over the samples.
+
+        Over the samples, the weights' norm and factor are those of the first, and all else are medians.
+        """
         return table_of(self.to_dataset(), step)
 
     def violations(self, lo: float = LOW, hi: float = HIGH) -> list[Violation]:

@@ -1,0 +1,123 @@
+"""`solvable scaling describe`, and the studies' parameters."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from solvable.errors import InputError
+from solvable.scaling import depth, richness, study
+from strict_json import strict
+
+MODELS = """
+from torch import nn
+
+def make(width=64):
+    return nn.Sequential(nn.Linear(784, width), nn.ReLU(), nn.Linear(width, 10))
+
+class Packed(nn.Module):
+    def __init__(self, dim=8):
+        super().__init__()
+        self.qkv = nn.Linear(dim, 3 * dim)
+
+class Raw(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mixing = nn.Parameter(nn.init.ones_(nn.Parameter(__import__("torch").empty(4, 6))))
+
+built = make(32)
+number = 3
+"""
+
+
+@pytest.fixture
+def describe(command_line: Any) -> Any:
+    Path("mymodels.py").write_text(MODELS, encoding="utf-8")
+    return lambda *tokens: command_line("scaling", "describe", *tokens)
+
+
+def test_the_table_and_its_json(describe) -> None:
+    code, out, err = describe("mymodels:make", "--params", "width=512")
+    assert (code, err) == (0, "")
+    assert "2.weight has weights 4" in " ".join(out.split())  # torch's default readout
+    code, out, _ = describe("mymodels:make", "--params", "width=512", "--optimizer", "sgd", "--json")
+    rows = {row["name"]: row for row in strict(out)["parameters"]}
+    assert rows["2.weight"]["lr_multiplier"] == 10 / 512
+    assert rows["0.weight"]["fan_in"] == 784
+    assert rows["0.weight"]["weight_factor"] == pytest.approx(0.72, abs=0.03)
+
+
+def test_relative_to_a_base_and_quiet(describe) -> None:
+    code, out, _ = describe(
+        "mymodels.py:make", "--params", "width=512", "--base-params", "width=64", "--quiet"
+    )
+    assert code == 0
+    assert out.splitlines() == ["0.weight 1.0", "0.bias 1.0", "2.weight 0.125", "2.bias 1.0"]
+    assert describe("mymodels:built", "--quiet")[0] == 0
+
+
+def test_muon_says_what_it_takes(describe) -> None:
+    code, out, _ = describe("mymodels:Packed", "--optimizer", "muon")
+    words = " ".join(out.split())
+    assert code == 0
+    assert "packs 3 matrices" in words
+    assert "1 (adamw)" in words
+
+
+def test_rules_are_written_as_options(describe) -> None:
+    code, _, err = describe("mymodels:Raw")
+    assert code == 2
+    assert "--rules 'mixing=dense'" in err
+    code, out, _ = describe("mymodels:Raw", "--rules", "mixing=dense", "--quiet")
+    assert (code, out) == (0, "mixing 0.16666666666666666\n")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (["mymodels"], "MODEL is 'mymodels'; expected MODULE:NAME"),
+        (["mymodels:mak"], "did you mean 'make'"),
+        (["nomodels:make"], "there is no module 'nomodels'"),
+        (["mymodels:make", "--params", "widht=3"], "did you mean 'width'"),
+        (["mymodels:make", "--params", "width=-1"], "cannot be called with"),
+        (["mymodels:number"], "number is of type int; expected a torch.nn.Module"),
+        (["mymodels:built", "--params", "width=3"], "takes no --params"),
+        (["mymodels:make", "--gain", "0"], "gain must be above 0"),
+        (["mymodels:make", "--optimizer", "adm"], "unknown optimizer 'adm'"),
+        (["mymodels:make", "--rules", "dense"], "expected REGEX=KIND"),
+        (["mymodels:make", "--base-params", "width=x"], "cannot be called"),
+    ],
+)
+def test_bad_input_is_one_sentence(describe, tokens, words) -> None:
+    code, out, err = describe(*tokens)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options", "words"),
+    [
+        (study.Parameters, {"widths": (64,)}, "widths has one value"),
+        (study.Parameters, {"loss_share": 2.0}, "expected a share below 1"),
+        (depth.Parameters, {"depths": (4,)}, "depths has one value"),
+        (richness.Parameters, {"gammas": (1.0,)}, "gammas has one value"),
+    ],
+)
+def test_studies_need_two_points_of_a_line(parameters, options, words) -> None:
+    with pytest.raises(InputError, match=words):
+        parameters(**options)
+
+
+def test_the_predictions_of_the_studies() -> None:
+    """The spectral condition is flat, NTP falls as the root, and hidden layers by another root in Frobenius norm."""
+    parameters = study.Parameters(widths=(64, 256))
+    predicted = study.predict(parameters, study.prepare(parameters)).sel(width=256)
+    flat, falling = predicted.sel(parametrization="spectral"), predicted.sel(parametrization="ntp")
+    assert flat.spectral_change.values == pytest.approx([1, 1, 1])
+    assert falling.spectral_change.values == pytest.approx([0.5, 0.5, 0.5])
+    assert flat.frobenius_change.values == pytest.approx([1, 0.5, 1])
+    assert falling.frobenius_change.values == pytest.approx([0.5, 0.25, 0.5])
+    deep = depth.Parameters(depths=(4, 16), optimizer="sgd")
+    growth = depth.predict(deep, depth.prepare(deep)).feature_change.sel(depth=16, rates="without")
+    assert growth.sel(alpha=[1.0, 0.5]).values == pytest.approx([0.25, 1])
