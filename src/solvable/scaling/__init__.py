@@ -1,11 +1,11 @@
 """A spectral condition for feature learning: learning rates that transfer across widths (arXiv:2310.17813).
 
-Files: `theory` and `parametrizations` are closed forms. `description` says what each parameter is (with `layout` and
-`rules`); from it follow `initialise`, `groups` (learning rates, with `optimizers`, `base` and `pitfalls`) and
-`auditing`. `norms` are largest singular values, `steepest` has optimizers that obey the condition. Measured: `monitor`
-(with `lines` and `findings`), `coordinates` (features over widths) and `sweep` (learning rates over widths). Studies:
-`study`, `depth` and `richness`, with `experiment`. Shown by `command`, `page` and `explore`, `explore_measured`
-(content of the page).
+Files: `theory` and `parametrizations` are closed forms. `description` says what each parameter is (with `layout`,
+`rules` and `names`); from it follow `initialise`, `groups` (learning rates, with `optimizers`, `base` and `pitfalls`)
+and `auditing`. `norms` are largest singular values, `steepest` has optimizers that obey the condition. Measured:
+`monitor` (with `lines` and `findings`), `coordinates` (features over widths, with `features`) and `sweep` (learning
+rates over widths). Studies: `study`, `depth` and `richness`, with `experiment` and `drawing`. Shown by `command`,
+`page` and `explore`, `explore_measured` (content of the page).
 """
 
 from importlib import import_module

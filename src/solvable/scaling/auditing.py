@@ -15,9 +15,10 @@ from solvable.errors import InputError
 from solvable.lab.text import readable
 from solvable.lab.verdict import Section, Table, Verdict
 from solvable.scaling.base import Depth, as_description, blocks_of, row_at_base, scales_of
-from solvable.scaling.description import Row, Rules, describe, is_matrix, mapping, named_parameters, unwrapped
+from solvable.scaling.description import Row, Rules, describe, is_matrix
 from solvable.scaling.groups import constants_of
 from solvable.scaling.layout import MATRICES
+from solvable.scaling.names import mapping, named_parameters, unwrapped
 from solvable.scaling.optimizers import check_optimizer, decay_per_step, kind_of, multiplier, muon_factor
 from solvable.scaling.pitfalls import ScalingWarning, broken_multipliers, scheduler_problem
 

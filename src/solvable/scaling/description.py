@@ -1,7 +1,6 @@
 """`describe`: what each parameter of a torch module is, for the rules of the spectral condition."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from solvable.errors import InputError
 from solvable.lab.verdict import Section, Table, Verdict
 from solvable.scaling.layout import MATRICES, Layout, layout_of_words
+from solvable.scaling.names import mapping, matches, plain_name, unwrapped
 from solvable.scaling.rules import Rule, built_in, is_plain_linear, of_linear, owner_of
 
 Rules = Mapping[str | type[nn.Module], Rule]
@@ -361,58 +361,6 @@ def _check(parameter: Tensor, name: str) -> None:
         raise InputError(
             f"{name} is of type {parameter.dtype}; expected floating-point parameters, not quantised ones"
         )
-
-
-def matches(argument: str, pattern: str, name: str) -> bool:
-    """Return whether a regular expression of the user's fits a name.
-
-    Raises:
-        InputError: if it is not a valid one.
-    """
-    try:
-        return re.search(pattern, name) is not None
-    except re.error as problem:
-        raise InputError(
-            f"{argument} has {pattern!r}, which is no regular expression ({problem}); expected part of a name, with "
-            "special letters behind a backslash"
-        ) from None
-
-
-def mapping(name: str, value: Any) -> Mapping[Any, Any]:
-    """Return a mapping that an argument is, empty for None."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise InputError(f"{name} is {value!r}; expected a dict, as in {name}={{...}}")
-    return value
-
-
-def unwrapped(model: Any) -> nn.Module:
-    """Return the module inside the wrappers of torch.compile and of distributed training."""
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model is a {type(model).__name__}; expected a torch.nn.Module")
-    while True:
-        wrapper = type(model).__name__
-        if wrapper == "OptimizedModule" and hasattr(model, "_orig_mod"):
-            model = model._orig_mod
-        elif wrapper in ("DistributedDataParallel", "DataParallel") and hasattr(model, "module"):
-            model = model.module
-        else:
-            return model  # pyright: ignore[reportReturnType]
-
-
-def plain_name(name: str) -> str:
-    """Return a parameter's name without what torch.compile adds to those of compiled submodules."""
-    if "_orig_mod." in name or "_wrapped_module." in name:
-        for wrapper in ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."):
-            name = name.replace(wrapper, "")
-    return name
-
-
-def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters of a module by the names that `describe` gives them."""
-    inner = unwrapped(model)
-    return {plain_name(name): one for name, one in inner.named_parameters(remove_duplicate=False)}
 
 
 def is_matrix(row: Row) -> bool:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from solvable.checks import choice, whole
-from solvable.scaling.description import describe, is_matrix, named_parameters
+from solvable.scaling.description import describe, is_matrix
 from solvable.scaling.groups import param_groups
 from solvable.scaling.initialise import init_
+from solvable.scaling.names import named_parameters
 from solvable.scaling.optimizers import kind_of
 
 PARAMETRIZATIONS = ("spectral", "sp", "ntp")

@@ -8,17 +8,9 @@ from torch import Tensor, nn
 from solvable.checks import one_number
 from solvable.errors import InputError
 from solvable.scaling.base import Depth, as_description, blocks_of, row_at_base, scales_of
-from solvable.scaling.description import (
-    Description,
-    Row,
-    Rules,
-    described,
-    is_matrix,
-    mapping,
-    matches,
-    unwrapped,
-)
+from solvable.scaling.description import Description, Row, Rules, described, is_matrix
 from solvable.scaling.layout import KINDS
+from solvable.scaling.names import mapping, matches, unwrapped
 from solvable.scaling.optimizers import OptimizerKind, kind_of
 from solvable.scaling.pitfalls import warn_of_decay, warn_of_lr, warn_of_weights
 

@@ -9,17 +9,9 @@ from torch import Tensor, nn
 from solvable.checks import one_number
 from solvable.errors import InputError
 from solvable.scaling.base import Depth, row_at_base
-from solvable.scaling.description import (
-    Description,
-    Row,
-    Rules,
-    describe,
-    is_matrix,
-    matches,
-    named_parameters,
-    unwrapped,
-)
+from solvable.scaling.description import Description, Row, Rules, describe, is_matrix
 from solvable.scaling.groups import refuse_tied
+from solvable.scaling.names import matches, named_parameters, unwrapped
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from solvable.scaling.description import Row, is_matrix, named_parameters
+from solvable.scaling.description import Row, is_matrix
+from solvable.scaling.names import named_parameters
 from solvable.scaling.norms import power_steps, spectral_norm
 
 NORMS = ("weight_norm", "update_norm")

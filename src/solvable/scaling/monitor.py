@@ -13,7 +13,7 @@ from solvable.checks import one_number, whole
 from solvable.errors import InputError
 from solvable.lab.verdict import Verdict
 from solvable.scaling.auditing import own_factor, typical_lr
-from solvable.scaling.description import Row, Rules, describe, is_matrix, unwrapped
+from solvable.scaling.description import Row, Rules, describe, is_matrix
 from solvable.scaling.findings import (
     HIGH,
     LOW,
@@ -25,6 +25,7 @@ from solvable.scaling.findings import (
     violations_in,
 )
 from solvable.scaling.lines import MEASURED, NORMS, Seen, frobenius, lines_of
+from solvable.scaling.names import unwrapped
 from solvable.scaling.optimizers import check_optimizer, kind_of, multiplier
 from solvable.scaling.pitfalls import ScalingWarning, broken_multipliers
 

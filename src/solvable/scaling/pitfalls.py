@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from solvable.errors import InputError
 from solvable.scaling.base import Depth, row_at_base
-from solvable.scaling.description import Description, Row, is_matrix, named_parameters
+from solvable.scaling.description import Description, Row, is_matrix
+from solvable.scaling.names import named_parameters
 
 # A decay that removes more than this share of the weights per step outweighs most updates.
 _STRONG_DECAY = 0.01

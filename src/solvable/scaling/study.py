@@ -16,7 +16,7 @@ Source: Yang, Simon and Bernstein, 2023, arXiv:2310.17813, figure 1.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -28,16 +28,13 @@ from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
+from solvable.scaling.drawing import CHANGES, NTP, SP, SPECTRAL, SWEEPS, plot, transfer_of
 from solvable.scaling.parametrizations import exponents
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
-    from solvable.scaling.sweep import Transfer
-
-SPECTRAL, NTP, SP = "spectral", "ntp", "sp"
-_CHANGES, _SWEEPS = (SPECTRAL, NTP), (SPECTRAL, SP)
-_MOST_ROWS, _MOST_TRAINING_POINTS, _POINTS_OF_CHANGES = 6000, 1000, 200
+_MOST_ROWS, _MOST_TRAINING_POINTS, _POINTS_OFCHANGES = 6000, 1000, 200
 # The rates with which changes are measured, slow enough to follow the gradient flow at every width.
 _RATES = {SPECTRAL: 0.05, NTP: 0.05}
 _MOST_STEPS = 4000
@@ -147,10 +144,10 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     ratio = grid / widths[0]
     depth = parameters.depth
     growth = {
-        name: np.empty((len(_CHANGES), depth, len(grid))) for name in ("spectral_change", "frobenius_change")
+        name: np.empty((len(CHANGES), depth, len(grid))) for name in ("spectral_change", "frobenius_change")
     }
-    features = np.full((len(_CHANGES), depth, len(grid)), np.nan)
-    for i, name in enumerate(_CHANGES):
+    features = np.full((len(CHANGES), depth, len(grid)), np.nan)
+    for i, name in enumerate(CHANGES):
         weight, update = (exponents(name, "sgd", depth, what) for what in ("weight", "update"))
         # A matrix of independent entries has a Frobenius norm of √(smaller side) spectral norms, an update a few.
         sides = np.array([0.0, *[0.5] * (depth - 2), 0.0])
@@ -161,7 +158,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     dims = ("parametrization", "layer", "width")
     return xr.Dataset(
         {name: (dims, values) for name, values in growth.items()} | {"feature_change": (dims, features)},
-        {"parametrization": list(_CHANGES), "layer": np.arange(1, depth + 1), "width": grid},
+        {"parametrization": list(CHANGES), "layer": np.arange(1, depth + 1), "width": grid},
         {
             "data": parameters.data,
             "depth": depth,
@@ -174,19 +171,19 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
 def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     """Train networks of all widths, and return their changes and the losses for all learning rates."""
     widths, depth = np.unique(parameters.widths), parameters.depth
-    shape = (len(_CHANGES), depth, len(widths))
+    shape = (len(CHANGES), depth, len(widths))
     names = ("spectral_change", "frobenius_change", "feature_change")
     raw = {name: np.full(shape, np.nan) for name in names}
-    for i, name in enumerate(_CHANGES):
+    for i, name in enumerate(CHANGES):
         for j, width in enumerate(widths):
             seed = seed_of(parameters.random_state, 1 + index, i, j)
             changes = _changes(parameters, setting.split, name, int(width), seed)
             for key, values in changes.items():
                 raw[key][i, : len(values), j] = values
-    octaves = {name: _grid(name, parameters.lrs_per_octave) for name in _SWEEPS}
+    octaves = {name: _grid(name, parameters.lrs_per_octave) for name in SWEEPS}
     rungs = max(map(len, octaves.values()))
-    lrs, losses = np.full((len(_SWEEPS), rungs), np.nan), np.full((len(_SWEEPS), len(widths), rungs), np.nan)
-    for i, name in enumerate(_SWEEPS):
+    lrs, losses = np.full((len(SWEEPS), rungs), np.nan), np.full((len(SWEEPS), len(widths), rungs), np.nan)
+    for i, name in enumerate(SWEEPS):
         lrs[i, : len(octaves[name])] = octaves[name]
         for j, width in enumerate(widths):
             seed = seed_of(parameters.random_state, 1 + index, 2 + i, j)
@@ -199,10 +196,10 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
         | {f"absolute_{name}": (dims, raw[name]) for name in names}
         | {"lr": (("sweep", "rung"), lrs), "loss": (("sweep", "width", "rung"), losses)},
         {
-            "parametrization": list(_CHANGES),
+            "parametrization": list(CHANGES),
             "layer": np.arange(1, depth + 1),
             "width": widths,
-            "sweep": list(_SWEEPS),
+            "sweep": list(SWEEPS),
             "rung": np.arange(rungs),
         },
     )
@@ -223,8 +220,8 @@ def _changes(
     from solvable.scaling.experiment import groups_of, hidden_features, initialise, mlp
     from solvable.scaling.norms import spectral_norm
 
-    X = torch.as_tensor(split.X[:_POINTS_OF_CHANGES], dtype=torch.float32)
-    y = torch.as_tensor(two_classes(split.y)[:_POINTS_OF_CHANGES], dtype=torch.float32)
+    X = torch.as_tensor(split.X[:_POINTS_OFCHANGES], dtype=torch.float32)
+    y = torch.as_tensor(two_classes(split.y)[:_POINTS_OFCHANGES], dtype=torch.float32)
     model = mlp(X.shape[1], width, y.shape[1], parameters.depth)
     initialise(model, name, _GAIN, seed)
     weights = [p.detach().clone() for p in model.parameters()]
@@ -275,94 +272,6 @@ def _final_loss(parameters: Parameters, split: Split, name: str, width: int, lr:
         random_state=seed,
     )
     return run.final_loss()
-
-
-def transfer_of(measurement: xr.Dataset, name: str) -> "Transfer":
-    """Return the optima of the learning rates of a parametrization, from all trials."""
-    from solvable.scaling.sweep import from_losses
-
-    one = measurement.sel(sweep=name)
-    lrs = one.lr.isel(trial=0).values
-    rungs = np.isfinite(lrs)
-    losses = one.loss.transpose("width", "rung", "trial").values[:, rungs]
-    return from_losses(measurement.width.values, lrs[rungs], losses)
-
-
-def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
-    """Plot the changes over the width above, and the losses over the learning rate below."""
-    from solvable.lab.figure import COLORS, subplots
-    from solvable.scaling.sweep import draw_losses
-
-    figure, axes = subplots(2, 3, height=5.4)
-    panels = {
-        "spectral_change": "weights, spectral norm",
-        "frobenius_change": "weights, Frobenius norm",
-        "feature_change": "hidden features",
-    }
-    for ax, (name, label) in zip(axes[0], panels.items(), strict=True):
-        _draw_changes(ax, prediction, measurement, name)
-        ax.set(xlabel="width", ylabel="relative change" if ax is axes[0, 0] else "")
-        ax.set_title(label)
-        _width_ticks(ax, measurement)
-    for ax, name, title in zip(
-        axes[1], (SP, SPECTRAL), ("loss, one rate for all layers", "loss, spectral condition"), strict=False
-    ):
-        draw_losses(ax, transfer_of(measurement, name).data)
-        ax.set_title(title)
-    axes[1, 0].set_xlabel("learning rate")
-    optima = axes[1, 2]
-    for color, name, label in zip(
-        (COLORS[2], COLORS[1]), (SP, SPECTRAL), ("one rate", "spectral"), strict=True
-    ):
-        data = transfer_of(measurement, name).data
-        shift = data.best_log2_lr - data.best_log2_lr[0]
-        optima.plot(data.width, shift, marker="o", color=color, label=label)
-    optima.set(xlabel="width", ylabel="shift (octaves)")
-    optima.set_title("best learning rate")
-    optima.set_xscale("log", base=2)
-    _width_ticks(optima, measurement)
-    optima.legend()
-    _legends(figure, axes, prediction)
-    return figure
-
-
-def _width_ticks(ax: Any, measurement: xr.Dataset) -> None:
-    ax.minorticks_off()
-    ax.set_xticks(measurement.width.values, [str(width) for width in measurement.width.values])
-
-
-def _draw_changes(ax: Any, prediction: xr.Dataset, measurement: xr.Dataset, name: str) -> None:
-    from solvable.lab.compare import mean_and_error
-    from solvable.lab.figure import COLORS, MARKERS, log_axes, measured_points
-
-    for i, parametrization in enumerate(_CHANGES):
-        for j, layer in enumerate(prediction.layer.values):
-            where = {"parametrization": parametrization, "layer": layer}
-            line = prediction[name].sel(where)
-            if bool(line.isnull().all()):
-                continue
-            color = (COLORS[1], COLORS[2])[i]
-            ax.plot(prediction.width, line, color=color, linewidth=1.0)
-            points = measurement[name].sel(where)
-            measured_points(
-                ax, measurement.width, *mean_and_error(points), color=color, fmt=MARKERS[j % len(MARKERS)]
-            )
-    log_axes(ax)
-
-
-def _legends(figure: Any, axes: Any, prediction: xr.Dataset) -> None:
-    from matplotlib.lines import Line2D
-
-    from solvable.lab.figure import COLORS, MARKERS
-
-    handles = [Line2D([], [], color=COLORS[1]), Line2D([], [], color=COLORS[2])]
-    labels = ["spectral, predicted", "NTK parametrization, predicted"]
-    for j, layer in enumerate(prediction.layer.values):
-        handles.append(Line2D([], [], color="0.4", marker=MARKERS[j % len(MARKERS)], linestyle=""))
-        labels.append(f"layer {layer}, measured")
-    figure.legend(handles, labels, loc="outside upper center", ncols=5)
-    lines, widths = axes[1, 0].get_legend_handles_labels()
-    figure.legend(lines, [f"width {width}" for width in widths], loc="outside lower left", ncols=6)
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
