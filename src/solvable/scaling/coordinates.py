@@ -130,24 +130,27 @@ class CoordinateCheck:
     def plot(self) -> "Figure":
         """Return a figure of the changes over the width, with the fitted lines."""
         from solvable.lab.compare import mean_and_error
-        from solvable.lab.figure import COLORS, MARKERS, log_axes, measured_points, subplots
+        from solvable.lab.figure import COLORS, MARKERS, house_style, log_axes, measured_points, subplots
 
-        figure, ax = subplots(1, 1, width=5.0, height=3.6)
-        widths = self.data.width.values
-        for i, row in enumerate(self.table.to_dict("records")):
-            one = self.data.change.sel(layer=row["layer"]).rename(seed="trial")
-            mean, error = mean_and_error(one)
-            color, label = COLORS[i % len(COLORS)], f"{row['layer']}: {row['exponent']:+.2f}"
-            measured_points(ax, widths, mean, error, color=color, fmt=MARKERS[i % len(MARKERS)], label=label)
-            if np.isfinite(row["exponent"]):
-                middle = np.exp(np.log(widths).mean())
-                level = np.exp(np.log(one).mean())
-                ax.plot(widths, float(level) * (widths / middle) ** row["exponent"], color=color)
-        ax.set(xlabel="width", ylabel=f"RMS change of the output after {self.steps} steps")
-        if bool((self.data.change > 0).any()):
-            log_axes(ax)
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside right center")
-        return figure
+        with house_style():
+            figure, ax = subplots(1, 1, width=5.0, height=3.6)
+            widths = self.data.width.values
+            for i, row in enumerate(self.table.to_dict("records")):
+                one = self.data.change.sel(layer=row["layer"]).rename(seed="trial")
+                mean, error = mean_and_error(one)
+                color, label = COLORS[i % len(COLORS)], f"{row['layer']}: {row['exponent']:+.2f}"
+                measured_points(
+                    ax, widths, mean, error, color=color, fmt=MARKERS[i % len(MARKERS)], label=label
+                )
+                if np.isfinite(row["exponent"]):
+                    middle = np.exp(np.log(widths).mean())
+                    level = np.exp(np.log(one).mean())
+                    ax.plot(widths, float(level) * (widths / middle) ** row["exponent"], color=color)
+            ax.set(xlabel="width", ylabel=f"RMS change of the output after {self.steps} steps")
+            if bool((self.data.change > 0).any()):
+                log_axes(ax)
+            figure.legend(*ax.get_legend_handles_labels(), loc="outside right center")
+            return figure
 
 
 def coordinate_check(

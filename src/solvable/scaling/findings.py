@@ -156,29 +156,30 @@ def verdict_of(data: xr.Dataset) -> Verdict:
 
 def figure_of(data: xr.Dataset) -> "Figure":
     """Return a figure of both factors, the features' norms and their changes, over the steps."""
-    from solvable.lab.figure import COLORS, log_axes, subplots
+    from solvable.lab.figure import COLORS, house_style, log_axes, subplots
 
-    names = matrices_in(data)
-    figure, axes = subplots(2, 2, height=5.2)
-    panels = {
-        "weight_factor": "weights: factor of what init_ gives",
-        "update_factor": "update: factor of the typical matrix",
-        "feature_norm": "RMS of features",
-        "feature_change": "relative change of features in a step",
-    }
-    marker = "." if data.sizes["step"] < 3 else ""
-    for ax, (quantity, label) in zip(axes.flat, panels.items(), strict=True):
-        for i, name in enumerate(names):
-            style = ("-", "--", ":")[i // len(COLORS) % 3]
-            values = data[quantity].sel(layer=name)
-            ax.plot(data.step, values, style, color=COLORS[i % len(COLORS)], label=name, marker=marker)
-        ax.set(xlabel="step", ylabel=label)
-        if bool((data[quantity].sel(layer=names) > 0).any()):
-            log_axes(ax, "y")
-    for ax in axes[0]:
-        ax.axhspan(LOW, HIGH, color="0.93", zorder=0)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    return figure
+    with house_style():
+        names = matrices_in(data)
+        figure, axes = subplots(2, 2, height=5.2)
+        panels = {
+            "weight_factor": "weights: factor of what init_ gives",
+            "update_factor": "update: factor of the typical matrix",
+            "feature_norm": "RMS of features",
+            "feature_change": "relative change of features in a step",
+        }
+        marker = "." if data.sizes["step"] < 3 else ""
+        for ax, (quantity, label) in zip(axes.flat, panels.items(), strict=True):
+            for i, name in enumerate(names):
+                style = ("-", "--", ":")[i // len(COLORS) % 3]
+                values = data[quantity].sel(layer=name)
+                ax.plot(data.step, values, style, color=COLORS[i % len(COLORS)], label=name, marker=marker)
+            ax.set(xlabel="step", ylabel=label)
+            if bool((data[quantity].sel(layer=names) > 0).any()):
+                log_axes(ax, "y")
+        for ax in axes[0]:
+            ax.axhspan(LOW, HIGH, color="0.93", zorder=0)
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        return figure
 
 
 def matrices_in(data: xr.Dataset) -> list[str]:

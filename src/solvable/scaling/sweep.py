@@ -88,12 +88,13 @@ class Transfer:
 
     def plot(self) -> "Figure":
         """Return a figure of the loss over the learning rate, one line for each width."""
-        from solvable.lab.figure import subplots
+        from solvable.lab.figure import house_style, subplots
 
-        figure, ax = subplots(1, 1, width=4.6, height=3.4)
-        draw_losses(ax, self.data)
-        ax.legend(title="width")
-        return figure
+        with house_style():
+            figure, ax = subplots(1, 1, width=4.6, height=3.4)
+            draw_losses(ax, self.data)
+            ax.legend(title="width")
+            return figure
 
 
 def draw_losses(ax: Any, data: xr.Dataset) -> None:
