@@ -1,5 +1,7 @@
 """What the wing promises of real networks: learning rates transfer, features move by the same amount at every width."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,9 +195,11 @@ def test_features_of_a_cnn_move_by_the_same_amount_with_adam(digits) -> None:
 
 @pytest.mark.slow
 def test_features_of_a_gpt_move_by_the_same_amount_after_a_hundred_steps() -> None:
-    windows, n_symbols = characters(manual(), 32)
+    """By then runs differ by rounding, and one layer's exponent of three seeds is known to about 0.05."""
+    shakespeare = Path(os.environ.get("SOLVABLE_DATA", ".")) / "tinyshakespeare.txt"
+    windows, n_symbols = characters(shakespeare.read_text() if shakespeare.is_file() else manual(), 32)
     order = batch_order(len(windows), 8, 0)
-    batches = [(one[:, :-1], one[:, 1:]) for one in (windows[next(order)] for _ in range(100))]
+    batches = [(one[:, :-1], one[:, 1:]) for one in (windows[next(order)] for _ in range(120))]
 
     def make_model(width: int) -> nn.Module:
         model = CharGPT(n_symbols, width)
@@ -203,10 +207,14 @@ def test_features_of_a_gpt_move_by_the_same_amount_after_a_hundred_steps() -> No
         return model
 
     def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(param_groups(model, "adamw", lr=0.05))
+        return torch.optim.AdamW(param_groups(model, "adamw", lr=0.1))
 
-    check = coordinate_check(make_model, [256, 512], make_optimizer, batches, steps=100, seeds=1, quiet=True)
+    check = coordinate_check(make_model, [256, 512], make_optimizer, batches, steps=120, seeds=3, quiet=True)
     print(check)
     head = check.table["layer"] == "head"
-    assert check.table["exponent"][~head].abs().max() < 0.2
+    hidden = check.table["exponent"][~head].abs()
+    error = float((check.table["standard_error"][~head] ** 2).mean() ** 0.5)
+    assert error < 0.1
+    assert hidden.max() < 0.2 + 2 * error
+    assert hidden.mean() < 0.12
     assert check.table["exponent"][head].abs().max() < 0.35
