@@ -222,20 +222,20 @@ def described(model: nn.Module, rules: Rules | None = None) -> tuple[Description
     named: dict[str, nn.Parameter] = {}
     first: dict[int, Row] = {}
     uses: dict[int, list[tuple[str, nn.Module, Layout, str]]] = {}
-    owners: dict[int, nn.Module] = {}
     notes: list[str] = []
     used: set[Any] = set()
     unknown: list[tuple[str, int]] = []
     modules = dict(model.named_modules(remove_duplicate=False))
     for path, module in modules.items():
-        if not module._parameters:
+        own_parameters = module._parameters
+        if not own_parameters:
             continue
         prefix = plain_name(f"{path}.") if path else ""
         owner = owner_of(modules, path) if "parametrizations" in path else None
         # Most parameters of most models are of linear layers, and a thousand of them should take no time.
         linear = not rules and is_plain_linear(module, prefix)
         kind = type(module).__name__
-        for own, parameter in module._parameters.items():
+        for own, parameter in own_parameters.items():
             if parameter is None:
                 continue
             name, key = prefix + own, id(parameter)
@@ -250,12 +250,12 @@ def described(model: nn.Module, rules: Rules | None = None) -> tuple[Description
             if found is None:
                 unknown.append((f"{name} {shape} of {kind}", parameter.ndim))
             elif key not in first:
-                first[key], owners[key] = Row(name, kind, shape, *found, (), parameter.requires_grad), module
+                # `_make` takes half of the time.
+                first[key] = Row._make((name, kind, shape, *found, (), parameter.requires_grad, False))
             else:
                 row = first[key]
-                uses.setdefault(key, [(row.name, owners[key], row.layout, row.rule)]).append(
-                    (name, module, *found)
-                )
+                one = row.name, _owner(modules, parameter), row.layout, row.rule
+                uses.setdefault(key, [one]).append((name, module, *found))
     for key in rules:
         if key not in used:
             expected = "part of a name" if isinstance(key, str) else "a type of its modules"
@@ -274,7 +274,9 @@ def described(model: nn.Module, rules: Rules | None = None) -> tuple[Description
         raise InputError(f"no rule says what parameter {example} is{others}; {remedy}")
     if not first:
         raise InputError(f"{type(model).__name__} has no parameters; expected a module with some")
-    rows = tuple(_tied(row, uses[key], notes) if key in uses else row for key, row in first.items())
+    rows = tuple(first.values())
+    if uses:
+        rows = tuple(_tied(row, uses[key], notes) if key in uses else row for key, row in first.items())
     vectors = [
         row.name
         for row in rows
@@ -286,6 +288,11 @@ def described(model: nn.Module, rules: Rules | None = None) -> tuple[Description
             "that of a bias; rules={...} says otherwise"
         )
     return Description(type(model).__name__, rows, tuple(notes)), named
+
+
+def _owner(modules: Mapping[str, nn.Module], parameter: Tensor) -> nn.Module:
+    """Return the first module that has a parameter as its own."""
+    return next(one for one in modules.values() if any(own is parameter for own in one._parameters.values()))
 
 
 def _layout(

@@ -60,8 +60,7 @@ def warn_of_weights(
     depth: Depth | None,
 ) -> None:
     """Warn if weights are far from the size that the rules assume, once, naming the worst."""
-    rows = [row for row in description if row.layout.init_std and is_matrix(row) and row.trained]
-    rows = [row for row in _some_of_each(rows) if not parameters[row.name].is_meta]
+    rows = [row for row in _some_of_each(description.rows) if not parameters[row.name].is_meta]
     if not rows:
         return
     expected = [row.layout.init_std or 1.0 for row in rows]
@@ -97,12 +96,13 @@ def warn_of_weights(
         )
 
 
-def _some_of_each(rows: list[Row]) -> list[Row]:
-    """Return at most 200 or so of the matrices of each layout, since a thousand equal layers are drawn alike."""
+def _some_of_each(rows: tuple[Row, ...]) -> list[Row]:
+    """Return at most 200 or so of the trained matrices of each layout: a thousand equal layers are drawn alike."""
     of_layout: dict[int, list[Row]] = {}
     for row in rows:
         of_layout.setdefault(id(row.layout), []).append(row)
-    return [row for same in of_layout.values() for row in same[:: -(-len(same) // _MOST_OF_ONE)]]
+    matrices = [same for same in of_layout.values() if is_matrix(same[0]) and same[0].layout.init_std]
+    return [row for same in matrices for row in same[:: -(-len(same) // _MOST_OF_ONE)] if row.trained]
 
 
 @torch.no_grad()

@@ -40,6 +40,7 @@ _PACKED = (
     (re.compile(r"gate_up_proj|gate_up|w12|fc1_gate", re.IGNORECASE), 2, lambda o, i: o % 2 == 0),
 )
 _POSITIONS = re.compile(r"pos(ition(al|s)?)?(_?(emb|enc)\w*)?|(cls|class|mask|dist|register|sep|eos)_tokens?")
+_SPECIAL = re.compile(r"lora|qkv|c_attn|query_key_value|gate|w12", re.IGNORECASE)
 _LORA = re.compile(r"lora_?(?P<part>[ab])(\.|$|_)|lora_(?P<way>down|up)", re.IGNORECASE)
 
 
@@ -126,12 +127,9 @@ def built_in(
 
 def is_plain_linear(module: nn.Module, prefix: str) -> bool:
     """Return whether a module is a linear layer that no registered rule and no name makes a special case."""
-    if type(module) is not nn.Linear or "lora" in prefix.lower():
+    if type(module) is not nn.Linear or _SPECIAL.search(prefix) is not None:
         return False
-    if _registered and any(isinstance(module, kind) for kind in _registered):
-        return False
-    layer = prefix[:-1].rpartition(".")[2]
-    return _packing(layer, module.out_features, module.in_features) == 1
+    return not _registered or not any(isinstance(module, kind) for kind in _registered)
 
 
 @lru_cache(maxsize=4096)
