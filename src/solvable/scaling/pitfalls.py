@@ -15,7 +15,7 @@ from solvable.scaling.names import named_parameters
 
 # A decay that removes more than this share of the weights per step outweighs most updates.
 _STRONG_DECAY = 0.01
-_MOST_OF_ONE = 200
+_MOST_OF_ONE = 50
 _USUAL_LR = 1e-4, 100.0
 # Weights this many times larger or smaller than `init_` draws them are worth a warning.
 _FAR_FROM_INIT = 3.0
@@ -97,7 +97,7 @@ def warn_of_weights(
 
 
 def _some_of_each(rows: tuple[Row, ...]) -> list[Row]:
-    """Return at most 200 or so of the trained matrices of each layout: a thousand equal layers are drawn alike."""
+    """Return at most 50 or so of the trained matrices of each layout: a thousand equal layers are drawn alike."""
     of_layout: dict[int, list[Row]] = {}
     for row in rows:
         of_layout.setdefault(id(row.layout), []).append(row)
