@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._neural_tangents import Peer, PeerError, Unavailable, python_of_the_peer
+from benchmarks._neural_tangents import ENVIRONMENT, Peer
+from benchmarks._peer import PeerError, Unavailable
 from benchmarks._result import Result, in_seconds
 from benchmarks.gram_memory import process_memory
 from solvable import kernels
@@ -48,7 +49,7 @@ MEMORY_LIMIT = 8_000_000_000
 def run() -> Iterator[Result]:
     """Time ReLU networks, a network of any activation and convolutional networks."""
     try:
-        python, missing = python_of_the_peer(), ""
+        python, missing = ENVIRONMENT.python(), ""
     except Unavailable as error:
         python, missing = None, str(error)
     yield from relu(python, missing)

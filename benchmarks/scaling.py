@@ -29,7 +29,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks._mup import Peer, Unavailable, python_of_the_peer
+from benchmarks._mup import ENVIRONMENT, Peer
+from benchmarks._peer import Unavailable
 from benchmarks._result import Result, in_seconds
 from solvable.scaling import Monitor, SpectralSGD, init_, param_groups
 
@@ -77,7 +78,7 @@ def groups_of_many_layers() -> Result:
     groups()  # what is loaded and set up once does not count, on either side
     what, size = "parameter groups for AdamW", f"{DEPTH} layers {WIDTH}×{WIDTH}"
     try:
-        python = python_of_the_peer()
+        python = ENVIRONMENT.python()
     except Unavailable as missing:
         seconds = median(our_turn() for _ in range(11))
         return Result(what, size, in_seconds(seconds), str(missing), accuracy="not compared")
