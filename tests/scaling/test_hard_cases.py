@@ -10,7 +10,16 @@ from torch.nn.utils import parametrizations
 from zoo import Conv1D, mlp
 
 from solvable.errors import InputError
-from solvable.scaling import Monitor, SpectralSGD, describe, init_, param_groups
+from solvable.scaling import (
+    Monitor,
+    SpectralSGD,
+    audit,
+    coordinate_check,
+    describe,
+    init_,
+    param_groups,
+    transfer,
+)
 from solvable.scaling.optimizers import kind_of
 
 
@@ -261,8 +270,6 @@ def test_the_monitor_does_not_argue_with_groups_that_know_their_base() -> None:
 
 
 def test_a_coordinate_check_in_which_nothing_moves_does_not_pass() -> None:
-    from solvable.scaling import coordinate_check
-
     def make_model(width: int) -> nn.Module:
         return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2))
 
@@ -277,3 +284,73 @@ def test_a_coordinate_check_in_which_nothing_moves_does_not_pass() -> None:
     )
     assert not check.passed
     assert "No layer changed" in str(check)
+
+
+def test_sizes_of_zero_and_readouts_that_are_no_words_are_refused() -> None:
+    model = nn.Linear(2, 4)
+    model.weight = nn.Parameter(torch.ones(4, 0))
+    with pytest.raises(InputError, match=r"weight has no entries, shape \(4, 0\)"):
+        describe(model)
+    with pytest.raises(InputError, match="readout is None"):
+        init_(mlp(16), readout=None)  # pyright: ignore
+
+
+def test_gains_start_at_one_again() -> None:
+    model = nn.LayerNorm(8)
+    with torch.no_grad():
+        model.weight.fill_(3.0)
+    init_(model)
+    assert model.weight.tolist() == [1.0] * 8
+
+
+def test_runs_of_a_sweep_have_seeds_of_their_own() -> None:
+    seen: list[float] = []
+
+    def train(model: nn.Module, lr: float) -> float:
+        seen.append(torch.rand(()).item())
+        return 1 + (lr - 0.2) ** 2
+
+    transfer(lambda width: nn.Linear(width, 1), [2, 4], [0.1, 0.2, 0.4], train, seeds=2, quiet=True)
+    # At one width the learning rates are compared on the same random numbers, for each seed.
+    assert len(set(seen)) == 4
+
+
+def test_a_coordinate_check_takes_its_batches_in_turn() -> None:
+    def make_model(width: int) -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(4, width), nn.Linear(width, 2))
+
+    def make_optimizer(model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=0.1)
+
+    first, second = (
+        (torch.randn(8, 4, generator=seeded(k)), torch.randn(8, 2, generator=seeded(k + 9))) for k in (0, 1)
+    )
+
+    def change(batches: Any) -> float:
+        check = coordinate_check(make_model, [4, 16], make_optimizer, batches, steps=2, seeds=1, quiet=True)
+        return float(check.data.change.sel(layer="0", width=4).item())
+
+    model = make_model(4)
+    optimizer = make_optimizer(model)
+    before = model[0](first[0]).detach()
+    for x, y in (first, second):
+        optimizer.zero_grad()
+        ((model(x) - y).square().sum() / 8).backward()
+        optimizer.step()
+    expected = (model[0](first[0]).detach() - before).square().mean().sqrt().item()
+    assert change([first, second]) == pytest.approx(expected, rel=1e-5)
+    assert change([first]) != pytest.approx(expected, rel=1e-2)
+
+
+def test_audit_knows_the_other_factor_of_muon() -> None:
+    """With match_rms_adamw Muon multiplies by 0.2 √max(m, n), so that equal rates are wrong by that."""
+    model = nn.Sequential(
+        nn.Linear(64, 256, bias=False), nn.Linear(256, 256, bias=False), nn.Linear(256, 64, bias=False)
+    )
+    init_(model, generator=seeded())
+    optimizer = torch.optim.Muon(model.parameters(), lr=0.1, adjust_lr_fn="match_rms_adamw")
+    table = audit(model, optimizer).table.set_index("name")
+    # asked √(m/n) / (0.2 √max(m, n)): √4, 1 and √(1/4) over the same 0.2 · 16
+    asked = table["lr_asked"] / table["lr_asked"]["1.weight"]
+    assert asked.tolist() == pytest.approx([2, 1, 0.5])

@@ -262,3 +262,8 @@ def test_bad_numbers_are_one_sentence(call, words) -> None:
 
 def test_a_zero_deviation_has_norm_zero() -> None:
     assert gaussian_spectral_norm(5, 7, std=0.0) == (0.0, 0.0)
+
+
+def test_richness_at_the_ends_of_double_precision() -> None:
+    assert max_lr_richness(1e300, 3) == pytest.approx(2 / 3 * 1e200, rel=1e-10)
+    assert max_lr_richness(1e-150, 3) == pytest.approx(2 / 3 * 1e-300, rel=1e-10)

@@ -243,6 +243,8 @@ def described(model: nn.Module, rules: Rules | None = None) -> tuple[Description
             if type(parameter) is not nn.Parameter or not parameter.is_floating_point():
                 _check(parameter, name)
             shape = tuple(parameter.shape)
+            if 0 in shape:
+                raise InputError(f"{name} has no entries, shape {shape}; expected sizes of at least 1")
             if linear and own in ("weight", "bias"):
                 found = of_linear(own, shape)
             else:

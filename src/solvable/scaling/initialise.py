@@ -100,6 +100,10 @@ def _zeros(readout: str, description: Description) -> set[str]:
     """Return the names of the matrices that start at 0."""
     if readout == "spectral":
         return set()
+    if not isinstance(readout, str):
+        raise InputError(
+            f"readout is {readout!r}; expected 'spectral', 'zero', or a regular expression of matrices"
+        )
     if readout != "zero":
         names = {row.name for row in description if is_matrix(row) and matches("readout", readout, row.name)}
         if not names:

@@ -213,7 +213,8 @@ def max_lr_richness(gamma: ArrayLike, depth: int, y: float = 1.0) -> Any:
     """
     gamma, depth = _positive("gamma", gamma), whole("depth", depth, at_least=1)
     product = numbers("1 + gamma * y", 1 + gamma * one_number("y", y), above=0)
-    return _plain(2 * gamma**2 / (depth * product ** (2 - 2 / depth)))
+    # By logarithms, since the square of a large richness has no double, and the result does.
+    return _plain(2 / depth * np.exp(2 * np.log(gamma) - (2 - 2 / depth) * np.log(product)))
 
 
 def plateau_exponent(depth: int) -> float:
