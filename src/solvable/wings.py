@@ -75,6 +75,11 @@ WINGS = (
             "scaling": "Scale learning rates of your torch model: what each parameter needs to transfer across widths."
         },
     ),
+    Wing(
+        "stepwise",
+        {"stepwise": "study", "stepwise-network": "network_study"},
+        {"stepwise": "Read the number of learned directions off a self-supervised loss."},
+    ),
 )
 
 

@@ -100,6 +100,17 @@ def test_several_optimizers_and_what_runs_after_each_step() -> None:
     assert steps == [1, 2, 3, 4, 5]
 
 
+def test_training_stops_when_it_is_told_to() -> None:
+    X, y, _ = problem()
+    net = model()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    run = train_batches(
+        net, optimizer, X, y, steps=9, after_step=lambda step: step == 3, X_test=X, y_test=y, test_at=[3, 4]
+    )
+    assert len(run.losses) == 3
+    assert run.test_steps.tolist() == [3]
+
+
 def test_classes_use_cross_entropy() -> None:
     X, _, labels = problem()
     for targets in (labels, labels.numpy(), labels.tolist()):

@@ -55,7 +55,7 @@ def train_batches(
     X_test: Any = None,
     y_test: Any = None,
     test_at: Sequence[int] = (),
-    after_step: Callable[[int], None] | None = None,
+    after_step: Callable[[int], bool | None] | None = None,
 ) -> BatchTraining:
     r"""Train a module on mini-batches, each sample once per epoch in an order that `random_state` decides.
 
@@ -73,7 +73,7 @@ def train_batches(
         X_test: inputs of a test set, with `y_test`.
         y_test: its targets.
         test_at: steps after which to measure the test loss, 0 being the start.
-        after_step: called with the number of steps made, after each.
+        after_step: called with the number of steps made, after each; training stops if it returns True.
 
     Raises:
         InputError: for arrays that do not match, an unknown loss, or numbers out of range.
@@ -129,9 +129,10 @@ def train_batches(
             break
         for optimizer in stepping:
             optimizer.step()
-        if after_step is not None:
-            after_step(step + 1)
+        stop = after_step is not None and after_step(step + 1)
         measure(step + 1)
+        if stop:
+            break
     records = np.array(test_records, dtype=np.float64).reshape(-1, 2)
     return BatchTraining(np.array(losses), records[:, 0].astype(np.int64), records[:, 1], diverged)
 

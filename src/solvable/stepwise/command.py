@@ -1,0 +1,94 @@
+"""The commands `solvable stepwise ...`."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from solvable.lab.text import readable
+from solvable.lab.verdict import Section, Verdict
+from solvable.terminal.output import OUTPUT, Output, example
+
+stepwise = App(
+    name="stepwise",
+    help="Self-supervised learning, one direction at a time: what a value of the loss says.",
+)
+
+
+@stepwise.command(
+    help_epilogue=example(
+        "solvable stepwise directions --loss 41.9 --dim 2048 --lambda 0.0051 --batch-size 512"
+    )
+)
+def directions(
+    *,
+    loss: float,
+    dim: int,
+    off_diagonal_weight: Annotated[float, Parameter(name=("--lambda", "--off-diagonal-weight"))] = 0.0051,
+    batch_size: int | None = None,
+    scale: float = 1.0,
+    output: Output = OUTPUT,
+) -> None:
+    """Read the number of learned directions off a value of the Barlow Twins loss, as in a log file.
+
+    Args:
+        loss: Value of the loss.
+        dim: Number of dimensions of the embedding, the projector's output.
+        off_diagonal_weight: Weight of the off-diagonal terms.
+        batch_size: Number of samples in a batch, of all devices; without it the part of the loss that is due to the
+            finite batch cannot be subtracted, and small losses are read as too few directions.
+        scale: Factor in front of the whole loss, such as 0.025 in solo-learn.
+        output: How the result is printed.
+    """
+    from solvable.checks import one_number
+    from solvable.stepwise.plateaus import directions_from_loss, plateau_loss
+
+    value = one_number("loss", loss, at_least=0) / one_number("scale", scale, above=0)
+    found = directions_from_loss(value, dim, off_diagonal_weight, batch_size)
+    first = plateau_loss(1, dim, off_diagonal_weight)
+    output.emit(
+        {
+            "loss": value,
+            "dim": dim,
+            "off_diagonal_weight": off_diagonal_weight,
+            "batch_size": batch_size,
+            "directions": found.directions,
+            "low": found.low,
+            "high": found.high,
+            "floor": found.floor,
+        },
+        [repr(found.directions)],
+        lambda: print(_verdict(value, dim, found, first, batch_size)),
+    )
+
+
+def _verdict(loss: float, dim: int, found, first: float, batch_size: int | None) -> Verdict:
+    low, high = round(found.low), round(found.high)
+    if found.low < 1:
+        title = f"Not one direction of {dim} is learned"
+        text = f"With one direction the loss is {readable(first, 4)}; here it is {readable(loss, 4)}."
+        if abs(loss - dim) < 0.02 * dim:
+            text += f" A loss of d = {dim} is that of embeddings that do not depend on the input."
+    else:
+        title = (
+            f"{low} of {dim} directions are learned"
+            if low == high
+            else f"{low} to {high} of {dim} directions"
+        )
+        text = (
+            f"A loss of {readable(loss, 4)} proves at least {low}: no embedding with fewer has so small a loss. It is "
+            f"{high} if both views have the same embeddings. "
+        )
+        following = low + 1
+        if following <= dim:
+            text += "More steps may add more; a SpectrumTracker in the training loop says when."
+    notes = []
+    if batch_size is None:
+        notes.append(
+            "the loss of a finite batch has a floor of about λ d (d - 1) / B, which was not subtracted: pass "
+            "--batch-size"
+        )
+    elif found.floor:
+        notes.append(
+            f"{readable(found.floor, 3)} of the loss is due to the batch of {batch_size}, and was subtracted"
+        )
+    return Verdict(title, (Section("", text),), tuple(notes))
