@@ -15,7 +15,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from solvable.errors import missing_extra
-from solvable.stepwise.kernel_ssl import KernelSSL
 from solvable.stepwise.metrics import alpha_req, effective_rank, lidar, participation_ratio, rankme
 from solvable.stepwise.other_losses import LossModes, loss_modes
 from solvable.stepwise.theory import (
@@ -44,9 +43,11 @@ if TYPE_CHECKING:
     from solvable.stepwise.callback import spectrum_callback
     from solvable.stepwise.growth import Forecast
     from solvable.stepwise.history import Step
+    from solvable.stepwise.kernel_ssl import KernelSSL
     from solvable.stepwise.prediction import StepPrediction, predict_from_features
     from solvable.stepwise.tracker import SpectrumTracker, TrackerWarning
 
+_WITHOUT_TORCH = {"KernelSSL": "kernel_ssl"}
 _WITH_TORCH = {
     "Augmentation": "augment",
     "Forecast": "growth",
@@ -99,10 +100,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The theory does not need torch, so what does is imported when it is first used.
-    if name not in _WITH_TORCH:
+    # The theory needs neither scikit-learn nor torch, so what does is imported when it is first used.
+    place = _WITHOUT_TORCH.get(name) or _WITH_TORCH.get(name)
+    if place is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if find_spec("torch") is None:
+    if name in _WITH_TORCH and find_spec("torch") is None:
         raise missing_extra("torch", "nets", f"solvable.stepwise.{name}")
-    module = import_module(f"{__name__}.{_WITH_TORCH[name]}")
+    module = import_module(f"{__name__}.{place}")
     return module if name == "losses" else getattr(module, name)

@@ -212,8 +212,8 @@ def _lost(history: History, k: int) -> tuple[str, str, str, Forecast | None, flo
         return None
     at, most = history.best()
     # A direction that shares little between the views is measured with much noise, so one record is not enough.
-    since = sum(step > at for step in history.steps)
-    if most <= k or since < 10 or history.steps[-1] - at < 4 * history.ages[-1]:
+    records, now = sum(step > at for step in history.steps), history.steps[-1]
+    if most <= k or records < 10 or now - at < max(4 * history.ages[-1], 0.05 * (now - history.steps[0])):
         return None
     forecast = history.forecast(k)
     if forecast is not None:

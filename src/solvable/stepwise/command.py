@@ -64,7 +64,7 @@ def directions(
 def _verdict(loss: float, dim: int, found, first: float, batch_size: int | None) -> Verdict:
     low, high = round(found.low), round(found.high)
     if found.low < 1:
-        title = f"Not one direction of {dim} is learned"
+        title = f"No direction of {dim} is learned"
         text = f"With one direction the loss is {readable(first, 4)}; here it is {readable(loss, 4)}."
         if abs(loss - dim) < 0.02 * dim:
             text += f" A loss of d = {dim} is that of embeddings that do not depend on the input."
@@ -74,13 +74,11 @@ def _verdict(loss: float, dim: int, found, first: float, batch_size: int | None)
             if low == high
             else f"{low} to {high} of {dim} directions"
         )
-        text = (
-            f"A loss of {readable(loss, 4)} proves at least {low}: no embedding with fewer has so small a loss. It is "
-            f"{high} if both views have the same embeddings. "
+        text = f"No embedding with fewer than {low} directions has a loss of {readable(loss, 4)}. The number is {high} "
+        text += (
+            "if both views have the same embeddings, or if the finite batch makes a little more of the loss. "
         )
-        following = low + 1
-        if following <= dim:
-            text += "More steps may add more; a SpectrumTracker in the training loop says when."
+        text += "Compare with the loss at step 0: some directions are there before training."
     notes = []
     if batch_size is None:
         notes.append(

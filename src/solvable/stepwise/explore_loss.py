@@ -10,7 +10,7 @@ from solvable.checks import one_number
 from solvable.errors import InputError
 from solvable.lab.chart import Curve, LogAxis, Mark, chart
 from solvable.lab.text import percent, readable
-from solvable.stepwise.theory import Directions, directions_from_loss, plateau_loss
+from solvable.stepwise.plateaus import Directions, directions_from_loss, plateau_loss, share_of_batch
 
 LEGEND = (("", "at least so many"), ("other", "if both views agree"), ("asked", "your loss"))
 """Legend of the chart."""
@@ -125,11 +125,7 @@ def _facts(found: Directions, loss: _Loss) -> tuple[tuple[str, str, str], ...]:
     part, batch = "", "–"
     if loss.batch_size:
         batch = readable(found.floor, 3)
-        part = (
-            f"{percent(found.floor / loss.value, 2)} of this loss"
-            if found.floor < loss.value
-            else "more than this loss"
-        )
+        part = f"{percent(found.floor / loss.value, 2)} of this loss" if loss.value > 0 else ""
     return (
         ("learned directions", str(low) if low == high else f"{low} to {high}", f"of {loss.dim}"),
         ("nothing learned", readable(float(loss.dim)), "the loss of constant embeddings"),
@@ -141,31 +137,24 @@ def _facts(found: Directions, loss: _Loss) -> tuple[tuple[str, str, str], ...]:
 def _sentence(found: Directions, loss: _Loss) -> str:
     low, high, d = round(found.low), round(found.high), loss.dim
     value = readable(loss.value)
-    equal = f" It is {high} if both views have equal embeddings." if high > low else ""
+    equal = f" The number is {high} if both views have equal embeddings." if high > low else ""
     if found.low < 1:
-        start = f"A loss of {value} proves no learned direction: with one it can be {readable(loss.first)}."
+        start = f"A loss of {value} needs no learned direction: with one it can be {readable(loss.first)}."
         if loss.value > 1.02 * d:
             return f"{start} Above d = {d}, the coordinates are correlated, and the views do not agree."
         return start + equal
-    if loss.value < 0.9 * found.floor:
-        return (
-            f"A loss of {value} is less than the finite batch alone makes, about {readable(found.floor, 3)}: check "
-            "λ, the batch size and the factor."
-        )
     if found.low >= d:
         return f"All {d} directions are learned. What is left of the loss is due to the finite batch."
     more = plateau_loss([found.low, min(found.low + 1, d)], d, loss.off_diagonal_weight)
-    return (
-        f"A loss of {value} proves at least {low} learned direction{'s' * (low != 1)}: no embedding with fewer has so "
-        f"small a loss.{equal} One more direction lowers the loss by {readable(float(more[0] - more[1]), 2)}."
-    )
+    drop = readable(float(more[0] - more[1]), 2)
+    text = f"No embedding with fewer than {low} directions has a loss of {value}.{equal}"
+    return f"{text} One more direction lowers the loss by {drop}."
 
 
 def _chart(found: Directions, loss: _Loss) -> str:
     d, lam = loss.dim, loss.off_diagonal_weight
     k = np.geomspace(_FIRST, d, _POINTS)
-    floor = 0.0 if loss.batch_size is None else lam * d * (d - 1) / loss.batch_size
-    floor = floor * (1 - 1 / np.maximum(k, 1.0)) ** 2
+    floor = share_of_batch(k, d, lam, loss.batch_size or np.inf)
     heights = np.asarray(plateau_loss(k, d, lam)) + floor
     # Equal views have at least one direction.
     equal = np.where(k >= 1, lam * d * (d - k) / k + floor, np.nan)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 from scipy.stats import chi2
 
 from solvable.stepwise.growth import Forecast, Line, fit_line, forecast_from, lag, straight
@@ -142,19 +143,23 @@ class History:
 
     def _has_own_level(self) -> bool:
         """Return whether learned eigenvalues do not come to rest at 1, as under normalised losses."""
+        if self.unit_rows:
+            return True
         typical = float(self._typical(last=1)[0])
         if len(self.steps) < _FEWEST or _AROUND_ONE[0] <= typical <= _AROUND_ONE[1]:
             return False
         # Small eigenvalues at rest may be the plateau of a small initialisation, unless something has grown before.
         grown = typical > 20 * float(np.min([one[0] for one in self.eigenvalues]))
-        return typical > 1 or self.unit_rows or (grown and self.settled())
+        return typical > 1 or (grown and self.settled())
 
-    def counts(self, last: int = 0, kept: float = 0.25) -> NDArray[np.int64]:
+    def counts(self, last: int = 0, kept: float | None = None) -> NDArray[np.int64]:
         """Return how many directions are learned at each record (records,), or at the `last` ones.
 
         One that has been learned counts until its eigenvalue is below the share `kept` of its level, since noise in the
-        gradients lowers it.
+        gradients lowers it: by default a quarter, and a tenth of a level that is not the same for all directions.
         """
+        if kept is None:
+            kept = 0.1 if self.own_level else 0.25
         # Sampling spreads equal eigenvalues: the smallest of n is (1 - sqrt(n / rows))^2 of the mean.
         filled = np.arange(1, self.dim + 1) / np.array(self.rows[-last:])[:, None]
         share = (1 - np.sqrt(np.minimum(filled, 0.9))) ** 2
@@ -165,7 +170,7 @@ class History:
 
     def best(self) -> tuple[float, int]:
         """Return the last step at which the most directions were learned, and their number."""
-        counts = self.counts(kept=0.5)
+        counts = _lasting(self.counts(kept=0.5))
         i = len(counts) - 1 - int(counts[::-1].argmax())
         return self.steps[i], int(counts[i])
 
@@ -208,7 +213,7 @@ class History:
     def last_change(self) -> float:
         """Return the last step at which another number of directions was learned than now, or the first step."""
         counts = self.counts()
-        others = np.flatnonzero(counts != counts[-1])
+        others = np.flatnonzero(_lasting(counts) != counts[-1])
         return self.steps[others[-1]] if len(others) else self.steps[0]
 
     def visible_by(self, direction: int) -> float:
@@ -298,3 +303,8 @@ class History:
             setattr(self, name, state[name])
         self.losses = {float(step): float(one) for step, one in state["losses"].items()}
         self.learned = [Step(int(j), float(step), float(rate)) for j, step, rate in state["learned"]]
+
+
+def _lasting(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return counts without what lasts for a fortieth of the records or less: eigenvalues near a bound cross it."""
+    return median_filter(counts, size=2 * max(len(counts) // 40, 2) + 1, mode="nearest")

@@ -57,8 +57,8 @@ class KernelSSL(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
     In a pipeline, earlier steps transform X and not X2: transform both first.
 
-    Source: Simon et al., On the stepwise nature of self-supervised learning, 2023, arXiv:2303.15438. The
-    method by Lanczos and centring are derived.
+    Source: Simon et al., On the stepwise nature of self-supervised learning, 2023, arXiv:2303.15438. Centring and the
+    method of solution (`lanczos`) are derived.
 
     >>> from sklearn.datasets import load_digits
     >>> X, rng = load_digits().data[:500], np.random.default_rng(0)
@@ -169,7 +169,8 @@ class KernelSSL(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
             init_scale: $s_j(0) \ge 0$: one number, or one for each output (n_components,). It is the norm of $f_j$ in
                 the kernel's space before training, of outputs aligned with the $a_j$. Any other small $f$ acts like
                 the aligned one of size $|R_{jj}|$, where QR is the decomposition of the (outputs, n_components) matrix
-                $F^\top [a_1 \dots]$ of its values F (2n, outputs) on the views.
+                $F^\top [a_1 \dots]$ of its values F (2n, outputs) on the views; $a_j$ is column j of `dual_coef_`
+                times $\gamma_j^{1/2}$.
 
         Returns:
             Times (n_components,); `inf` for what is never learned.

@@ -12,8 +12,9 @@ Matrix = NDArray[np.float64]
 
 # Up to this many points, and this many for each component, dense matrices are as fast.
 _FEW, _FEW_EACH = 400, 8
-# Vectors in a block: more do not speed up a processor's matrix product, and memory grows with them.
-_BLOCK, _SPARE = 24, 8
+# Vectors in a block, at most and beyond the components: a product of K with one takes hardly less time than with all,
+# and with more the space becomes larger.
+_BLOCK, _SPARE = 8, 8
 # Residuals of the leading eigenvalues, relative to the largest: as estimated when Lanczos' method stops, and as
 # computed from its result.
 _CONVERGED, _CORRECT = 1e-12, 1e-9
@@ -105,7 +106,7 @@ def _lanczos(K: Matrix, n_components: int, floor: float) -> Eigenpairs | None:
     """Return the solutions in the Krylov space of a random block, or None where they may not be right."""
     N, size = len(K), min(n_components, _BLOCK) + _SPARE
     # Directions that K annihilates would only be in the way.
-    block = swapped(K @ np.random.default_rng(0).standard_normal((N, size)))
+    block = swapped(_product(K, np.random.default_rng(0).standard_normal((N, size))))
     lost = _LOST * float(np.linalg.norm(K))
     space = _Space(N)
     # T = Q^T K (S K / N) Q, and S K / N times the last block.
@@ -114,7 +115,7 @@ def _lanczos(K: Matrix, n_components: int, floor: float) -> Eigenpairs | None:
         W = np.linalg.qr(space.project(block))[0]
         # Small columns were scaled up, and with them the rounding errors of the projection.
         W = np.linalg.qr(space.project(W))[0]
-        Q, KQ = _orthonormal(W, K @ W, lost)
+        Q, KQ = _orthonormal(W, _product(K, W), lost)
         if Q.shape[1] < size or len(T) > N / 2:
             return None
         if len(T) >= check_at:
@@ -136,7 +137,7 @@ def _lanczos(K: Matrix, n_components: int, floor: float) -> Eigenpairs | None:
     vectors = swapped(space.KQ @ Y[:, top]) / (N * gamma)
     found = Eigenpairs(*_refined(K, vectors, floor), min(float(values[0]), 0.0))
     residuals = swapped(found.products) / N - found.vectors * found.eigenvalues
-    correct = (residuals * (K @ residuals)).sum(axis=0).max() <= (_CORRECT * scale) ** 2
+    correct = (residuals * _product(K, residuals)).sum(axis=0).max() <= (_CORRECT * scale) ** 2
     return found if correct and len(found.eigenvalues) == n_components else None
 
 
@@ -170,6 +171,11 @@ class _Space:
         return W - self.Q @ (self.KQ.T @ W)
 
 
+def _product(K: Matrix, W: Matrix) -> Matrix:
+    """Return K W, in the order of the factors that is faster for a symmetric K and few columns."""
+    return (W.T @ K).T
+
+
 def _orthonormal(W: Matrix, KW: Matrix, least: float) -> tuple[Matrix, Matrix]:
     """Return Q and K Q, orthonormal in the inner product of K, without directions of squared norms up to `least`."""
     squares, U = np.linalg.eigh(W.T @ KW)
@@ -185,7 +191,7 @@ def _may_be_copies(values: NDArray[np.float64], size: int) -> bool:
 
 def _refined(K: Matrix, vectors: Matrix, floor: float) -> tuple[NDArray[np.float64], Matrix, Matrix]:
     """Return eigenvalues above `floor`, vectors and products in the span of almost orthonormal vectors."""
-    Q, KQ = _orthonormal(vectors, K @ vectors, 0.0)
+    Q, KQ = _orthonormal(vectors, _product(K, vectors), 0.0)
     operator = KQ.T @ swapped(KQ) / len(K)
     values, Y = np.linalg.eigh((operator + operator.T) / 2)
     kept = np.flatnonzero(values > floor)[::-1]

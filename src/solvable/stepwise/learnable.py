@@ -66,9 +66,20 @@ class HeldOut:
     held_out: Float[NDArray, "modes"]
     error: Float[NDArray, "modes"]
 
+    def __str__(self) -> str:
+        capped = " or more" if self.directions == len(self.gamma) else ""
+        return f"{self.directions}{capped} directions are above the noise on held-out pairs"
+
 
 def held_out_directions(
-    X: Any, X2: Any, *, weight_decay: float = 0.0, center: bool = True, most: int = 200, random_state: int = 0
+    X: Any,
+    X2: Any,
+    *,
+    groups: Any = None,
+    weight_decay: float = 0.0,
+    center: bool = True,
+    most: int = 200,
+    random_state: int = 0,
 ) -> HeldOut:
     r"""Return how many directions the views support, measured on pairs that were not used to find them.
 
@@ -78,6 +89,7 @@ def held_out_directions(
     Args:
         X: views (n, m), n at least 4.
         X2: the other views of the same samples (n, m).
+        groups: the sample of each row (n,), if several rows are views of the same one: it is then in one half only.
         weight_decay: $w \ge 0$ of `torch.optim.SGD`.
         center: whether the mean is subtracted.
         most: number of directions to examine.
@@ -95,8 +107,16 @@ def held_out_directions(
     if len(A) < 4:
         raise InputError(f"there are {len(A)} pairs; expected at least 4, two for each half")
     w = one_number("weight_decay", weight_decay, at_least=0)
-    order = np.random.default_rng(whole("random_state", random_state, at_least=0)).permutation(len(A))
-    halves = order[: len(A) // 2], order[len(A) // 2 :]
+    samples = np.arange(len(A)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    n_samples = int(samples.max()) + 1
+    if samples.shape != (len(A),) or n_samples < 4:
+        raise InputError(
+            f"groups has shape {samples.shape} and {n_samples} different values; expected ({len(A)},), the sample of "
+            "each row, and at least 4 samples"
+        )
+    order = np.random.default_rng(whole("random_state", random_state, at_least=0)).permutation(n_samples)
+    first = np.isin(samples, order[: n_samples // 2])
+    halves = np.flatnonzero(first), np.flatnonzero(~first)
     p = min(whole("most", most, at_least=1), A.shape[1])
     gammas, products = [], []
     for fit, test in (halves, halves[::-1]):
@@ -104,7 +124,11 @@ def held_out_directions(
         gammas.append(values[::-1][:p])
         mean = (A[fit].mean(axis=0) + B[fit].mean(axis=0)) / 2 if center else 0.0
         V = V[:, ::-1][:, :p]
-        products.append(((A[test] - mean) @ V) * ((B[test] - mean) @ V))
+        product = ((A[test] - mean) @ V) * ((B[test] - mean) @ V)
+        # One value for each sample, since the errors of its rows are not independent.
+        sums, counts = np.zeros((n_samples, p)), np.bincount(samples[test], minlength=n_samples)
+        np.add.at(sums, samples[test], product)
+        products.append(sums[counts > 0] / counts[counts > 0, None])
     both = np.concatenate(products)
     held_out, error = both.mean(axis=0), both.std(axis=0, ddof=1) / np.sqrt(len(both))
     # Equal views have positive products along all directions, some of them by rounding alone.

@@ -15,6 +15,9 @@ from scipy.optimize import brentq
 from solvable.checks import numbers, one_number, whole
 from solvable.errors import InputError
 
+# The share of a finite batch fluctuates, and depends a little on the tails of the features.
+_FLOOR_ERROR = 0.01
+
 
 @dataclass(frozen=True)
 class Directions:
@@ -23,7 +26,7 @@ class Directions:
     Attributes:
         directions: the least number of directions with which the loss can be so small. A trained model is usually
             there, since the loss gains from trading some invariance for less correlation.
-        low: the same number.
+        low: the same number, or what it is if the share of the finite batch is 1 % smaller.
         high: the number if the embeddings of both views are equal. Views that agree only in part mean that more
             directions have been started, each learned in part. For a batch so small that two numbers have the same
             loss, the larger of them or more.
@@ -42,7 +45,7 @@ class Directions:
         return f"{self.low:.4g} to {self.high:.4g} learned directions{floor}"
 
 
-def plateau_loss(k: ArrayLike, dim: int, off_diagonal_weight: float = 1.0) -> Any:
+def plateau_loss(k: ArrayLike, dim: int, off_diagonal_weight: float) -> Any:
     r"""Return the least loss of an embedding with k learned directions, the height of the plateau.
 
     $$ L_k = \frac{\lambda d (d - k)}{k + \lambda (d - k)} \quad (\lambda \le 1) $$
@@ -58,7 +61,7 @@ def plateau_loss(k: ArrayLike, dim: int, off_diagonal_weight: float = 1.0) -> An
 
     Source: derived for any $\lambda$; arXiv:2303.15438 has $\lambda = 1$.
 
-    >>> plateau_loss([0, 1, 2, 3], dim=3).tolist()
+    >>> plateau_loss([0, 1, 2, 3], dim=3, off_diagonal_weight=1).tolist()
     [3.0, 2.0, 1.0, 0.0]
     >>> round(plateau_loss(1, dim=8192, off_diagonal_weight=0.0051))
     8000
@@ -72,7 +75,7 @@ def plateau_loss(k: ArrayLike, dim: int, off_diagonal_weight: float = 1.0) -> An
 def directions_from_loss(
     loss: float,
     dim: int,
-    off_diagonal_weight: float = 1.0,
+    off_diagonal_weight: float,
     batch_size: int | None = None,
     *,
     normalize: bool = True,
@@ -80,8 +83,8 @@ def directions_from_loss(
     r"""Return how many directions a model has learned, from the value of its Barlow Twins loss.
 
     The inverse of `plateau_loss`, $k = \lambda d (d - L) / (L (1 - \lambda) + \lambda d)$ for $\lambda \le 1$, after
-    the share of the finite batch, about $\lambda d (d-1) (1 - 1/k)^2 / B$, is subtracted: correlations estimated from
-    B samples are never exactly 0. It is the larger part of a small loss.
+    the share of the finite batch, about $\lambda d (d-1) (1 - q)^2 / (B - 1)$ with $q = (d-k)/k(d-1)$, is subtracted:
+    correlations estimated from B samples are never exactly 0. It is the larger part of a small loss.
 
     Args:
         loss: value of the loss, at least 0, without a factor in front (0.024 and 0.025 are common).
@@ -94,17 +97,18 @@ def directions_from_loss(
             the eigenvalue of `plateau_loss`.
 
     Returns:
-        `.directions` and the interval from `.low` to `.high`, which is $\lambda d^2 / (L + \lambda d)$.
+        `.directions` and the interval from `.low` to `.high`, which is $\lambda d^2 / (L + \lambda d)$. A direction of
+        the embedding may be there before training: compare with the loss at step 0.
 
     Raises:
-        InputError: for numbers out of range.
+        InputError: for numbers out of range, and a loss below the share of the finite batch.
 
     Source: derived; the least loss was checked by numerical minimisation, the share of the batch by simulation.
 
     >>> print(directions_from_loss(4000, dim=8192, off_diagonal_weight=0.0051))
     43.55 to 84.68 learned directions
     >>> round(directions_from_loss(41.9, 2048, 0.0051, batch_size=512).directions)
-    2013
+    2036
     """
     L = one_number("loss", loss, at_least=0)
     d, lam = whole("dim", dim, at_least=1), one_number("off_diagonal_weight", off_diagonal_weight, above=0)
@@ -113,18 +117,39 @@ def directions_from_loss(
         raise InputError("batch_size is 1; expected at least 2, as one sample has no correlations")
 
     def floor(k: Any) -> Any:
-        if normalize:
-            # A direction that all coordinates share has correlations of 1, which no batch changes.
-            return lam * d * (d - 1) / size * (1 - 1 / np.maximum(k, 1.0)) ** 2
-        # The entries of a covariance of k equal variances c, turned at random into d coordinates.
-        diagonal = 2 * k**2 / d
-        return (lam * (k**2 + k - diagonal) + diagonal) * (_eigenvalue(k, d, lam) ** 2 / size)
+        return share_of_batch(k, d, lam, size, normalize)
 
-    low, highest = _inverse(lambda k: _plateau(k, d, lam) + floor(k), L, 0, d)
-    if low == 0:
+    def height(k: Any, share: float = 1.0) -> Any:
+        return _plateau(k, d, lam) + share * floor(k)
+
+    least = float(height(np.arange(d + 1.0)).min())
+    if (1 - 2 * _FLOOR_ERROR) * least > L + 1e-5 * d:
+        raise InputError(
+            f"the loss is {L:g}, and correlations of a batch of {size} alone make {least:.4g}; expected a loss above "
+            "that: check the batch size (across all devices, if the loss gathers their embeddings), the weight, and a "
+            "factor in front of the loss"
+        )
+    guess, most = _inverse(height, L, 0, d)
+    if guess == 0:
         return Directions(0.0, 0.0, 0.0, 0.0)
-    high = _inverse(lambda k: lam * d * (d - k) / k + floor(k), L, 1, d)[1] if normalize else highest
-    return Directions(low, low, max(highest, high), float(floor(low)))
+    low = guess
+    if batch_size is not None:
+        # The floor is that of features with normal tails, on the average over batches.
+        low = _inverse(lambda k: height(k, 1 - _FLOOR_ERROR), L, 0, d)[0]
+        most = max(most, _inverse(lambda k: height(k, 1 + _FLOOR_ERROR), L, 0, d)[1])
+    high = _inverse(lambda k: lam * d * (d - k) / k + floor(k), L, 1, d)[1] if normalize else most
+    return Directions(guess, low, max(most, high), float(floor(guess)))
+
+
+def share_of_batch(k: Any, d: int, lam: float, batch_size: float, normalize: bool = True) -> Any:
+    """Return the part of the loss of k learned directions that is due to the finite batch."""
+    if normalize:
+        # Correlations of k directions have the mean square q, and those of 1 are the same in every batch.
+        q = (d - k) / (np.maximum(k, 1.0) * max(d - 1, 1))
+        return lam * d * (d - 1) / (batch_size - 1) * np.maximum(1 - q, 0.0) ** 2
+    # The entries of a covariance of k equal variances c, turned at random into d coordinates.
+    diagonal = 2 * k**2 / d
+    return (lam * (k**2 + k - diagonal) + diagonal) * (_eigenvalue(k, d, lam) ** 2 / batch_size)
 
 
 def _eigenvalue(k: Any, d: int, lam: float) -> Any:

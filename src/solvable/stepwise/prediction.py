@@ -19,7 +19,6 @@ from solvable.stepwise.theory import (
     held_out_directions,
     max_learning_rate,
     modes_of,
-    simulate,
     step_times,
 )
 
@@ -62,14 +61,14 @@ class StepPrediction:
             (str(j + 1), readable(float(self.gamma[j]), 3), readable(float(time), 3))
             for j, time in enumerate(self.step_times)
         )
-        known = self.step_times[np.isfinite(self.step_times)]
+        known = self.step_times[np.isfinite(self.step_times)][: self.learnable]
         text = f"The largest stable learning rate is {readable(self.max_learning_rate, 3)}. "
         text += f"These pairs support {self.learnable} direction{'s' * (self.learnable != 1)}."
         title = (
             f"{len(known)} of {len(self.step_times)} directions will be learned, the last at {unit} "
             f"{readable(float(known[-1]), 3)}"
             if len(known)
-            else "No direction will be learned"
+            else "These pairs support no direction above their noise"
         )
         table = Table(("direction", "γ", f"{unit} of learning"), rows)
         return Verdict(title, (Section("", text, table),), self.notes)
@@ -120,7 +119,9 @@ def predict_from_features(
     if not isinstance(pairs, (tuple, list)) or len(pairs) != 2:
         raise InputError(f"pairs is a {type(pairs).__name__}; expected two views, as in (X, X2)")
     features, weights, before = _parts(model_or_features, head)
-    H, H2 = (_features(features, view) for view in pairs)
+    # Dropout in a copy must not change the user's random numbers, and each view needs a mask of its own.
+    with torch.random.fork_rng(devices=[]):
+        H, H2 = (_features(features, view) for view in pairs)
     if H.ndim != 2 or H.shape[1] != weights.shape[1]:
         raise InputError(
             f"the features have shape {H.shape} and the head {weights.shape}; expected (n, {weights.shape[1]}): "
@@ -143,21 +144,6 @@ def predict_from_features(
         change,
         tuple(_notes(modes, rotated, times, held_out, change, len(H))),
     )
-
-
-def eigenvalue_curves(
-    prediction: StepPrediction, steps: int, momentum: float = 0.0, weight_decay: float = 0.0
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return steps (records,) and predicted eigenvalues of the cross-correlation (records, d) of a training."""
-    run = simulate(
-        prediction.gamma,
-        prediction.weights,
-        prediction.learning_rate,
-        steps,
-        momentum=momentum,
-        weight_decay=weight_decay,
-    )
-    return run.times, run.eigenvalues
 
 
 def _parts(
@@ -188,22 +174,29 @@ def _parts(
         return model, weights, None
     # A copy in its own mode: batch norms see the batch, as in training, and the network itself is not changed.
     twin = copy.deepcopy(model)
-    device = next((one.device for one in twin.parameters()), torch.device("cpu"))
+    like = next(iter(twin.parameters()), torch.zeros(0))
+
+    def run(x: Tensor) -> Any:
+        return twin(x.to(like) if x.is_floating_point() else x.to(like.device))
+
     index = next((i for i, one in enumerate(model.modules()) if one is head), None)
     others = [one for one in layers if one is not head]
     before = _array(others[-1].weight) if others else None
     if index is None:
-        return lambda x: twin(x.to(device)), weights, before
-    seen: list[Tensor] = []
+        return run, weights, before
+    seen: list[tuple[Tensor, Any]] = []
     own = list(twin.modules())[index]
-    own.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    own.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0].detach(), output)))
 
     def features(x: Tensor) -> Tensor:
         seen.clear()
-        twin(x.to(device))
-        if not seen:
-            raise InputError("the head does not take part in the network's output; expected the last layer")
-        return seen[-1]
+        output = run(x)
+        if not seen or (isinstance(output, Tensor) and not _same(output, seen[-1][1])):
+            raise InputError(
+                "the network's output is not that of its head; expected the head as the last layer: pass the part up "
+                "to it, or head= another layer"
+            )
+        return seen[-1][0]
 
     return features, weights, before
 
@@ -211,12 +204,16 @@ def _parts(
 @torch.no_grad()
 def _features(function: Callable[[Any], Any], view: Any) -> NDArray[np.float64]:
     inputs = torch.as_tensor(view)
-    # Dropout in a copy must not change the user's random numbers.
-    with torch.random.fork_rng(devices=[]):
-        parts = [_array(function(part)) for part in inputs.split(_BATCH)]
+    # Equal parts, since a batch norm sees one part at a time.
+    chunks = inputs.tensor_split(-(-len(inputs) // _BATCH))
+    parts = [_array(function(part)) for part in chunks]
     features = np.concatenate(parts)
     finite("the features", features, remedy="check the inputs and the network")
     return features
+
+
+def _same(output: Tensor, other: Any) -> bool:
+    return output.shape == other.shape and torch.equal(output, other)
 
 
 def _array(values: Any) -> NDArray[np.float64]:

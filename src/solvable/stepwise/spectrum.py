@@ -43,8 +43,6 @@ class StreamedCovariance:
         self.mean: Tensor | None = None
         self.between: Tensor | None = None
         self.within: Tensor | None = None
-        self.identical = True
-        self.norms = (np.inf, 0.0)
 
     @torch.no_grad()
     def add(self, z_a: Tensor, z_b: Tensor | None, elapsed: float) -> None:
@@ -120,7 +118,8 @@ class StreamedCovariance:
         """Return LiDAR with two views a source, NaN with one view."""
         if self.within is None or self.between is None:
             return np.nan
-        return lidar_of(self.between.double().cpu().numpy(), self.within.double().cpu().numpy())
+        # The views deviate from their mean by t and -t, and their unbiased covariance has one degree of freedom.
+        return lidar_of(self.between.double().cpu().numpy(), 2 * self.within.double().cpu().numpy())
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         assert self.between is not None

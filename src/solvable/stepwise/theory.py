@@ -9,7 +9,7 @@ From small weights it learns the eigenvectors of $\Gamma$ one by one, in the ord
 $\gamma_1 \ge \gamma_2 \ge \dots$; the eigenvalues $\lambda_j$ of C rise from 0 to 1, each at a time known in advance.
 Flow time is the sum of the learning rates; a factor in front of the loss multiplies the learning rate.
 
-Source: Simon, Knutins, Liu, Geisz, Fetterman and Albrecht, On the stepwise nature of self-supervised learning, 2023,
+Source: Simon, Knutins, Ziyin, Geisz, Fetterman and Albrecht, On the stepwise nature of self-supervised learning, 2023,
 arXiv:2303.15438. Formulas that are derived here say so.
 """
 
@@ -66,7 +66,8 @@ def trajectory(
     for weights that start aligned with the eigenvectors of $\Gamma$, with singular values $s_j(0)$: a logistic curve
     of rate $8\gamma_j$. Modes with $\gamma_j \le 0$ are never learned. Weight decay w changes the rate to
     $8\gamma_j - 2w$ and the final value to $1 - w / 4\gamma_j$. With a learning rate, times are steps and the rate per
-    step is that of small amplitudes, $2\ln(1 + 4\eta\gamma_j - \eta w)$ without momentum.
+    step is that of small amplitudes, $2\ln(1 + 4\eta\gamma_j - \eta w)$ without momentum. With momentum the true curve
+    overshoots 1 at the end, which this one does not; `simulate` does.
 
     Args:
         gamma: eigenvalues $\gamma_j$ of $\Gamma$, (modes,), of any sign.

@@ -111,7 +111,8 @@ class SpectrumTracker:
         if loss is not None:
             self._history.losses = {now: float(loss)}
         due = (self._updates - 1) % self.every == 0
-        a, b = self._embeddings(z_a), None if z_b is None else self._embeddings(z_b)
+        a = self._embeddings(z_a)
+        b = None if a is None or z_b is None else self._embeddings(z_b)
         if a is None or (z_b is not None and b is None):
             return
         if b is not None and b.shape != a.shape:
