@@ -31,10 +31,12 @@ STOPS = ("full", "finished", "collapsing", "collapsed", "diverged", "scale")
 _FEWEST = 4
 # No direction is left if at most the upper end of its growth the next would take this many times all steps so far.
 _PATIENCE = 10.0
-_COLLAPSED = 1e-10
+_COLLAPSED = 1e-13
 _JUMP, _LARGE = 1e6, 10.0
 _LOST = 0.75
-_NOT_FINITE, _UNBOUNDED = 3, 1e12
+_NOT_FINITE, _UNBOUNDED = 10, 1e12
+# Views whose correlations are mostly negative are no views of the same thing.
+_OPPOSITE = 0.5
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,13 @@ def assess(
     if _diverged(history):
         text = "The learning rate is too large. Go back to a checkpoint, and lower it."
         title = "Diverged: the embeddings are not finite, or grow without bound"
-        return TrainingVerdict(title, (Section("", text),), notes, "diverged", should_stop=True)
+        best, most = history.best() if history.learned else (None, 0)
+        if best is not None:
+            text += f" The last checkpoint with {_directions(most)} is that of step {best:.0f}."
+        sections = (Section("", text, _steps_table(history)),)
+        return TrainingVerdict(title, sections, notes, "diverged", most, should_stop=True, best_step=best)
     if len(history) < _FEWEST:
-        text = f"The spectrum has been recorded {len(history)} times; {_FEWEST} are needed."
+        text = f"{len(history)} of the {_FEWEST} records of the spectrum that are needed."
         return TrainingVerdict("Too few records for a verdict", (Section("", text),), notes)
     k, d = int(history.counts()[-1]), history.dim
     state, title, text, forecast, best = _state(history, k, two_views)
@@ -91,8 +97,11 @@ def assess(
         )
     if forecast is not None and budget is not None and forecast.step > budget:
         text += f" That is beyond the budget of {budget:,.0f} steps."
-    spectrum = ", ".join(readable(value, 3) for value in history.eigenvalues[-1][: min(d, k + 3)])
-    facts = f"{k} of {d} directions learned. Largest eigenvalues: {spectrum}."
+    values = history.eigenvalues[-1]
+    shown = [*range(min(d, 4)), *range(max(4, k - 2), min(d, k + 3))]
+    gap = ["..."] if k - 2 > 4 else []
+    words = [readable(values[i], 3) for i in shown]
+    facts = f"{k} of {d} directions learned. Eigenvalues: {', '.join([*words[:4], *gap, *words[4:]])}."
     metrics = history.metrics[max(history.metrics)] if history.metrics else {}
     if np.isfinite(metrics.get("effective_rank", np.nan)):
         facts += f" Effective rank of the covariance: {readable(metrics['effective_rank'], 3)}."
@@ -118,40 +127,35 @@ def _state(history: History, k: int, two_views: bool) -> tuple[str, str, str, Fo
     if forecast is not None and (history.above_noise(k) or not two_views):
         name = f"direction {k + 1}"
         when = f"at step {_interval(forecast)}"
+        text = f"Its eigenvalue is {readable(forecast.share, 2)} of its final value and doubles every "
+        text += f"{readable(np.log(2) / forecast.rate, 2)} steps."
         if forecast.share >= 0.01:
-            title = f"Learning {name}: half of it {when}"
-            text = f"Its eigenvalue is {readable(forecast.share, 2)} of its final value and grows e-fold in "
-            text += f"{readable(1 / forecast.rate, 2)} steps."
-            return "learning", title, text, forecast, None
-        title = f"On a plateau: {name} comes {when}"
-        text = (
-            f"Wait. Its eigenvalue is {readable(forecast.share, 2)} of its final value and grows e-fold in "
-        )
-        text += f"{readable(1 / forecast.rate, 2)} steps."
-        return "waiting", title, text, forecast, None
+            return "learning", f"Learning {name}: half learned {when}", text, forecast, None
+        return "waiting", f"On a plateau: {name} comes {when}", text, forecast, None
     return (*_no_growth(history, k, two_views, step), None, None)
 
 
 def _no_growth(history: History, k: int, two_views: bool, step: float) -> tuple[str, str, str]:
-    start, since = history.steps[0], history.last_change()
+    start, now, since = history.times[0], history.times[-1], history.last_change()
     # Only what has been watched after the last direction says something about the next.
-    watched = [one > since for one in history.steps]
-    long_enough = sum(watched) >= 10 and step >= max(start + 2 * (since - start), history.visible_by(k))
+    watched = [one > since for one in history.times]
+    long_enough = sum(watched) >= 10 and now >= max(start + 2 * (since - start), history.visible_by(k))
     soonest = history.earliest(k)
-    none_grows = soonest - step > _PATIENCE * (step - start)
+    none_grows = soonest - now > _PATIENCE * (now - start)
     if k == 0 and not history.learned:
         return (
             "undecided",
-            "Nothing is learned, and no growth is visible yet",
-            "A plateau at the start can be long. If no eigenvalue grows in many records, the learning rate may be too "
-            "small or the views may share nothing.",
+            "No direction has its final size, and no growth is visible yet",
+            "If the loss divides by the scale of the embeddings, their eigenvalues do not tell: pass "
+            "normalize='dimensions' (Barlow Twins) or 'rows' (SimCLR) to the tracker, or the level. Otherwise this is "
+            "a plateau at the start, which can be long, or the learning rate is too small, or the views share nothing.",
         )
     if long_enough and none_grows and not (two_views and history.above_noise(k)):
         return (
             "finished",
             f"No learnable direction left after {k}",
             "None of the other eigenvalues is above the noise and grows: at the upper end of what the records allow, "
-            f"the next direction would come after step {readable(soonest, 2) if np.isfinite(soonest) else '1e9'}.",
+            f"the next direction would come after step {_rounded(history.step_at(soonest))}.",
         )
     text = "No growth of the next direction is visible yet. "
     text += (
@@ -159,7 +163,7 @@ def _no_growth(history: History, k: int, two_views: bool, step: float) -> tuple[
         if two_views and history.above_noise(k)
         else "Watch for longer to be sure."
     )
-    return "undecided", f"On a plateau with {k} learned directions", text
+    return "undecided", f"On a plateau with {_directions(k, 'learned ')}", text
 
 
 def _diverged(history: History) -> bool:
@@ -212,8 +216,11 @@ def _lost(history: History, k: int) -> tuple[str, str, str, Forecast | None, flo
         return None
     at, most = history.best()
     # A direction that shares little between the views is measured with much noise, so one record is not enough.
-    records, now = sum(step > at for step in history.steps), history.steps[-1]
-    if most <= k or records < 10 or now - at < max(4 * history.ages[-1], 0.05 * (now - history.steps[0])):
+    records, steps, times = sum(step > at for step in history.steps), history.steps, history.times
+    if most <= k or records < 10 or steps[-1] - at < 0.05 * (steps[-1] - steps[0]):
+        return None
+    waited = times[-1] - float(np.interp(at, steps, times))
+    if waited < 4 * history.ages[-1] or not history.surely_lost(k, at):
         return None
     forecast = history.forecast(k)
     if forecast is not None:
@@ -226,11 +233,17 @@ def _lost(history: History, k: int) -> tuple[str, str, str, Forecast | None, flo
 
 
 def _interval(forecast: Forecast) -> str:
-    digits = max(0, -int(np.floor(np.log10(max(forecast.step - forecast.made_at, 1e-3)))) + 1)
-    if not np.isfinite(forecast.high):
-        return f"{forecast.step:,.0f} or later"
-    half = (forecast.high - forecast.low) / 2
-    return f"{forecast.step:,.{min(digits, 2)}f} ± {half:,.{min(digits, 2)}f}"
+    digits = min(max(0, 1 - int(np.floor(np.log10(max(forecast.step - forecast.made_at, 1e-3))))), 2)
+    low, step, high = (f"{one:,.{digits}f}" for one in (forecast.low, forecast.step, forecast.high))
+    return f"{step} ({low} to {high})" if np.isfinite(forecast.high) else f"{step} or later"
+
+
+def _rounded(step: float) -> str:
+    return f"{step:,.0f}" if step < 1e9 else "1e9"
+
+
+def _directions(number: int, kind: str = "") -> str:
+    return f"{number} {kind}direction{'s' * (number != 1)}"
 
 
 def _steps_table(history: History) -> Table | None:
@@ -255,6 +268,17 @@ def _notes(
         notes.append(skipped)
     if history.losses:
         notes += _loss_notes(history.losses[max(history.losses)], history.dim, batch_size)
+    if (
+        two_views
+        and len(history)
+        and -history.eigenvalues[-1][-1] > _OPPOSITE * abs(history.eigenvalues[-1][0])
+    ):
+        typical = np.mean([one[-1] / abs(one[0]) for one in history.eigenvalues[-5:]])
+        if typical < -1 - _OPPOSITE:
+            notes.append(
+                "the cross-correlation of the views is mostly negative: check that both embeddings are of the same "
+                "samples, in the same order, from the same network"
+            )
     if two_views and identical:
         notes.append(
             "both views are the same, so they agree in all directions: the loss is not zero because correlations of a "

@@ -114,7 +114,14 @@ class _Watch:
         if pl_module.automatic_optimization:
             loss = loss * trainer.accumulate_grad_batches  # by which Lightning has divided it
         z_a, z_b = self._views(outputs, batch, pl_module)
-        self.tracker.update(z_a, z_b, step=self._step + self._batch / accumulated, loss=loss)
+        rates = [one.param_groups[0]["lr"] for one in getattr(trainer, "optimizers", [])]
+        self.tracker.update(
+            z_a,
+            z_b,
+            step=self._step + self._batch / accumulated,
+            loss=loss,
+            learning_rate=float(rates[0]) if rates else None,
+        )
 
     def _views(self, outputs: Any, batch: Any, pl_module: Any) -> tuple[Any, Any]:
         if callable(self.embeddings):

@@ -14,8 +14,9 @@ from scipy.stats import t as student
 # A line goes through records from this share of the final value on, or through the last e-foldings before that.
 _FROM, _E_FOLDINGS = 3e-4, 3.0
 _FEWEST = 4
-# Features change while a network learns, and the rate with them: by up to this share in the networks of the tests.
-_CHANGE_OF_RATE = 0.25
+# Features change while a network learns, and growth speeds up: nine of ten networks that were trained for the tests
+# needed between a half and five quarters of the time that was left on the line.
+_SOONER, _LATER = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Forecast:
     Attributes:
         direction: its number, from 1.
         step: the step of the crossing.
-        low: lower end of the interval.
+        low: lower end of an interval that holds nine of ten steps, for SGD at the present learning rate.
         high: upper end of the interval; may be infinite.
         rate: growth of the eigenvalue's logarithm per step.
         made_at: step of the last record that was used.
@@ -133,9 +134,9 @@ def forecast_from(line: Line, direction: int, now: float, share: float, age: flo
     """Return the forecast of a line's crossing, in the unit of its times."""
     step = line.crossing - lag(line.rate, age)
     remaining = max(step - now, 0.0)
-    width = 2 * line.crossing_error + _CHANGE_OF_RATE * remaining
-    low = max(step - width, now if step > now else step)
-    return Forecast(direction, step, low, step + width, line.rate, now, share)
+    error = 2 * line.crossing_error
+    low = max(step - error - _SOONER * remaining, now if step > now else step)
+    return Forecast(direction, step, low, step + error + _LATER * remaining, line.rate, now, share)
 
 
 def straight(

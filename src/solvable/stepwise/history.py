@@ -1,17 +1,18 @@
 r"""What a `SpectrumTracker` has recorded, and what follows from it: levels, learned directions, steps and forecasts."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.stats import chi2
 
 from solvable.stepwise.growth import Forecast, Line, fit_line, forecast_from, lag, straight
 
-# The last records are all kept, and of older ones every second, so that a long run needs no more than twice as many.
-_RECENT = 1000
+# So many of the last records are all kept, and half as many of all older ones, evenly spaced.
+_RECENT = 400
 _SETTLED = 0.15
 # Where learned eigenvalues lie within these, their level is taken to be 1, as in Barlow Twins and VICReg.
 _AROUND_ONE = 0.3, 3.0
@@ -23,7 +24,12 @@ _HIDDEN = 0.6
 # The next direction's first weights are a sum of squares of as many normal numbers as there are other dimensions: one
 # of so many trainings starts lower than is allowed for. To be seen it has to rise from the noise by one e-folding.
 _UNLUCKY, _TO_SEE = 0.02, 1.0
-_PLAIN = "noise", "not_finite", "own_level", "unit_rows"
+# An eigenvalue of a learned direction, measured with few rows, is at least this share of the edge of their spread.
+_EDGE = 0.9
+# Large eigenvalues at rest that were never seen to grow are learned from this size and number of records on.
+_AT_REST, _LONG = 0.02, 30
+_LISTS = "steps", "times", "ages", "rows", "eigenvalues", "scales"
+_PLAIN = "noise", "not_finite", "own_level", "unit_rows", "pace", "recorded"
 
 
 @dataclass(frozen=True)
@@ -33,12 +39,15 @@ class Step:
     Attributes:
         direction: its number, from 1, in the order of learning.
         step: the step, between two records.
-        rate: growth of the eigenvalue's logarithm per step before; NaN if it was not seen to grow.
+        rate: growth of the eigenvalue's logarithm before, per step (per unit of the sum of learning rates, if they were
+            given); NaN if it was not seen to grow.
+        time: the sum of the learning rates by then, if they were given; else the step.
     """
 
     direction: int
     step: float
     rate: float
+    time: float
 
 
 @dataclass
@@ -49,7 +58,8 @@ class History:
         dim: number of dimensions of the embedding.
         level: final eigenvalue of a learned direction, if it was given.
         steps: step of each record.
-        ages: mean age of the samples behind each record, in steps.
+        times: sum of the learning rates by then, or the step if they are not given.
+        ages: mean age of the samples behind each record, in the unit of `times`.
         rows: number of samples behind each record.
         eigenvalues: of the cross-correlation, descending.
         scales: total variance, and squared norm of the mean.
@@ -60,11 +70,14 @@ class History:
         not_finite: number of batches with NaN or infinite embeddings since the last good one.
         own_level: whether the eigenvalues of learned directions are at a level of their own, not at 1.
         unit_rows: whether embeddings have length 1.
+        pace: increase of `times` per step, now.
+        recorded: number of records ever made.
     """
 
     dim: int
     level: float | None = None
     steps: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     ages: list[float] = field(default_factory=list)
     rows: list[float] = field(default_factory=list)
     eigenvalues: list[NDArray[np.float64]] = field(default_factory=list)
@@ -76,33 +89,51 @@ class History:
     not_finite: int = 0
     own_level: bool = False
     unit_rows: bool = False
+    pace: float = 1.0
+    recorded: int = 0
 
     def add(
         self,
         step: float,
+        time: float,
         age: float,
         rows: float,
         eigenvalues: NDArray[np.float64],
         scale: tuple[float, float],
     ) -> None:
         """Add a record, and note which directions have been learned since the last one."""
-        self.steps.append(step)
-        self.ages.append(age)
-        self.rows.append(rows)
-        self.eigenvalues.append(eigenvalues)
-        self.scales.append(scale)
+        for name, value in zip(_LISTS, (step, time, age, rows, eigenvalues, scale), strict=True):
+            getattr(self, name).append(value)
+        self.recorded += 1
         if self.level is None and not self.own_level and self._has_own_level():
             self.own_level = True
             # Those noted so far passed a level that was none.
             self.learned = []
+            levels = self.levels()
             for i in range(1, len(self.steps)):
-                self._note_learned(i)
-        else:
-            self._note_learned(len(self.steps) - 1)
+                self._note_learned(i, float(levels[i]))
+        elif len(self.steps) > 1:
+            self._note_learned(len(self.steps) - 1, float(self.levels(last=1)[0]))
         if len(self.steps) >= 2 * _RECENT:
-            for name in ("steps", "ages", "rows", "eigenvalues", "scales"):
-                values = getattr(self, name)
-                setattr(self, name, values[:-_RECENT:2] + values[-_RECENT:])
+            self._thin()
+
+    def _thin(self) -> None:
+        """Keep the last records, and of the others half as many, evenly spaced in steps."""
+        old = np.array(self.steps[:-_RECENT])
+        wanted = np.linspace(old[0], old[-1], _RECENT // 2)
+        kept = [*np.unique(np.searchsorted(old, wanted)), *range(len(old), len(self.steps))]
+        for name in _LISTS:
+            values = getattr(self, name)
+            setattr(self, name, [values[i] for i in kept])
+        steps = set(self.steps)
+        self.metrics = {step: one for step, one in self.metrics.items() if step in steps}
+
+    def step_at(self, time: float) -> float:
+        """Return the step at a time, at the present pace if it is in the future."""
+        now = self.times[-1]
+        if time <= now:
+            return float(np.interp(time, self.times, self.steps))
+        return self.steps[-1] + (time - now) / self.pace if self.pace > 0 else np.inf
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -146,11 +177,12 @@ class History:
         if self.unit_rows:
             return True
         typical = float(self._typical(last=1)[0])
-        if len(self.steps) < _FEWEST or _AROUND_ONE[0] <= typical <= _AROUND_ONE[1]:
+        if self.recorded < _FEWEST or _AROUND_ONE[0] <= typical <= _AROUND_ONE[1]:
             return False
         # Small eigenvalues at rest may be the plateau of a small initialisation, unless something has grown before.
         grown = typical > 20 * float(np.min([one[0] for one in self.eigenvalues]))
-        return typical > 1 or (grown and self.settled())
+        known = grown or (typical > _AT_REST and self.recorded >= _LONG)
+        return typical > 1 or (known and self.settled())
 
     def counts(self, last: int = 0, kept: float | None = None) -> NDArray[np.int64]:
         """Return how many directions are learned at each record (records,), or at the `last` ones.
@@ -162,10 +194,10 @@ class History:
             kept = 0.1 if self.own_level else 0.25
         # Sampling spreads equal eigenvalues: the smallest of n is (1 - sqrt(n / rows))^2 of the mean.
         filled = np.arange(1, self.dim + 1) / np.array(self.rows[-last:])[:, None]
-        share = (1 - np.sqrt(np.minimum(filled, 0.9))) ** 2
-        values = np.stack(self.eigenvalues[-last:]) / (self.levels(last)[:, None] * share)
+        edge = (1 - np.sqrt(np.minimum(filled, 0.9))) ** 2
+        values = np.stack(self.eigenvalues[-last:]) / self.levels(last)[:, None]
         learned = np.searchsorted([one.step for one in self.learned], self.steps[-last:], side="right")
-        large, still = (np.cumprod(values >= share, axis=1).sum(axis=1) for share in (0.5, kept))
+        large, still = (_leading(values >= limit) for limit in (np.minimum(0.5, _EDGE * edge), kept * edge))
         return np.maximum(large, np.minimum(learned, still))
 
     def best(self) -> tuple[float, int]:
@@ -179,7 +211,7 @@ class History:
         values = self.eigenvalues[-1]
         floor = self.noise * max(float(values[0]), 0.0)
         return fit_line(
-            np.array(self.steps), self.curve(direction), self.current_level(), self.ages[-1], floor
+            np.array(self.times), self.curve(direction), self.current_level(), self.ages[-1], floor
         )
 
     def forecast(self, direction: int) -> Forecast | None:
@@ -190,44 +222,50 @@ class History:
         if line is None or not line.grows:
             return None
         share = float(self.eigenvalues[-1][direction]) / self.current_level()
-        return forecast_from(line, direction + 1, self.steps[-1], share, self.ages[-1])
+        found = forecast_from(line, direction + 1, self.times[-1], share, self.ages[-1])
+        step, low, high = (self.step_at(time) for time in (found.step, found.low, found.high))
+        if not np.isfinite(step):
+            return None
+        return replace(
+            found, step=step, low=low, high=high, rate=line.rate * self.pace, made_at=self.steps[-1]
+        )
 
     def earliest(self, direction: int) -> float:
-        """Return the earliest step at which a direction that does not visibly grow can be learned.
+        """Return the earliest time at which a direction that does not visibly grow can be learned.
 
         What is dormant is as large as the largest of the other eigenvalues or the most negative one. Since the last
         direction was learned it has grown at most at the upper end of the interval of its slope.
         """
-        steps, values = np.array(self.steps), np.stack(self.eigenvalues)
+        times, values = np.array(self.times), np.stack(self.eigenvalues)
         rounding = self.noise * np.maximum(values[:, 0], 1e-300)
         size = np.max([values[:, direction], -values[:, -1], rounding], axis=0)
-        since = steps > self.last_change() + 2 * self.ages[-1]
-        steps, size = steps[since], size[since] / self.current_level()
-        line = straight(steps, np.log(size), self.ages[-1]) if len(steps) >= 4 else None
+        since = times > self.last_change() + 2 * self.ages[-1]
+        times, size = times[since], size[since] / self.current_level()
+        line = straight(times, np.log(size), self.ages[-1]) if len(times) >= 4 else None
         if line is None:
-            return float(self.steps[-1])
+            return float(self.times[-1])
         slope, error, end = line
         fastest = max(slope + 2 * error, 0.0)
-        return float(steps[-1] + max(np.log(0.5) - end, 0.0) / fastest) if fastest > 0 else np.inf
+        return float(times[-1] + max(np.log(0.5) - end, 0.0) / fastest) if fastest > 0 else np.inf
 
     def last_change(self) -> float:
-        """Return the last step at which another number of directions was learned than now, or the first step."""
+        """Return the last time at which another number of directions was learned than now, or the first time."""
         counts = self.counts()
         others = np.flatnonzero(_lasting(counts) != counts[-1])
-        return self.steps[others[-1]] if len(others) else self.steps[0]
+        return self.times[others[-1]] if len(others) else self.times[0]
 
     def visible_by(self, direction: int) -> float:
-        """Return the step by which the next direction is out of the noise, if it grows a tenth as fast as the last.
+        """Return the time by which the next direction is out of the noise, if it grows a tenth as fast as the last.
 
-        The last one needed as many e-foldings as its rate times its step. The next one starts lower by as much as it
+        The last one needed as many e-foldings as its rate times its time. The next one starts lower by as much as it
         grows more slowly, and is hidden until it is as large as the eigenvalues of noise.
         """
         if not self.learned:
             return np.inf
-        start, took = self.steps[0], self.learned[-1].step - self.steps[0]
+        start, took = self.times[0], self.learned[-1].time - self.times[0]
         if took <= 0:
             return np.inf
-        seen = [one.rate * (one.step - start) for one in self.learned if np.isfinite(one.rate)]
+        seen = [one.rate * (one.time - start) for one in self.learned if np.isfinite(one.rate)]
         if not seen:
             return start + _GAP * _HIDDEN * took
         others = self.dim - direction
@@ -253,56 +291,70 @@ class History:
         if direction < self.dim - 1:
             return bool(values.mean() > max(-2 * np.mean([one[-1] for one in recent]), rounding))
         # If there is one, chance gives it either sign.
-        span = self.steps[-1] - self.steps[-len(recent)]
+        span = self.times[-1] - self.times[-len(recent)]
         independent = min(len(recent), 1 + span / max(2 * self.ages[-1], 1e-300))
         by_chance = 0.0 if values.min() > 0 and independent > 5 else 2 * values.std() / np.sqrt(independent)
         return bool(values.mean() > max(by_chance, rounding))
 
-    def _note_learned(self, at: int) -> None:
-        """Note which directions were learned between the record `at` and the one before."""
-        if at < 1:
-            return
-        level = float(self.levels(len(self.steps) - at)[0])
+    def surely_lost(self, direction: int, since: float) -> bool:
+        """Return whether the mean of an eigenvalue after a step is below half of its level by two standard errors."""
+        i = int(np.searchsorted(self.steps, since, side="right"))
+        half = (len(self.steps) - i) // 2
+        values = self.curve(direction)[i + half :] / self.levels()[i + half :]
+        span = self.times[-1] - self.times[i + half]
+        independent = min(len(values), 1 + span / max(2 * self.ages[-1], 1e-300))
+        # Views that agree little have a large variance, and their correlation is measured with much noise.
+        error = self.scales[-1][0] / max(direction + 1, 1) / self.current_level() / np.sqrt(self.rows[-1])
+        return bool(values.mean() + 2 * error / np.sqrt(independent) < 0.5)
+
+    def _note_learned(self, at: int, level: float) -> None:
+        """Note which directions were learned between the record `at`, at least the second, and the one before."""
         now, before = self.eigenvalues[at] / level, self.eigenvalues[at - 1] / level
-        step, earlier, age = self.steps[at], self.steps[at - 1], self.ages[at]
+        time, earlier, age = self.times[at], self.times[at - 1], self.ages[at]
         while len(self.learned) < self.dim:
             j = len(self.learned)
             if not now[j] >= 0.5:
                 break
             if before[j] >= 0.5:
-                self.learned.append(Step(j + 1, earlier if j else self.steps[0], np.nan))
+                at_once = earlier if j else self.times[0]
+                self.learned.append(Step(j + 1, self.step_at(at_once), np.nan, at_once))
                 continue
             a, b = (np.log(x / (1 - x)) for x in np.clip((before[j], now[j]), 1e-300, 1 - 1e-9))
-            crossing = earlier + (step - earlier) * -a / (b - a)
-            line = fit_line(np.array(self.steps[:at]), self.curve(j)[:at], level, age)
+            crossing = earlier + (time - earlier) * -a / (b - a)
+            line = fit_line(np.array(self.times[:at]), self.curve(j)[:at], level, age)
             rate = line.rate if line is not None and line.grows else np.nan
             late = lag(rate, age) if np.isfinite(rate) else age
-            last = self.learned[-1].step if self.learned else self.steps[0]
-            self.learned.append(Step(j + 1, max(float(crossing - late), last), float(rate)))
+            last = self.learned[-1].time if self.learned else self.times[0]
+            found = max(float(crossing - late), last)
+            self.learned.append(Step(j + 1, self.step_at(found), float(rate), found))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return plain numbers, lists and dictionaries that `load_state_dict` takes."""
-        state: dict[str, Any] = {
-            name: list(getattr(self, name)) for name in ("steps", "ages", "rows", "scales")
-        }
-        state["eigenvalues"] = [values.tolist() for values in self.eigenvalues]
+        """Return tensors, numbers, lists and dictionaries that `load_state_dict` takes."""
+        state: dict[str, Any] = {name: list(getattr(self, name)) for name in _LISTS if name != "eigenvalues"}
+        values = np.stack(self.eigenvalues) if self.eigenvalues else np.zeros((0, self.dim))
+        state["eigenvalues"] = torch.as_tensor(values)
         state["metrics"] = {step: dict(one) for step, one in self.metrics.items()}
         state["losses"] = dict(self.losses)
         state |= {name: getattr(self, name) for name in _PLAIN}
-        state["learned"] = [(one.direction, one.step, one.rate) for one in self.learned]
+        state["learned"] = [(one.direction, one.step, one.rate, one.time) for one in self.learned]
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state."""
-        for name in ("steps", "ages", "rows"):
+        for name in ("steps", "times", "ages", "rows"):
             setattr(self, name, list(state[name]))
         self.scales = [(float(a), float(b)) for a, b in state["scales"]]
-        self.eigenvalues = [np.array(values) for values in state["eigenvalues"]]
+        self.eigenvalues = list(torch.as_tensor(state["eigenvalues"]).numpy().copy())
         self.metrics = {float(step): dict(one) for step, one in state["metrics"].items()}
         for name in _PLAIN:
             setattr(self, name, state[name])
         self.losses = {float(step): float(one) for step, one in state["losses"].items()}
-        self.learned = [Step(int(j), float(step), float(rate)) for j, step, rate in state["learned"]]
+        self.learned = [Step(int(one[0]), *map(float, one[1:])) for one in state["learned"]]
+
+
+def _leading(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many entries at the start of each row are true."""
+    return np.where(mask.all(axis=1), mask.shape[1], (~mask).argmax(axis=1))
 
 
 def _lasting(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -54,6 +54,8 @@ class StreamedCovariance:
         dtype = torch.float64 if z_a.dtype == torch.float64 or self.dim <= _SINGLE_PRODUCTS else torch.float32
         if self.between is not None and self.between.dtype == torch.float64:
             dtype = torch.float64
+        if z_a.device.type == "mps":  # has no double precision
+            dtype = torch.float32
         z_a = z_a.to(dtype)
         if z_b is None:
             s, t = z_a, None
@@ -77,10 +79,18 @@ class StreamedCovariance:
         self.mean = mean if self.mean is None else self.mean.to(mean).lerp_(mean, share)
         self.age = (1 - share) * (self.age + elapsed)
 
-    def eigenvalues(self) -> NDArray[np.float64]:
-        """Return the eigenvalues of the cross-correlation, or of the covariance of one view, descending."""
+    def eigenvalues(self, standardised: bool = False) -> NDArray[np.float64]:
+        """Return the eigenvalues of the cross-correlation, or of the covariance of one view, descending.
+
+        Args:
+            standardised: whether each dimension is divided by its standard deviation.
+        """
         assert self.between is not None
         cross = self.between if self.within is None else self.between - self.within
+        if standardised:
+            variance = torch.diagonal(self.between if self.within is None else self.between + self.within)
+            scale = variance.clamp_min(1e-12 * variance.max().clamp_min(1e-30)).rsqrt()
+            cross = scale[:, None] * cross * scale
         return descending(cross)
 
     @property

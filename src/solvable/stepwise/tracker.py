@@ -1,14 +1,15 @@
 r"""`SpectrumTracker`: watch a self-supervised model learn one direction after the other, and say whether to wait."""
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
-from solvable.checks import one_number, whole
+from solvable.checks import choice, one_number, whole
 from solvable.errors import InputError
 from solvable.stepwise.assessment import TrainingVerdict, assess
 from solvable.stepwise.growth import Forecast
@@ -28,13 +29,17 @@ class TrackerWarning(UserWarning):
     """A batch that a `SpectrumTracker` cannot use; training goes on without it."""
 
 
+class _UnusableError(Exception):
+    """A batch that cannot be used: the reason, by which they are counted, and details."""
+
+
 class SpectrumTracker:
     r"""Record the spectrum of embeddings while a model trains: `tracker.update(z_a, z_b)` in any torch loop.
 
     The eigenvalues of the cross-correlation of two views (of the covariance, for one view) tell how many directions
     are learned. Those that are not grow exponentially, so the time of the next one can be forecast while the loss is
     still flat. An update reads the embeddings and nothing else: no gradient, no random numbers, no communication
-    between devices, and no exception for a bad batch, which is left out with a warning.
+    between devices, and no exception for a bad batch, which is left out with a warning. Use it from one thread.
 
     Args:
         dim: d, number of dimensions of an embedding.
@@ -43,6 +48,9 @@ class SpectrumTracker:
         level: eigenvalue of a learned direction; by default 1, as in Barlow Twins and VICReg, unless the large
             eigenvalues come to rest elsewhere, as they do under normalised losses and InfoNCE.
         center: whether the mean embedding is subtracted, as in nearly all losses.
+        normalize: what the loss divides embeddings by, if they are given before that: `dimensions` for the standard
+            deviation of each over the batch, as in Barlow Twins, or `rows` for the length of each embedding, as in
+            SimCLR, CLIP and DINO.
 
     Attributes:
         steps: the directions learned so far, each with its step and rate of growth.
@@ -69,113 +77,144 @@ class SpectrumTracker:
         *,
         level: float | None = None,
         center: bool = True,
+        normalize: Literal["dimensions", "rows"] | None = None,
     ) -> None:
         self.dim = whole("dim", dim, at_least=1)
         self.window = max(8 * self.dim, 1024) if window is None else whole("window", window, at_least=2)
         self.every = whole("every", every, at_least=1)
         self.level = None if level is None else one_number("level", level, above=0)
+        self.normalize = None if normalize is None else choice("normalize", normalize, ("dimensions", "rows"))
         self._covariance = StreamedCovariance(self.dim, self.window, center)
-        self._history = History(self.dim, self.level)
+        # Standardised, a learned direction has an eigenvalue of at least 1.
+        self._history = History(
+            self.dim, 1.0 if self.level is None and normalize == "dimensions" else self.level
+        )
         self._updates = 0
         self._last_step: float | None = None
+        self._time = 0.0
         self._two_views = False
         self._identical = True
         self._batch_size = 0
         self._skipped: dict[str, int] = {}
+        self._judged: tuple[Any, TrainingVerdict] | None = None
+        self._stop_judged = 0, False
 
-    @torch.no_grad()
-    def update(self, z_a: Any, z_b: Any = None, *, step: float | None = None, loss: Any = None) -> None:
+    def update(
+        self,
+        z_a: Any,
+        z_b: Any = None,
+        *,
+        step: float | None = None,
+        loss: Any = None,
+        learning_rate: float | None = None,
+    ) -> None:
         """Take the embeddings of a batch, as they enter the loss.
 
         Args:
             z_a: embeddings (B, d), or (B, T, d) with T tokens each, of any precision, on any device.
             z_b: embeddings of the other views of the same samples, of the same shape; None for a model with one.
-            step: number of the training step, ascending; by default one more than at the last update.
+            step: number of the training step over all epochs, not falling; by default one more than at the last update.
+                Batches whose gradients are accumulated have the same.
             loss: value of the loss, to recognise what it says when nothing is learned.
+            learning_rate: of this step. With a schedule, growth is then measured over the sum of the learning rates,
+                and forecasts assume that the present one stays; without, they assume that growth goes on as it was.
         """
+        # A bad batch must not end the training, not even with warnings as errors.
         try:
-            self._update(z_a, z_b, step, loss)
-        except Exception as error:
-            self._skip("of an error", f": {type(error).__name__}: {error}")
-
-    def _update(self, z_a: Any, z_b: Any, step: float | None, loss: Any) -> None:
-        last = self._last_step
-        now = float(step) if step is not None else 0.0 if last is None else last + 1
-        if not np.isfinite(now) or (last is not None and now <= last):
-            after = "" if last is None else f" after {last:g}"
-            self._skip("steps do not ascend", f": got {now:g}{after}; use a new tracker for a new training")
+            with torch.inference_mode(False), torch.no_grad():
+                self._update(z_a, z_b, step, loss, learning_rate)
             return
-        elapsed = 1.0 if last is None else now - last
+        except _UnusableError as error:
+            why, details = error.args
+        except Exception as error:
+            why, details = "of an error", f": {type(error).__name__}: {error}"
+        first = why not in self._skipped
+        self._skipped[why] = self._skipped.get(why, 0) + 1
+        if first:
+            with suppress(TrackerWarning):
+                text = f"SpectrumTracker left out a batch: {why}{details}"
+                warnings.warn(text, TrackerWarning, stacklevel=2)
+
+    def _update(self, z_a: Any, z_b: Any, step: float | None, loss: Any, learning_rate: float | None) -> None:
+        last, history = self._last_step, self._history
+        now = float(step) if step is not None else 0.0 if last is None else last + 1
+        if not np.isfinite(now) or (last is not None and now < last):
+            after = "" if last is None else f" after {last:g}"
+            raise _UnusableError(
+                "steps fall",
+                f": got {now:g}{after}; pass the step over all epochs, load the tracker's state with the checkpoint's, "
+                "or use a new tracker for a new training",
+            )
+        if learning_rate is not None:
+            history.pace = max(float(learning_rate), 0.0)
+        elapsed = history.pace * (1.0 if last is None else now - last)
         self._last_step = now
+        self._time = (now if last is None and learning_rate is None else self._time) + (
+            elapsed if last is not None else 0.0
+        )
         self._updates += 1
         if loss is not None:
-            self._history.losses = {now: float(loss)}
+            history.losses = {now: float(loss)}
         due = (self._updates - 1) % self.every == 0
         a = self._embeddings(z_a)
-        b = None if a is None or z_b is None else self._embeddings(z_b)
-        if a is None or (z_b is not None and b is None):
-            return
+        b = None if z_b is None else self._embeddings(z_b)
         if b is not None and b.shape != a.shape:
-            self._skip("the views have different shapes", f": {tuple(a.shape)} and {tuple(b.shape)}")
-            return
+            raise _UnusableError(
+                "the views have different shapes", f": {tuple(a.shape)} and {tuple(b.shape)}"
+            )
         self._batch_size = int(np.shape(z_a)[0]) if not isinstance(z_a, Tensor) else z_a.shape[0]
         if len(a) < 2:
-            self._skip("it has one row", "; expected two or more, as one has no covariance")
-            return
+            raise _UnusableError("it has one row", "; expected two or more, as one has no covariance")
         # Rows that many further batches will push out of the window before the next spectrum are not needed.
         ahead = (-(self._updates - 1)) % self.every
         if ahead * len(a) >= self.window:
             self._covariance.rows = 0.0
             return
         if not all(_finite(one) for one in (a, b) if one is not None):
-            self._skip("embeddings are NaN or infinite", f", first at step {now:g}: lower the learning rate")
-            self._history.not_finite += 1
-            return
-        self._history.not_finite = 0
-        if self._history and self._two_views != (b is not None):
-            self._skip("some have two views and others one", "; expected the same number")
-            return
+            history.not_finite += 1
+            raise _UnusableError(
+                "embeddings are NaN or infinite", f", first at step {now:g}: lower the learning rate"
+            )
+        history.not_finite = 0
+        if history and self._two_views != (b is not None):
+            raise _UnusableError("some have two views and others one", "; expected the same number")
         self._two_views = b is not None
         self._identical = self._identical and b is not None and torch.equal(a, b)
+        if self.normalize == "rows":
+            a, b = (None if one is None else torch.nn.functional.normalize(one, dim=1) for one in (a, b))
+            assert a is not None
         self._covariance.add(a, b, elapsed)
-        if due:
+        if due and not (history and now <= history.steps[-1]):
             self._record(now, a)
 
     def _record(self, now: float, rows: Tensor) -> None:
         covariance, history = self._covariance, self._history
-        lengths = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+        lengths = torch.linalg.vector_norm(rows.float(), dim=1)
         history.unit_rows = bool((lengths - 1).abs().max() < _ROUNDED)
         history.noise = covariance.rounding
-        history.add(now, covariance.age, covariance.rows, covariance.eigenvalues(), covariance.scale())
+        values = covariance.eigenvalues(standardised=self.normalize == "dimensions")
+        history.add(now, self._time, covariance.age, covariance.rows, values, covariance.scale())
         if (len(history) - 1) % _METRICS_EVERY == 0:
             history.metrics[now] = covariance.cheap_metrics()
 
-    def _embeddings(self, z: Any) -> Tensor | None:
-        """Return embeddings as rows (n, d), or None for what cannot be used."""
+    def _embeddings(self, z: Any) -> Tensor:
+        """Return embeddings as rows (n, d).
+
+        Raises:
+            _UnusableError: for what is none.
+        """
         try:
             tensor = torch.as_tensor(z).detach()
         except (TypeError, ValueError, RuntimeError):
-            self._skip("embeddings are no tensor", f": got a {type(z).__name__}")
-            return None
-        if (
-            tensor.is_complex()
-            or tensor.ndim not in (2, 3)
-            or tensor.shape[-1] != self.dim
-            or not tensor.numel()
-        ):
+            raise _UnusableError("embeddings are not a tensor", f": got {type(z).__name__}") from None
+        fits = tensor.ndim in (2, 3) and tensor.shape[-1] == self.dim and tensor.numel() > 0
+        if tensor.is_complex() or not fits:
             got = f"{'complex ' * tensor.is_complex()}{tuple(tensor.shape)}"
-            self._skip(
-                "embeddings have another shape", f": {got}; expected (B, {self.dim}) or (B, T, {self.dim})"
-            )
-            return None
+            expected = f"(B, {self.dim}) or (B, T, {self.dim})"
+            raise _UnusableError("embeddings have another shape", f": {got}; expected {expected}")
         if not tensor.is_floating_point():
             tensor = tensor.float()
         return tensor.reshape(-1, self.dim)
-
-    def _skip(self, why: str, details: str) -> None:
-        if why not in self._skipped:
-            warnings.warn(f"SpectrumTracker left out a batch: {why}{details}", TrackerWarning, stacklevel=4)
-        self._skipped[why] = self._skipped.get(why, 0) + 1
 
     @property
     def steps(self) -> list[Step]:
@@ -184,8 +223,16 @@ class SpectrumTracker:
 
     @property
     def should_stop(self) -> bool:
-        """Whether more steps of the same training add no direction."""
-        return self.verdict().should_stop
+        """Whether more steps of the same training add no direction.
+
+        Cheap enough for every step: it is judged anew when there are 2 % more records.
+        """
+        recorded, not_finite = self._history.recorded, self._history.not_finite
+        at, stop = self._stop_judged
+        if recorded - at > recorded // 50 or not_finite or at > recorded:
+            stop = self.verdict().should_stop
+            self._stop_judged = recorded, stop
+        return stop
 
     def forecast(self) -> Forecast | None:
         """Return when the next direction will be learned, or None if none is seen to grow."""
@@ -197,8 +244,23 @@ class SpectrumTracker:
         Args:
             budget: last step of the training, to be told if the next direction comes later.
         """
+        history = self._history
         skipped = "; ".join(f"{n} batch{'es' * (n > 1)} left out: {why}" for why, n in self._skipped.items())
-        return assess(self._history, self._two_views, self._identical, self._batch_size, skipped, budget)
+        key = (
+            history.recorded,
+            history.not_finite,
+            tuple(history.losses.items()),
+            skipped,
+            budget,
+            history.pace,
+        )
+        if self._judged is None or self._judged[0] != key:
+            found = assess(history, self._two_views, self._identical, self._batch_size, skipped, budget)
+            self._judged = key, found
+        return self._judged[1]
+
+    def __repr__(self) -> str:
+        return f"SpectrumTracker(dim={self.dim}, window={self.window}, every={self.every}): {self.verdict().title}"
 
     def __str__(self) -> str:
         return str(self.verdict())
@@ -256,6 +318,7 @@ class SpectrumTracker:
             "history": self._history.state_dict(),
             "updates": self._updates,
             "last_step": self._last_step,
+            "time": self._time,
             "two_views": self._two_views,
             "identical": self._identical,
             "batch_size": self._batch_size,
@@ -268,13 +331,16 @@ class SpectrumTracker:
         Raises:
             InputError: for another number of dimensions.
         """
-        if state.get("dim") != self.dim:
+        if not isinstance(state, dict) or not {"dim", "covariance", "history"} <= set(state):
             raise InputError(
-                f"the state is of a tracker with dim={state.get('dim')}; expected dim={self.dim}"
+                "the state is not that of a SpectrumTracker; expected what tracker.state_dict() returned"
             )
+        if state["dim"] != self.dim:
+            raise InputError(f"the state is of a tracker with dim={state['dim']}; expected dim={self.dim}")
+        self._judged, self._stop_judged = None, (0, False)
         self._covariance.load_state_dict(state["covariance"])
         self._history.load_state_dict(state["history"])
-        for name in ("updates", "last_step", "two_views", "identical", "batch_size"):
+        for name in ("updates", "last_step", "time", "two_views", "identical", "batch_size"):
             setattr(self, f"_{name}", state[name])
         self._skipped = dict(state["skipped"])
 
