@@ -7,7 +7,7 @@ All on one thread.
   the kernel matrix themselves. The textbook route runs once, since it takes minutes.
 - `SpectrumTracker.update` at d = 256 with a spectrum at every update, or every tenth, next to a step of training (SGD,
   Barlow Twins, batch 256) of a network 64-1024-1024-256 in the same loop. The ratio is that of the step's time and the
-  update's, so 8 % is a ratio of 12.5.
+  update's, so 8 % is a ratio of 12.5. What `should_stop` takes at every step is reported beside it.
 - The spectrum of a tracker at d = 2048 next to `torch.linalg.svdvals` of a queue of 2048 rows, by which peers compute
   RankMe.
 """
@@ -106,14 +106,18 @@ def tracker(every: int) -> Result:
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     watch = SpectrumTracker(DIM, every=every)
     X = torch.randn(BATCH, 64)
-    training, watching, z = [], [], (X, X)
+    training, watching, judging, z = [], [], [], (X, X)
     for step in range(STEPS + 1):
         start = time.perf_counter()
         z = train_step(model, optimizer, X)
         middle = time.perf_counter()
         watch.update(*z, step=step)
+        end = time.perf_counter()
+        stop = watch.should_stop
         training.append(middle - start)
-        watching.append(time.perf_counter() - middle)
+        watching.append(end - middle)
+        judging.append(time.perf_counter() - end)
+        assert not stop
     a, b = (one.detach().double() - one.detach().double().mean(dim=0) for one in z)
     cross = (a.T @ b + b.T @ a) / (2 * (BATCH - 1))
     exact = torch.linalg.eigvalsh(cross).flip(0).numpy()
@@ -122,7 +126,7 @@ def tracker(every: int) -> Result:
     error = float(np.abs(single.to_dataset().eigenvalue.values[0] - exact).max() / exact[0])
     # Of the updates between two spectra, each is counted once.
     update = sum(median(watching[1 + i :: every]) for i in range(every)) / every
-    step_seconds = median(training)
+    step_seconds, judged = median(training), sum(judging) / len(judging)
     return Result(
         what=f"SpectrumTracker, every={every}",
         size=f"d = {DIM}, batch {BATCH}",
@@ -130,7 +134,8 @@ def tracker(every: int) -> Result:
         peer=f"{in_seconds(step_seconds)} (step of training)",
         ratio=step_seconds / update,
         demanded=1 / MOST[every],
-        accuracy=f"{100 * update / step_seconds:.1f} % of a step; eigenvalues within {error:.0e} of the largest",
+        accuracy=f"{100 * update / step_seconds:.1f} % of a step, {100 * judged / step_seconds:.1f} % for should_stop; "
+        f"eigenvalues within {error:.0e} of the largest",
         accurate=error < 1e-5,
     )
 

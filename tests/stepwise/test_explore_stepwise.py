@@ -227,8 +227,9 @@ def test_every_corner_of_the_fields_can_be_shown(batch) -> None:
     for loss, dim, weight, factor in numbers:
         try:
             seen = explore_loss.loss_view(Reading(loss, dim, weight, batch, factor))
-        except InputError as error:
-            assert "correlations of a batch" in str(error)
+        except InputError:
+            assert batch
+            assert float(loss) < float(dim)  # less than the share of the batch
             continue
         assert len(seen.facts) == 4
         assert not re.search(r"\b(nan|inf)\b", words_of(seen) + seen.chart)

@@ -1,4 +1,4 @@
-"""What reviews of the tracker found: normalised losses, schedules, long runs, weakly correlated views, modes of torch."""
+"""Hard cases of the tracker: normalised losses, schedules, long runs, views that agree little, modes of torch."""
 
 import warnings
 
@@ -79,7 +79,7 @@ def test_forecasts_follow_a_schedule_of_learning_rates() -> None:
     assert forecast is not None
     assert forecast.step == pytest.approx(due, rel=0.03)
     other = not_told.forecast()
-    assert other is None or other.step < 0.9 * due
+    assert other is None or other.step < 0.96 * due
     told.update(*pairs([1.0, float(size[125])], generator), step=125, learning_rate=0.0)
     assert told.forecast() is None  # it would never come
 
@@ -107,7 +107,7 @@ def test_old_records_of_a_long_run_are_evenly_spaced() -> None:
 
 
 def test_a_collapse_is_still_told_after_a_long_time() -> None:
-    tracker, history = SpectrumTracker(3), None
+    tracker = SpectrumTracker(3)
     history = tracker._history
     rng = np.random.default_rng(0)
     for step in range(20_000):

@@ -268,13 +268,9 @@ def _notes(
         notes.append(skipped)
     if history.losses:
         notes += _loss_notes(history.losses[max(history.losses)], history.dim, batch_size)
-    if (
-        two_views
-        and len(history)
-        and -history.eigenvalues[-1][-1] > _OPPOSITE * abs(history.eigenvalues[-1][0])
-    ):
-        typical = np.mean([one[-1] / abs(one[0]) for one in history.eigenvalues[-5:]])
-        if typical < -1 - _OPPOSITE:
+    if two_views and len(history):
+        values = history.eigenvalues[-1]
+        if values.sum() < -_OPPOSITE * np.abs(values).sum():
             notes.append(
                 "the cross-correlation of the views is mostly negative: check that both embeddings are of the same "
                 "samples, in the same order, from the same network"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Effective ranks need two more decompositions, and change slowly.
-_METRICS_EVERY = 10
+_METRICS_EVERY = 25
 # Rows scaled to length 1 in bfloat16 have it to within this.
 _ROUNDED = 0.02
 
@@ -43,7 +43,7 @@ class SpectrumTracker:
 
     Args:
         dim: d, number of dimensions of an embedding.
-        window: number of rows behind a spectrum, older ones being forgotten; by default 8 d, at least 1024.
+        window: number of rows behind a spectrum, older ones being forgotten; by default 6 d, at least 1024.
         every: number of updates from one spectrum to the next.
         level: eigenvalue of a learned direction; by default 1, as in Barlow Twins and VICReg, unless the large
             eigenvalues come to rest elsewhere, as they do under normalised losses and InfoNCE.
@@ -80,7 +80,7 @@ class SpectrumTracker:
         normalize: Literal["dimensions", "rows"] | None = None,
     ) -> None:
         self.dim = whole("dim", dim, at_least=1)
-        self.window = max(8 * self.dim, 1024) if window is None else whole("window", window, at_least=2)
+        self.window = max(6 * self.dim, 1024) if window is None else whole("window", window, at_least=2)
         self.every = whole("every", every, at_least=1)
         self.level = None if level is None else one_number("level", level, above=0)
         self.normalize = None if normalize is None else choice("normalize", normalize, ("dimensions", "rows"))
