@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from solvable.errors import InputError, MissingExtraError
 from solvable.stepwise import SpectrumTracker, TrackerWarning, losses, spectrum_callback
+from solvable.stepwise.callback import _Watch
 
 PACKAGES = "lightning.pytorch", "pytorch_lightning"
 
@@ -451,8 +452,6 @@ def test_a_callback_of_each_package_runs_in_the_other(name: str) -> None:
     """Their `Callback` classes are not related."""
     (other,) = set(PACKAGES) - {name}
     L, base = lightning(name), lightning(other).Callback
-    from solvable.stepwise.callback import _Watch
-
     tracker = SpectrumTracker(4)
     foreign = type("Foreign", (_Watch, base), {})(tracker, ("z_a", "z_b"), False)
     assert not isinstance(foreign, L.Callback)

@@ -13,7 +13,7 @@ from solvable.stepwise.other_losses import loss_modes
 
 GAMMA, SIGMA = np.array([1.0, 0.7, 0.4, 0.15]), np.array([1.6, 0.9, 0.7, 0.2])
 K, T = 1.2, 0.5
-OPTIONS = {"info_nce": {"temperature": T}, "squared vicreg": {"invariance": K}}
+OPTIONS = {"info_nce": {"temperature": T}, "squared_vicreg": {"invariance": K}}
 Flow = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -28,10 +28,10 @@ def losses(gamma: np.ndarray, sigma: np.ndarray) -> dict[str, Flow]:
         return -(W @ G @ W.T).trace() / T + (C @ C).trace() / (2 * T**2)
 
     return {
-        "barlow twins": lambda W: (W @ G @ W.T - eye(len(W))).square().sum(),
-        "spectral contrastive": lambda W: -2 * (W @ G @ W.T).trace() + (W @ S @ W.T).square().sum(),
+        "barlow_twins": lambda W: (W @ G @ W.T - eye(len(W))).square().sum(),
+        "spectral_contrastive": lambda W: -2 * (W @ G @ W.T).trace() + (W @ S @ W.T).square().sum(),
         "info_nce": fourth_order,
-        "squared vicreg": lambda W: (
+        "squared_vicreg": lambda W: (
             (W @ S @ W.T - eye(len(W))).square().sum() + K * (W @ (S - G) @ W.T).trace()
         ),
     }
@@ -55,7 +55,7 @@ def _double_precision():
     torch.set_default_dtype(before)
 
 
-@pytest.mark.parametrize("name", ["barlow twins", "spectral contrastive", "info_nce", "squared vicreg"])
+@pytest.mark.parametrize("name", ["barlow_twins", "spectral_contrastive", "info_nce", "squared_vicreg"])
 def test_aligned_weights_follow_the_curves(name) -> None:
     modes = loss_modes(name, GAMMA, SIGMA, **OPTIONS.get(name, {}))
     s0 = np.array([1e-2, 2e-2, 1e-2, 3.0])
@@ -71,7 +71,7 @@ def test_aligned_weights_follow_the_curves(name) -> None:
 
 def test_two_encoders_follow_the_curve() -> None:
     gamma = np.array([1.0, 0.5])
-    modes = loss_modes("two encoders", gamma, np.ones(2))
+    modes = loss_modes("two_encoders", gamma, np.ones(2))
     S = torch.tensor(gamma).diag()
 
     def loss(both: torch.Tensor) -> torch.Tensor:
@@ -87,19 +87,19 @@ def test_two_encoders_follow_the_curve() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", representative(["spectral contrastive", "squared vicreg", "info_nce"], ["spectral contrastive"])
+    "name", representative(["spectral_contrastive", "squared_vicreg", "info_nce"], ["spectral_contrastive"])
 )
 def test_generic_weights_fill_the_fastest_and_end_with_the_most_correlated(name) -> None:
     # rho is 0.5, 0.8, 0.6, 0.9: the third and fourth grow last, but the first and third do not stay.
     gamma = np.array([2.0, 1.2, 0.6, 0.45])
     sigma = gamma / [0.5, 0.8, 0.6, 0.9]
-    options = {**OPTIONS, "squared vicreg": {"invariance": 0.8}}.get(name, {})
+    options = {**OPTIONS, "squared_vicreg": {"invariance": 0.8}}.get(name, {})
     modes = loss_modes(name, gamma, sigma, **options)
     assert modes.final(2).tolist() == [1, 3]
     assert modes.order[0] == 0
 
     loss = losses(gamma, sigma)[name]
-    if name == "squared vicreg":
+    if name == "squared_vicreg":
         S, G = torch.tensor(sigma).diag(), torch.tensor(gamma).diag()
         loss = lambda W: (W @ S @ W.T - torch.eye(2)).square().sum() + 0.8 * (W @ (S - G) @ W.T).trace()  # noqa: E731
     W0 = 1e-3 * np.random.default_rng(0).normal(size=(2, 4))
@@ -114,10 +114,10 @@ def test_generic_weights_fill_the_fastest_and_end_with_the_most_correlated(name)
 
 def test_barlow_twins_keeps_what_came_first() -> None:
     gamma = np.array([2.0, 1.2, 0.6, 0.45])
-    modes = loss_modes("barlow twins", gamma, gamma / [0.5, 0.8, 0.6, 0.9])
+    modes = loss_modes("barlow_twins", gamma, gamma / [0.5, 0.8, 0.6, 0.9])
     assert modes.final(2).tolist() == [0, 1]
     # Without a weight on the distance of the views there is nothing that could prefer others later.
-    free = loss_modes("squared vicreg", gamma, gamma / [0.5, 0.8, 0.6, 0.9], invariance=0.0)
+    free = loss_modes("squared_vicreg", gamma, gamma / [0.5, 0.8, 0.6, 0.9], invariance=0.0)
     assert free.final(2).tolist() == free.order[:2].tolist() == [0, 1]
 
 
@@ -137,20 +137,20 @@ def test_first_growth_of_info_nce_on_data() -> None:
 
 
 def test_what_is_never_learned() -> None:
-    modes = loss_modes("squared vicreg", [0.9, 0.1], [1.0, 1.0], invariance=3.0)
+    modes = loss_modes("squared_vicreg", [0.9, 0.1], [1.0, 1.0], invariance=3.0)
     assert modes.order.tolist() == [0]
     assert modes.levels[1] == 0
     assert modes.step_times(1e-3)[1] == np.inf
     assert modes.final(5).tolist() == [0]
     gone = modes.trajectory(1e-3, [0.0, 1.0])[:, 1]
     assert gone == pytest.approx([1e-6, 1e-6 * np.exp(modes.rates[1])])
-    barlow = loss_modes("barlow twins", [1.0, 0.0, -0.5], [1.0, 1.0, 1.0])
+    barlow = loss_modes("barlow_twins", [1.0, 0.0, -0.5], [1.0, 1.0, 1.0])
     assert barlow.step_times(1e-3)[1:].tolist() == [np.inf, np.inf]
     assert barlow.order.tolist() == [0]
 
 
 def test_tiny_and_zero_weights() -> None:
-    modes = loss_modes("spectral contrastive", [1.0], [2.0])
+    modes = loss_modes("spectral_contrastive", [1.0], [2.0])
     # share = sigma s^2 / rho = 4e-600
     assert modes.step_times(1e-300)[0] == pytest.approx((600 * np.log(10) - np.log(4)) / 8, rel=1e-12)
     assert modes.trajectory(1e-300, [0.0, 200.0]).ravel() == pytest.approx([0.0, 0.5])
@@ -160,16 +160,16 @@ def test_tiny_and_zero_weights() -> None:
 
 BAD = [
     (lambda: loss_modes("byol", [1.0], [1.0]), "unknown loss 'byol'"),  # pyright: ignore
-    (lambda: loss_modes("barlow twins", [1.0], [0.0]), "sigma must be above 0"),
-    (lambda: loss_modes("barlow twins", [1.0, 2.0], [1.0]), "expected the same number of modes"),
-    (lambda: loss_modes("barlow twins", [np.inf], [1.0]), "gamma has 1 value"),
+    (lambda: loss_modes("barlow_twins", [1.0], [0.0]), "sigma must be above 0"),
+    (lambda: loss_modes("barlow_twins", [1.0, 2.0], [1.0]), "expected the same number of modes"),
+    (lambda: loss_modes("barlow_twins", [np.inf], [1.0]), "gamma has 1 value"),
     (lambda: loss_modes("info_nce", [1.0], [1.0], temperature=0), "temperature must be above 0"),
-    (lambda: loss_modes("squared vicreg", [1.0], [1.0], invariance=-1), "invariance must be at least 0"),
-    (lambda: loss_modes("two encoders", [-1.0], [1.0]), "expected singular values"),
-    (lambda: loss_modes("barlow twins", [1.0], [1.0]).step_times(-1), "s0 must be at least 0"),
-    (lambda: loss_modes("barlow twins", [1.0, 0.5], [1.0, 1.0]).step_times([1, 1, 1]), "one for each of 2"),
-    (lambda: loss_modes("barlow twins", [1.0], [1.0]).trajectory(1e-3, [-1.0]), "times must be at least 0"),
-    (lambda: loss_modes("barlow twins", [1.0], [1.0]).final(0), "dim must be a whole number"),
+    (lambda: loss_modes("squared_vicreg", [1.0], [1.0], invariance=-1), "invariance must be at least 0"),
+    (lambda: loss_modes("two_encoders", [-1.0], [1.0]), "expected singular values"),
+    (lambda: loss_modes("barlow_twins", [1.0], [1.0]).step_times(-1), "s0 must be at least 0"),
+    (lambda: loss_modes("barlow_twins", [1.0, 0.5], [1.0, 1.0]).step_times([1, 1, 1]), "one for each of 2"),
+    (lambda: loss_modes("barlow_twins", [1.0], [1.0]).trajectory(1e-3, [-1.0]), "times must be at least 0"),
+    (lambda: loss_modes("barlow_twins", [1.0], [1.0]).final(0), "dim must be a whole number"),
 ]
 
 

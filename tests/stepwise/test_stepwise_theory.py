@@ -226,6 +226,8 @@ def test_tensors_with_a_graph_and_in_half_precision() -> None:
     assert step_times(gamma, W0) == pytest.approx(expected, rel=1e-6)
     assert step_times(gamma.bfloat16(), W0.bfloat16()) == pytest.approx(expected, rel=1e-2)
     assert max_learning_rate(gamma) == 0.25
+    # A dormant direction of negative gamma decays by the factor 1 - 4 lr |gamma|, which may be no less than -1.
+    assert max_learning_rate([0.1, -10.0]) == pytest.approx(0.05)
     assert trajectory(gamma, 1e-3, 0.0).shape == (1, 2)
 
 

@@ -24,6 +24,7 @@ _FAR = 0.05
 activations = App(
     name="activations",
     help="Activations designed for a kernel: one hidden layer that behaves like a deep network.",
+    help_epilogue=example('solvable activations design "relu ntk depth 4"'),
 )
 
 

@@ -16,6 +16,9 @@ from solvable.terminal.output import OUTPUT, Output, example
 scaling = App(
     name="scaling",
     help="Learning rates that transfer across widths: what each parameter of your torch model needs.",
+    help_epilogue=example(
+        "solvable scaling describe torch.nn:MultiheadAttention --params embed_dim=256,num_heads=4"
+    ),
 )
 
 

@@ -1,6 +1,6 @@
 """The commands `solvable stepwise ...`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -11,6 +11,7 @@ from solvable.terminal.output import OUTPUT, Output, example
 stepwise = App(
     name="stepwise",
     help="Self-supervised learning, one direction at a time: what a value of the loss says.",
+    help_epilogue=example("solvable stepwise directions --loss 4000 --dim 8192"),
 )
 
 
@@ -34,7 +35,7 @@ def directions(
         loss: Value of the loss.
         dim: Number of dimensions of the embedding, the projector's output.
         off_diagonal_weight: Weight of the off-diagonal terms.
-        batch_size: Number of samples in a batch, of all devices; without it the part of the loss that is due to the
+        batch_size: Number of samples in a batch, across all devices; without it the part of the loss that is due to the
             finite batch cannot be subtracted, and small losses are read as too few directions.
         scale: Factor in front of the whole loss, such as 0.025 in solo-learn.
         output: How the result is printed.
@@ -57,11 +58,13 @@ def directions(
             "floor": found.floor,
         },
         [repr(found.directions)],
-        lambda: print(_verdict(value, dim, found, first, batch_size)),
+        lambda: print(_verdict(value, dim, found, first, batch_size, scale)),
     )
 
 
-def _verdict(loss: float, dim: int, found, first: float, batch_size: int | None) -> Verdict:
+def _verdict(
+    loss: float, dim: int, found: Any, first: float, batch_size: int | None, scale: float
+) -> Verdict:
     low, high = round(found.low), round(found.high)
     if found.low < 1:
         title = f"No direction of {dim} is learned"
@@ -80,6 +83,10 @@ def _verdict(loss: float, dim: int, found, first: float, batch_size: int | None)
         )
         text += "Compare with the loss at step 0: some directions are there before training."
     notes = []
+    if scale != 1:
+        notes.append(
+            f"the loss without the factor is {readable(loss * scale, 4)} / {scale:g} = {readable(loss, 4)}"
+        )
     if batch_size is None:
         notes.append(
             "the loss of a finite batch has a floor of about λ d (d - 1) / B, which was not subtracted: pass "

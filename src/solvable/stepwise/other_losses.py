@@ -16,7 +16,7 @@ from scipy.special import expit
 from solvable.checks import choice, finite, numbers, one_number, whole
 from solvable.errors import InputError
 
-Loss = Literal["barlow twins", "spectral contrastive", "info_nce", "squared vicreg", "two encoders"]
+Loss = Literal["barlow_twins", "spectral_contrastive", "info_nce", "squared_vicreg", "two_encoders"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +114,11 @@ def loss_modes(
 
     | | loss | rate | final eigenvalue of the covariance |
     |---|---|---|---|
-    | `barlow twins` | $\|W\Gamma W^\top - I\|_F^2$ | $8\gamma$ | $1/\rho$ |
-    | `spectral contrastive` | $-2\,\mathrm{tr}\,W\Gamma W^\top + \|W\Sigma W^\top\|_F^2$ | $8\gamma$ | $\rho$ |
+    | `barlow_twins` | $\|W\Gamma W^\top - I\|_F^2$ | $8\gamma$ | $1/\rho$ |
+    | `spectral_contrastive` | $-2\,\mathrm{tr}\,W\Gamma W^\top + \|W\Sigma W^\top\|_F^2$ | $8\gamma$ | $\rho$ |
     | `info_nce` | with dot products and temperature T, to fourth order | $4\gamma/T$ | $T\rho$ |
-    | `squared vicreg` | $\|W\Sigma W^\top - I\|_F^2 + k\,\mathrm{tr}\,W(\Sigma-\Gamma)W^\top$ | $8\sigma l$ | $l$ |
-    | `two encoders` | $\|W \Sigma_{xy} V^\top - I\|_F^2$, like CLIP | $4\gamma$ | 1 |
+    | `squared_vicreg` | $\|W\Sigma W^\top - I\|_F^2 + k\,\mathrm{tr}\,W(\Sigma-\Gamma)W^\top$ | $8\sigma l$ | $l$ |
+    | `two_encoders` | $\|W \Sigma_{xy} V^\top - I\|_F^2$, like CLIP | $4\gamma$ | 1 |
 
     with $\rho = \gamma/\sigma$ and $l = 1 - k(1-\rho)/2$. For two encoders $\gamma$ are the singular values of
     $\Sigma_{xy}$ and the eigenvalue is that of the cross-correlation. All but Barlow Twins and two encoders replace a
@@ -138,7 +138,7 @@ def loss_modes(
 
     Source: derived, and checked by integrating the flows; arXiv:2303.15438 has the first growth of InfoNCE and VICReg.
 
-    >>> modes = loss_modes("spectral contrastive", [3.0, 1.0, 0.9], [4.0, 2.0, 1.0])
+    >>> modes = loss_modes("spectral_contrastive", [3.0, 1.0, 0.9], [4.0, 2.0, 1.0])
     >>> modes.order.tolist(), modes.final(2).tolist()  # the second direction gives way to the third
     ([0, 1, 2], [0, 2])
     """
@@ -151,19 +151,19 @@ def loss_modes(
             f"gamma has shape {g.shape} and sigma {s.shape}; expected the same number of modes (modes,)"
         )
     T, k = one_number("temperature", temperature, above=0), one_number("invariance", invariance, at_least=0)
-    if loss == "two encoders" and (g < 0).any():
+    if loss == "two_encoders" and (g < 0).any():
         raise InputError(f"gamma has the value {g.min():g}; expected singular values, which are at least 0")
     rho = g / s
     with np.errstate(divide="ignore"):
         rates, levels = {
-            "barlow twins": (8 * g, 1 / rho),
-            "spectral contrastive": (8 * g, rho),
+            "barlow_twins": (8 * g, 1 / rho),
+            "spectral_contrastive": (8 * g, rho),
             "info_nce": (4 * g / T, T * rho),
-            "squared vicreg": (8 * s - 4 * k * (s - g), 1 - k * (1 - rho) / 2),
-            "two encoders": (4 * g, np.ones_like(g)),
+            "squared_vicreg": (8 * s - 4 * k * (s - g), 1 - k * (1 - rho) / 2),
+            "two_encoders": (4 * g, np.ones_like(g)),
         }[loss]
     learned = rates > 0
     # For two encoders what is followed is the cross-correlation, gamma u.
-    scale = g if loss == "two encoders" else s
-    replaces = loss in ("spectral contrastive", "info_nce") or (loss == "squared vicreg" and k > 0)
+    scale = g if loss == "two_encoders" else s
+    replaces = loss in ("spectral_contrastive", "info_nce") or (loss == "squared_vicreg" and k > 0)
     return LossModes(loss, rates, np.where(learned, levels, 0.0), rho, replaces, scale)

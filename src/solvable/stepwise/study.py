@@ -343,13 +343,13 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     times = measurement.step_time.mean("trial").values
     learned = int(np.isfinite(times).sum())
     errors = [
-        f"{percent(worst_error(measurement.ratio.sel(theory=name)), 2)} ({words})"
+        f"{percent(worst_error(measurement.ratio.sel(theory=name)), 2).replace('< ', 'below ')} ({words})"
         for name, words in THEORIES.items()
     ]
     text = (
         f"{_all_or_some(learned, d)} learned, the first at step {readable(float(times[0]), 3)} and the last at step "
-        f"{readable(float(times[learned - 1]), 3)}; predicted from the initial weights, the steps are off by at most "
-        f"{', '.join(errors[:-1])} and {errors[-1]} in all trials."
+        f"{readable(float(times[learned - 1]), 3)}; predicted from the initial weights, the largest errors of the "
+        f"steps are {', '.join(errors[:-1])} and {errors[-1]}."
     )
     real = int(facts["directions_of_data"])
     text += f" Held-out pairs confirm {real} direction{'s' * (real != 1)} of this data and these views"
