@@ -1,7 +1,7 @@
 """What a `SpectrumTracker` says of linear models, whose eigenvalues are known at each step, and of small networks."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,17 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from cases import representative
+from solvable.machine import limited_torch_threads
 from solvable.stepwise import Augmentation, SpectrumTracker, losses
 from solvable.stepwise.assessment import STOPS
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread() -> Iterator[None]:
+    """Small products are faster on one thread, by a factor of ten beside other work."""
+    with limited_torch_threads(1):
+        yield
+
 
 # Steps and forecasts ---------------------------------------------------------------------------------------------
 
@@ -52,7 +61,7 @@ def test_steps_rates_and_forecasts_on_a_linear_model(seed: int) -> None:
 def test_intervals_of_forecasts_hold_the_step(noise: float) -> None:
     """At least nine of ten do, of forecasts made at 1 % of the level with noise in the gradient."""
     inside, errors = [], []
-    for seed in range(8):
+    for seed in range(6):
         model = Linear([1.0, 0.5, 0.3, 0.15], noise=noise, seed=seed)
         tracker, truth, forecasts = followed(model, 900)
         true = crossings(truth)
@@ -60,7 +69,7 @@ def test_intervals_of_forecasts_hold_the_step(noise: float) -> None:
         for one in forecasts:
             inside.append(one.low <= true[one.direction - 1] <= one.high)
             errors.append(one.step / true[one.direction - 1] - 1)
-    assert len(inside) >= 30
+    assert len(inside) >= 22
     assert np.mean(inside) >= 0.9
     assert np.median(np.abs(errors)) < 0.03
 
@@ -141,7 +150,7 @@ def random_model(seed: int) -> Linear:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "models", [HIDDEN, [random_model(seed) for seed in range(12)]], ids=["hidden", "random"]
+    "models", [HIDDEN, [random_model(seed) for seed in range(6)]], ids=["hidden", "random"]
 )
 def test_it_never_stops_before_a_learnable_direction_is_learned(models: list[Linear]) -> None:
     for model in models:

@@ -180,7 +180,9 @@ class History:
         if self.recorded < _FEWEST or _AROUND_ONE[0] <= typical <= _AROUND_ONE[1]:
             return False
         # Small eigenvalues at rest may be the plateau of a small initialisation, unless something has grown before.
-        grown = typical > 20 * float(np.min([one[0] for one in self.eigenvalues]))
+        # Eigenvalues alone grow out of their noise too, and the total variance does not.
+        first = min(one[0] for one in self.eigenvalues), min(total for total, _ in self.scales)
+        grown = typical > 20 * first[0] and self.scales[-1][0] > 20 * first[1]
         known = grown or (typical > _AT_REST and self.recorded >= _LONG)
         return typical > 1 or (known and self.settled())
 
