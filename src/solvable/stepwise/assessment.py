@@ -34,7 +34,7 @@ _PATIENCE = 10.0
 _COLLAPSED = 1e-13
 _JUMP, _LARGE = 1e6, 10.0
 _LOST = 0.75
-_NOT_FINITE, _UNBOUNDED = 10, 1e12
+_NOT_FINITE, _UNBOUNDED = 10, 1e24
 # Views whose correlations are mostly negative are no views of the same thing.
 _OPPOSITE = 0.5
 
@@ -253,7 +253,7 @@ def _steps_table(history: History) -> Table | None:
         (
             str(one.direction),
             f"{one.step:,.1f}",
-            readable(one.rate, 3) if np.isfinite(one.rate) else "not seen",
+            readable(one.rate * history.pace, 3) if np.isfinite(one.rate) else "not seen",
         )
         for one in history.learned[-12:]
     )
