@@ -135,7 +135,7 @@ def test_the_code_gives_the_same_numbers(setting) -> None:
         (
             Setting(dim=7, shared=6),
             70,
-            "At step 2,378 the loss is 1, and 6 of 7 directions are learned. Stop: direction 7 comes at step 7,894, "
+            "At step 2,375 the loss is 1, and 6 of 7 directions are learned. Stop: direction 7 comes at step 7,893, "
             "and it is noise.",
         ),
         (

@@ -43,6 +43,38 @@ def test_a_normalised_loss_counts_the_same_at_any_scale(scale: float) -> None:
     assert tracker.verdict().learned == 3
 
 
+@pytest.mark.parametrize("scale", [1e-2, 1.0, 50.0])
+def test_a_late_collapse_is_told_at_any_scale_of_a_normalised_loss(scale: float) -> None:
+    """From step 60 on one of three directions is noise of each view alone, and its variance stays."""
+    tracker, generator = SpectrumTracker(4, normalize="dimensions"), seeded()
+    mix = torch.linalg.qr(torch.randn(4, 4, generator=generator)).Q
+    for step in range(160):
+        a, b = pairs([1.0, 1.0, 1.0, 0.02], generator)
+        if step >= 60:
+            b[:, 2] = torch.randn(len(b), generator=generator)
+        tracker.update(scale * a @ mix, scale * b @ mix, step=step)
+        assert step >= 60 or tracker.verdict().state != "collapsing"
+    verdict = tracker.verdict()
+    assert (verdict.state, verdict.learned) == ("collapsing", 2)
+    assert verdict.best_step == pytest.approx(60, abs=8)
+
+
+def test_the_figure_shows_curves_steps_and_the_forecast() -> None:
+    tracker = fed(
+        SpectrumTracker(3), lambda step: [1, min(1e-2 * 1.2**step, 1), 1e-3 * 1.03**step], range(60)
+    )
+    assert tracker.forecast() is not None
+    counts, eigenvalues = tracker.plot().axes
+    assert eigenvalues.get_yscale() == "log"
+    assert (eigenvalues.get_xlabel(), eigenvalues.get_ylabel()) == ("step", "eigenvalue")
+    assert counts.get_ylabel() == "learned directions"
+    curves = [line for line in eigenvalues.lines if len(np.asarray(line.get_xdata())) == 60]
+    np.testing.assert_allclose(
+        np.asarray(curves[1].get_ydata(), dtype=float), tracker.to_dataset().eigenvalue.values[:, 1]
+    )
+    assert "direction 3, forecast" in {text.get_text() for text in eigenvalues.texts}
+
+
 def test_rows_are_divided_by_their_lengths() -> None:
     a, b = pairs([1.0, 1.0, 1.0, 0.01], seeded())
     lengths = 10 ** torch.linspace(-3, 3, len(a))[:, None]

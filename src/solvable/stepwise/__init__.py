@@ -4,9 +4,9 @@ Files: `theory` has the closed forms, with `correlation` (of views), `row_times`
 `simulation`, `plateaus` (of the loss), `learnable` (how many directions data support) and `other_losses`. `kernel_ssl`
 (with `lanczos`) solves any kernel exactly. `prediction` predicts a network's steps from its features. In training:
 `losses` (with `contrastive`, `views` and `trivial_losses`), `augment`, and `tracker`, which watches the embeddings,
-with `spectrum` and `metrics` (what is measured), `history`, `growth` and `assessment` (what follows), `drawing`, and
-`callback` for Lightning. Studies: `study` (with `experiment` and `study_drawing`) and `network_study` (with
-`network_experiment`). Shown by `command` and `page`, with `explore`, `explore_setting` and
+with `spectrum` and `metrics` (what is measured), `history`, `growth` and `assessment` (what follows), and
+`callback` for Lightning. Studies: `study` (with `experiment`) and `network_study` (with `network_experiment`); figures
+are in `drawing`. Shown by `command` and `page`, with `explore`, `explore_setting` and
 `explore_loss` (content of the page).
 """
 

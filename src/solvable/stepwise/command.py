@@ -41,11 +41,10 @@ def directions(
         output: How the result is printed.
     """
     from solvable.checks import one_number
-    from solvable.stepwise.plateaus import directions_from_loss, plateau_loss
+    from solvable.stepwise.plateaus import directions_from_loss
 
     value = one_number("loss", loss, at_least=0) / one_number("scale", scale, above=0)
     found = directions_from_loss(value, dim, off_diagonal_weight, batch_size)
-    first = plateau_loss(1, dim, off_diagonal_weight)
     output.emit(
         {
             "loss": value,
@@ -58,30 +57,22 @@ def directions(
             "floor": found.floor,
         },
         [repr(found.directions)],
-        lambda: print(_verdict(value, dim, found, first, batch_size, scale)),
+        lambda: print(_verdict(value, dim, off_diagonal_weight, found, batch_size, scale)),
     )
 
 
 def _verdict(
-    loss: float, dim: int, found: Any, first: float, batch_size: int | None, scale: float
+    loss: float, dim: int, off_diagonal_weight: float, found: Any, batch_size: int | None, scale: float
 ) -> Verdict:
+    from solvable.stepwise.explore_loss import sentence
+
     low, high = round(found.low), round(found.high)
-    if found.low < 1:
-        title = f"No direction of {dim} is learned"
-        text = f"With one direction the loss is {readable(first, 4)}; here it is {readable(loss, 4)}."
-        if abs(loss - dim) < 0.02 * dim:
-            text += f" A loss of d = {dim} is that of embeddings that do not depend on the input."
-    else:
-        title = (
-            f"{low} of {dim} directions are learned"
-            if low == high
-            else f"{low} to {high} of {dim} directions"
-        )
-        text = f"No embedding with fewer than {low} directions has a loss of {readable(loss, 4)}. The number is {high} "
-        text += (
-            "if both views have the same embeddings, or if the finite batch makes a little more of the loss. "
-        )
-        text += "Compare with the loss at step 0: some directions are there before training."
+    title = f"{low if low == high else f'{low} to {high}'} of {dim} directions are learned"
+    text = sentence(found, loss, dim, off_diagonal_weight)
+    if found.low >= 1:
+        text += " Compare with the loss at step 0: some directions are there before training."
+    elif abs(loss - dim) < 0.02 * dim:
+        text += f" A loss of d = {dim} is that of embeddings that do not depend on the input."
     notes = []
     if scale != 1:
         notes.append(

@@ -1,16 +1,187 @@
-"""Figures of the wing: eigenvalues over steps."""
+"""Figures: the loss as a staircase and eigenvalues over steps, of the studies and of a tracker."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from solvable.stepwise.growth import Forecast
 
+_GREY = "#777777"
+# Steps are on a logarithmic axis if the last direction comes so many times later than the first.
+_MANY_TIMES = 5.0
+_POINTS = 70
+# Smaller relative errors of a time are not told apart.
+_LEAST_PERCENT = 1e-4
+# Curves of a tracker's figure, at most.
 _MOST_CURVES = 40
+
+
+def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
+    """Draw the study `stepwise`: curves of the first trial; beside them errors of all times, and the spectrum."""
+    from solvable.lab.figure import COLORS, MARKERS, log_axes
+    from solvable.lab.text import readable
+
+    figure, (loss, eigenvalues, errors, spectrum) = _panels()
+    _draw_curves(loss, eigenvalues, prediction, measurement)
+    names = {"qr": "closed form", "rows": "closed form by rows", "simulation": "simulation"}
+    for i, (theory, label) in enumerate(names.items()):
+        ratio = measurement.ratio.sel(theory=theory).transpose("trial", "direction").values
+        known = np.isfinite(ratio)
+        worst = 100 * np.abs(np.where(known, ratio, 1.0) - 1).max(axis=0)
+        worst = np.where(known.any(axis=0), np.maximum(worst, _LEAST_PERCENT), np.nan)
+        style = {"color": COLORS[i + 1], "marker": MARKERS[i], "linestyle": ""}
+        errors.plot(measurement.direction, worst, label=label, **style)
+    errors.set(xlabel="direction", ylabel="largest error of the step (%)", yscale="log")
+    low, high = errors.get_ylim()
+    errors.set_ylim(low, max(high, 1.0))
+    log_axes(errors, "y")
+    _legend_above(errors, 3)
+    errors.yaxis.set_major_formatter(
+        lambda value, _: ("≤ " if value < 1.01 * _LEAST_PERCENT else "") + readable(float(value))
+    )
+    labels = ("of these pairs, γ", "of held-out pairs")
+    _draw_spectrum(spectrum, prediction, prediction.held_out.values, prediction.held_out_error.values, labels)
+    return figure
+
+
+def plot_network(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
+    """Draw the study `stepwise-network`: curves of the first trial; errors of predictions and forecasts; spectrum."""
+    from solvable.lab.compare import mean_and_error
+    from solvable.lab.figure import COLORS, MARKERS, measured_points
+
+    figure, (loss, eigenvalues, errors, spectrum) = _panels()
+    _draw_curves(loss, eigenvalues, prediction, measurement)
+    errors.axhline(1.0, color=_GREY, linewidth=0.8)
+    for i, made in enumerate(measurement.made.values):
+        mean, error = mean_and_error(measurement.ratio.sel(made=made))
+        measured_points(
+            errors,
+            measurement.direction + 0.16 * (i - 0.5),
+            mean,
+            error,
+            color=COLORS[i + 1],
+            fmt=MARKERS[i],
+            label=f"{'forecast' if i else 'predicted'} {made}",
+        )
+    errors.set(xlabel="direction", ylabel="measured / predicted step")
+    low, high = errors.get_ylim()
+    errors.set_ylim(min(low, 0.9), max(high, 1.1))
+    _legend_above(errors, 2)
+    growth, error = mean_and_error(measurement.growth)
+    labels = ("of features before training, γ", "from growth in training")
+    _draw_spectrum(spectrum, prediction, growth.values, error.values, labels)
+    return figure
+
+
+def _panels() -> "tuple[Figure, tuple[Any, Any, Any, Any]]":
+    from matplotlib.ticker import MaxNLocator
+
+    from solvable.lab.figure import subplots
+
+    figure, axes = subplots(2, 2, height=4.8, width_ratios=(1.9, 1))
+    axes[0, 0].sharex(axes[1, 0])
+    axes[0, 0].tick_params(labelbottom=False)
+    for ax in axes[:, 1]:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure, (axes[0, 0], axes[1, 0], axes[0, 1], axes[1, 1])
+
+
+def _legend_above(ax: "Axes", entries: int) -> None:
+    """Add a legend in the upper part of an axes, which is extended for it, without ticks there."""
+    low, high = ax.get_ylim()
+    ticks = {minor: [y for y in ax.get_yticks(minor=minor) if low <= y <= high] for minor in (False, True)}
+    share = 0.05 + 0.08 * entries
+    if ax.get_yscale() == "log":
+        ax.set_ylim(low, high * (high / low) ** (share / (1 - share)))
+    else:
+        ax.set_ylim(low, high + (high - low) * share / (1 - share))
+    for minor, places in ticks.items():
+        ax.set_yticks(places, minor=minor)
+    ax.legend(loc="upper right")
+
+
+def _draw_curves(loss: "Axes", eigenvalues: "Axes", prediction: xr.Dataset, measurement: xr.Dataset) -> None:
+    """Draw loss and eigenvalues of the first trial: predictions are lines, measurements points."""
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
+    from solvable.lab.figure import COLORS, log_axes
+
+    first = measurement.isel(trial=0)
+    d, right = prediction.sizes["direction"], float(prediction.step[-1])
+    times = prediction.first_step_time.values
+    known = times[np.isfinite(times) & (times > 0) & (times <= right)]
+    logarithmic = len(known) > 0 and known[-1] > _MANY_TIMES * known[0]
+    left = known[0] / 3 if logarithmic else 0.0
+    at = _thinned(first.step.values, left, right, logarithmic)
+    for ax in (loss, eigenvalues):
+        for time in known:
+            ax.axvline(time, color=_GREY, linewidth=0.6, linestyle="--")
+        ax.set_xlim(left, right)
+    dots: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 2.2}
+    loss.plot(prediction.step, prediction.loss, color=COLORS[0])
+    loss.plot(first.step[at], first.loss[at], color=COLORS[0], **dots)
+    loss.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    loss.set(ylabel="loss")
+    for j in range(d):
+        color = COLORS[1 + j % (len(COLORS) - 1)]
+        eigenvalues.plot(prediction.step, prediction.eigenvalue.isel(direction=j), color=color)
+        values = first.eigenvalue.isel(direction=j, step=at).values
+        # Points at rest of all directions would hide each other.
+        moving = (values > 0.01) & (values < 0.99)
+        eigenvalues.plot(first.step.values[at], np.where(moving, values, np.nan), color=color, **dots)
+    eigenvalues.set(xlabel="step", ylabel="eigenvalues of C")
+    if logarithmic:
+        log_axes(eigenvalues, "x")
+    symbols = {
+        "predicted": Line2D([], [], color=_GREY),
+        "predicted steps": Line2D([], [], color=_GREY, linewidth=0.8, linestyle="--"),
+        "measured": Line2D([], [], color=_GREY, **dots),
+    }
+    trials = measurement.sizes["trial"]
+    title = f"first of {trials} trials" if trials > 1 else None
+    legend = loss.legend(
+        symbols.values(), symbols.keys(), loc="lower left", title=title, title_fontsize=7, frameon=True
+    )
+    # The dashed lines end at the text.
+    legend.get_frame().set(facecolor="white", edgecolor="none", alpha=1.0)
+
+
+def _thinned(steps: NDArray[Any], left: float, right: float, logarithmic: bool) -> NDArray[np.int64]:
+    """Return the indices of about equally spaced steps."""
+    wanted = np.geomspace(max(left, 1), right, _POINTS) if logarithmic else np.linspace(left, right, _POINTS)
+    return np.unique(np.abs(steps[None, :] - wanted[:, None]).argmin(axis=1))
+
+
+def _draw_spectrum(
+    ax: "Axes",
+    prediction: xr.Dataset,
+    values: NDArray[Any],
+    errors: NDArray[Any] | None,
+    labels: tuple[str, str],
+) -> None:
+    """Draw the eigenvalues of the views' correlation as a line, and another estimate of them as points."""
+    from solvable.lab.figure import COLORS, log_axes, measured_points
+
+    modes, gamma = prediction.mode.values, prediction.gamma.values
+    ax.plot(modes, np.where(gamma > 0, gamma, np.nan), color=COLORS[0], label=labels[0])
+    places = np.arange(1, len(values) + 1)
+    style = {"color": COLORS[2], "markersize": 2.5}
+    measured_points(ax, places, np.where(values > 0, values, np.nan), errors, label=labels[1], **style)
+    floor = float(prediction.attrs.get("noise_floor", 0.0))
+    if floor > 0:
+        ax.axhline(floor, color=_GREY, linewidth=0.8, linestyle=":", label="noise floor")
+    positive = gamma[gamma > 0]
+    ax.set_ylim(0.3 * max(positive.min(), 1e-3 * positive[0]), 1.5 * positive[0])
+    ax.set(xlabel="direction", ylabel="correlation of the views")
+    log_axes(ax, "y")
+    _legend_above(ax, 2 + (floor > 0))
 
 
 def draw_tracker(data: xr.Dataset, forecast: "Forecast | None") -> "Figure":

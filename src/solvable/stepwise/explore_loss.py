@@ -95,7 +95,7 @@ def loss_view(reading: Reading) -> LossView:
     )
     return LossView(
         _facts(found, loss),
-        _sentence(found, loss),
+        sentence(found, loss.value, loss.dim, loss.off_diagonal_weight),
         "" if loss.batch_size else unknown,
         _chart(found, loss),
         _code(loss),
@@ -134,20 +134,22 @@ def _facts(found: Directions, loss: _Loss) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def _sentence(found: Directions, loss: _Loss) -> str:
-    low, high, d = round(found.low), round(found.high), loss.dim
-    value = readable(loss.value)
+def sentence(found: Directions, loss: float, dim: int, off_diagonal_weight: float) -> str:
+    """Return what a value of the loss says, for the page and the command line."""
+    low, high, value = round(found.low), round(found.high), readable(loss)
     equal = f" The number is {high} if both views have equal embeddings." if high > low else ""
     if found.low < 1:
-        start = f"A loss of {value} needs no learned direction: with one it can be {readable(loss.first)}."
-        if loss.value > 1.02 * d:
-            return f"{start} Above d = {d}, the coordinates are correlated, and the views do not agree."
+        first = readable(float(plateau_loss(1, dim, off_diagonal_weight)))
+        start = f"A loss of {value} needs no learned direction: with one it can be {first}."
+        if loss > 1.02 * dim:
+            return f"{start} Above d = {dim}, the coordinates are correlated, and the views do not agree."
         return start + equal
-    if found.low >= d:
-        return f"All {d} directions are learned. What is left of the loss is due to the finite batch."
-    more = plateau_loss([found.low, min(found.low + 1, d)], d, loss.off_diagonal_weight)
+    if found.low >= dim:
+        return f"All {dim} directions are learned. What is left of the loss is due to the finite batch."
+    more = plateau_loss([found.low, min(found.low + 1, dim)], dim, off_diagonal_weight)
     drop = readable(float(more[0] - more[1]), 2)
-    text = f"No embedding with fewer than {low} directions has a loss of {value}.{equal}"
+    least = f"{low} direction{'s' * (low != 1)}"
+    text = f"No embedding with fewer than {least} has a loss of {value}.{equal}"
     return f"{text} One more direction lowers the loss by {drop}."
 
 

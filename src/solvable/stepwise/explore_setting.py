@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvable.lab.chart import LinearAxis, LogAxis, Mark
-from solvable.stepwise.theory import learnable_directions, max_learning_rate, trajectory
+from solvable.stepwise.theory import learnable_directions, max_learning_rate, step_times, trajectory
 
 Floats = NDArray[np.float64]
 
@@ -97,12 +97,12 @@ class Setting:
     @cached_property
     def times(self) -> Floats:
         """Steps at which the eigenvalues of C pass half of their final values (d,), ascending; `inf` for never."""
-        times = np.full(self.dim, np.inf)
-        g, grows = self.gamma[: self.dim], self.grows
-        share = g[grows] * self.init**2 / (1 - self.weight_decay / (4 * g[grows]))
-        # As fast as a slider needs it; `step_times` iterates the last part, and comes out half a step earlier.
-        times[grows] = np.log(np.maximum(1 / share - 1, 1.0)) / self.rates[grows]
-        return times
+        return step_times(
+            self.gamma[: self.dim],
+            s0=self.init,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+        )
 
     def eigenvalues(self, steps: Floats) -> Floats:
         """Return the eigenvalues of C after some numbers of steps (steps, d)."""

@@ -70,6 +70,7 @@ class History:
         not_finite: number of batches with NaN or infinite embeddings since the last good one.
         own_level: whether the eigenvalues of learned directions are at a level of their own, not at 1.
         unit_rows: whether embeddings have length 1.
+        standardised: whether each dimension is divided by its standard deviation before eigenvalues are computed.
         pace: increase of `times` per step, now.
         recorded: number of records ever made.
     """
@@ -89,6 +90,7 @@ class History:
     not_finite: int = 0
     own_level: bool = False
     unit_rows: bool = False
+    standardised: bool = False
     pace: float = 1.0
     recorded: int = 0
 
@@ -306,7 +308,8 @@ class History:
         span = self.times[-1] - self.times[i + half]
         independent = min(len(values), 1 + span / max(2 * self.ages[-1], 1e-300))
         # Views that agree little have a large variance, and their correlation is measured with much noise.
-        error = self.scales[-1][0] / max(direction + 1, 1) / self.current_level() / np.sqrt(self.rows[-1])
+        variance = float(self.dim) if self.standardised else self.scales[-1][0]
+        error = variance / (direction + 1) / self.current_level() / np.sqrt(self.rows[-1])
         return bool(values.mean() + 2 * error / np.sqrt(independent) < 0.5)
 
     def _note_learned(self, at: int, level: float) -> None:

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.text import percent
+from solvable.stepwise.drawing import plot_network
 from solvable.stepwise.experiment import image_shape, record_steps
 from solvable.stepwise.study import check_small
-from solvable.stepwise.study_drawing import plot_network
 from solvable.stepwise.theory import simulate, step_times
 
 if TYPE_CHECKING:

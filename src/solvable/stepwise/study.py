@@ -27,6 +27,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.text import percent, readable
 from solvable.machine import need_memory
+from solvable.stepwise.drawing import plot
 from solvable.stepwise.experiment import (
     Training,
     crop_pairs,
@@ -35,7 +36,6 @@ from solvable.stepwise.experiment import (
     train_kernel,
     train_linear,
 )
-from solvable.stepwise.study_drawing import plot
 from solvable.stepwise.theory import (
     HeldOut,
     cross_correlation,

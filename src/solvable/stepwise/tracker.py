@@ -85,10 +85,10 @@ class SpectrumTracker:
         self.level = None if level is None else one_number("level", level, above=0)
         self.normalize = None if normalize is None else choice("normalize", normalize, ("dimensions", "rows"))
         self._covariance = StreamedCovariance(self.dim, self.window, center)
+        standardised = self.normalize == "dimensions"
         # Standardised, a learned direction has an eigenvalue of at least 1.
-        self._history = History(
-            self.dim, 1.0 if self.level is None and normalize == "dimensions" else self.level
-        )
+        level = 1.0 if self.level is None and standardised else self.level
+        self._history = History(self.dim, level, standardised=standardised)
         self._updates = 0
         self._last_step: float | None = None
         self._time = 0.0
@@ -192,7 +192,7 @@ class SpectrumTracker:
         lengths = torch.linalg.vector_norm(rows.float(), dim=1)
         history.unit_rows = bool((lengths - 1).abs().max() < _ROUNDED)
         history.noise = covariance.rounding
-        values = covariance.eigenvalues(standardised=self.normalize == "dimensions")
+        values = covariance.eigenvalues(history.standardised)
         history.add(now, self._time, covariance.age, covariance.rows, values, covariance.scale())
         if (len(history) - 1) % _METRICS_EVERY == 0:
             history.metrics[now] = covariance.cheap_metrics()
