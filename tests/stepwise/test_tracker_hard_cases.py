@@ -116,6 +116,23 @@ def test_forecasts_follow_a_schedule_of_learning_rates() -> None:
     assert told.forecast() is None  # it would never come
 
 
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -0.1])
+def test_a_learning_rate_that_is_none_spoils_nothing(rate: float) -> None:
+    tracker, generator = SpectrumTracker(2), seeded()
+    size = [1e-3 * 1.1**step for step in range(60)]
+    for step in range(60):
+        views = pairs([1.0, size[step]], generator)
+        if step == 10:
+            with pytest.warns(TrackerWarning, match="learning rate is out of range"):
+                tracker.update(*views, step=step, learning_rate=rate)
+        else:
+            tracker.update(*views, step=step, learning_rate=0.1)
+    forecast = tracker.forecast()
+    assert forecast is not None
+    # The logistic curve with this growth has half of its final value where the exponential has all of it.
+    assert forecast.step == pytest.approx(np.log(1 / 1e-3) / np.log(1.1), rel=0.02)
+
+
 def test_learned_steps_are_steps_also_with_learning_rates() -> None:
     size = [1e-3 * 1.1**step for step in range(100)]
     told, plain = SpectrumTracker(2, window=256), SpectrumTracker(2, window=256)

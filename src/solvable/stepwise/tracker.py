@@ -146,7 +146,11 @@ class SpectrumTracker:
                 "or use a new tracker for a new training",
             )
         if learning_rate is not None:
-            history.pace = max(float(learning_rate), 0.0)
+            if not 0 <= float(learning_rate) < np.inf:
+                raise _UnusableError(
+                    "the learning rate is out of range", f": got {learning_rate}; expected 0 or more"
+                )
+            history.pace = float(learning_rate)
         elapsed = history.pace * (1.0 if last is None else now - last)
         self._last_step = now
         self._time = (now if last is None and learning_rate is None else self._time) + (
