@@ -80,6 +80,7 @@ WINGS = (
         {"stepwise": "study", "stepwise-network": "network_study"},
         {"stepwise": "Read the number of learned directions off a self-supervised loss."},
     ),
+    Wing("landscapes", {"landscapes": "study", "gradient-flat": "flat_study"}),
 )
 
 

@@ -1,5 +1,7 @@
 """Mini-batch training against loops written out with torch's optimizers, and what it does when it diverges."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -109,6 +111,58 @@ def test_training_stops_when_it_is_told_to() -> None:
     )
     assert len(run.losses) == 3
     assert run.test_steps.tolist() == [3]
+
+
+def test_the_trajectory_is_that_of_a_loop_written_out() -> None:
+    X, y, _ = problem()
+    ours, theirs = model(), model()
+    for net in (ours, theirs):
+        net[0].bias.requires_grad_(False)
+    run = train_batches(
+        ours, torch.optim.SGD(ours.parameters(), lr=0.1, momentum=0.5), X, y, steps=6, keep_parameters=True
+    )
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.5)
+    assert run.parameters is not None
+    assert run.parameters.shape == (7, 24 + 14)
+    assert run.parameters.dtype == np.float64
+    for row in run.parameters:
+        flat = torch.cat([p.detach().flatten() for p in theirs.parameters() if p.requires_grad])
+        np.testing.assert_allclose(row, flat, rtol=1e-5, atol=1e-7)
+        optimizer.zero_grad()
+        ((theirs(X) - y) ** 2).sum(1).mean().backward()
+        optimizer.step()
+
+
+def test_the_trajectory_ends_where_training_ends() -> None:
+    X, y, _ = problem()
+
+    def run(**options: Any) -> tuple[Any, np.ndarray]:
+        net = model()
+        optimizer = torch.optim.SGD(net.parameters(), lr=options.pop("lr", 0.1))
+        done = train_batches(net, optimizer, X, y, steps=9, keep_parameters=True, **options)
+        last = torch.cat([p.detach().flatten() for p in net.parameters()])
+        assert done.parameters is not None
+        np.testing.assert_array_equal(done.parameters[-1], last)
+        return done, done.parameters
+
+    told, path = run(after_step=lambda step: step == 3)
+    assert len(path) == 4
+    _, low = run(stop_at=told.losses[2])
+    np.testing.assert_array_equal(low, path[:3])
+    lost, path = run(lr=100.0)
+    assert lost.diverged
+    assert len(path) == len(lost.losses) + 1
+    net = model()
+    assert train_batches(net, torch.optim.SGD(net.parameters(), lr=0.1), X, y, steps=2).parameters is None
+
+
+def test_refuses_trajectories_that_do_not_fit_into_memory() -> None:
+    X, y, _ = problem()
+    net = model()
+    with pytest.raises(InputError, match="parameters of 1000000000000 steps needs about"):
+        train_batches(
+            net, torch.optim.SGD(net.parameters(), lr=0.1), X, y, steps=10**12, keep_parameters=True
+        )
 
 
 def test_classes_use_cross_entropy() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from solvable.checks import choice, whole
 from solvable.errors import InputError
+from solvable.machine import need_memory
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -28,12 +29,15 @@ class BatchTraining:
         test_steps: steps after which the test loss was measured, 0 being the start `(records,)`.
         test_losses: loss on the whole test set `(records,)`.
         diverged: whether the loss grew without bound or became NaN.
+        parameters: the flattened trainable parameters at the start and after each step `(steps + 1, N)`, one parameter
+            behind the other; None unless they were kept.
     """
 
     losses: NDArray[np.float64]
     test_steps: NDArray[np.int64]
     test_losses: NDArray[np.float64]
     diverged: bool
+    parameters: NDArray[np.float64] | None = None
 
     def final_loss(self, share: float = 0.1) -> float:
         """Return the mean loss of the last steps, `share` of all of them; infinity if training diverged."""
@@ -56,6 +60,7 @@ def train_batches(
     y_test: Any = None,
     test_at: Sequence[int] = (),
     after_step: Callable[[int], bool | None] | None = None,
+    keep_parameters: bool = False,
 ) -> BatchTraining:
     r"""Train a module on mini-batches, each sample once per epoch in an order that `random_state` decides.
 
@@ -74,9 +79,10 @@ def train_batches(
         y_test: its targets.
         test_at: steps after which to measure the test loss, 0 being the start.
         after_step: called with the number of steps made, after each; training stops if it returns True.
+        keep_parameters: whether to keep the parameters of all steps, in memory and in float64.
 
     Raises:
-        InputError: for arrays that do not match, an unknown loss, or numbers out of range.
+        InputError: for arrays that do not match, an unknown loss, numbers out of range, or too many parameters to keep.
 
     >>> net = torch.nn.Linear(2, 1)
     >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -110,10 +116,22 @@ def train_batches(
                 test_records.append((step, float(criterion(module(test[0]), test[1]))))
             module.train(training)
 
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    trajectory: list[NDArray[np.float64]] = []
+    if keep_parameters:
+        # The list of the steps and the array made of it.
+        n_bytes = 2 * 8.0 * (steps + 1) * sum(p.numel() for p in trainable)
+        need_memory(n_bytes, f"the parameters of {steps} steps", "take fewer steps, or do not keep them")
+
+    def keep() -> None:
+        if keep_parameters:
+            trajectory.append(torch.cat([p.detach().flatten() for p in trainable]).cpu().double().numpy())
+
     losses: list[float] = []
     diverged = False
     order = batch_order(len(inputs), size, random_state)
     measure(0)
+    keep()
     for step in range(steps):
         batch = next(order).to(inputs.device)
         value = criterion(module(inputs[batch]), targets[batch])
@@ -129,12 +147,16 @@ def train_batches(
             break
         for optimizer in stepping:
             optimizer.step()
+        keep()
         stop = after_step is not None and after_step(step + 1)
         measure(step + 1)
         if stop:
             break
+    parameters = np.array(trajectory) if keep_parameters else None
     records = np.array(test_records, dtype=np.float64).reshape(-1, 2)
-    return BatchTraining(np.array(losses), records[:, 0].astype(np.int64), records[:, 1], diverged)
+    return BatchTraining(
+        np.array(losses), records[:, 0].astype(np.int64), records[:, 1], diverged, parameters
+    )
 
 
 def batch_order(n: int, batch_size: int, random_state: int) -> Iterator[Tensor]:

@@ -1,0 +1,135 @@
+r"""The curvature at one point: norm and signs of the Hessian, and how flat it is along the gradient."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from solvable.landscapes.inputs import DENSE_LIMIT
+from solvable.landscapes.lanczos import lanczos_measure
+from solvable.landscapes.losses import Expansion, Numbers
+from solvable.landscapes.minres import solve_batch
+from solvable.landscapes.spectra import extreme_eigenpairs
+from solvable.landscapes.theory import count_signs, curvature_ratio, flatness_profile
+
+SCALES = (1e-6, 1e-5, 1e-4, 1e-3)
+"""Curvatures relative to the largest, at which the flatness profile is reported."""
+
+# Lanczos steps from the gradient, for the profile beyond the dense limit.
+_STEPS = 100
+# Steps of the solver of Newton's system there.
+_SOLVING = 500
+# Eigenvalues up to this share of the largest are rounding errors, and divide nothing.
+_ROUNDING = 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    r"""Second derivatives at one point.
+
+    Attributes:
+        norm: $|H|$, spectral.
+        smallest: the smallest eigenvalue.
+        index: number of negative eigenvalues; None if unknown.
+        nullity: number of zero eigenvalues; None if unknown.
+        gap: the smallest magnitude of the other eigenvalues, relative to the norm; NaN if unknown.
+        ratio: $|H g| / (|H| |g|)$.
+        rayleigh: $g^\top H g / (|H| |g|^2)$, which may vanish by cancellation.
+        profile: $F(\delta)$ for `SCALES` (4,).
+        residual: $r(p)$ of the Newton step, least-squares and of minimum length, measured with a fresh product.
+        cokernel: $r_H(p)$ of it.
+        null_vectors: an orthonormal basis of the kernel, in rows (nullity, N); None if unknown.
+        escape: the eigenvector of the smallest eigenvalue (N,).
+    """
+
+    norm: float
+    smallest: float
+    index: int | None
+    nullity: int | None
+    gap: float
+    ratio: float
+    rayleigh: float
+    profile: Numbers
+    residual: float
+    cokernel: float
+    null_vectors: Numbers | None
+    escape: Numbers
+
+
+def curvature(here: Expansion, tolerance: float, gradient_norm: float = 0.0) -> Curvature:
+    """Return the curvature at the one point of an expansion; signs as in `theory.count_signs`."""
+    if here.theta.shape[1] <= DENSE_LIMIT:
+        return _dense(here, tolerance, gradient_norm)
+    return _matrix_free(here, tolerance, gradient_norm)
+
+
+def _dense(here: Expansion, tolerance: float, gradient_norm: float) -> Curvature:
+    lam, V = np.linalg.eigh(here.hessian()[0])
+    g = here.gradient[0]
+    c = V.T @ g
+    norm = float(np.abs(lam).max())
+    index, nullity = (int(count) for count in count_signs(lam, tolerance, gradient_norm))
+    solid = np.abs(lam) > _ROUNDING * norm
+    step = -V[:, solid] @ (c[solid] / lam[solid])
+    others = np.sort(np.abs(lam))[nullity:]
+    null = V[:, np.argsort(np.abs(lam), kind="stable")[:nullity]].T
+    return Curvature(
+        norm,
+        float(lam[0]),
+        index,
+        nullity,
+        float(others[0] / norm) if len(others) and norm else np.nan,
+        float(curvature_ratio(lam, c)),
+        _share(float(c @ (lam * c)), norm * float(c @ c)),
+        flatness_profile(lam, c, SCALES),
+        *_residuals(here, step, norm),
+        null,
+        V[:, 0],
+    )
+
+
+def _matrix_free(here: Expansion, tolerance: float, gradient_norm: float) -> Curvature:
+    g = here.gradient[0]
+    (low, high), vectors = extreme_eigenpairs(here)
+    norm = max(abs(low), abs(high))
+    limit = max(tolerance * norm, 2 * gradient_norm)
+    squared = float(g @ g)
+    if squared:
+        nodes, weights = lanczos_measure(here.product, g, _STEPS)
+        coefficients = np.sqrt(weights * squared)
+        # The extreme eigenvalue gives the nodes their scale, and has no weight of its own.
+        nodes, coefficients = np.append(nodes, norm), np.append(coefficients, 0.0)
+        ratio = float(curvature_ratio(nodes, coefficients))
+        profile = flatness_profile(nodes, coefficients, SCALES)
+        rayleigh = _share(float(coefficients**2 @ nodes), norm * squared)
+        step = solve_batch(here.product, -g[None], rtol=1e-10, maxiter=min(_SOLVING, len(g)))[0][0]
+        residual, cokernel = _residuals(here, step, norm)
+    else:
+        ratio, profile, rayleigh, residual, cokernel = 0.0, np.ones(len(SCALES)), 0.0, 0.0, 0.0
+    positive = low > limit
+    return Curvature(
+        norm,
+        low,
+        0 if positive else None,
+        0 if positive else None,
+        low / norm if positive else np.nan,
+        ratio,
+        rayleigh,
+        profile,
+        residual,
+        cokernel,
+        None,
+        vectors[0],
+    )
+
+
+def _residuals(here: Expansion, step: Numbers, norm: float) -> tuple[float, float]:
+    """Return r and r_H of a step, from products with the Hessian."""
+    g = here.gradient[0]
+    rest = here.product(step[None])[0] + g
+    r = _share(float(np.linalg.norm(rest)), norm * float(np.linalg.norm(step)) + float(np.linalg.norm(g)))
+    image = here.product(rest[None])[0]
+    return r, _share(float(np.linalg.norm(image)), norm * float(np.linalg.norm(rest)))
+
+
+def _share(a: float, b: float) -> float:
+    return a / b if b > 0 else 0.0

@@ -1,0 +1,185 @@
+"""Figures of the studies: loss against index, traces of searches, and the toy."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from solvable.landscapes import toy
+from solvable.landscapes.experiment import CRITICAL_KINDS, KIND_NAMES, METHOD_NAMES
+from solvable.landscapes.theory import CRITICAL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GREY = "#777777"
+_KIND_MARKERS = {
+    "minimum": "o",
+    "saddle": "s",
+    "maximum": "^",
+    "degenerate": "D",
+    "gradient-flat": "X",
+    "not converged": "o",
+    "non-smooth": "^",
+    "diverging": "v",
+}
+# Smaller squared gradients are rounding errors, down to 1e-300.
+_LEAST_SQUARE, _LEAST_ERROR = 1e-32, 1e-16
+
+
+def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
+    """Draw the study `landscapes`: found and exact points; traces; errors of searches that are stopped early."""
+    from solvable.lab.compare import mean_and_error
+    from solvable.lab.figure import COLORS, measured_points, subplots
+
+    figure, axes = subplots(2, 2, height=5.0, width_ratios=(1.25, 1))
+    points, traces, right, loss = axes[0, 0], axes[0, 1], axes[1, 0], axes[1, 1]
+    N = prediction.attrs["n_parameters"]
+    critical = measurement.squared_gradient.values <= CRITICAL
+    at, height = measurement.found_index.values / N, measurement.found_loss.values
+    points.plot(
+        prediction.exact_index / N,
+        prediction.exact_loss,
+        marker=".",
+        linestyle="",
+        markersize=2,
+        color="#bbbbbb",
+        label=f"all {prediction.sizes['exact']} classes",
+    )
+    kinds = measurement.found_class.values
+    distinct = len(np.unique(kinds[kinds >= 0]))
+    classes = f"{distinct} class{'es' * (distinct != 1)}"
+    for some, marker, face, label in (
+        (critical, "o", COLORS[1], f"found from {int(critical.sum())} starts: {classes}"),
+        (~critical, "s", "none", f"not critical: {int((~critical).sum())} ends"),
+    ):
+        if some.any():
+            style = {"linestyle": "", "color": COLORS[1], "markerfacecolor": face, "markersize": 3}
+            points.plot(at[some], height[some], marker=marker, label=label, **style)
+    points.set(xlabel="index / number of parameters", ylabel="loss")
+    points.legend(loc="upper left", title=prediction.attrs["method"], title_fontsize=7)
+
+    _traces(traces, measurement.trace, critical, COLORS[1])
+    style: dict[str, Any] = {"color": COLORS[1]}
+    cutoff = measurement.cutoff.values
+    mean, error = mean_and_error(100 * measurement.index_right)
+    measured_points(right, cutoff, mean, error, **style)
+    right.set(ylabel="index right (%)", ylim=(-4, 104))
+    mean, error = mean_and_error(measurement.loss_error)
+    measured_points(loss, cutoff, np.maximum(mean, _LEAST_ERROR), None, **style)
+    loss.set(ylabel="mean relative error of the loss")
+    _decades(loss)
+    for ax in (right, loss):
+        ax.set_xscale("log")
+        ax.set_xlim(3 * cutoff.max(), cutoff.min() / 3)
+        ax.set_xticks(cutoff)
+        ax.minorticks_off()
+        ax.set_xlabel("search stopped at the first |g|² below")
+        ax.axvline(CRITICAL, color=_GREY, linewidth=0.8, linestyle="--")
+    return figure
+
+
+def plot_flat(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
+    """Draw the study `gradient-flat`: the toy; ends on networks; traces of |g|² and of the residuals."""
+    from matplotlib.lines import Line2D
+
+    from solvable.lab.figure import COLORS, subplots
+
+    figure, axes = subplots(2, 2, height=5.6)
+    field, ends, traces, residuals = axes[0, 0], axes[0, 1], axes[1, 0], axes[1, 1]
+    _draw_toy(field, measurement.isel(trial=0))
+
+    searches = measurement.search.values.tolist()
+    kinds = measurement.kind.transpose("search", "trial", "start").values.astype(int)
+    critical = np.isin(kinds, [KIND_NAMES.index(name) for name in CRITICAL_KINDS])
+    for i, name in enumerate(searches):
+        one, color = measurement.sel(search=name).transpose("trial", "start", ...), COLORS[i + 1]
+        for j in np.unique(kinds[i]):
+            some = kinds[i] == j
+            style = _kind_style(j) | {"color": color}
+            ends.plot(one.index_fraction.values[some], one.loss.values[some], **style)
+        _traces(traces, one.trace, critical[i], color)
+    symbols = [
+        Line2D([], [], color=COLORS[i + 1], label=METHOD_NAMES[name]) for i, name in enumerate(searches)
+    ]
+    dotted = Line2D([], [], color=_GREY, linestyle=":", label="end not critical")
+    _legend_above(traces, 3, handles=[*symbols, dotted])
+    symbols += [Line2D([], [], color=_GREY, label=KIND_NAMES[j], **_kind_style(j)) for j in np.unique(kinds)]
+    ends.set(xlabel="index / number of parameters", ylabel="loss")
+    ends.margins(0.1)
+    _legend_above(ends, 2, handles=symbols)
+
+    first = measurement.isel(trial=0)
+    for i, name in enumerate(searches):
+        one = first.sel(search=name).transpose("step", "start", ...)
+        for values, style in ((one.residual_trace, "-"), (one.cokernel_trace, ":")):
+            residuals.plot(measurement.step, values, style, color=COLORS[i + 1], linewidth=0.7)
+    residuals.set(xlabel="step", ylabel="residuals of the steps, first network", ylim=(-0.04, 1.04))
+    styles = [
+        Line2D([], [], color=_GREY, linestyle=style, label=label)
+        for style, label in (("-", "r"), (":", "r_H"))
+    ]
+    methods = [
+        Line2D([], [], color=COLORS[i + 1], label=METHOD_NAMES[name]) for i, name in enumerate(searches)
+    ]
+    _legend_above(residuals, 4, handles=[*methods, *styles])
+    return figure
+
+
+def _kind_style(kind: int) -> dict[str, Any]:
+    """Return the marker of a kind of point, filled if it is critical."""
+    name = KIND_NAMES[kind]
+    style = {"marker": _KIND_MARKERS[name], "linestyle": "", "markersize": 4}
+    return style if name in CRITICAL_KINDS else style | {"markerfacecolor": "none"}
+
+
+def _legend_above(ax: "Axes", columns: int, **options: Any) -> None:
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, columnspacing=1.2, **options)
+
+
+def _traces(ax: "Axes", trace: xr.DataArray, critical: NDArray[np.bool_], color: str) -> None:
+    """Draw |g|² over the steps of each search, dashed where the end is not critical."""
+    values = trace.transpose("trial", "start", "step").values
+    for line, is_critical in zip(values.reshape(-1, values.shape[-1]), critical.ravel(), strict=True):
+        style = "-" if is_critical else ":"
+        ax.plot(trace.step, np.maximum(line, _LEAST_SQUARE), style, color=color, linewidth=0.6, alpha=0.7)
+    ax.axhline(CRITICAL, color=_GREY, linewidth=0.8, linestyle="--")
+    words: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 7, "color": _GREY}
+    ax.text(0.99, CRITICAL / 2, "counted as critical", transform=ax.get_yaxis_transform(), **words)
+    ax.set(xlabel="step", ylabel="squared gradient |g|²")
+    _decades(ax)
+
+
+def _decades(ax: "Axes") -> None:
+    """Make the vertical axis logarithmic, with a few powers of ten."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(numticks=9))
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _draw_toy(ax: "Axes", measurement: xr.Dataset) -> None:
+    """Draw contours of |g|² on the toy, its special points, and paths of the methods."""
+    from solvable.lab.figure import COLORS
+
+    axis = np.linspace(-4.2, 4.2, 200)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1)
+    square = np.log10(np.square(toy.gradient(grid)).sum(axis=-1))
+    ax.contour(
+        axis, axis, square, levels=np.arange(-1, 5, 0.5), colors="#cccccc", linewidths=0.6, linestyles="-"
+    )
+    for i, name in enumerate(measurement.method.values.tolist()):
+        for j, path in enumerate(
+            measurement.toy_path.sel({"method": name}).transpose("path", "toy_step", "axis").values
+        ):
+            label = METHOD_NAMES[name] if j == 0 else None
+            ax.plot(*path.T, color=COLORS[i + 1], marker=".", markersize=2, linewidth=0.8, label=label)
+    style: dict[str, Any] = {"linestyle": "", "color": "black", "zorder": 5}
+    ax.plot(*toy.CRITICAL, marker="*", markersize=8, label="critical", **style)
+    ax.plot(*toy.FLAT, marker="X", markersize=6, label="gradient-flat", **style)
+    ax.grid(visible=False)
+    ax.set(xlabel="x", ylabel="y")
+    _legend_above(ax, 2)

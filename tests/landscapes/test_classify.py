@@ -1,0 +1,251 @@
+"""Verdicts on points whose kind is known; none is called critical above the tolerance, none flat without flatness."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from solvable.errors import InputError
+from solvable.landscapes import (
+    classify,
+    deep_linear,
+    find_critical_points,
+    linear_autoencoder,
+    module_loss,
+    toy,
+)
+from solvable.landscapes.classification import KINDS
+
+CRITICAL = ("minimum", "saddle", "maximum", "degenerate")
+
+
+def point(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def quadratic(*curvatures: float) -> Any:
+    return lambda t: (point(*curvatures) * t**2).sum() / 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "theta", "kind", "index", "nullity"),
+    [
+        (quadratic(1, 2), (0, 0), "minimum", 0, 0),
+        (quadratic(1, -2), (0, 0), "saddle", 1, 0),
+        (quadratic(1, -2, 0), (0, 0, 5), "saddle", 1, 1),
+        (quadratic(-1, -2), (0, 0), "maximum", 2, 0),
+        (quadratic(1, 0), (0, 3), "minimum", 0, 1),
+        (quadratic(-1, 0), (0, 3), "maximum", 1, 1),
+        (quadratic(0, 0), (1, 3), "degenerate", 0, 2),
+        (lambda t: t[0] ** 3, (0,), "degenerate", 0, 1),
+        (lambda t: t[0] ** 3 + t[1] ** 2, (0, 0), "degenerate", 0, 1),
+        (lambda t: t[0] ** 3 + t[1] ** 2, (1e-3, 0), "degenerate", 0, 1),
+        (lambda t: t[0] ** 4 + t[1] ** 2, (0, 0), "minimum", 0, 1),
+        (lambda t: t[0] ** 4 + t[1] ** 2, (5e-4, 0), "minimum", 0, 1),
+        (lambda t: t[0] ** 5 - t[1] ** 2, (0, 0), "degenerate", 1, 1),
+        # Peano's surface: a minimum along each line, and not a minimum.
+        (lambda t: (t[0] - t[1] ** 2) * (t[0] - 3 * t[1] ** 2), (0, 0), "degenerate", 0, 1),
+        (lambda t: t.sum(), (1, 2), "gradient-flat", 0, 2),
+        (quadratic(1, 2), (1e-4, 0), "not converged", 0, 0),
+        (lambda t: torch.exp(-t).sum(), (3,), "diverging", 0, 0),
+        (lambda t: torch.exp(-t).sum(), (13,), "diverging", 0, 0),
+        (lambda t: t.abs().sum(), (0, 0), "non-smooth", 0, 2),
+        (lambda t: (t.abs() + t**2).sum(), (1e-5, 2), "non-smooth", 0, 0),
+        (lambda t: torch.where(t > 0, t**2, 3 * t**2).sum(), (0,), "non-smooth", 0, 0),
+        (lambda t: (t.abs() ** 1.5).sum(), (0,), "non-smooth", None, None),
+        # Below the tolerance only since its scale is small.
+        (lambda t: 1e-8 * (t[0] - 1) ** 2, (3,), "not converged", 0, 0),
+    ],
+)
+def test_points_of_known_kind(
+    loss: Any, theta: tuple[float, ...], kind: str, index: int | None, nullity: int | None
+) -> None:
+    verdict = classify(loss, point(*theta))
+    assert (verdict.kind, verdict.index, verdict.nullity) == (kind, index, nullity)
+    assert verdict.kind in KINDS
+    assert "squared gradient norm" in str(verdict)
+    if kind in CRITICAL:
+        assert verdict.squared_gradient <= 1e-10
+
+
+def test_certificate_of_a_saddle() -> None:
+    verdict = classify(quadratic(4, -1, 1e-12), point(0, 1e-6, 1))
+    assert verdict.kind == "saddle"
+    assert verdict.n_parameters == 3
+    np.testing.assert_allclose(verdict.gap, 0.25)
+    np.testing.assert_allclose(verdict.squared_gradient, 1e-12, rtol=1e-6)
+    # |H|^2 (1 + |theta|^2) is 16 * 2.
+    np.testing.assert_allclose(verdict.scale_free_gradient, 1e-12 / 32, rtol=1e-6)
+    rescaled = classify(lambda t: 1e-3 * quadratic(4, -1, 1e-12)(t), point(0, 1e-6, 1))
+    np.testing.assert_allclose(rescaled.scale_free_gradient, verdict.scale_free_gradient, rtol=1e-9)
+
+
+def test_the_flat_points_of_the_toy() -> None:
+    flat = classify(toy.loss(), np.array(toy.FLAT))
+    assert (flat.kind, flat.strict) == ("gradient-flat", True)
+    np.testing.assert_allclose(flat.squared_gradient, (9 - 4 * 2**0.5) ** 2)
+    assert flat.profile is not None
+    assert min(flat.profile.values()) == 1
+    # No Newton step removes anything of the gradient there.
+    np.testing.assert_allclose(flat.residual, 1)
+    assert flat.cokernel_residual < 1e-12
+    saddle = classify(toy.loss(), np.array(toy.FLAT_SADDLE))
+    assert (saddle.kind, saddle.strict) == ("gradient-flat", False)
+    assert classify(toy.loss(), np.array(toy.CRITICAL)).kind == "minimum"
+    # A finder that stopped a little beside it: the verdict says where the flat point is.
+    beside = classify(toy.loss(), np.array([1.4, 0.02]))
+    assert (beside.kind, beside.strict) == ("gradient-flat", True)
+    assert "away" in str(beside)
+    assert classify(toy.loss(), np.array([3.0, 1.0])).kind == "not converged"
+
+
+@pytest.mark.parametrize("method", ["newton_mr", "gnm", "lm", "damped_newton"])
+def test_no_finder_s_flat_end_is_called_critical(method: str) -> None:
+    found = find_critical_points(toy.loss(), toy.grid_of_starts(), method)
+    verdicts = found.classify(quiet=True)
+    kinds = [verdict.kind for verdict in verdicts]
+    assert [kind in CRITICAL for kind in kinds] == (found.squared_gradient <= 1e-10).tolist()
+    for verdict, theta in zip(verdicts, found.theta, strict=True):
+        if verdict.kind == "gradient-flat":
+            assert np.linalg.norm(theta - toy.FLAT) < 1
+    flat = kinds.count("gradient-flat")
+    low, high = {"newton_mr": (30, 50), "gnm": (66, 74)}.get(method, (30, 70))
+    assert low <= flat <= high
+
+
+def test_every_kind_of_critical_point_of_a_linear_autoencoder() -> None:
+    covariance = np.diag([0.5, 1.0, 2.0, 4.0])
+    loss = linear_autoencoder.loss(covariance, 2)
+    rng = np.random.default_rng(0)
+    for record in linear_autoencoder.theory(covariance, 2):
+        theta = linear_autoencoder.representative(record.subset, covariance, 2, rng.standard_normal((2, 2)))
+        verdict = classify(loss, theta)
+        assert verdict.kind == ("minimum" if record.subset == (2, 3) else "saddle")
+        assert (verdict.index, verdict.nullity) == (record.n_negative, record.n_zero)
+        if verdict.kind == "minimum":
+            assert str(verdict).startswith(f"minimum (flat, nullity {record.n_zero})")
+
+
+@pytest.mark.parametrize("depth", [3, 4])
+def test_a_non_strict_saddle_is_no_minimum(depth: int) -> None:
+    eigenvalues = [1.0, 2.0, 3.0, 4.0]
+    loss = deep_linear.loss(eigenvalues, 2, depth)
+    for record in deep_linear.theory(eigenvalues, 2, depth):
+        theta = deep_linear.representative(record.subset, eigenvalues, 2, depth, tight=record.tight)
+        verdict = classify(loss, theta)
+        if record.subset == (2, 3):
+            assert verdict.kind == "minimum"
+        elif record.n_negative == 0:
+            assert verdict.kind == "degenerate"
+        else:
+            assert verdict.kind == "saddle"
+            assert verdict.index == record.n_negative
+
+
+def network(activation: type[nn.Module], *widths: int, samples: int = 40, l2: float = 0.0) -> Any:
+    generator = torch.Generator().manual_seed(0)
+    layers: list[nn.Module] = []
+    for a, b in itertools.pairwise(widths):
+        linear = nn.Linear(a, b)
+        for p in linear.parameters():
+            torch.nn.init.normal_(p, std=a**-0.5, generator=generator)
+        layers += [linear, activation()]
+    X = torch.randn(samples, widths[0], generator=generator)
+    y = torch.randint(widths[-1], (samples,), generator=generator)
+    return module_loss(nn.Sequential(*layers[:-1]), "cross-entropy", X, y, l2=l2)
+
+
+def test_relu_networks_are_non_smooth() -> None:
+    loss = network(nn.ReLU, 4, 6, 3, l2=1e-3)
+    theta = loss.theta0 + 0.3 * np.random.default_rng(0).standard_normal((4, len(loss.theta0)))
+    found = find_critical_points(loss, theta, "newton_mr", max_iter=100)
+    verdicts = found.classify(quiet=True)
+    assert [v.kind for v in verdicts] == ["non-smooth"] * 4
+    assert "relu" in str(verdicts[0])
+    assert classify(loss, np.zeros_like(loss.theta0)).kind == "non-smooth"
+    smooth = network(nn.SiLU, 4, 6, 3, l2=1e-3)
+    ends = find_critical_points(smooth, theta, max_iter=100).classify(quiet=True)
+    assert "non-smooth" not in [v.kind for v in ends]
+
+
+def test_separable_data_without_a_penalty_diverge() -> None:
+    X, y = [[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1]
+    net = nn.Linear(1, 2)
+    nn.init.zeros_(net.bias)
+    nn.init.eye_(net.weight)
+    loss = module_loss(net, "cross-entropy", X, y)
+    found = find_critical_points(loss, loss.theta0 + np.array([1.0, 4.0, 0, 0]), max_iter=10)
+    assert found.classify(quiet=True)[0].kind == "diverging"
+    with_penalty = module_loss(net, "cross-entropy", X, y, l2=1e-3)
+    verdict = find_critical_points(with_penalty).classify(quiet=True)[0]
+    assert (verdict.kind, verdict.nullity) == ("minimum", 0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0, 6.0, 10.0, 15.0, 20.0, 30.0])
+def test_saturated_outputs_diverge_whatever_is_left_of_the_gradient(scale: float) -> None:
+    # Rounding of probabilities near 1 is far above the curvature here, and is no kink.
+    X, y = [[-2.0, 0.3], [-1.0, 0.1], [1.0, -0.5], [2.0, 0.2]], [0, 0, 1, 1]
+    loss = module_loss(nn.Linear(2, 2), "cross-entropy", X, y)
+    assert classify(loss, scale * np.array([-1.0, 0, 1, 0, 0, 0])).kind == "diverging"
+
+
+def test_a_stalled_run_of_training_needs_one_line() -> None:
+    verdict = classify(network(nn.SiLU, 4, 6, 3))
+    assert verdict.kind == "not converged"
+    assert "continue with find_critical_points(loss, theta, 'lm'" in str(verdict)
+
+
+def test_flatness_is_measured_and_not_taken_from_a_solver_that_stopped_early() -> None:
+    # A curvature of 1e-2 along the gradient: a solver with the tolerance 0.1 returns no step and r = 1.
+    loss = quadratic(1, 1e-2)
+    verdict = classify(loss, point(0, 1))
+    assert verdict.kind == "not converged"
+    assert verdict.residual < 1e-10
+    # 1e-4 is below the scale of flatness, and the verdict says that Newton's system can be solved.
+    verdict = classify(quadratic(1, 1e-4), point(0, 1))
+    assert verdict.kind == "gradient-flat"
+    assert verdict.residual < 1e-10
+    assert "can be solved" in str(verdict)
+    assert classify(quadratic(1, 1e-4), point(0, 1), flat_tolerance=1e-5).kind == "not converged"
+
+
+@pytest.mark.parametrize(("curvature", "kind"), [(1.0, "minimum"), (-1.0, "saddle"), (0.0, "degenerate")])
+def test_more_parameters_than_a_dense_hessian_takes(curvature: float, kind: str) -> None:
+    N = 5200
+    scale = torch.linspace(1, 2, N, dtype=torch.float64)
+    scale[-1] = curvature
+
+    def loss(theta: Tensor) -> Tensor:
+        return (scale * theta**2).sum() / 2
+
+    verdict = classify(loss, np.zeros(N))
+    assert verdict.kind == kind
+    assert verdict.index == (0 if kind == "minimum" else None)
+    theta = np.zeros(N)
+    theta[-1] = 1.0
+    scale[-1] = 1e-5
+    flat = classify(loss, theta)
+    assert flat.kind == "gradient-flat"
+    np.testing.assert_allclose(flat.curvature_ratio, 1e-5 / 2, rtol=1e-2)
+
+
+def test_what_is_refused() -> None:
+    square = quadratic(1, 1)
+    for theta, options, message in (
+        (np.ones((2, 2)), {}, "theta has 2 rows; expected one point"),
+        (np.array([1, 2]), {}, "theta holds integers"),
+        (np.array([np.nan, 2]), {}, "NaN or infinite"),
+        (np.ones(2), {"tolerance": 0.0}, "tolerance must be above 0"),
+        (np.ones(2), {"flat_tolerance": 2.0}, "flat_tolerance must be above 0 and at most 1"),
+        (np.ones(2), {"index_tolerance": -1.0}, "index_tolerance must be above 0"),
+        (None, {}, "theta is missing"),
+    ):
+        with pytest.raises(InputError, match=message):
+            classify(square, theta, **options)
+    with pytest.raises(InputError, match="returns shape"):
+        classify(lambda t: t**2, point(1, 2))
+    with pytest.raises(InputError, match="NaN or infinite at start 0"):
+        classify(lambda t: torch.log(t).sum(), point(-1, 2))
