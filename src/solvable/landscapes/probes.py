@@ -86,9 +86,9 @@ def lower_nearby(
     for _ in range(_DESCENT):
         if best < value - rounding:
             break
-        points = points - gradients / norm
+        points = points - gradients / (2 * norm)
         losses, gradients = loss.gradient(points)
-        best = float(np.nanmin(losses))
+        best = float(np.where(np.isfinite(losses), losses, np.inf).min())
     return value - best if best < value - rounding else 0.0
 
 
