@@ -189,6 +189,48 @@ def test_linear_autoencoder_of_the_paper(method: str, n: int, share: float, clas
     assert f"{len(found.distinct())} distinct" in str(found)
 
 
+def test_a_step_that_is_too_long_is_shortened() -> None:
+    far = find_critical_points(lambda t: ((t - 2e4) ** 2).sum(), np.array([1.0, 2.0]), "newton_mr")
+    np.testing.assert_allclose(far.theta, 2e4)
+    assert far.n_iter[0] == 3
+
+
+def test_a_loss_beyond_its_domain_is_no_step() -> None:
+    # The gradient norm alone would let a search of log(x) jump to negative x.
+    def logarithm(t: Tensor) -> Tensor:
+        return torch.log(t[0])
+
+    for method in ("lm", "newton_mr", "gnm", "damped_newton"):
+        found = find_critical_points(logarithm, [1.0], method, max_iter=30)
+        assert found.theta[0, 0] >= 1
+
+
+def test_counts_do_not_depend_on_the_scale_of_the_loss() -> None:
+    covariance = np.diag([0.5, 1.0, 2.0, 4.0])
+    theta = 0.5 * np.random.default_rng(0).standard_normal((20, 16))
+    for scale in (1e-4, 1.0, 1e4):
+        loss = linear_autoencoder.loss(covariance, 2, scale)
+        found = find_critical_points(loss, theta, gtol=1e-12 * scale**2)
+        points = linear_autoencoder.identify(found.theta, covariance, 2, scale)
+        assert [p.n_negative for p in points] == found.index.tolist()
+        assert [p.n_zero for p in points] == found.nullity.tolist()
+        rows = found.squared_gradient <= 1e-10
+        assert len(found.distinct()) == len(
+            {(p.loss, p.n_negative) for p, ok in zip(points, rows, strict=True) if ok}
+        )
+
+
+def test_a_function_may_reuse_its_arrays() -> None:
+    buffer = np.zeros(2)
+
+    def gradient(theta: Any) -> Any:
+        buffer[:] = 2 * (theta - 1)
+        return buffer
+
+    loss = numpy_loss(lambda t: ((t - 1) ** 2).sum(), gradient, hess=lambda t: 2 * np.eye(2))
+    np.testing.assert_allclose(find_critical_points(loss, [[3.0, 0.0], [5.0, 5.0]]).theta, 1)
+
+
 def test_a_result_is_a_table() -> None:
     frame = find_critical_points(wavy, starts()).to_frame()
     assert len(frame) == 8

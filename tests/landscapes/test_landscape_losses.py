@@ -30,7 +30,7 @@ def test_a_batch_has_the_derivatives_of_each_point(function: Any) -> None:
     H = here.hessian()
     for i, point in enumerate(theta):
         t = torch.tensor(point)
-        exact = torch.autograd.functional.hessian(function, t).numpy()
+        exact = np.asarray(torch.autograd.functional.hessian(function, t))
         np.testing.assert_allclose(here.value[i], float(function(t)), rtol=1e-14)
         gradient = torch.autograd.functional.jacobian(function, t).numpy()
         np.testing.assert_allclose(here.gradient[i], gradient, rtol=1e-12, atol=1e-14)
@@ -157,6 +157,12 @@ def test_modules_and_data_that_are_refused() -> None:
     module_loss(nn.Sequential(linear, nn.BatchNorm1d(2)).eval(), None, X, y)
     with pytest.raises(InputError, match="X has 5 samples and y has 4"):
         module_loss(linear, None, X, y[:4])
+    with pytest.raises(InputError, match="X is complex"):
+        module_loss(linear, None, X + 1j, y)
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0]).double())
+    for criterion in (weighted, nn.CrossEntropyLoss(reduction="sum")):
+        with pytest.raises(InputError, match="expected a criterion that is the mean over samples"):
+            module_loss(linear, criterion, torch.randn(5, 3), [0, 1, 0, 0, 1], batch_size=2)
     with pytest.raises(InputError, match="no trainable parameters"):
         module_loss(nn.ReLU(), None, X, y)
     with pytest.raises(InputError, match="module is a function"):

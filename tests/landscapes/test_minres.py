@@ -236,7 +236,7 @@ def test_batch_reports_the_most_iterations_of_a_failure():
 
 
 @pytest.mark.parametrize("share", [0.9, 0.3, 1e-3])
-def test_length_limit_returns_the_last_iterate_within(share):
+def test_length_limit_returns_a_point_between_two_iterates(share):
     A, b, _ = systems()["geometric spectrum"]
     iterates = np.array([minres_qlp(A, b, maxiter=k)[0] for k in range(1, 31)])
     # The matrix is positive definite, for which the length grows with each iteration.
@@ -244,7 +244,14 @@ def test_length_limit_returns_the_last_iterate_within(share):
     assert (np.diff(lengths) > 0).all()
     x, info = minres_qlp(A, b, max_norm=share * lengths[-1])
     within = np.flatnonzero(lengths <= share * lengths[-1])
-    np.testing.assert_allclose(x, iterates[within[-1]] if len(within) else np.zeros(30), rtol=1e-8)
+    below = iterates[within[-1]] if len(within) else np.zeros(30)
+    above = iterates[len(within)]
+    assert np.linalg.norm(x) == pytest.approx(share * lengths[-1], rel=1e-9)
+    # On the line between them.
+    assert np.linalg.norm(x - below) + np.linalg.norm(above - x) == pytest.approx(
+        np.linalg.norm(above - below), rel=1e-9
+    )
+    assert residuals(A, b, above)[0] < info.relative_residual
     assert info.status == "length limit"
     assert info > 0
     assert info.relative_residual == pytest.approx(residuals(A, b, x)[0], rel=1e-6)

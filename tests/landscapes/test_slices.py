@@ -95,7 +95,10 @@ def test_undefined_losses_leave_gaps() -> None:
             return np.sqrt(t[:, 0])
 
     loss = numpy_loss(
-        root, lambda t: 0.5 / root(t)[:, None], hess=lambda t: np.ones((len(t), 1, 1)), batched=True
+        root,
+        lambda t: 0.5 / root(t)[:, None],
+        hess=lambda t: (-0.25 / root(t) ** 3)[:, None, None],
+        batched=True,
     )
     with np.errstate(divide="ignore"):
         cut = loss_slice(loss, np.array([1.0]), np.array([2.0]), n=3)

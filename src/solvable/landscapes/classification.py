@@ -15,8 +15,8 @@ from solvable.landscapes.inputs import DENSE_LIMIT, as_batch, as_loss
 from solvable.landscapes.losses import Expansion, Loss, Numbers
 from solvable.landscapes.probes import (
     Polished,
+    curvature_of_gradient_norm,
     has_kink,
-    is_minimum_of_gradient,
     kink_directions,
     lower_nearby,
     polish,
@@ -56,8 +56,11 @@ _NEXT = {
 
 # A point is stable if polishing moves it by less than this, relative to 1 + |theta|.
 _STAYS = 0.05
-# A search that still moves after so much growth is leaving.
-_LEAVES = 1.2
+# The gradient of a critical point vanishes, relative to |H|^2 (1 + |theta|^2), when it is polished.
+_VANISHED = 1e-20
+# A search is leaving if |theta| has grown so much, less where |g| is small already, while |g|^2 fell by this factor and
+# its steps did not become shorter.
+_LEAVES, _GROWS, _FELL = 1.2, 1.025, 1e-6
 # Newton's method is this fast at critical points whose Hessian is right about them.
 _FEW_STEPS = 10
 # Otherwise the smallest eigenvalues are those of the distance that is left, and this much of the largest is zero.
@@ -65,10 +68,17 @@ _SLOW_TOLERANCE = 1e-6
 # Flat ground may be a few steps away; then most of the squared gradient must be left there.
 _LEFT, _NEAR = 0.5, 0.5
 _STATIONARY = 1e-6
+# Here |g| is stationary to rounding, wherever a search goes that rounding throws off.
+_EXACTLY_FLAT = 1e-8
+# The Hessian of |g|^2 has a sign if its lowest eigenvalue is so large, relative to the largest.
+_SURE = 1e-6
+# The loss falls in proportion to a gradient that is along the move.
+_LINEAR = 0.01
+_NEAR_A_KINK = "The gradient jumps near this point: Newton's system is solved and its steps are refused."
 _STRICT_LIMIT = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Classification(Verdict):
     r"""The kind of a point and its certificate; `print` it, or let a notebook display it.
 
@@ -102,6 +112,9 @@ class Classification(Verdict):
     gap: float = np.nan
     strict: bool | None = None
 
+    def __repr__(self) -> str:
+        return f"Classification({self.title!r}, index={self.index}, nullity={self.nullity}, loss={self.loss:.6g})"
+
 
 def classify(
     loss: Any,
@@ -114,12 +127,14 @@ def classify(
     r"""Return what kind of point theta is: critical, gradient-flat, or neither, with its certificate.
 
     - *Critical* (`minimum`, `saddle`, `maximum`, `degenerate`): $|g|^2 \le$ tolerance, and a Newton-like search from
-      there stays there. The signs of the eigenvalues are counted where it ends. A minimum with null directions is
-      called one only if the loss does not fall in descents that begin off it along these directions.
-    - *Gradient-flat*: $|g|^2$ is above the tolerance, and $|Hg| \le$ flat_tolerance $\cdot |H| |g|$ there, or where a
-      search that minimises $|g|$ ends nearby with most of $|g|^2$ left. Flatness is measured from eigenvectors (beyond
-      5000 parameters from a Krylov space), not taken from a solver that may have stopped early.
-    - *Non-smooth*: the gradient jumps nearby. *Diverging*: the search leaves for infinity. *Not converged*: the rest.
+      there stays there while its gradient vanishes to rounding. The signs of the eigenvalues are counted where it ends.
+      A minimum with null directions is called one only if the loss does not fall in descents that begin off it along
+      these directions.
+    - *Gradient-flat*: no search from there reaches a critical point, and $|Hg| \le$ flat_tolerance $\cdot |H| |g|$
+      there, or where a search that minimises $|g|$ ends nearby with most of $|g|^2$ left. Flatness is measured from
+      eigenvectors (beyond 5000 parameters from a Krylov space), not taken from a solver that may have stopped early.
+    - *Non-smooth*: the gradient jumps nearby. *Diverging*: the gradient vanishes along a search that leaves for
+      infinity. *Not converged*: the rest.
 
     Args:
         loss: a torch function of one float64 vector (N,), or what `module_loss` or `numpy_loss` returns.
@@ -193,49 +208,49 @@ def _classify(
     if norm == 0 and squared <= tolerance:
         # A loss that is flat in all directions at once may hide a kink, such as all weights of a ReLU network at 0.
         norm = 1.0
-    search = polish(loss, here, norm)
+    search = polish(loss, here, norm, squared > tolerance)
     there = search.here
+    end = float(there.squared_gradient[0])
+    # What rounding leaves is far below; at flat ground of a small loss it is not.
+    vanished = end <= _VANISHED * norm**2 * (1 + float(np.square(there.theta).sum()))
     directions = kink_directions(here, there.theta[0] - theta[0], rng)
-    kinks = f" The loss has {', '.join(loss.kinks)}." if loss.kinks else ""
-
-    if squared <= tolerance:
-        if has_kink(loss, here, directions, norm, True):
-            return _verdict("non-smooth", here, at_theta, f"The gradient jumps at this point.{kinks}")
-        if search.distance <= _STAYS:
-            return _critical(loss, here, search, index_tolerance, kinks, rng)
-        if _leaves(search, 1 + _STAYS / 2):
-            return _verdict("diverging", here, at_theta, _leaving(search))
-        text = (
-            f"The squared gradient is below the tolerance, {readable(tolerance)}, but a Newton-like search moves away "
-            f"by {search.distance:.2g} of 1 + |theta|: its scale is small, or it is flat here, and "
-            "the point is not critical."
-        )
-        flat = at_theta.ratio <= flat_tolerance
-        return _verdict("gradient-flat" if flat else "not converged", here, at_theta, text)
-
-    if has_kink(loss, here, directions, norm, False):
-        text = "The gradient jumps near this point: Newton's system is solved and its steps are refused."
+    if has_kink(loss, here, directions, norm, squared <= tolerance):
+        text = "The gradient jumps at this point." if squared <= tolerance else _NEAR_A_KINK
+        kinks = f" The loss has {', '.join(loss.kinks)}." if loss.kinks else ""
         return _verdict("non-smooth", here, at_theta, text + kinks)
+    if squared <= tolerance and vanished and search.distance <= _STAYS:
+        return _critical(loss, here, search, index_tolerance, rng)
+    text = f"|g|^2 is {readable(squared)}, above the tolerance of {readable(tolerance)}. "
+    if squared <= tolerance:
+        text = (
+            f"|g|^2 is {readable(squared)}, below the tolerance of {readable(tolerance)}, only because the scale of "
+            "the loss is small: a Newton-like search does not end here. "
+        )
+    fell = squared and end <= _FELL * squared
+    if not search.settled and search.growth >= (_GROWS if squared <= tolerance else _LEAVES) and fell:
+        text = (
+            f"In {search.steps} steps of a search |theta| grew {search.growth:.3g} times, to |g|^2 = {readable(end)}, "
+            "and the steps do not become shorter."
+        )
+        return _verdict("diverging", here, at_theta, text)
+    where = f"after {search.steps} steps, {search.distance:.2g} of 1 + |theta| away"
+    if end <= tolerance and vanished and at_theta.ratio > _EXACTLY_FLAT:
+        if not search.steps:
+            text += "It is at the level of rounding: the scale of the loss is large. "
+            following = f"classify(loss, theta, tolerance={10 * squared:.0e})"
+        else:
+            text += f"A search from here reaches a critical point, |g|^2 = {readable(end)}, {where}."
+            following = "continue with find_critical_points(loss, theta, 'lm')"
+        return _verdict("not converged", here, at_theta, text, next_steps=(following,))
     if at_theta.ratio <= flat_tolerance:
         return _flat(loss, here, here, at_theta, flat_tolerance)
-    if _leaves(search, _LEAVES):
-        return _verdict("diverging", here, at_theta, _leaving(search))
-    end = float(there.squared_gradient[0])
-    if end > max(tolerance, _LEFT * squared) and search.distance <= _NEAR:
+    if end > _LEFT * squared and search.distance <= _NEAR:
         at_end = curvature(there, index_tolerance)
         if at_end.ratio <= flat_tolerance:
             return _flat(loss, here, there, at_end, flat_tolerance)
-    text = f"|g|^2 is {readable(squared)}, above the tolerance of {readable(tolerance)}. "
-    where = f"after {search.steps} steps, {search.distance:.2g} of 1 + |theta| away"
-    if end <= tolerance:
-        next_steps = ("continue with find_critical_points(loss, theta, 'lm')",)
-        text += f"A search from here reaches a critical point, |g|^2 = {readable(end)}, {where}."
-    else:
-        next_steps = (
-            "continue with find_critical_points(loss, theta, 'lm', max_iter=2000), or start elsewhere",
-        )
-        text += f"A search from here had |g|^2 = {readable(end)} {where}."
-    return _verdict("not converged", here, at_theta, text, next_steps=next_steps)
+    text += f"A search from here had |g|^2 = {readable(end)} {where}."
+    following = "continue with find_critical_points(loss, theta, 'lm', max_iter=2000), or start elsewhere"
+    return _verdict("not converged", here, at_theta, text, next_steps=(following,))
 
 
 def _critical(
@@ -243,19 +258,18 @@ def _critical(
     here: Expansion,
     search: Polished,
     tolerance: float,
-    kinks: str,
     rng: np.random.Generator,
 ) -> Classification:
     """Return the kind of a critical point, from the eigenvalues where polishing ends."""
     there = search.here
-    found = curvature(there, tolerance, float(np.sqrt(there.squared_gradient[0])))
+    found = curvature(there, tolerance)
     index, nullity, N = found.index, found.nullity, there.theta.shape[1]
     if search.steps > _FEW_STEPS and found.norm:
         # Newton's method is slow where second derivatives vanish: compare eigenvalues with those nearby.
         slack = _SLOW_TOLERANCE * max(1.0, reference_norm(loss, there.theta, rng) / found.norm)
-        found = curvature(there, max(tolerance, slack), 0.0)
+        found = curvature(there, max(tolerance, slack))
         index, nullity = found.index, found.nullity
-    notes = (f"the loss has kinks elsewhere:{kinks.removeprefix(' The loss has')}",) if kinks else ()
+    notes = (f"the loss has kinks elsewhere: {', '.join(loss.kinks)}",) if loss.kinks else ()
 
     def verdict(kind: str, text: str, flat: bool = False) -> Classification:
         name = f"{kind} (flat, nullity {nullity})" if flat else kind
@@ -272,34 +286,49 @@ def _critical(
             "degenerate",
             f"No eigenvalue is clearly negative; beyond {DENSE_LIMIT} parameters zeros are not told.",
         )
+    zeros = f"{nullity} {'is' if nullity == 1 else 'are'} zero"
     if index and index + nullity < N:
-        text = f"{index} of {N} eigenvalues are negative"
-        return verdict("saddle", text + (f", and {nullity} are zero." if nullity else "."))
+        text = f"{index} of {N} eigenvalues {'is' if index == 1 else 'are'} negative"
+        return verdict("saddle", text + (f", and {zeros}." if nullity else "."))
     sign = -1.0 if index else 1.0
-    kind = "maximum" if index else "minimum"
+    kind, sense, word = ("maximum", "negative", "rises") if index else ("minimum", "positive", "falls")
     if not nullity:
-        return verdict(kind, f"All {N} eigenvalues are {'negative' if index else 'positive'}.")
+        return verdict(kind, f"All {N} eigenvalues are {sense}." if N > 1 else f"The eigenvalue is {sense}.")
     null = found.null_vectors if found.null_vectors is not None else np.zeros((0, N))
-    fall = lower_nearby(_Signed(loss, sign), _signed(there, sign), null, found.norm, rng)
-    word = "rises" if index else "falls"
-    if fall:
+    move = lower_nearby(loss, there, null, found.norm, sign, rng)
+    if move.any():
+        distance = f"{readable(float(np.linalg.norm(move)), 2)} away along null directions the loss {word}"
+        slope = float(sign * there.gradient[0] @ move)
+        if -slope > _LINEAR * float(np.linalg.norm(there.gradient[0]) * np.linalg.norm(move)) and _is_linear(
+            loss, there, move
+        ):
+            text = f"The gradient is small and not zero: it lies along null directions, and {distance} in proportion."
+            return _verdict("gradient-flat", here, found, text)
         text = (
-            f"No eigenvalue is {'positive' if index else 'negative'} and {nullity} are zero, but off the point along "
-            f"null directions the loss {word}, by {readable(fall)} at least: a non-strict saddle."
+            f"No eigenvalue has the other sign and {zeros}, but {distance}: a non-strict saddle, unless a barrier lies "
+            "in between."
         )
         return verdict("degenerate", text)
     text = (
-        f"{N - nullity} eigenvalues are {'negative' if index else 'positive'} and {nullity} are zero. Along the null "
-        f"directions the loss never {word}: it was perturbed by up to 1 % of 1 + |theta| and descended from there."
+        f"{N - nullity} eigenvalue{'s are' if N - nullity > 1 else ' is'} {sense} and {zeros}. The loss {word} at none "
+        "of the points tried off it along null directions, up to 1 % of 1 + |theta| away, and in no descent from there."
     )
     return verdict(kind, text, flat=True)
+
+
+def _is_linear(loss: Loss, there: Expansion, move: Numbers) -> bool:
+    """Return whether the gradient along a move is still what it is at the point."""
+    g = there.gradient[0] @ move
+    after = loss.gradient(there.theta + move)[1][0] @ move
+    return bool(abs(after - g) <= 0.5 * abs(g))
 
 
 def _flat(loss: Loss, here: Expansion, there: Expansion, found: Curvature, delta: float) -> Classification:
     """Return the verdict on flat ground, at the point or a few steps away."""
     strict = None
     if found.ratio <= _STATIONARY and there.theta.shape[1] <= _STRICT_LIMIT and found.norm:
-        strict = is_minimum_of_gradient(loss, there)
+        lowest = curvature_of_gradient_norm(loss, there)
+        strict = lowest > 0 if abs(lowest) > _SURE else None
     moved = float(np.linalg.norm(there.theta - here.theta))
     text = f"The gradient is not zero, and its curvature is {readable(found.ratio)} of the largest"
     if moved:
@@ -307,7 +336,7 @@ def _flat(loss: Loss, here: Expansion, there: Expansion, found: Curvature, delta
         text += f" where a search that minimises |g| ends, {readable(moved)} away, with |g|^2 = {left} of {before} left"
     text += f": gradient-flat at scale {readable(delta)}."
     if strict:
-        text += " It is a strict local minimum of |g|: no method that decreases |g| leaves it."
+        text += " It is a strict local minimum of |g|, which methods that decrease |g| do not leave."
     elif strict is False:
         text += " It is a saddle of |g|, which noise leaves."
     elif found.residual < 0.5:
@@ -316,18 +345,6 @@ def _flat(loss: Loss, here: Expansion, there: Expansion, found: Curvature, delta
         )
     return _verdict(
         "gradient-flat", here, found, text, name=f"gradient-flat at scale {readable(delta)}", strict=strict
-    )
-
-
-def _leaves(search: Polished, growth: float) -> bool:
-    return not search.settled and search.growth >= growth
-
-
-def _leaving(search: Polished) -> str:
-    end = float(search.here.squared_gradient[0])
-    return (
-        f"In {search.steps} steps of a search |theta| grew {search.growth:.3g} times, to |g|^2 = {readable(end)}, and "
-        "the steps do not become shorter."
     )
 
 
@@ -392,18 +409,3 @@ def _verdict(
         strict=strict,
         **certificate,
     )
-
-
-class _Signed(Loss):
-    """A loss times -1, to look for a higher loss with what looks for a lower one."""
-
-    def __init__(self, loss: Loss, sign: float) -> None:
-        self._loss, self._sign = loss, sign
-
-    def gradient(self, theta: Numbers) -> tuple[Numbers, Numbers]:
-        value, gradient = self._loss.gradient(theta)
-        return self._sign * value, self._sign * gradient
-
-
-def _signed(here: Expansion, sign: float) -> Expansion:
-    return Expansion(here.theta, sign * here.value, sign * here.gradient)

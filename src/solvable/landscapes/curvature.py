@@ -55,19 +55,19 @@ class Curvature:
     escape: Numbers
 
 
-def curvature(here: Expansion, tolerance: float, gradient_norm: float = 0.0) -> Curvature:
+def curvature(here: Expansion, tolerance: float) -> Curvature:
     """Return the curvature at the one point of an expansion; signs as in `theory.count_signs`."""
     if here.theta.shape[1] <= DENSE_LIMIT:
-        return _dense(here, tolerance, gradient_norm)
-    return _matrix_free(here, tolerance, gradient_norm)
+        return _dense(here, tolerance)
+    return _matrix_free(here, tolerance)
 
 
-def _dense(here: Expansion, tolerance: float, gradient_norm: float) -> Curvature:
+def _dense(here: Expansion, tolerance: float) -> Curvature:
     lam, V = np.linalg.eigh(here.hessian()[0])
     g = here.gradient[0]
     c = V.T @ g
     norm = float(np.abs(lam).max())
-    index, nullity = (int(count) for count in count_signs(lam, tolerance, gradient_norm))
+    index, nullity = (int(count) for count in count_signs(lam, tolerance))
     solid = np.abs(lam) > _ROUNDING * norm
     step = -V[:, solid] @ (c[solid] / lam[solid])
     others = np.sort(np.abs(lam))[nullity:]
@@ -87,11 +87,11 @@ def _dense(here: Expansion, tolerance: float, gradient_norm: float) -> Curvature
     )
 
 
-def _matrix_free(here: Expansion, tolerance: float, gradient_norm: float) -> Curvature:
+def _matrix_free(here: Expansion, tolerance: float) -> Curvature:
     g = here.gradient[0]
     (low, high), vectors = extreme_eigenpairs(here)
-    norm = max(abs(low), abs(high))
-    limit = max(tolerance * norm, 2 * gradient_norm)
+    norm = float(max(abs(low), abs(high)))
+    limit = tolerance * norm
     squared = float(g @ g)
     if squared:
         nodes, weights = lanczos_measure(here.product, g, _STEPS)
@@ -105,13 +105,13 @@ def _matrix_free(here: Expansion, tolerance: float, gradient_norm: float) -> Cur
         residual, cokernel = _residuals(here, step, norm)
     else:
         ratio, profile, rayleigh, residual, cokernel = 0.0, np.ones(len(SCALES)), 0.0, 0.0, 0.0
-    positive = low > limit
+    definite = low > limit or high < -limit
     return Curvature(
         norm,
-        low,
-        0 if positive else None,
-        0 if positive else None,
-        low / norm if positive else np.nan,
+        float(low),
+        (0 if low > 0 else len(g)) if definite else None,
+        0 if definite else None,
+        float(min(abs(low), abs(high)) / norm) if definite else np.nan,
         ratio,
         rayleigh,
         profile,

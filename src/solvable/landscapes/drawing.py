@@ -117,10 +117,7 @@ def plot_flat(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         for values, style in ((one.residual_trace, "-"), (one.cokernel_trace, ":")):
             residuals.plot(measurement.step, values, style, color=COLORS[i + 1], linewidth=0.7)
     residuals.set(xlabel="step", ylabel="residuals of the steps, first network", ylim=(-0.04, 1.04))
-    styles = [
-        Line2D([], [], color=_GREY, linestyle=style, label=label)
-        for style, label in (("-", "r"), (":", "r_H"))
-    ]
+    styles = [Line2D([], [], color=_GREY, label="r"), Line2D([], [], color=_GREY, linestyle=":", label="r_H")]
     methods = [
         Line2D([], [], color=COLORS[i + 1], label=METHOD_NAMES[name]) for i, name in enumerate(searches)
     ]

@@ -46,7 +46,8 @@ def find_critical_points(
         gtol: end of the search, $|g|^2 \ge 0$; far below the tolerance of a verdict, since the index is right long
             after the loss is.
         max_iter: accepted steps of each start, at most; those of an earlier result count.
-        batch_size: starts that advance together; by default as many as memory allows. The result is the same.
+        batch_size: starts that advance together; by default all, or as many as have Hessians of 1 GB in all. The result
+            is the same.
         callback: called after each step with its number and the parameters of the starts that advance together.
         quiet: show no progress bar.
 
@@ -79,7 +80,7 @@ def find_critical_points(
         need_dense(N, f"method {type(method).__name__}", _NOT_DENSE)
     size = int(_BYTES / (8 * N**2 * _COPIES)) if method.dense and batch_size is None else batch_size or B
     size = whole("batch_size", max(size, 1) if batch_size is None else batch_size, at_least=1)
-    function.check(theta)
+    function.check(theta, size)
     if earlier is None:
         result = CriticalPoints.start(theta, method.state0)
     elif earlier.method != repr(method):

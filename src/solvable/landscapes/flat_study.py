@@ -35,6 +35,7 @@ from solvable.landscapes.experiment import (
     search_toy,
 )
 from solvable.landscapes.methods import LM, Method, NewtonMR
+from solvable.landscapes.result import labels_by_loss
 from solvable.landscapes.sampling import descend, sample_starts
 
 TOY_METHODS = ("newton_mr", "lm", "gnm")
@@ -46,7 +47,7 @@ SEARCHES = ("newton_mr", "lm")
 LARGE = 0.9
 """Residuals r above this are a sign of flat points, by the paper."""
 
-_STEPS, _LEARNING_RATE, _MOMENTUM, _NOISE_STD = 3000, 0.05, 0.9, 0.05
+_SAMPLES, _STEPS, _LEARNING_RATE, _MOMENTUM, _NOISE_STD = 100, 3000, 0.05, 0.9, 0.05
 _L2_OF_CLASSIFIERS = 1e-2
 
 
@@ -60,8 +61,8 @@ class Parameters(DataParameters):
     n_components: int = 8
     """Number of principal components of the data, each scaled to variance 1: the inputs."""
 
-    n_samples: int = 100
-    """Number of samples."""
+    n_samples: int | None = None
+    """Number of samples; by default all, at most 100."""
 
     l2: float | None = None
     """Weight of the squared norm of the parameters in the loss; by default 0.01 for a classifier, else 0."""
@@ -124,7 +125,7 @@ def prepare(parameters: Parameters) -> Setting:
     import solvable.networks  # noqa: F401  # says so if torch is missing
 
     data = parameters.load("auto", None, parameters.random_state)
-    n = parameters.n_samples
+    n = parameters.n_samples or min(len(data.X), _SAMPLES)
     classifier = parameters.model == "classifier" or (parameters.model == "auto" and bool(data.classes))
     if n > len(data.X):
         raise InputError(
@@ -253,7 +254,7 @@ def _toy() -> xr.Dataset:
     flat = [one.kinds == KIND_NAMES.index("gradient-flat") for one in searches]
     shown = [10 * i + j for i, j in _PATHS]
     ends = [
-        (one.squared_gradient[f].mean(), one.loss[f].mean()) if f.any() else (np.nan, np.nan)
+        (np.median(one.squared_gradient[f]), np.median(one.loss[f])) if f.any() else (np.nan, np.nan)
         for one, f in zip(searches, flat, strict=True)
     ]
     return xr.Dataset(
@@ -309,24 +310,11 @@ def _ends(measurement: xr.Dataset) -> str:
     critical = _critical(kind)
     flat = int((kind == KIND_NAMES.index("gradient-flat")).sum())
     n, found = len(kind), int(critical.sum())
-    distinct = count_distinct(
-        measurement.loss.values.ravel()[critical], measurement.index_fraction.values.ravel()[critical]
-    )
+    loss, index = (measurement[name].values.ravel()[critical] for name in ("loss", "index_fraction"))
+    distinct = len(set(labels_by_loss(loss, index)))
     points = f" at {distinct} distinct point{'s' * (distinct != 1)} by loss and index" if found else ""
     text = f"ended critical from {found} of {n} starts{points}, gradient-flat from {flat}"
     return f"{text}, otherwise from {n - found - flat}"
-
-
-def count_distinct(loss: NDArray, index: NDArray) -> int:
-    """Return the number of different pairs of index and loss, to six digits.
-
-    >>> count_distinct(np.array([1.0, 1.0 + 1e-9, 1.0, 2.0]), np.array([0.1, 0.1, 0.2, 0.2]))
-    3
-    """
-    order = np.argsort(loss)
-    group = np.empty(len(loss), dtype=int)
-    group[order] = np.cumsum(np.diff(loss[order], prepend=-np.inf) > 1e-6 * np.abs(loss[order]))
-    return len(set(zip(group.tolist(), index.tolist(), strict=True)))
 
 
 study = Study(

@@ -7,8 +7,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.errors import InputError
+from solvable.lab.text import readable
 
 Numbers = NDArray[np.float64]
+
+
+# A bilinear form of a Hessian and its mirror image differ by no more, unless second derivatives are wrong.
+_ASYMMETRY = 1e-6
+# Errors of differences of a user's functions, and the step that they take.
+_DISAGREEMENT, _STEP = 1e-3, 1e-5
 
 
 class Expansion:
@@ -67,15 +74,46 @@ class Loss:
         """Return the losses (B,) at a batch of points (B, N)."""
         return self.gradient(theta)[0]
 
-    def check(self, theta: Numbers) -> None:
-        """Raise `InputError` if the loss cannot be used at the starts (B, N): no scalar, not finite, random."""
+    def __call__(self, theta: Any) -> Any:
+        """Return the loss at theta (N,), or the losses at several points (B, N)."""
+        points = np.asarray(theta, dtype=np.float64)
+        values = self.value(np.atleast_2d(points))
+        return values if points.ndim == 2 else float(values[0])
+
+    def check(self, theta: Numbers, batch_size: int | None = None) -> None:
+        """Raise `InputError` if the loss cannot be used at the starts (B, N): no scalar, not finite, random.
+
+        So many starts are evaluated at a time; by default all.
+        """
+        size = batch_size or len(theta)
+        for first in range(0, len(theta), size):
+            self._check_values(theta[first : first + size], first)
+        # Where outputs are saturated rounding is all there is of second derivatives, so that two points have to agree.
+        near = theta[:1] / (1 + np.linalg.norm(theta[0]))
+        if self._asymmetric(theta[:1]) and self._asymmetric(near):
+            raise InputError(
+                "the second derivatives are not those of a function: the Hessian is not symmetric; expected a correct "
+                "double backward, which torch's fused weight_norm, for one, does not have, or a symmetric hess"
+            )
+
+    def _asymmetric(self, theta: Numbers) -> bool:
+        """Return whether bilinear forms of the Hessian at a point (1, N) differ from their mirror images."""
+        with np.errstate(all="ignore"):
+            here = self.at(theta)
+            u, v = np.random.default_rng(0).standard_normal((2, *theta.shape))
+            Hu, Hv = here.product(u)[0], here.product(v)[0]
+            size = float(np.linalg.norm(Hu) * np.linalg.norm(v))
+        return bool(np.isfinite(size) and abs(float(Hu @ v[0] - Hv @ u[0])) > _ASYMMETRY * size)
+
+    def _check_values(self, theta: Numbers, offset: int) -> None:
         value, gradient = self.gradient(theta)
         bad = ~(np.isfinite(value) & np.isfinite(gradient).all(axis=1))
         if bad.any():
             first = int(np.argmax(bad))
+            at = offset + first
             what = "loss" if not np.isfinite(value[first]) else "gradient"
             raise InputError(
-                f"the {what} is NaN or infinite at start {first}; expected finite numbers; begin where the loss is "
+                f"the {what} is NaN or infinite at start {at}; expected finite numbers; begin where the loss is "
                 "defined"
             )
         again = self.value(theta)
@@ -118,9 +156,11 @@ class NumpyLoss(Loss):
 
     def each(self, function: Callable[..., Any], *arguments: Numbers) -> Numbers:
         """Return the function of each point."""
+        # Copies both ways: functions may reuse their arrays, or change those that they get.
         if self.batched:
-            return np.asarray(function(*arguments), dtype=np.float64)
-        return np.array([function(*rows) for rows in zip(*arguments, strict=True)], dtype=np.float64)
+            return np.array(function(*(a.copy() for a in arguments)), dtype=np.float64)
+        rows = zip(*arguments, strict=True)
+        return np.array([np.array(function(*(a.copy() for a in row)), dtype=np.float64) for row in rows])
 
     def gradient(self, theta: Numbers) -> tuple[Numbers, Numbers]:
         value, gradient = self.each(self.fun, theta), self.each(self.grad, theta)
@@ -137,6 +177,31 @@ class NumpyLoss(Loss):
 
     def at(self, theta: Numbers) -> Expansion:
         return _NumpyExpansion(self, theta, *self.gradient(theta))
+
+    def check(self, theta: Numbers, batch_size: int | None = None) -> None:
+        # What users differentiate by hand is compared with differences, at the first start.
+        here = self.at(theta[:1])
+        N = theta.shape[1]
+        for name, function, arguments, shape in (
+            ("hess", self.hess, (theta[:1],), (1, N, N)),
+            ("hessp", self.hessp, (theta[:1], theta[:1]), (1, N)),
+        ):
+            if function is not None and (got := self.each(function, *arguments).shape) != shape:
+                raise InputError(f"{name} returns shape {got[1:]} for {N} parameters; expected {shape[1:]}")
+        super().check(theta, batch_size)
+        u = np.random.default_rng(1).standard_normal((1, N))
+        u *= _STEP * (1 + np.linalg.norm(theta[0])) / np.linalg.norm(u)
+        (high, g_high), (low, g_low) = self.gradient(theta[:1] + u), self.gradient(theta[:1] - u)
+        for names, exact, change, noise in (
+            ("fun and grad", 2 * here.gradient[0] @ u[0], high[0] - low[0], abs(high[0]) + abs(low[0])),
+            ("grad and hess", 2 * here.product(u)[0], g_high[0] - g_low[0], np.abs([g_high, g_low]).max()),
+        ):
+            error, size = np.linalg.norm(exact - change), max(np.linalg.norm(exact), np.linalg.norm(change))
+            if error > _DISAGREEMENT * size + 1e-14 * noise * N:
+                raise InputError(
+                    f"{names} do not agree at the first start: a difference is {readable(float(size))} with an error "
+                    f"of {readable(float(error))}; expected derivatives of the same smooth function"
+                )
 
 
 def numpy_loss(

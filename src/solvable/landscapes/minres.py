@@ -91,8 +91,8 @@ def minres_qlp(
         rtol: tolerance of the two relative residuals of `MinresInfo`, between 0 and 1.
         maxiter: most iterations, at least 1; N by default and at most, which is enough, because an orthogonal basis
             then spans the whole space.
-        max_norm: most |x|, above 0: the radius of a trust region. Where an iterate is longer, the result is the one
-            before it.
+        max_norm: most |x|, above 0: the radius of a trust region. Where an iterate is longer, the result is on the line
+            to it from the one before.
 
     Returns:
         x of the shape of b, and a `MinresInfo`.
@@ -322,8 +322,18 @@ def _within(space: _Krylov, max_norm: float) -> tuple[Array, NDArray[np.bool_]]:
             middle = (low + high) // 2
             long = is_long(_coefficients(space, lanes, middle), lanes)
             low, high = np.where(long, low, middle), np.where(long, middle, high)
-        y[lanes] = _coefficients(space, lanes, low)
+        y[lanes] = _up_to(
+            _coefficients(space, lanes, low), _coefficients(space, lanes, high), max_norm / space.unit[lanes]
+        )
     return y, limited
+
+
+def _up_to(short: Array, long: Array, length: Array) -> Array:
+    """Return the points of given lengths on the lines from short to long vectors."""
+    change = long - short
+    a, b, c = (np.einsum("bk,bk->b", *pair) for pair in ((change, change), (short, change), (short, short)))
+    share = (np.sqrt(b**2 + a * np.maximum(length**2 - c, 0)) - b) / a
+    return short + np.clip(np.where(np.isfinite(share), share, 0.0), 0, 1)[:, None] * change
 
 
 def _coefficients(space: _Krylov, lanes: NDArray[np.int64], n_columns: NDArray[np.int64]) -> Array:

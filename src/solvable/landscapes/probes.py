@@ -16,9 +16,15 @@ _ROUNDING = 1e-29
 _LENGTHS = (1e-3, 1e-4, 1e-5, 1e-6)
 # The remainder of a smooth gradient falls a hundred times as a step becomes ten times shorter.
 _SMOOTH_FALL = 20.0
+# A jump is left after so many bisections of the step in which it is; a smooth change is not.
+_BISECTIONS, _JUMP = 14, 0.02
 # Perturbations along null vectors, relative to 1 + |theta|, and the descents from there.
-_RADII = (1e-3, 1e-2)
+_RADII = (1e-4, 1e-3, 1e-2)
 _DIRECTIONS, _DESCENT = 8, 300
+# Losses are compared by integrals of the gradient, with this error relative to |H|.
+_NOISE = 1e-15
+# Descents by Newton's method: their steps, and curvatures below which they take larger ones.
+_NEWTON_STEPS, _CURVATURE = 25, 1e-10
 
 
 class Polished(NamedTuple):
@@ -39,11 +45,19 @@ class Polished(NamedTuple):
     settled: bool
 
 
-def polish(loss: Loss, here: Expansion, norm: float) -> Polished:
-    """Return where a Newton-like search leads that starts with full steps."""
+def polish(loss: Loss, here: Expansion, norm: float, cautious: bool) -> Polished:
+    """Return where a Newton-like search leads that starts with full steps or, if cautious, with short ones.
+
+    A full step from flat ground is huge and may end anywhere.
+    """
     start = here.theta
     small = start.shape[1] <= _SMALL
-    method: Method = LM(damping=1e-8) if small else NewtonMR(inner_iterations=_PRODUCTS)
+    reach = 0.1 * (1 + float(np.linalg.norm(start))) if cautious else np.finfo(float).max
+    method: Method = (
+        LM(damping=1e-2 if cautious else 1e-8)
+        if small
+        else NewtonMR(inner_iterations=_PRODUCTS, max_norm=reach)
+    )
     most = _STEPS if small else _FEWER_STEPS
     state, lengths = np.array([method.state0]), []
     floor = _ROUNDING * norm**2 * (1 + float(np.square(start).sum()))
@@ -51,8 +65,11 @@ def polish(loss: Loss, here: Expansion, norm: float) -> Polished:
         move, state = method.advance(loss, here, state)
         if not move.moved[0]:
             break
+        there = loss.at(move.theta)
+        if not np.isfinite(there.product(there.gradient)).all():
+            break
         lengths.append(float(np.linalg.norm(move.theta - here.theta)))
-        here = loss.at(move.theta)
+        here = there
     size = float(np.linalg.norm(start))
     distance = float(np.linalg.norm(here.theta - start)) / (1 + size)
     settled = not lengths or lengths[-1] < 0.1 * max(lengths)
@@ -69,41 +86,83 @@ def reference_norm(loss: Loss, theta: Numbers, rng: np.random.Generator) -> floa
 
 
 def lower_nearby(
-    loss: Loss, here: Expansion, null_vectors: Numbers, norm: float, rng: np.random.Generator
-) -> float:
-    """Return by how much the loss falls in short descents that begin off the point along its null vectors.
+    loss: Loss, here: Expansion, null_vectors: Numbers, norm: float, sign: float, rng: np.random.Generator
+) -> Numbers:
+    r"""Return a displacement (N,) along which the loss times `sign` falls, from a point without negative curvature.
 
-    Zero where it does not fall: then the point is a minimum, as far as such descents can tell.
+    It is zero if none was found. Points off it along its null vectors are tried, and those where descents from them
+    end. Each is compared by the integral of the gradient along the line to it: a difference of losses would lose a
+    small fall in the rounding of the loss.
     """
-    theta, value = here.theta[0], float(here.value[0])
+    theta = here.theta[0]
+    size = 1 + float(np.linalg.norm(theta))
     random = _units(rng, _DIRECTIONS, len(null_vectors)) @ null_vectors
-    directions = np.concatenate([random, null_vectors[: _DIRECTIONS // 2]])
+    directions = np.concatenate([random, null_vectors[:_DIRECTIONS]])
     directions = np.concatenate([directions, -directions])
-    starts = np.concatenate([r * (1 + np.linalg.norm(theta)) * directions for r in _RADII]) + theta
-    losses, gradients = loss.gradient(starts)
-    rounding = 1e-12 * (abs(value) + float(np.abs(losses - value).max(initial=0.0)))
-    points, best = starts, float(losses.min())
-    for _ in range(_DESCENT):
-        if best < value - rounding:
-            break
-        points = points - gradients / (2 * norm)
-        losses, gradients = loss.gradient(points)
-        best = float(np.where(np.isfinite(losses), losses, np.inf).min())
-    return value - best if best < value - rounding else 0.0
+    moves, seen = np.zeros_like(directions), np.zeros(len(directions), dtype=bool)
+    for radius in _RADII:
+        moves = radius * size * directions
+        changes, noise = _changes(loss, theta, moves, norm, sign)
+        falls = ~seen & (changes < -noise)
+        if falls.any():
+            return moves[int(np.argmin(np.where(falls, changes, np.inf)))]
+        # In each direction the shortest radius counts at which the loss visibly changes.
+        seen |= changes > noise
+    moves = _descended(loss, theta, moves, norm, sign) - theta
+    changes, noise = _changes(loss, theta, moves, norm, sign)
+    return moves[int(np.argmin(changes))] if (changes < -noise).any() else np.zeros(len(theta))
+
+
+def _descended(loss: Loss, theta: Numbers, moves: Numbers, norm: float, sign: float) -> Numbers:
+    """Return where descents of the loss times `sign` from a point and moves (moves, N) off it end.
+
+    Steps of Newton's method with the magnitudes of the eigenvalues leave a saddle as fast as they reach a minimum, also
+    where all curvature is small. Gradient descent takes their place where Hessians take long.
+    """
+    points = theta + moves
+    if len(theta) > _SMALL:
+        for _ in range(_DESCENT):
+            gradients = loss.gradient(points)[1]
+            points = points - sign * np.where(np.isfinite(gradients), gradients, 0.0) / (2 * norm)
+        return points
+    longest = float(np.linalg.norm(moves[0]))
+    points = points[:: max(1, len(points) // _DIRECTIONS)]
+    for _ in range(_NEWTON_STEPS):
+        here = loss.at(points)
+        H = here.hessian()
+        H[~np.isfinite(H).all(axis=(1, 2))] = 0
+        eigenvalues, vectors = np.linalg.eigh(H)
+        along = np.einsum("bij,bi->bj", vectors, sign * here.gradient)
+        steps = np.einsum("bij,bj->bi", vectors, along / np.maximum(np.abs(eigenvalues), _CURVATURE * norm))
+        lengths = np.linalg.norm(steps, axis=1, keepdims=True)
+        steps *= np.minimum(1, longest / np.where(lengths > 0, lengths, 1))
+        points = points - np.where(np.isfinite(steps), steps, 0.0)
+    return points
+
+
+def _changes(loss: Loss, theta: Numbers, moves: Numbers, norm: float, sign: float) -> tuple[Numbers, Numbers]:
+    r"""Return $L(\theta + d) - L(\theta)$ for moves d (moves, N), and the errors of these differences."""
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    changes = np.zeros(len(moves))
+    for node, weight in zip((1 + nodes) / 2, weights / 2, strict=True):
+        gradients = loss.gradient(theta + node * moves)[1]
+        changes += sign * weight * np.einsum("bn,bn->b", gradients, moves)
+    size = (1 + np.linalg.norm(theta)) * np.linalg.norm(moves, axis=1)
+    return np.where(np.isfinite(changes), changes, np.inf), _NOISE * norm * size
 
 
 def has_kink(loss: Loss, here: Expansion, directions: Numbers, norm: float, critical: bool) -> bool:
     r"""Return whether the gradient jumps near a point, so that its Hessian says nothing about the neighbourhood.
 
-    The remainder $|g(\theta + h u) - g - h H u|$ of a smooth loss falls as $h^2$. A jump keeps it from falling.
+    The remainder $|g(\theta + h u) - g - h H u|$ of a smooth loss falls as $h^2$, and a jump keeps it from falling.
 
     Args:
-        loss: whose `kinks` are known from its graph, if it is a torch function.
+        loss: in question.
         here: at the point.
         directions: unit vectors u (directions, N).
         norm: $|H|$.
         critical: whether the gradient vanishes: then a kink must show at the shortest steps, since only it can make the
-            verdict wrong.
+            verdict wrong. Elsewhere the jump must be left when the step in which it lies is bisected.
     """
     theta, g = here.theta[0], here.gradient[0]
     size = 1 + float(np.linalg.norm(theta))
@@ -120,21 +179,43 @@ def has_kink(loss: Loss, here: Expansion, directions: Numbers, norm: float, crit
     noise = 1e-11 * (norm * size + float(np.linalg.norm(g))) + 1e-14 * far
     loud = remainders[1:] > noise
     slow = loud & (remainders[1:] > remainders[:-1] / _SMOOTH_FALL)
-    if critical or not loss.kinks:
-        # Two falls in a row that are too slow: a loss that is only rough at long steps is none of these.
+    # Two falls in a row that are too slow: a loss that is only rough at long steps is none of these.
+    if critical or (slow[-2] & slow[-1]).any():
         return bool((slow[-2] & slow[-1]).any())
-    return bool(slow.any())
+    return any(
+        _jumps(loss, theta, h * directions[j], h * images[j], float(remainders[i + 1, j]), noise)
+        for i, j in np.argwhere(slow)
+        for h in (_LENGTHS[int(i) + 1] * size,)
+    )
 
 
-def is_minimum_of_gradient(loss: Loss, here: Expansion) -> bool:
-    r"""Return whether the Hessian of $\frac12 |g|^2$, $H^2 + \nabla^3 L[g]$, is positive semidefinite."""
+def _jumps(loss: Loss, theta: Numbers, step: Numbers, image: Numbers, remainder: float, noise: float) -> bool:
+    """Return whether the gradient jumps by the size of the remainder within a step; `image` is its linear change."""
+
+    def rest(share: float) -> Numbers:
+        return loss.gradient((theta + share * step)[None])[1][0] - share * image
+
+    low, high = 0.0, 1.0
+    g_low, g_high = rest(low), rest(high)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        g = rest(middle)
+        if np.linalg.norm(g - g_low) > np.linalg.norm(g_high - g):
+            high, g_high = middle, g
+        else:
+            low, g_low = middle, g
+    return bool(np.linalg.norm(g_high - g_low) > max(_JUMP * remainder, noise))
+
+
+def curvature_of_gradient_norm(loss: Loss, here: Expansion) -> float:
+    r"""Return the lowest eigenvalue of $H^2 + \nabla^3 L[g]$, the Hessian of $|g|^2 / 2$, relative to the largest."""
     g = here.gradient[0]
     length = float(np.linalg.norm(g))
     step = 1e-4 * (1 + float(np.linalg.norm(here.theta)))
     above, below = (loss.at(here.theta + sign * step * g / length).hessian()[0] for sign in (1, -1))
     H = here.hessian()[0]
     values = np.linalg.eigvalsh(H @ H + length * (above - below) / (2 * step))
-    return bool(values[0] >= -1e-6 * np.abs(values).max())
+    return float(values[0] / np.abs(values).max())
 
 
 def _units(rng: np.random.Generator, n: int, size: int) -> Numbers:

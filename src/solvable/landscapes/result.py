@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from copy import deepcopy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from solvable.errors import InputError
 from solvable.landscapes.inputs import DENSE_LIMIT, as_loss
 from solvable.landscapes.losses import Loss, Numbers
-from solvable.landscapes.theory import CRITICAL, count_signs, gradient_slack
+from solvable.landscapes.methods import LM
+from solvable.landscapes.theory import CRITICAL, count_signs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +24,11 @@ TRACES = ("loss", "squared_gradient", "residual", "cokernel_residual", "step_siz
 """What is recorded of each start at each step."""
 
 _SAME_LOSS = 1e-6
+# Where |g|^2 = 1e-10 zero eigenvalues are not yet zero; full steps converge quadratically.
+_POLISHING_STEPS, _POLISHING_DAMPING = 3, 1e-8
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CriticalPoints:
     r"""The ends of a search, one for each of B starts.
 
@@ -53,7 +56,7 @@ class CriticalPoints:
     state: Numbers
     method: str = ""
     function: Loss | None = field(default=None, repr=False)
-    _signs: tuple[NDArray[np.int64], NDArray[np.int64]] | None = field(default=None, repr=False)
+    _signs: tuple[NDArray[np.int64], NDArray[np.int64], Numbers] | None = field(default=None, repr=False)
 
     @classmethod
     def start(cls, theta: Numbers, state: float) -> Self:
@@ -71,6 +74,9 @@ class CriticalPoints:
             np.full(B, state),
         )
 
+    def __repr__(self) -> str:
+        return f"CriticalPoints({len(self)} starts, {self.theta.shape[1]} parameters, {self.method})"
+
     def __len__(self) -> int:
         return len(self.theta)
 
@@ -78,9 +84,10 @@ class CriticalPoints:
         B = len(self)
         below = self.squared_gradient <= CRITICAL
         counts = ", ".join(f"{name} {int((self.status == name).sum())}" for name in np.unique(self.status))
+        distinct = len(self.distinct())
         lines = [
             f"{int(below.sum())} of {B} start{'s' * (B != 1)} reached |g|^2 <= {CRITICAL:g}, at "
-            f"{len(self.distinct())} distinct points by loss and index ({self.method})",
+            f"{distinct} distinct point{'s' * (distinct != 1)} by loss and index ({self.method})",
             f"ended as: {counts}; steps: {int(self.n_iter.min())} to {int(self.n_iter.max())}",
             "call .classify() to tell critical points from flat ground",
         ]
@@ -88,7 +95,10 @@ class CriticalPoints:
 
     @property
     def index(self) -> NDArray[np.int64]:
-        """Number of negative eigenvalues of the Hessian (B,); -1 beyond 5000 parameters, and where it is not finite."""
+        """Number of negative eigenvalues of the Hessian (B,), of critical points where a few more steps end.
+
+        It is -1 beyond 5000 parameters, and where the Hessian is not finite.
+        """
         return self._counts()[0]
 
     @property
@@ -96,10 +106,11 @@ class CriticalPoints:
         """Number of eigenvalues within 1e-8 of the largest magnitude from zero (B,); -1 where unknown."""
         return self._counts()[1]
 
-    def _counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Numbers]:
+        """Return indices, nullities and the norms of the Hessians."""
         if self._signs is None:
             B, N = self.theta.shape
-            index, nullity = np.full(B, -1), np.full(B, -1)
+            index, nullity, norm = np.full(B, -1), np.full(B, -1), np.full(B, np.nan)
             known = np.isfinite(self.squared_gradient)
             if N <= DENSE_LIMIT and known.any():
                 loss = self._loss(None)
@@ -107,10 +118,12 @@ class CriticalPoints:
                 rows = np.flatnonzero(known)
                 for first in range(0, len(rows), group):
                     some = rows[first : first + group]
-                    eigenvalues = np.linalg.eigvalsh(loss.at(self.theta[some]).hessian())
-                    slack = gradient_slack(self.squared_gradient[some])
-                    index[some], nullity[some] = count_signs(eigenvalues, gradient_norm=slack)
-            self._signs = index, nullity
+                    eigenvalues = _polished_eigenvalues(loss, self.theta[some], self.squared_gradient[some])
+                    index[some], nullity[some] = count_signs(eigenvalues)
+                    norm[some] = np.abs(eigenvalues).max(axis=1)
+                    lost = ~np.isfinite(norm[some])
+                    index[some[lost]] = nullity[some[lost]] = -1
+            self._signs = index, nullity, norm
         return self._signs
 
     def classify(self, loss: Any = None, **options: Any) -> "list[Classification]":
@@ -129,24 +142,22 @@ class CriticalPoints:
 
         Args:
             by: theta (N,) -> label, such as the subset of `linear_autoencoder.identify`; by default points are the
-                same if their losses agree to six digits and their indices are equal.
+                same if their indices are equal and their losses agree to six digits, or to 1e-9 of the losses at the
+                starts, or to what their gradients leave open.
         """
         rows = np.flatnonzero(self.squared_gradient <= CRITICAL)
-        labels = self._by_loss(rows) if by is None else [by(self.theta[row]) for row in rows]
+        labels: list[Hashable]
+        if by is None:
+            start = float(np.nanmax(np.abs(self.traces["loss"][0]), initial=0.0))
+            index, _, norm = self._counts()
+            floor = 1e-9 * start + self.squared_gradient[rows] / np.where(norm[rows] > 0, norm[rows], np.inf)
+            labels = list(labels_by_loss(self.loss[rows], index[rows], floor))
+        else:
+            labels = [by(self.theta[row]) for row in rows]
         classes: dict[Hashable, list[int]] = {}
         for row, label in zip(rows, labels, strict=True):
             classes.setdefault(label, []).append(int(row))
         return {label: np.array(found) for label, found in classes.items()}
-
-    def _by_loss(self, rows: NDArray[np.int64]) -> list[Hashable]:
-        order = rows[np.argsort(self.loss[rows], kind="stable")]
-        losses = self.loss[order]
-        new = np.diff(losses, prepend=-np.inf) > _SAME_LOSS * np.maximum(np.abs(losses), 1e-300)
-        group = dict(zip(order.tolist(), np.cumsum(new).tolist(), strict=True))
-        first: dict[int, float] = {}
-        for row in order.tolist():
-            first.setdefault(group[row], float(f"{self.loss[row]:.7g}"))
-        return [(first[group[row]], int(self.index[row])) for row in rows.tolist()]
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a table with one row for each start."""
@@ -166,11 +177,11 @@ class CriticalPoints:
 
     def save(self, path: str | Path) -> None:
         """Write everything but the loss to an `.npz` file."""
-        index, nullity = self._counts() if self.function is not None or self._signs else (None, None)
+        signs = self._counts() if self.function is not None or self._signs else None
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_SAVED}
         arrays |= {f"trace_{name}": trace for name, trace in self.traces.items()}
-        if index is not None:
-            arrays |= {"index": index, "nullity": nullity}
+        if signs is not None:
+            arrays |= dict(zip(_SIGNS, signs, strict=True))
         with Path(path).open("wb") as file:
             np.savez_compressed(file, **arrays)
 
@@ -185,7 +196,7 @@ class CriticalPoints:
             with np.load(path) as file:
                 arrays = dict(file)
             traces = {name: arrays[f"trace_{name}"] for name in TRACES}
-            signs = (arrays["index"], arrays["nullity"]) if "index" in arrays else None
+            signs = tuple(arrays[name] for name in _SIGNS) if _SIGNS[0] in arrays else None
             kept = {f.name: arrays[f.name] for f in fields(cls) if f.name not in _NOT_SAVED}
             return cls(**kept | {"method": str(kept["method"]), "traces": traces, "_signs": signs})
         except (OSError, ValueError, KeyError) as error:
@@ -196,12 +207,8 @@ class CriticalPoints:
 
     def copy(self) -> Self:
         """Return a copy with arrays of its own."""
-        function, self.function = self.function, None
-        try:
-            twin = deepcopy(self)
-        finally:
-            self.function = function
-        return twin
+        arrays = {f.name: deepcopy(getattr(self, f.name)) for f in fields(self) if f.name != "function"}
+        return replace(self, **arrays)
 
     def extend(self, max_iter: int) -> None:
         """Make room for the traces of so many steps."""
@@ -229,3 +236,41 @@ class CriticalPoints:
 
 
 _NOT_SAVED = ("traces", "function", "_signs")
+_SIGNS = ("index", "nullity", "norm")
+
+
+def labels_by_loss(loss: Numbers, index: NDArray[Any], floor: Any = 0.0) -> list[tuple[float, Any]]:
+    """Return a label (loss, index) for each point, the same for losses that agree to six digits or to the floor.
+
+    >>> labels_by_loss(np.array([1.0, 1.0 + 1e-9, 1.0, 2.0]), np.array([3, 3, 4, 4]))
+    [(1.0, 3), (1.0, 3), (1.0, 4), (2.0, 4)]
+    """
+    order = np.argsort(loss, kind="stable")
+    allowed = np.maximum(_SAME_LOSS * np.abs(loss), floor)[order]
+    new = np.diff(loss[order], prepend=-np.inf) > allowed
+    group = np.cumsum(new) - 1
+    first = loss[order][new]
+    labels = np.empty(len(loss))
+    labels[order] = first[group] if len(loss) else []
+    return [(float(f"{a:.7g}"), b) for a, b in zip(labels.tolist(), index.tolist(), strict=True)]
+
+
+def _polished_eigenvalues(loss: Loss, theta: Numbers, squared: Numbers) -> Numbers:
+    """Return the eigenvalues of the Hessians; of critical points where a few full steps of LM end."""
+    state = np.full(len(theta), _POLISHING_DAMPING)
+    unsettled = squared <= CRITICAL
+    theta = theta.copy()
+    for _ in range(_POLISHING_STEPS):
+        rows = np.flatnonzero(unsettled)
+        if not rows.size:
+            break
+        here = loss.at(theta[rows])
+        move, state[rows] = LM().advance(loss, here, state[rows])
+        theta[rows] = move.theta
+        unsettled[rows] = move.moved & (here.squared_gradient > 0)
+    H = loss.at(theta).hessian()
+    finite = np.isfinite(H).all(axis=(1, 2))
+    H[~finite] = 0
+    eigenvalues = np.linalg.eigvalsh(H)
+    eigenvalues[~finite] = np.nan
+    return np.asarray(eigenvalues, dtype=np.float64)

@@ -14,7 +14,7 @@ from solvable.errors import InputError
 from solvable.landscapes.inputs import as_batch, as_loss, need_dense
 from solvable.landscapes.lanczos import NOT_FINITE, Product, lanczos_measure
 from solvable.landscapes.losses import Expansion, Loss, Numbers
-from solvable.landscapes.theory import count_signs, gradient_slack
+from solvable.landscapes.theory import count_signs
 from solvable.progress import progress
 
 # Up to so many parameters the whole Hessian takes no longer than products with it one by one.
@@ -173,8 +173,8 @@ def index(loss: Any, theta: Any = None, tolerance: float = 1e-8) -> Index:
     Args:
         loss: as in `find_critical_points`, or a symmetric matrix (N, N).
         theta: parameters (N,), up to 5000; by default those of the module; none for a matrix.
-        tolerance: $\epsilon \ge 0$, relative to the spectral norm. At a critical point eigenvalues up to $2 |g|$ are
-            zeros, too, as in `count_signs`.
+        tolerance: $\epsilon \ge 0$, relative to the spectral norm. Zeros are as small as that only where the gradient
+            has gone; `classify` polishes a point first.
 
     Raises:
         InputError: for a point, a loss or a matrix that cannot be used.
@@ -182,18 +182,17 @@ def index(loss: Any, theta: Any = None, tolerance: float = 1e-8) -> Index:
     >>> index(np.diag([-2.0, 1e-9, 0.5, 1.0]))
     Index(count=1, fraction=0.25, nullity=1, gap=0.25)
     """
-    tolerance, slack = one_number("tolerance", tolerance, at_least=0), 0.0
+    tolerance = one_number("tolerance", tolerance, at_least=0)
     if isinstance(loss, Loss) or callable(loss):
         function, point = one_point(loss, theta)
         need_dense(len(point), "index", "choose spectrum with method lanczos or slq")
         here = function.at(point[None])
         eigenvalues = np.linalg.eigvalsh(_checked(here.hessian()[0]))
-        slack = float(gradient_slack(here.squared_gradient[0]))
     elif theta is not None:
         raise InputError("theta was given with a matrix; expected a matrix alone, or a loss and theta")
     else:
         eigenvalues = np.linalg.eigvalsh(_symmetric(loss))
-    count, nullity = (int(n) for n in count_signs(eigenvalues, tolerance, slack))
+    count, nullity = (int(n) for n in count_signs(eigenvalues, tolerance))
     sizes = np.sort(np.abs(eigenvalues))
     gap = float(sizes[nullity] / sizes[-1]) if nullity < len(sizes) else np.nan
     return Index(count, count / len(sizes), nullity, gap)
@@ -276,8 +275,9 @@ def extreme_eigenpair(here: Expansion, end: str) -> tuple[float, Numbers]:
 
 def extreme_eigenpairs(here: Expansion) -> tuple[Numbers, Numbers]:
     """Return the lowest and the highest eigenvalue (2,) of the Hessian at one point, and their eigenvectors (2, N)."""
-    low, high = extreme_eigenpair(here, "SA"), extreme_eigenpair(here, "LA")
-    return np.array([low[0], high[0]]), np.array([low[1], high[1]])
+    eigenvalues, vectors = _arpack(here.product, here.theta.shape[1], 2, "BE", 0)
+    order = np.argsort(eigenvalues)
+    return eigenvalues[order], vectors[:, order].T
 
 
 def one_point(loss: Any, theta: Any, name: str = "theta") -> tuple[Loss, Numbers]:

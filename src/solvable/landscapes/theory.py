@@ -135,20 +135,17 @@ def flatness_profile(
 
 
 def count_signs(
-    eigenvalues: Float[ArrayLike, "*batch N"],
-    tolerance: float = 1e-8,
-    gradient_norm: Float[ArrayLike, "*batch"] = 0.0,
+    eigenvalues: Float[ArrayLike, "*batch N"], tolerance: float = 1e-8
 ) -> tuple[Int[NDArray, "*batch"], Int[NDArray, "*batch"]]:
-    r"""Return the index and the nullity: how many eigenvalues are below $-\ell$, and within $\pm \ell$.
+    r"""Return the index and the nullity: how many eigenvalues are below $-\epsilon |H|$, and within $\pm \epsilon |H|$.
 
-    The limit is $\ell = \max(\epsilon |H|, 2 |g|)$. It is relative to the Hessian, since an absolute one means nothing
-    once the loss is rescaled. Near a family of critical points its zero eigenvalues are not exactly zero: they are
-    $|g|$ times the curvature of the family, which is of order one for parameters of order one.
+    The limit is relative to the Hessian, since an absolute one means nothing once the loss is rescaled. Near a family
+    of critical points its zero eigenvalues are as large as $|g|$ times the curvature of the family: count where the
+    gradient has gone.
 
     Args:
         eigenvalues: of H.
         tolerance: $\epsilon$.
-        gradient_norm: $|g|$ of a point that is nearly critical; 0 leaves its term out.
 
     Source: derived.
 
@@ -156,15 +153,8 @@ def count_signs(
     [1, 2]
     """
     lam = np.asarray(eigenvalues, dtype=np.float64)
-    limit = np.maximum(tolerance * np.abs(lam).max(axis=-1), 2 * np.asarray(gradient_norm))[..., None]
-    zero: Bool[NDArray, "*batch N"] = np.abs(lam) <= limit
+    zero: Bool[NDArray, "*batch N"] = np.abs(lam) <= tolerance * np.abs(lam).max(axis=-1)[..., None]
     return ((lam < 0) & ~zero).sum(axis=-1), zero.sum(axis=-1)
-
-
-def gradient_slack(squared_gradient: Float[ArrayLike, "*batch"]) -> Float[NDArray, "*batch"]:
-    """Return the gradient norm that `count_signs` should allow for: |g| of critical points, 0 elsewhere."""
-    squared = np.asarray(squared_gradient, dtype=np.float64)
-    return np.sqrt(np.where(squared <= CRITICAL, squared, 0.0))
 
 
 def _times(H: Numbers, v: Numbers) -> Numbers:

@@ -20,6 +20,8 @@ from solvable.networks.minibatch import loss_function
 
 # Vectors multiplied by Hessians at a time, over starts and columns: fewer cost overhead, more leave the cache.
 _LANES, _MOST_COLUMNS = 400, 100
+# Samples that go through a module at a time, over these vectors.
+_SAMPLES_AT_ONCE = 80_000
 # Functions whose gradient jumps, by the name of their node in the graph.
 _KINKS = {
     "Relu": "relu",
@@ -32,6 +34,14 @@ _KINKS = {
     "Maximum": "maximum",
     "Minimum": "minimum",
     "MaxPool": "max pooling",
+    "MaxBackward": "max",
+    "MinBackward": "min",
+    "Amax": "amax",
+    "Amin": "amin",
+    "LinalgVectorNorm": "norm",
+    "NormBackward": "norm",
+    "Sort": "sort",
+    "Topk": "topk",
     "SmoothL1": "smooth_l1",
     "Huber": "huber",
     "Hardswish": "hardswish",
@@ -42,21 +52,24 @@ _KINKS = {
 class TorchLoss(Loss):
     """The sum of functions of one float64 vector (N,), each a differentiable torch scalar."""
 
-    def __init__(self, pieces: Sequence[Callable[[Tensor], Tensor]], device: Any = None) -> None:
+    def __init__(
+        self, pieces: Sequence[Callable[[Tensor], Tensor]], device: Any = None, lanes: int = _LANES
+    ) -> None:
         self.pieces = tuple(pieces)
         self.device = device
+        self.lanes = lanes
         self._vmap = True
 
-    def check(self, theta: Numbers) -> None:
+    def check(self, theta: Numbers, batch_size: int | None = None) -> None:
         first = self._tensor(theta[:1])[0]
         for piece in self.pieces:
             try:
                 value = piece(first)
-            except RuntimeError as error:
+            except (RuntimeError, IndexError) as error:
                 if "dtype" in str(error) or "Float" in str(error):
                     raise InputError(
                         f"the loss cannot compute with float64 parameters ({_first_line(error)}); expected a loss in "
-                        "float64; convert its data with .double()"
+                        "float64; convert its data with .double() (integers stay integers, for embeddings)"
                     ) from None
                 raise InputError(
                     f"the loss fails at the first start ({_first_line(error)}); expected a loss of a vector of "
@@ -64,7 +77,14 @@ class TorchLoss(Loss):
                 ) from error
             _check_scalar(value)
         self.kinks = tuple(sorted({name for piece in self.pieces for name in _kinks(piece(first))}))
-        super().check(theta)
+        try:
+            super().check(theta, batch_size)
+        except RuntimeError as error:
+            raise InputError(
+                f"the loss has no second derivatives ({_first_line(error)}); expected a function that torch "
+                "differentiates twice; attention needs `with torch.nn.attention.sdpa_kernel(SDPBackend.MATH)` around "
+                "the call, and a transformer layer train mode without dropout"
+            ) from error
 
     def gradient(self, theta: Numbers) -> tuple[Numbers, Numbers]:
         value, gradient = np.zeros(len(theta)), np.zeros(theta.shape)
@@ -80,11 +100,8 @@ class TorchLoss(Loss):
         return _TorchExpansion(self, theta)
 
     def value(self, theta: Numbers) -> Numbers:
-        with torch.no_grad():
-            return sum(
-                (_array(self._losses(piece, self._tensor(theta, False))) for piece in self.pieces),
-                np.zeros(len(theta)),
-            )
+        parts = (_array(self._losses(piece, self._tensor(theta, False))) for piece in self.pieces)
+        return sum(parts, np.zeros(len(theta)))
 
     def linear(self, piece: Callable[[Tensor], Tensor], theta: Numbers) -> tuple[Tensor, Tensor, Tensor]:
         """Return the points, their losses and gradients, which can be differentiated once more."""
@@ -115,6 +132,8 @@ class _TorchExpansion(Expansion):
     def __init__(self, loss: TorchLoss, theta: Numbers) -> None:
         self._loss = loss
         self._graph: tuple[Tensor, Tensor] | None = None
+        # Of one point only, since a batch may fill the memory.
+        self._hessian: Numbers | None = None
         if len(loss.pieces) == 1:
             point, losses, gradient = loss.linear(loss.pieces[0], theta)
             self._graph = point, gradient
@@ -126,15 +145,20 @@ class _TorchExpansion(Expansion):
         return self._products(torch.as_tensor(vectors, dtype=torch.float64, device=self._loss.device), False)
 
     def hessian(self) -> Numbers:
+        if self._hessian is not None:
+            return self._hessian.copy()
         B, N = self.theta.shape
-        width = min(max(1, _LANES // B), _MOST_COLUMNS)
+        width = min(max(1, self._loss.lanes // B), _MOST_COLUMNS)
         H = np.empty((B, N, N))
         for start in range(0, N, width):
             stop = min(start + width, N)
             units = torch.zeros((stop - start, B, N), dtype=torch.float64, device=self._loss.device)
             units[torch.arange(stop - start), :, torch.arange(start, stop)] = 1.0
             H[:, start:stop] = self._products(units, True).swapaxes(0, 1)
-        return (H + H.swapaxes(1, 2)) / 2
+        H = (H + H.swapaxes(1, 2)) / 2
+        if B == 1:
+            self._hessian = H.copy()
+        return H
 
     def _products(self, vectors: Tensor, several: bool) -> Numbers:
         total = np.zeros(vectors.shape)
@@ -158,15 +182,17 @@ def _vector_products(gradient: Tensor, point: Tensor, vectors: Tensor, several: 
 
 
 class ModuleLoss(TorchLoss):
-    """See `module_loss`.
+    """What `module_loss` returns; `loss(theta)` is its value, `loss.module_at(theta)` the module there.
 
     Attributes:
         theta0: the module's parameters when the loss was made (N,).
         layers: name of each parameter -> its slice of the vector.
     """
 
-    def __init__(self, module: nn.Module, pieces: Sequence[Callable[[Tensor], Tensor]], device: Any) -> None:
-        super().__init__(pieces, device)
+    def __init__(
+        self, module: nn.Module, pieces: Sequence[Callable[[Tensor], Tensor]], device: Any, lanes: int
+    ) -> None:
+        super().__init__(pieces, device, lanes)
         self._module = module
         parameters = dict(_trainable(module))
         self.theta0 = _array(torch.cat([p.detach().flatten() for p in parameters.values()]))
@@ -229,6 +255,8 @@ def module_loss(
                 f"layer {name!r} ({type(part).__name__}) is in training mode, so that the loss is random or depends on "
                 "the batch; expected eval mode; call module.eval() first"
             )
+    if complex_ones := [name for name, p in module.named_parameters() if p.is_complex()]:
+        raise InputError(f"parameter {complex_ones[0]!r} is complex; expected real parameters")
     module = deepcopy(module).double()
     device = next(module.parameters()).device
     inputs = (
@@ -248,11 +276,9 @@ def module_loss(
     function = loss_function(criterion, targets)
     shapes = {name: p.shape for name, p in _trainable(module)}
 
-    def piece(start: int) -> Callable[[Tensor], Tensor]:
-        rows = slice(start, start + size)
+    def piece(rows: slice, share: float, penalty: float) -> Callable[[Tensor], Tensor]:
         part: Any = {k: v[rows] for k, v in inputs.items()} if isinstance(inputs, dict) else (inputs[rows],)
         target = targets[rows]
-        share = len(target) / n
 
         def value(theta: Tensor) -> Tensor:
             parts = theta.split([shape.numel() for shape in shapes.values()])
@@ -262,11 +288,30 @@ def module_loss(
             arguments, keywords = ((), part) if isinstance(part, dict) else (part, {})
             output = torch.func.functional_call(module, weights, arguments, keywords)
             loss = share * function(output, target)
-            return loss + penalty * theta.square().sum() if penalty and not start else loss
+            return loss + penalty * theta.square().sum() if penalty else loss
 
         return value
 
-    return ModuleLoss(module, [piece(start) for start in range(0, n, size)], device)
+    def pieces(most: int, penalty: float) -> list[Callable[[Tensor], Tensor]]:
+        """Return the losses of the batches of the first samples; the penalty belongs to the first batch."""
+        ends = [(start, min(start + size, most)) for start in range(0, most, size)]
+        return [piece(slice(a, b), (b - a) / most, penalty * (a == 0)) for a, b in ends]
+
+    loss = ModuleLoss(
+        module, pieces(n, penalty), device, max(1, min(_LANES, _SAMPLES_AT_ONCE // min(size, n)))
+    )
+    if size < n:
+        # Two batches of different sizes tell whether the criterion is a mean.
+        some = min(n, size + max(1, size // 2))
+        theta = torch.as_tensor(loss.theta0, device=device)
+        whole_value = float(piece(slice(some), 1.0, 0.0)(theta).detach())
+        parts = sum(float(one(theta).detach()) for one in pieces(some, 0.0))
+        if not np.isclose(parts, whole_value, rtol=1e-9, atol=0, equal_nan=True):
+            raise InputError(
+                f"the loss of {some} samples is {whole_value:.6g} at once and {parts:.6g} in batches; expected a "
+                "criterion that is the mean over samples, and a module that treats each by itself; leave batch_size out"
+            )
+    return loss
 
 
 def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -280,7 +325,12 @@ def _double(name: str, values: Any, device: torch.device) -> Tensor:
         raise InputError(f"{name} holds no numbers; expected an array or a tensor of numbers") from None
     if tensor.ndim == 0:
         raise InputError(f"{name} is one number; expected an array with one row for each sample")
-    return tensor.to(device, torch.float64 if tensor.is_floating_point() else torch.int64)
+    if tensor.is_complex():
+        raise InputError(f"{name} is complex; expected real numbers")
+    kept = tensor.dtype == torch.bool
+    return tensor.to(
+        device, tensor.dtype if kept else torch.float64 if tensor.is_floating_point() else torch.int64
+    )
 
 
 def _array(tensor: Tensor) -> Numbers:
