@@ -282,6 +282,7 @@ def test_escaping_beside_a_stiff_direction() -> None:
     def tail(t: Tensor) -> Tensor:
         return t[1] ** 2 + torch.exp(-t[0])
 
+    assert classify(lambda t: torch.exp(990 - t).sum(), point(1003)).kind == "diverging"
     for x in (5.0, 10.0, 15.0, 20.0, 25.0, 30.0):
         assert classify(tail, point(x, 0)).kind in ("diverging", "gradient-flat", "not converged")
 

@@ -211,22 +211,22 @@ def _classify(
     search = polish(loss, here, norm, squared > tolerance)
     there = search.here
     end = float(there.squared_gradient[0])
+    fell = end <= _FELL * squared
     # What rounding leaves is far below; at flat ground of a small loss it is not.
-    vanished = end <= _VANISHED * norm**2 * (1 + float(np.square(there.theta).sum()))
+    vanished = fell or end <= _VANISHED * norm**2 * (1 + float(np.square(there.theta).sum()))
     directions = kink_directions(here, there.theta[0] - theta[0], rng)
     if has_kink(loss, here, directions, norm, squared <= tolerance):
         text = "The gradient jumps at this point." if squared <= tolerance else _NEAR_A_KINK
         kinks = f" The loss has {', '.join(loss.kinks)}." if loss.kinks else ""
         return _verdict("non-smooth", here, at_theta, text + kinks)
-    if squared <= tolerance and vanished and search.distance <= _STAYS:
+    if squared <= tolerance and vanished and search.settled and search.distance <= _STAYS:
         return _critical(loss, here, search, index_tolerance, rng)
     text = f"|g|^2 is {readable(squared)}, above the tolerance of {readable(tolerance)}. "
     if squared <= tolerance:
         text = (
-            f"|g|^2 is {readable(squared)}, below the tolerance of {readable(tolerance)}, only because the scale of "
-            "the loss is small: a Newton-like search does not end here. "
+            f"|g|^2 is {readable(squared)}, below the tolerance of {readable(tolerance)}, but a Newton-like search "
+            "does not make it vanish nearby: the loss has a small scale, or it is flat here. "
         )
-    fell = squared and end <= _FELL * squared
     if not search.settled and search.growth >= (_GROWS if squared <= tolerance else _LEAVES) and fell:
         text = (
             f"In {search.steps} steps of a search |theta| grew {search.growth:.3g} times, to |g|^2 = {readable(end)}, "
@@ -284,7 +284,7 @@ def _critical(
             return verdict("saddle", "The smallest eigenvalue is negative; the others were not counted.")
         return verdict(
             "degenerate",
-            f"No eigenvalue is clearly negative; beyond {DENSE_LIMIT} parameters zeros are not told.",
+            f"No eigenvalue is clearly negative; beyond {DENSE_LIMIT} parameters zeros are not counted.",
         )
     zeros = f"{nullity} {'is' if nullity == 1 else 'are'} zero"
     if index and index + nullity < N:

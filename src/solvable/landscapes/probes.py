@@ -10,6 +10,8 @@ from solvable.landscapes.methods import LM, Method, NewtonMR
 # Up to so many parameters a point is polished with eigenvectors, in so many steps; beyond, with fewer steps that need
 # products only.
 _SMALL, _STEPS, _FEWER_STEPS, _PRODUCTS = 300, 60, 20, 100
+# Searches that end after so few steps have come to rest.
+_AT_ONCE = 5
 # Squared gradients up to this, relative to |H|^2 (1 + |theta|^2), are rounding errors.
 _ROUNDING = 1e-29
 # Steps of these lengths, relative to 1 + |theta|, look for kinks.
@@ -35,7 +37,7 @@ class Polished(NamedTuple):
         steps: number of steps.
         distance: from the start, relative to 1 + |theta|.
         growth: of |theta|.
-        settled: whether the last steps were much shorter than the first ones, or there were none.
+        settled: whether the last step was much shorter than others, or there were few.
     """
 
     here: Expansion
@@ -72,7 +74,7 @@ def polish(loss: Loss, here: Expansion, norm: float, cautious: bool) -> Polished
         here = there
     size = float(np.linalg.norm(start))
     distance = float(np.linalg.norm(here.theta - start)) / (1 + size)
-    settled = not lengths or lengths[-1] < 0.1 * max(lengths)
+    settled = len(lengths) <= _AT_ONCE or lengths[-1] < 0.1 * max(lengths)
     return Polished(here, len(lengths), distance, float(np.linalg.norm(here.theta)) / (size or 1.0), settled)
 
 
