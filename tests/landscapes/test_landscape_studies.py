@@ -13,6 +13,7 @@ from solvable.errors import InputError
 from solvable.lab import compare
 from solvable.lab.run import stacked
 from solvable.landscapes import find_critical_points, flat_study, linear_autoencoder, minres_qlp, study, toy
+from solvable.landscapes.drawing import plot_loss_index, plot_traces
 from solvable.landscapes.experiment import (
     KIND_NAMES,
     gaussian_covariance,
@@ -268,6 +269,19 @@ def test_the_conclusion_counts_kinds_and_large_residuals() -> None:
         "leaves r > 0.9 at 1 of them, and solved to rounding at 0: r alone does not tell flat points." in text
     )
     assert "Newton-MR 56 % and 44 %" in text
+
+
+def test_a_result_is_drawn() -> None:
+    covariance = np.diag([1.0, 2.0, 4.0])
+    starts = np.random.default_rng(0).standard_normal((6, 6))
+    loss = linear_autoencoder.loss(covariance, 1)
+    found = find_critical_points(loss, starts, quiet=True)
+    ax = plot_loss_index(found, linear_autoencoder.theory(covariance, 1))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all 4 classes", "critical: 6 ends"]
+    np.testing.assert_allclose(ax.lines[1].get_xdata(), found.index / 6)
+    stopped = find_critical_points(loss, starts, max_iter=2, quiet=True)
+    assert [line.get_label() for line in plot_loss_index(stopped).lines] == ["not critical: 6 ends"]
+    assert len(plot_traces(found).lines) == 7  # and the line of the tolerance
 
 
 def test_data_that_do_not_fit_are_refused() -> None:

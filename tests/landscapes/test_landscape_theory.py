@@ -8,6 +8,7 @@ from solvable.landscapes import (
     cokernel_residual,
     count_signs,
     curvature_ratio,
+    flatness,
     flatness_profile,
     relative_residual,
     toy,
@@ -65,6 +66,18 @@ def test_ratio_and_profile_from_eigenvectors() -> None:
     assert min(shares) >= 0.75
     # Tiny numbers do not underflow.
     np.testing.assert_allclose(curvature_ratio(lam, 1e-200 * c), ratio)
+
+
+def test_flatness_of_a_loss_is_that_of_its_eigenvectors() -> None:
+    theta = np.array([1.3, 0.4])
+    found = flatness(toy.loss(), theta)
+    g, H = toy.gradient(theta), toy.hessian(theta)
+    norm = np.linalg.norm(H, 2)
+    np.testing.assert_allclose(found.ratio, np.linalg.norm(H @ g) / (norm * np.linalg.norm(g)))
+    np.testing.assert_allclose(found.rayleigh, g @ H @ g / (norm * (g @ g)))
+    assert found.profile == {1e-6: 0.0, 1e-5: 0.0, 1e-4: 0.0, 1e-3: 0.0}
+    large = flatness(lambda t: (t[:2600] ** 2).sum() + 1e-5 * (t[2600:] ** 2).sum(), np.full(5200, 1.0))
+    np.testing.assert_allclose(large.profile[1e-4], 1e-10, rtol=1e-3)
 
 
 def test_the_gradient_of_half_the_squared_norm_is_h_g() -> None:

@@ -17,6 +17,8 @@ from solvable.errors import missing_extra
 from solvable.landscapes import deep_linear, linear_autoencoder, linear_network, toy
 from solvable.landscapes.classification import Classification, classify
 from solvable.landscapes.critical_point import CriticalPoint
+from solvable.landscapes.curvature import Flatness, flatness
+from solvable.landscapes.drawing import plot_loss_index, plot_traces
 from solvable.landscapes.finders import find_critical_points
 from solvable.landscapes.losses import numpy_loss
 from solvable.landscapes.methods import GNM, LM, DampedNewton, NewtonMR
@@ -53,6 +55,7 @@ __all__ = [
     "CriticalPoint",
     "CriticalPoints",
     "DampedNewton",
+    "Flatness",
     "Index",
     "MinresInfo",
     "ModuleLoss",
@@ -67,6 +70,7 @@ __all__ = [
     "descend",
     "escape_direction",
     "find_critical_points",
+    "flatness",
     "flatness_profile",
     "index",
     "linear_autoencoder",
@@ -76,6 +80,8 @@ __all__ = [
     "minres_qlp",
     "module_loss",
     "numpy_loss",
+    "plot_loss_index",
+    "plot_traces",
     "relative_residual",
     "sample_starts",
     "sharpness",

@@ -1,6 +1,8 @@
 r"""The curvature at one point: norm and signs of the Hessian, and how flat it is along the gradient."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +10,7 @@ from solvable.landscapes.inputs import DENSE_LIMIT
 from solvable.landscapes.lanczos import lanczos_measure
 from solvable.landscapes.losses import Expansion, Numbers
 from solvable.landscapes.minres import solve_batch
-from solvable.landscapes.spectra import extreme_eigenpairs
+from solvable.landscapes.spectra import extreme_eigenpairs, one_point
 from solvable.landscapes.theory import count_signs, curvature_ratio, flatness_profile
 
 SCALES = (1e-6, 1e-5, 1e-4, 1e-3)
@@ -53,6 +55,44 @@ class Curvature:
     cokernel: float
     null_vectors: Numbers | None
     escape: Numbers
+
+
+@dataclass(frozen=True)
+class Flatness:
+    r"""How flat a loss is along its gradient g.
+
+    Attributes:
+        ratio: $|H g| / (|H| |g|)$; 0 where g = 0.
+        rayleigh: $g^\top H g / (|H| |g|^2)$, which may vanish by cancellation of both signs.
+        profile: $\delta \to F(\delta)$, the share of $|g|^2$ in directions of curvature at most $\delta |H|$.
+    """
+
+    ratio: float
+    rayleigh: float
+    profile: Mapping[float, float]
+
+
+def flatness(loss: Any, theta: Any = None) -> Flatness:
+    r"""Return how flat a loss is along its gradient, from eigenvectors or, beyond 5000 parameters, a Krylov space.
+
+    A small ratio says that Newton-like methods make little of the gradient here. Only `classify` tells flat ground from
+    a long valley, by a search.
+
+    Args:
+        loss: as in `find_critical_points`.
+        theta: parameters (N,); by default those of the module.
+
+    Raises:
+        InputError: for a point or a loss that cannot be used.
+
+    Source: derived; see `flatness_profile`.
+
+    >>> flatness(lambda t: t[0] ** 2 + 1e-4 * t[1] ** 2, [0.0, 1.0]).profile
+    {1e-06: 0.0, 1e-05: 0.0, 0.0001: 1.0, 0.001: 1.0}
+    """
+    function, point = one_point(loss, theta)
+    found = curvature(function.at(point[None]), 0.0)
+    return Flatness(found.ratio, found.rayleigh, dict(zip(SCALES, found.profile.tolist(), strict=True)))
 
 
 def curvature(here: Expansion, tolerance: float) -> Curvature:

@@ -1,5 +1,6 @@
 """Figures of the studies: loss against index, traces of searches, and the toy."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +8,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from solvable.landscapes import toy
+from solvable.landscapes.critical_point import CriticalPoint
 from solvable.landscapes.experiment import CRITICAL_KINDS, KIND_NAMES, METHOD_NAMES
+from solvable.landscapes.result import CriticalPoints
 from solvable.landscapes.theory import CRITICAL
 
 if TYPE_CHECKING:
@@ -27,6 +30,65 @@ _KIND_MARKERS = {
 }
 # Smaller squared gradients are rounding errors, down to 1e-300.
 _LEAST_SQUARE, _LEAST_ERROR = 1e-32, 1e-16
+
+
+def plot_loss_index(found: CriticalPoints, exact: Sequence[CriticalPoint] = (), ax: Any = None) -> Any:
+    r"""Draw the losses of the ends of a search against their index, as a share of the parameters.
+
+    Ends with $|g|^2 > 10^{-10}$ are hollow: they are no evidence about critical points. `classify` says what they are.
+
+    Args:
+        found: from `find_critical_points`.
+        exact: records of all critical points, such as those of `linear_autoencoder.theory`.
+        ax: matplotlib axes; by default new ones.
+
+    Returns:
+        The axes.
+    """
+    from solvable.lab.figure import COLORS
+
+    ax = _axes() if ax is None else ax
+    if exact:
+        style: dict[str, Any] = {"marker": ".", "linestyle": "", "markersize": 5, "color": "#bbbbbb"}
+        at = [point.index_fraction for point in exact]
+        ax.plot(at, [point.loss for point in exact], label=f"all {len(exact)} classes", **style)
+    critical = found.squared_gradient <= CRITICAL
+    for some, face, label in ((critical, COLORS[1], "critical"), (~critical, "none", "not critical")):
+        if some.any():
+            style = {
+                "marker": "o",
+                "linestyle": "",
+                "markersize": 4,
+                "color": COLORS[1],
+                "markerfacecolor": face,
+            }
+            index = found.index[some] / found.theta.shape[1]
+            ax.plot(index, found.loss[some], label=f"{label}: {int(some.sum())} ends", **style)
+    ax.set(xlabel="index / number of parameters", ylabel="loss")
+    ax.legend()
+    return ax
+
+
+def plot_traces(found: CriticalPoints, ax: Any = None) -> Any:
+    """Draw the squared gradients of a search step by step, dotted where the end is not critical; return the axes."""
+    from solvable.lab.figure import COLORS
+
+    ax = _axes() if ax is None else ax
+    trace = xr.DataArray(found.traces["squared_gradient"].T[None], dims=("trial", "start", "step"))
+    _traces(
+        ax,
+        trace.assign_coords(step=np.arange(trace.sizes["step"])),
+        found.squared_gradient <= CRITICAL,
+        COLORS[1],
+    )
+    return ax
+
+
+def _axes() -> Any:
+    from solvable.lab.figure import house_style, subplots
+
+    with house_style():
+        return subplots(1, 1, width=5.0, height=3.6)[1]
 
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
