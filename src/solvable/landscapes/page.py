@@ -74,7 +74,7 @@ def _():
     # those of an iframe, which may reach the page around it, run.
     script = """
     const page = parent.document;
-    let dragged = false, sent = [];
+    let dragged = false, sent = [], timer = 0;
     const shares = event => {
       // The axis lines are as wide and as high as the plot.
       const box = page.querySelector("#field .axis").getBoundingClientRect();
@@ -86,16 +86,31 @@ def _():
       const box = page.querySelector("#field circle.start").getBoundingClientRect();
       return Math.hypot(event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2) < 20;
     };
-    const put = event => shares(event).forEach((share, i) => {
-      const element = page.querySelector(`#${["start-x", "start-y"][i]} marimo-slider`);
-      const value = Math.round(LAST * Math.min(1, Math.max(0, share)));
+    const send = (value, i) => {
       if (sent[i] === value) return;
       sent[i] = value;
+      const element = page.querySelector(`#${["start-x", "start-y"][i]} marimo-slider`);
       const options = { bubbles: true, composed: true, detail: { value, element } };
       element.dispatchEvent(new parent.CustomEvent("marimo-value-update", { ...options, bubbles: false }));
       page.dispatchEvent(new parent.CustomEvent("marimo-value-input", options));
-    });
+    };
+    // While an answer is under way the slider may be drawn anew with an older value: send the last one again.
+    const settle = (values, tries) => {
+      const [x, y] = values.map(value => Number((0.1 * value - 4).toFixed(1)));
+      if (!tries || page.querySelector("#sentence").innerText.startsWith(`From (${x}, ${y})`)) return;
+      sent = [];
+      values.forEach(send);
+      timer = setTimeout(settle, 700, values, tries - 1);
+    };
+    const put = event => {
+      const values = shares(event).map(share => Math.round(LAST * Math.min(1, Math.max(0, share))));
+      values.forEach(send);
+      clearTimeout(timer);
+      timer = setTimeout(settle, 700, values, 20);
+    };
+    page.addEventListener("keydown", () => clearTimeout(timer));
     page.addEventListener("pointerdown", event => {
+      clearTimeout(timer);
       sent = [];
       // A finger elsewhere scrolls the page.
       if (!isOver(event) || (event.pointerType === "touch" && !isNearStart(event))) return;
