@@ -42,7 +42,7 @@ def find_critical_points(
         theta0: starts (N,) or (B, N), from `sample_starts` for example; or an earlier result, which is continued; by
             default the module's own parameters.
         method: `lm`, `newton_mr`, `damped_newton` or `gnm`, or an instance of `LM`, `NewtonMR`, `DampedNewton` or `GNM`
-            with other settings. `lm` is best on networks and takes up to 5000 parameters.
+            with other settings. `lm` is best on networks, not on all losses, and takes up to 5000 parameters.
         gtol: end of the search, $|g|^2 \ge 0$; far below the tolerance of a verdict, since the index is right long
             after the loss is.
         max_iter: accepted steps of each start, at most; those of an earlier result count.

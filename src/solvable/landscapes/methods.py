@@ -58,8 +58,8 @@ class Method:
 class LM(Method):
     r"""Levenberg-Marquardt on the gradient: $p = -H (H^2 + \mu |H|^2)^{-1} g$.
 
-    Directions of positive and negative curvature are treated alike, so that it is not drawn to minima; on networks it
-    finds critical points from most starts. Each step needs the eigenvectors of a Hessian.
+    Directions of positive and negative curvature are treated alike, so that it is not drawn to minima. On linear
+    networks it finds critical points from nearly all starts. Each step needs the eigenvectors of a Hessian.
 
     Args:
         damping: the first $\mu > 0$, relative to the squared norm of the Hessian.
