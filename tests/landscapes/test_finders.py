@@ -108,11 +108,11 @@ def test_a_start_that_breaks_leaves_the_others_alone() -> None:
     loss = numpy_loss(rooted, gradient, hess=hessian, batched=True)
     for method in METHODS:
         broken, good = np.array([3.0, 0.0]), np.array([2.0, 0.5])
-        both = find_critical_points(loss, np.stack([broken, good]), method, max_iter=30)
+        both = find_critical_points(loss, np.stack([good, broken]), method, max_iter=30)
         alone = find_critical_points(loss, good, method, max_iter=30)
-        assert both.status[0] == "nan"
-        np.testing.assert_array_equal(both.theta[0], broken)
-        np.testing.assert_allclose(both.traces["loss"][:5, 1], alone.traces["loss"][:5, 0], rtol=1e-10)
+        assert both.status[1] == "nan"
+        np.testing.assert_array_equal(both.theta[1], broken)
+        np.testing.assert_allclose(both.traces["loss"][:5, 0], alone.traces["loss"][:5, 0], rtol=1e-10)
 
 
 def test_statuses() -> None:

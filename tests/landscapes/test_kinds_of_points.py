@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import rosen, rosen_der, rosen_hess
 from torch import Tensor, nn
 
 from solvable.errors import InputError
@@ -291,6 +292,49 @@ def test_strict_is_said_of_minima_of_the_gradient_norm_only() -> None:
     # |g| is constant along x, and has a maximum along x.
     assert classify(lambda t: t[0] + t[1] ** 2, point(0, 0)).strict is None
     assert classify(lambda t: t[1] ** 2 + t[0] - t[0] ** 5 / 5, point(0, 0)).strict is None
+
+
+def test_right_derivatives_of_any_scale_are_not_refused() -> None:
+    for n in (2, 5):
+        exact = numpy_loss(rosen, rosen_der, hess=rosen_hess)
+        assert classify(exact, np.ones(n)).kind == "minimum"
+        assert find_critical_points(exact, np.full(n, 0.3)).status[0] == "converged"
+    cubic = numpy_loss(lambda t: t[0] ** 3, lambda t: 3 * t**2, hess=lambda t: np.diag(6 * t))
+    assert classify(cubic, [0.0]).kind == "degenerate"
+    fine = numpy_loss(
+        lambda t: np.cos(1e4 * t).sum(),
+        lambda t: -1e4 * np.sin(1e4 * t),
+        hess=lambda t: np.diag(-1e8 * np.cos(1e4 * t)),
+    )
+    assert classify(fine, [np.pi * 1e-4]).kind == "minimum"
+    # A start that is the direction of the test itself, where a homogeneous function has no curvature.
+    start = np.random.default_rng(0).standard_normal(9)
+    assert classify(lambda t: torch.linalg.svdvals(t.view(3, 3)).sum(), start).kind in KINDS
+
+
+def test_beyond_the_domain_is_no_kink() -> None:
+    for x in (5e-5, 1e-8):
+        assert classify(lambda t: -torch.log(t[0]) + t[0], point(x)).kind == "not converged"
+    assert classify(lambda t: torch.exp(t).sum() - t.sum(), point(360, 1)).kind == "not converged"
+
+
+def test_separable_data_diverge_wherever_a_search_ended() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 3))
+    loss = module_loss(nn.Linear(3, 2), "cross-entropy", X, (X[:, 0] > 0).astype(int))
+    for seed in range(4):
+        theta = 0.3 * np.random.default_rng(seed).standard_normal(8)
+        assert find_critical_points(loss, theta).classify(quiet=True)[0].kind == "diverging"
+
+
+def test_a_network_that_fits_its_data_is_checked_in_batches() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, 1))
+    X = torch.randn(9, 2)
+    y = net(X).detach()
+    assert classify(module_loss(net, "squared", X, y, batch_size=4)).kind == "minimum"
+    with pytest.raises(InputError, match="the mean over samples"):
+        module_loss(net, lambda output, target: (output - target).square().sum(), X, y, batch_size=4)
 
 
 def test_wrong_second_derivatives_are_refused() -> None:

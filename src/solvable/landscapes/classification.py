@@ -31,7 +31,7 @@ KINDS = {
     "degenerate": "critical, and second derivatives do not tell which kind it is",
     "gradient-flat": "not critical: the gradient lies where the Hessian is nearly zero, and Newton-like methods stop",
     "not converged": "not critical: a search that goes on from here still makes progress",
-    "non-smooth": "the gradient jumps nearby, so that the Hessian says nothing about the neighbourhood",
+    "non-smooth": "the gradient or its slope jumps nearby, so that the Hessian says nothing about the neighbourhood",
     "diverging": "the gradient falls only as the parameters grow without bound: there is no critical point to reach",
 }
 """Kind of a point -> its meaning."""
@@ -74,7 +74,7 @@ _EXACTLY_FLAT = 1e-8
 _SURE = 1e-6
 # The loss falls in proportion to a gradient that is along the move.
 _LINEAR = 0.01
-_NEAR_A_KINK = "The gradient jumps near this point: Newton's system is solved and its steps are refused."
+_NEAR_A_KINK = "The gradient or its slope jumps near this point, so that Newton's steps are refused."
 _STRICT_LIMIT = 1000
 
 
@@ -201,6 +201,9 @@ def _classify(
     rng = np.random.default_rng(0)
     here = loss.at(theta)
     squared = float(here.squared_gradient[0])
+    if not np.isfinite(squared):
+        text = "The squared gradient overflows here: rescale the loss, or start nearer."
+        return _verdict("not converged", here, None, text)
     if not np.isfinite(here.product(here.gradient)).all():
         return _verdict("non-smooth", here, None, "The Hessian is NaN or infinite here.")
     at_theta = curvature(here, index_tolerance)
@@ -216,7 +219,7 @@ def _classify(
     vanished = fell or end <= _VANISHED * norm**2 * (1 + float(np.square(there.theta).sum()))
     directions = kink_directions(here, there.theta[0] - theta[0], rng)
     if has_kink(loss, here, directions, norm, squared <= tolerance):
-        text = "The gradient jumps at this point." if squared <= tolerance else _NEAR_A_KINK
+        text = "The gradient or its slope jumps at this point." if squared <= tolerance else _NEAR_A_KINK
         kinks = f" The loss has {', '.join(loss.kinks)}." if loss.kinks else ""
         return _verdict("non-smooth", here, at_theta, text + kinks)
     if squared <= tolerance and vanished and search.settled and search.distance <= _STAYS:
@@ -226,11 +229,13 @@ def _classify(
         text = (
             f"|g|^2 is {readable(squared)}, below the tolerance of {readable(tolerance)}, but a Newton-like search "
             "does not make it vanish nearby: the loss has a small scale, or it is flat here. "
+            if search.ended
+            else f"|g|^2 is {readable(squared)}, and a search had not ended after {search.steps} steps. "
         )
     if not search.settled and search.growth >= (_GROWS if squared <= tolerance else _LEAVES) and fell:
         text = (
-            f"In {search.steps} steps of a search |theta| grew {search.growth:.3g} times, to |g|^2 = {readable(end)}, "
-            "and the steps do not become shorter."
+            f"In {search.steps} steps of a search 1 + |theta| grew {search.growth:.3g} times, to |g|^2 = "
+            f"{readable(end)}, and the steps do not become shorter."
         )
         return _verdict("diverging", here, at_theta, text)
     where = f"after {search.steps} steps, {search.distance:.2g} of 1 + |theta| away"
@@ -297,7 +302,8 @@ def _critical(
     null = found.null_vectors if found.null_vectors is not None else np.zeros((0, N))
     move = lower_nearby(loss, there, null, found.norm, sign, rng)
     if move.any():
-        distance = f"{readable(float(np.linalg.norm(move)), 2)} away along null directions the loss {word}"
+        apart = float(np.linalg.norm(move)) / (1 + float(np.linalg.norm(there.theta)))
+        distance = f"{readable(apart, 2)} of 1 + |theta| away, along null directions, the loss {word}"
         slope = float(sign * there.gradient[0] @ move)
         if -slope > _LINEAR * float(np.linalg.norm(there.gradient[0]) * np.linalg.norm(move)) and _is_linear(
             loss, there, move

@@ -7,15 +7,17 @@ import numpy as np
 from solvable.landscapes.losses import Expansion, Loss, Numbers
 from solvable.landscapes.methods import LM, Method, NewtonMR
 
-# Up to so many parameters a point is polished with eigenvectors, in so many steps; beyond, with fewer steps that need
-# products only.
-_SMALL, _STEPS, _FEWER_STEPS, _PRODUCTS = 300, 60, 20, 100
+# Up to so many parameters a search takes eigenvectors and many steps; polishing takes eigenvectors up to the second
+# size. Beyond, there are fewer steps, which need products only.
+_SMALL, _MEDIUM, _STEPS, _FEWER_STEPS, _PRODUCTS = 300, 1000, 60, 20, 100
+# Rounding decides about steps once |g|^2 has fallen so far.
+_FALLEN = 1e-12
 # Searches that end after so few steps have come to rest.
 _AT_ONCE = 5
 # Squared gradients up to this, relative to |H|^2 (1 + |theta|^2), are rounding errors.
 _ROUNDING = 1e-29
 # Steps of these lengths, relative to 1 + |theta|, look for kinks.
-_LENGTHS = (1e-3, 1e-4, 1e-5, 1e-6)
+_LENGTHS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 # The remainder of a smooth gradient falls a hundred times as a step becomes ten times shorter.
 _SMOOTH_FALL = 20.0
 # A jump is left after so many bisections of the step in which it is; a smooth change is not.
@@ -36,8 +38,9 @@ class Polished(NamedTuple):
         here: the expansion at its end.
         steps: number of steps.
         distance: from the start, relative to 1 + |theta|.
-        growth: of |theta|.
+        growth: of 1 + |theta|.
         settled: whether the last step was much shorter than others, or there were few.
+        ended: whether it ended by itself, and not with the last step allowed.
     """
 
     here: Expansion
@@ -45,6 +48,7 @@ class Polished(NamedTuple):
     distance: float
     growth: float
     settled: bool
+    ended: bool
 
 
 def polish(loss: Loss, here: Expansion, norm: float, cautious: bool) -> Polished:
@@ -52,30 +56,36 @@ def polish(loss: Loss, here: Expansion, norm: float, cautious: bool) -> Polished
 
     A full step from flat ground is huge and may end anywhere.
     """
-    start = here.theta
-    small = start.shape[1] <= _SMALL
+    start, N, first = here.theta, here.theta.shape[1], float(here.squared_gradient[0])
     reach = 0.1 * (1 + float(np.linalg.norm(start))) if cautious else np.finfo(float).max
+    dense = (_SMALL if cautious else _MEDIUM) >= N
     method: Method = (
         LM(damping=1e-2 if cautious else 1e-8)
-        if small
+        if dense
         else NewtonMR(inner_iterations=_PRODUCTS, max_norm=reach)
     )
-    most = _STEPS if small else _FEWER_STEPS
-    state, lengths = np.array([method.state0]), []
+    most = _STEPS if N <= _SMALL else _FEWER_STEPS
+    state, steps, lengths = np.array([method.state0]), 0, []
     floor = _ROUNDING * norm**2 * (1 + float(np.square(start).sum()))
-    while len(lengths) < most and here.squared_gradient[0] > floor:
+    ended = True
+    while here.squared_gradient[0] > floor:
+        if steps == most:
+            ended = False
+            break
         move, state = method.advance(loss, here, state)
         if not move.moved[0]:
             break
         there = loss.at(move.theta)
         if not np.isfinite(there.product(there.gradient)).all():
             break
-        lengths.append(float(np.linalg.norm(move.theta - here.theta)))
-        here = there
+        if here.squared_gradient[0] > _FALLEN * min(first, 1.0):
+            lengths.append(float(np.linalg.norm(move.theta - here.theta)))
+        here, steps = there, steps + 1
     size = float(np.linalg.norm(start))
     distance = float(np.linalg.norm(here.theta - start)) / (1 + size)
     settled = len(lengths) <= _AT_ONCE or lengths[-1] < 0.1 * max(lengths)
-    return Polished(here, len(lengths), distance, float(np.linalg.norm(here.theta)) / (size or 1.0), settled)
+    growth = (1 + float(np.linalg.norm(here.theta))) / (1 + size)
+    return Polished(here, steps, distance, growth, settled, ended)
 
 
 def reference_norm(loss: Loss, theta: Numbers, rng: np.random.Generator) -> float:
@@ -111,6 +121,10 @@ def lower_nearby(
         # In each direction the shortest radius counts at which the loss visibly changes.
         seen |= changes > noise
     moves = _descended(loss, theta, moves, norm, sign) - theta
+    # A descent that comes back tells of a minimum.
+    moves = moves[np.linalg.norm(moves, axis=1) > _RADII[0] * size]
+    if not len(moves):
+        return np.zeros(len(theta))
     changes, noise = _changes(loss, theta, moves, norm, sign)
     return moves[int(np.argmin(changes))] if (changes < -noise).any() else np.zeros(len(theta))
 
@@ -172,18 +186,25 @@ def has_kink(loss: Loss, here: Expansion, directions: Numbers, norm: float, crit
     remainders = np.empty((len(_LENGTHS), len(directions)))
     for i, length in enumerate(_LENGTHS):
         h = length * size
-        gradients = loss.gradient(theta + h * directions)[1]
-        remainders[i] = np.linalg.norm(gradients - g - h * images, axis=1)
+        values, gradients = loss.gradient(theta + h * directions)
+        rest = np.linalg.norm(gradients - g - h * images, axis=1)
+        # Where the loss is not defined there is nothing to compare.
+        remainders[i] = np.where(np.isfinite(values) & np.isfinite(rest), rest, 0.0)
     # A gradient is rounded like the numbers that cancel in it, which are those of gradients far away.
     with np.errstate(all="ignore"):
-        far = np.linalg.norm(loss.gradient(theta + size * directions)[1], axis=1)
+        away = np.concatenate([theta + size * directions, theta / size + directions])
+        far = np.linalg.norm(loss.gradient(away)[1], axis=1)
     far = float(far[np.isfinite(far)].max(initial=0.0))
     noise = 1e-11 * (norm * size + float(np.linalg.norm(g))) + 1e-14 * far
     loud = remainders[1:] > noise
     slow = loud & (remainders[1:] > remainders[:-1] / _SMOOTH_FALL)
-    # Two falls in a row that are too slow: a loss that is only rough at long steps is none of these.
-    if critical or (slow[-2] & slow[-1]).any():
-        return bool((slow[-2] & slow[-1]).any())
+    # The two shortest steps whose remainder is no rounding: a loss that is only rough at long steps is none of these.
+    for j in range(len(directions)):
+        last = np.flatnonzero(loud[:, j])[-2:]
+        if len(last) == 2 and slow[last, j].all():
+            return True
+    if critical:
+        return False
     return any(
         _jumps(loss, theta, h * directions[j], h * images[j], float(remainders[i + 1, j]), noise)
         for i, j in np.argwhere(slow)
@@ -195,7 +216,8 @@ def _jumps(loss: Loss, theta: Numbers, step: Numbers, image: Numbers, remainder:
     """Return whether the gradient jumps by the size of the remainder within a step; `image` is its linear change."""
 
     def rest(share: float) -> Numbers:
-        return loss.gradient((theta + share * step)[None])[1][0] - share * image
+        value, gradient = loss.gradient((theta + share * step)[None])
+        return gradient[0] - share * image if np.isfinite(value[0]) else np.full(len(theta), np.nan)
 
     low, high = 0.0, 1.0
     g_low, g_high = rest(low), rest(high)
