@@ -237,6 +237,20 @@ def test_a_result_is_a_table() -> None:
     assert set(frame.columns) >= {"loss", "squared_gradient", "index", "status"}
 
 
+def test_only_critical_ends_are_classes() -> None:
+    found = find_critical_points(wavy, starts(), max_iter=4)
+    near = (found.squared_gradient > 1e-10) & (found.squared_gradient < 1e-2)
+    assert near.any()
+    rows = np.concatenate([np.zeros(0, dtype=int), *found.distinct().values()])
+    assert set(rows.tolist()) == set(np.flatnonzero(found.squared_gradient <= 1e-10).tolist())
+
+
+def test_steps_are_never_longer_than_newton_s() -> None:
+    sizes = find_critical_points(wavy, starts(), "newton_mr", max_iter=60).traces["step_size"]
+    assert np.nanmax(sizes) == 1
+    assert np.nanmin(sizes) < 1
+
+
 def test_callback_sees_every_step() -> None:
     seen: list[tuple[int, Any]] = []
     found = find_critical_points(wavy, starts(3), callback=lambda step, theta: seen.append((step, theta)))
@@ -278,6 +292,8 @@ def test_what_is_refused(tmp_path: Any) -> None:
         with pytest.raises(InputError, match="could not be read as a result"):
             CriticalPoints.load(tmp_path / name)
     found = find_critical_points(wavy, starts())
+    with pytest.raises(InputError, match=r"could not be written \(No such file or directory\)"):
+        found.save(tmp_path / "missing" / "found.npz")
     found.save(tmp_path / "found.npz")
     with pytest.raises(InputError, match="loaded without its loss"):
         CriticalPoints.load(tmp_path / "found.npz").classify()

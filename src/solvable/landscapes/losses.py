@@ -1,5 +1,6 @@
 """Losses as the finders see them: a batch of parameter vectors in, NumPy arrays of values and derivatives out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ _DISAGREEMENT, _STEPS = 1e-3, (1e-5, 1e-7, 1e-9)
 _SEED = 20_210_333
 
 
-class Expansion:
+class Expansion(ABC):
     """A loss to second order at a batch of points.
 
     Attributes:
@@ -36,9 +37,9 @@ class Expansion:
         """$|g|^2$ of each point (B,)."""
         return np.einsum("bn,bn->b", self.gradient, self.gradient)
 
+    @abstractmethod
     def product(self, vectors: Numbers) -> Numbers:
         """Return the Hessian of each point times a vector (B, N)."""
-        raise NotImplementedError
 
     def hessian(self) -> Numbers:
         """Return the Hessians (B, N, N)."""
@@ -51,7 +52,7 @@ class Expansion:
         return _symmetric(columns)
 
 
-class Loss:
+class Loss(ABC):
     """A function of a parameter vector (N,) with its derivatives, for many vectors at once.
 
     Subclasses define `gradient` and `at`; the finders need nothing else.
@@ -63,13 +64,13 @@ class Loss:
     # Names of functions in it whose gradient jumps, as far as they are known.
     kinks: tuple[str, ...] = ()
 
+    @abstractmethod
     def gradient(self, theta: Numbers) -> tuple[Numbers, Numbers]:
         """Return the losses (B,) and their gradients (B, N) at a batch of points (B, N)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at(self, theta: Numbers) -> Expansion:
         """Return the expansion to second order at a batch of points (B, N)."""
-        raise NotImplementedError
 
     def value(self, theta: Numbers) -> Numbers:
         """Return the losses (B,) at a batch of points (B, N)."""

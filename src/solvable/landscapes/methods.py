@@ -5,6 +5,7 @@ All of them decrease $|g|^2$, so that saddles attract them as minima do: `LM` (L
 $\frac12 |g|^2$).
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
@@ -43,15 +44,15 @@ class Move(NamedTuple):
     broken: NDArray[np.bool_]
 
 
-class Method:
+class Method(ABC):
     """A method: `state0` is what each start remembers at first, `dense` whether it forms Hessians."""
 
     dense: ClassVar[bool] = False
     state0: float = 1.0
 
+    @abstractmethod
     def advance(self, loss: Loss, here: Expansion, state: Numbers) -> tuple[Move, Numbers]:
         """Return the next points and what the starts remember."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

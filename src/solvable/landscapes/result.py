@@ -176,14 +176,23 @@ class CriticalPoints:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write everything but the loss to an `.npz` file."""
+        """Write everything but the loss to an `.npz` file.
+
+        Raises:
+            InputError: if it cannot be written.
+        """
         signs = self._counts() if self.function is not None or self._signs else None
         arrays = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_SAVED}
         arrays |= {f"trace_{name}": trace for name, trace in self.traces.items()}
         if signs is not None:
             arrays |= dict(zip(_SIGNS, signs, strict=True))
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, **arrays)
+        try:
+            with Path(path).open("wb") as file:
+                np.savez_compressed(file, **arrays)
+        except OSError as error:
+            raise InputError(
+                f"{str(path)!r} could not be written ({error.strerror}); expected a file in a folder that exists"
+            ) from None
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -72,8 +72,8 @@ class TorchLoss(Loss):
                         "float64; convert its data with .double() (integers stay integers, for embeddings)"
                     ) from None
                 raise InputError(
-                    f"the loss fails at the first start ({_first_line(error)}); expected a loss of a vector of "
-                    f"{theta.shape[1]} parameters"
+                    f"the loss fails at the first start ({_first_line(error)}); expected one that can be computed from "
+                    f"{theta.shape[1]} parameters; check their number, the data and the targets"
                 ) from error
             _check_scalar(value)
         self.kinks = tuple(sorted({name for piece in self.pieces for name in _kinks(piece(first))}))
