@@ -369,7 +369,9 @@ def test_wrong_second_derivatives_are_refused() -> None:
         assert classify(loss).kind == "not converged"
 
 
-@pytest.mark.parametrize(("curvature", "kind"), [(1.0, "minimum"), (-1.0, "saddle"), (0.0, "degenerate")])
+@pytest.mark.parametrize(
+    ("curvature", "kind"), [(1.0, "minimum"), (-1.0, "saddle"), (0.0, "degenerate"), (1e-11, "degenerate")]
+)
 def test_more_parameters_than_a_dense_hessian_takes(curvature: float, kind: str) -> None:
     N = 5200
     scale = torch.linspace(1, 2, N, dtype=torch.float64)
