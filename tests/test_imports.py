@@ -14,7 +14,7 @@ SOURCE = Path(solvable.__file__).parent
 # Packages may import those in earlier rows.
 FLOORS = (
     ("errors",),
-    ("checks", "machine", "progress"),
+    ("checks", "machine", "progress", "interrupts"),
     ("datasets", "kernels", "spectra"),
     ("networks",),
     ("lab",),

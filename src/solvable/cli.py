@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from solvable import __version__
 from solvable.errors import InputError
+from solvable.interrupts import repeated_if_dropped
 from solvable.terminal.arguments import OptionalWhole
 from solvable.terminal.output import OUTPUT, Output, example
 from solvable.wings import WINGS, Wing, load_study, study_names
@@ -28,7 +29,8 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
     tokens = list(sys.argv[1:] if tokens is None else tokens)
     try:
         app = build_app(tokens, wings)
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        with repeated_if_dropped():
+            app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except UnusedCliTokensError as error:
         unused = " ".join(error.unused_tokens or ())
         numbers = any(letter.isdigit() for letter in unused)

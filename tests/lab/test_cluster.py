@@ -273,8 +273,6 @@ def test_ctrl_c_cancels_the_remaining_trials(pair, tmp_path):
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )
     _until(lambda: list(tmp_path.glob(".cache/toy/*/trial-*.nc")) or process.poll() is not None)
-    # Python loses an interrupt that arrives in the callback of a weak reference, of which reading the file has some.
-    time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from solvable.errors import InputError
+from solvable.interrupts import uninterrupted
 from solvable.lab.files import atomically, read_netcdf, remove_leftovers, write_netcdf
 from solvable.machine import WHOLE_PROCESS, cores, limited_blas_threads, limited_torch_threads
 from solvable.progress import progress
@@ -139,9 +140,10 @@ def run_trials(
                     if store is None:
                         outcomes[call] = outcome
                     else:
-                        store.write(outcome, store.path(call))
-                        # Read back, so that interrupted and uninterrupted runs give bitwise equal results.
-                        outcomes[call] = store.read(store.path(call))
+                        with uninterrupted():
+                            store.write(outcome, store.path(call))
+                            # Read back, so that interrupted and uninterrupted runs give bitwise equal results.
+                            outcomes[call] = store.read(store.path(call))
                     advance()
         except KeyboardInterrupt:
             if store is not None and any(store.path(call).exists() for call in calls):
