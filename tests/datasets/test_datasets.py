@@ -531,7 +531,7 @@ def test_floats_are_used_as_given():
     [
         ([1.0, 1.0], "constant"),
         ([1, 1], "one class only"),
-        ([1.0, np.nan], "1 value that is NaN"),
+        ([1.0, np.nan], "1 missing values in 2 rows"),
         ([1.0, np.inf], "NaN or infinite"),
         (["a", None], "1 missing"),
         ([1.0], "1 samples"),
@@ -540,8 +540,8 @@ def test_floats_are_used_as_given():
         (np.zeros((2, 2, 2)), "shape"),
         ([[1, 0], [0, 1]], "ambiguous"),
         ([1, 2, 3], "as many classes as samples"),
-        (np.array(["a", 1], dtype=object), "mixes int, str"),
-        (np.array([1j, 2j]), "type complex128"),
+        (np.array(["a", 1], dtype=object), "mixes int and str"),
+        (np.array([1j, 2j]), "holds complex values"),
         (np.zeros((3, 0)), "constant"),
     ],
 )

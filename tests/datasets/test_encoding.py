@@ -171,9 +171,9 @@ def test_missing_values(missing, rows):
         np.testing.assert_allclose(data.y[:, 0] + data.offset, Y[keep])
     else:
         assert "filled with the column's mean: size (3), flag (1), whole (1), price (1)" in notes
-        assert "missing text replaced by a separate value, 'missing': city (1)" in notes
+        assert "missing text counted as a value of its own: city (1)" in notes
         np.testing.assert_allclose(data.X[3:6, 0], 0, atol=1e-12)
-        assert "city_missing" in data.encoder.get_feature_names_out()
+        assert "city_None" in data.encoder.get_feature_names_out()
 
 
 def test_missing_values_that_cannot_be_mended():
@@ -334,8 +334,11 @@ def test_targets_of_which_some_are_missing():
         (np.zeros((N, 2), dtype=int), "ambiguous"),
         (np.ones(N), "constant"),
         (["a"] * N, "one class only"),
-        (pd.Series(pd.date_range("2024-01-01", periods=N)), "the target holds dates, as in '2024-01-01"),
-        (pd.Series([1, "a"] * 30), "mixes int, str"),
+        (
+            pd.Series(pd.date_range("2024-01-01", periods=N)),
+            "the target holds dates or times, as in '2024-01-01",
+        ),
+        (pd.Series([1, "a"] * 30), "mixes int and str"),
     ],
 )
 def test_targets_that_cannot_be_used(y, sentence):
@@ -362,7 +365,13 @@ def test_rows_in_another_order():
     X, y = pd.DataFrame({"a": NUMBERS[:, 0]}), pd.Series(Y)
     with pytest.raises(InputError, match="same row names in another order"):
         from_arrays(X, y.sample(frac=1, random_state=0))
-    assert from_arrays(X.set_axis(range(5, N + 5)), y).X.shape == (N, 1)  # names that have nothing in common
+    with pytest.raises(InputError, match="X and y have different row names, 5 and 0 in row 1"):
+        from_arrays(X.set_axis(range(5, N + 5)), y)
+    named = X.set_axis([f"patient {i}" for i in range(N)])
+    assert from_arrays(named, y).X.shape == (
+        N,
+        1,
+    )  # pandas numbered the rows of y, which says nothing of their order
 
 
 def test_settings_of_scikit_learn_do_not_matter():

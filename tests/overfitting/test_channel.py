@@ -89,7 +89,10 @@ def test_levels_are_sorted_with_zero_once() -> None:
         (lambda: flip_labels([0, 1, 0, 1], [0.1, 0.2]), "must be one number; got 2"),
         (lambda: flip_labels([0, 0, 0], 0.1), "labels hold 1 class"),
         (lambda: flip_labels([0.5, 1.5], 0.1), "add noise to numbers by hand"),
-        (lambda: flip_labels(["a", None, "b"], 0.1), "1 missing labels, the first at row 1"),
+        (
+            lambda: flip_labels(["a", None, "b"], 0.1),
+            "1 missing values in 3 rows (33.3%), the first in row 2",
+        ),
         (lambda: flip_labels([[0, 1], [1, 0]], 0.1), "shape (2, 2)"),
         (lambda: flip_labels([0, 1], 0.1, channel="pair"), "unknown channel 'pair'"),
         (lambda: channel_matrix(np.eye(2), 3), "has shape (2, 2)"),

@@ -345,7 +345,7 @@ def test_a_fit_that_fails_says_which() -> None:
         ({"train_sizes": [2000]}, "a train size of 2000 is too large; only 1597 samples are available"),
         ({"train_sizes": [10]}, "too small for 10 classes"),
         ({"train_sizes": [99.5]}, "whole numbers"),
-        ({"inputs": np.where(X == 3, np.nan, X)}, "NaN or infinite"),
+        ({"inputs": np.where(X == 3, np.nan, X)}, "missing values, which the estimator does not accept"),
         ({"inputs": X[:-1]}, "1797 labels for 1796 samples"),
         ({"labels": Y / 3}, "the estimator predicts classes"),
         ({"labels": Y.astype(str), "estimator": Ridge()}, "the estimator predicts numbers"),

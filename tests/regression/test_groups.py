@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from solvable.datasets.groups import group_codes
 from solvable.errors import InputError
 from solvable.kernels import Kernel, Laplace, as_kernel
 from solvable.regression import LearningSurface, diagnose, one_gram
 from solvable.regression.one_gram import OneGram, decompose
-from solvable.regression.targets import group_codes
 
 RIDGES = np.array([0.01, 1.0, 10.0])
 

@@ -321,7 +321,7 @@ def _gram(n: int = 40) -> tuple[NDArray, NDArray]:
         (lambda K, y: (0 * K, y), "no positive diagonal"),
         (lambda K, y: (K, 1e200 * y), "beyond floating point"),
         (lambda K, y: (K, np.ones_like(y)), "constant|same"),
-        (lambda K, y: (K, np.where(np.arange(len(y)) == 3, np.nan, y)), "NaN"),
+        (lambda K, y: (K, np.where(np.arange(len(y)) == 3, np.nan, y)), "1 missing values"),
         (lambda K, y: (K[:5, :5], y[:5]), "at least 20"),
         (lambda K, y: (K[:1, :1], y[:1]), "one|at least"),
         (lambda K, y: (K, np.arange(len(y))), "identifier|classes"),

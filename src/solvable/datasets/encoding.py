@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Shaped
 from numpy.typing import NDArray
+from pandas.api.types import infer_dtype
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -19,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.checks import finite
 from solvable.datasets.columns import Origin, kind_of
+from solvable.datasets.inputs import as_array, as_pandas
 from solvable.datasets.labels import names_an_identifier
 from solvable.errors import InputError
 
@@ -26,8 +28,9 @@ Missing = Literal["drop", "mean"] | None
 """Treatment of missing values; None: refuse them."""
 Key = str | int
 
-_MISSING = "missing"
 _MOST_LISTED = 5
+# Columns of this size and of its inverse are scaled before they are squared.
+_LARGE = 1e100
 
 
 def _remember(encoder: BaseEstimator, X: Any) -> None:
@@ -36,22 +39,63 @@ def _remember(encoder: BaseEstimator, X: Any) -> None:
 
 
 class ToFloat(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Columns of numbers of any type as float64, with NaN for missing values."""
+    """Columns of numbers of any type as float64, with NaN for missing values.
+
+    From large integers, of which a float keeps only 16 digits, the least one of the column is subtracted; columns whose
+    squares would leave the range of floats are scaled by a power of 2. Later steps centre and scale columns anyway.
+    """
 
     def fit(self, X: Any, y: Any = None) -> "ToFloat":
-        """Store the columns."""
+        """Store the columns, and what is subtracted from each."""
         _remember(self, X)
+        self.origin_ = np.array([_origin(column) for column in _columns(X)], dtype=object)
+        numbers = self._shifted(X)
+        largest = np.nanmax(np.abs(numbers), axis=0, initial=0.0, where=~np.isnan(numbers))
+        extreme = (largest > _LARGE) | (largest < 1 / _LARGE) & (largest > 0)
+        self.exponent_ = np.where(extreme, np.frexp(largest)[1], 0)
         return self
 
     def transform(self, X: Any) -> Float[NDArray, "n d"]:
         """Return a new array, which later steps may overwrite."""
-        if isinstance(X, np.ndarray) and X.dtype.kind != "O":
+        numbers = self._shifted(X)
+        return np.ldexp(numbers, -self.exponent_) if self.exponent_.any() else numbers
+
+    def _shifted(self, X: Any) -> Float[NDArray, "n d"]:
+        if isinstance(X, np.ndarray) and X.dtype.kind != "O" and not self.origin_.any():
             return np.array(X, dtype=np.float64)
-        return np.array(pd.DataFrame(X).to_numpy(dtype=np.float64, na_value=np.nan))
+        columns = zip(_columns(X), self.origin_, strict=True)
+        return np.stack([_less(column, origin) for column, origin in columns], axis=1)
+
+
+def _columns(X: Any) -> list[pd.Series]:
+    frame = as_pandas(X)
+    frame = frame if isinstance(frame, pd.DataFrame) else pd.DataFrame(as_array(frame, "X"))
+    return [frame.iloc[:, i] for i in range(frame.shape[1])]
+
+
+def _is_large(integers: NDArray) -> bool:
+    return bool(integers.size) and max(-int(integers.min()), int(integers.max())) > 2**53
+
+
+def _origin(column: pd.Series) -> int:
+    """Return the least number of a column of integers that floats cannot hold, and 0 for other columns."""
+    if infer_dtype(column, skipna=True) != "integer":
+        return 0
+    least, most = int(column.min()), int(column.max())
+    return least if max(-least, most) > 2**53 else 0
+
+
+def _less(column: pd.Series, origin: int) -> Float[NDArray, "n"]:
+    """Return a column minus a number, without rounding integers first."""
+    if origin and infer_dtype(column, skipna=True) == "integer":
+        column = column.astype(object) - origin
+    elif origin:
+        return column.to_numpy(dtype=np.float64, na_value=np.nan) - float(origin)
+    return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 class ToText(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
-    """Columns of text or categories as strings, with the string `missing` for missing values."""
+    """Columns of text or categories as strings, with None for missing values."""
 
     def fit(self, X: Any, y: Any = None) -> "ToText":
         """Store the columns."""
@@ -59,12 +103,29 @@ class ToText(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> Shaped[NDArray, "n d"]:
-        """Return an array of strings."""
+        """Return an array of strings and None."""
         values = np.array(pd.DataFrame(X), dtype=object)
         absent = np.asarray(pd.isna(values), dtype=bool)
         texts = np.array([str(value) for value in values.ravel()], dtype=object).reshape(values.shape)
-        texts[absent] = _MISSING
+        texts[absent] = None
         return texts
+
+
+class InputEncoder(ColumnTransformer):
+    """A `ColumnTransformer` of arrays and of tables of any library."""
+
+    def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
+        """Fit to `X` and return it encoded."""
+        return super().fit_transform(_readable(X), y, **params)
+
+    def transform(self, X: Any, **params: Any) -> Any:
+        """Return `X` encoded."""
+        return super().transform(_readable(X), **params)
+
+
+def _readable(X: Any) -> Any:
+    X = as_pandas(X)
+    return X if isinstance(X, pd.DataFrame) else as_array(X, "X")
 
 
 class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -203,7 +264,9 @@ def _encode_images(
 
 def _split(raw: Any, origin: Origin) -> tuple[pd.DataFrame, dict[Key, pd.Series]]:
     """Return the columns of numbers as float64, with NaN for missing values, and the columns of text."""
-    if isinstance(raw, np.ndarray) and raw.dtype.kind in "fiub":
+    if isinstance(raw, np.ndarray) and (
+        raw.dtype.kind in "fb" or (raw.dtype.kind in "iu" and not _is_large(raw))
+    ):
         return pd.DataFrame(raw.astype(np.float64, copy=False)), {}
     frame = pd.DataFrame(raw)
     # By position if the names are not text, as ColumnTransformer does.
@@ -215,7 +278,7 @@ def _split(raw: Any, origin: Origin) -> tuple[pd.DataFrame, dict[Key, pd.Series]
         if kind_of(column, origin, key) == "text":
             texts[key] = column
         elif column.notna().any():
-            numbers[key] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            numbers[key] = _less(column, _origin(column))
         else:
             numbers[key] = np.full(len(column), np.nan)
     return pd.DataFrame(numbers, index=range(len(frame))), texts
@@ -273,7 +336,7 @@ def _missing(
     ]:
         notes.append(f"missing values filled with the column's mean: {_join(columns)}")
     if columns := [f"{origin.name(k)} ({absent[k].sum()})" for k in absent if k in texts]:
-        notes.append(f"missing text replaced by a separate value, {_MISSING!r}: {_join(columns)}")
+        notes.append(f"missing text counted as a value of its own: {_join(columns)}")
     return keep, True, notes
 
 
@@ -306,7 +369,7 @@ def _varying(
     )
 
 
-def _column_encoder(numbers: list[Key], texts: list[Key], fill: bool) -> ColumnTransformer:
+def _column_encoder(numbers: list[Key], texts: list[Key], fill: bool) -> InputEncoder:
     steps: list[Any] = []
     if numbers:
         # Two steps, for columns such as years: StandardScaler does not scale a column that looks constant, as one with
@@ -325,7 +388,7 @@ def _column_encoder(numbers: list[Key], texts: list[Key], fill: bool) -> ColumnT
         onehot = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float64)
         pipeline = Pipeline([("text", ToText()), ("onehot", onehot), ("scale", BlockScaler())])
         steps.append((f"text_{i}", pipeline, [key]))
-    encoder = ColumnTransformer(steps, verbose_feature_names_out=False)
+    encoder = InputEncoder(steps, verbose_feature_names_out=False)
     # The encoder ignores the user's `sklearn.set_config(transform_output="pandas")`.
     return encoder.set_output(transform="default")
 

@@ -14,6 +14,8 @@ Task = Literal["auto", "classes", "number"]
 
 _MIN_ROWS_A_CLASS = 5
 _MOST_CLASSES = 30
+# Squared errors, summed over rows, stay within the range of floats.
+_LARGEST = 1e140
 _NAMES_OF_IDENTIFIERS = ("id", "index", "idx", "row", "uid", "uuid", "guid", "key")
 
 
@@ -41,16 +43,14 @@ def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]
     (array([[1.5],
            [2. ]]), ())
     """
-    array = _plain(y)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim not in (1, 2):
-        raise InputError(f"the target must have shape (n,) or (n, c); got {array.shape}")
+    array = complete_labels(y, "the target")
+    if declares_classes(y):
+        array = array.astype(str)
     if len(array) < 2:
         raise InputError(f"the target has {len(array)} samples; expected at least 2")
     if array.dtype.kind == "f":
         finite("the target", array, "drop these samples first")
-        columns = np.asarray(array.reshape(len(array), -1), dtype=np.float64)
+        columns = array.reshape(len(array), -1)
         if columns.shape[1] == 0 or (columns == columns[0]).all():
             raise InputError(
                 "the target is constant, so there is nothing to learn; expected two or more values"
@@ -69,40 +69,101 @@ def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]
     return onehot, tuple(str(value) for value in values)
 
 
-def split_missing(y: Any) -> tuple[Shaped[NDArray, "n *c"], Bool[NDArray, "rows"]]:
+def complete_labels(y: Any, name: str = "y") -> Shaped[NDArray, "n *c"]:
+    """Return the labels or numbers of all samples as an array; see `split_missing`.
+
+    Raises:
+        InputError: as `split_missing`, and for missing values.
+    """
+    labels, absent = split_missing(y, name)
+    if absent.any():
+        raise InputError(
+            f"{name} has {absent.sum()} missing values in {len(absent)} rows ({absent.mean():.1%}), the first in row "
+            f"{absent.argmax() + 1}; expected none: drop these rows"
+        )
+    return labels
+
+
+def split_missing(y: Any, name: str = "the target") -> tuple[Shaped[NDArray, "n *c"], Bool[NDArray, "rows"]]:
     """Return the targets that are not missing, and a mask of the rows whose target is missing.
 
-    Whole numbers next to missing values become integers again; pandas had turned them into floats.
+    Numbers `(n, c)` and floats become float64. Other targets `(n,)` are whole numbers of 64 bits, booleans or text;
+    whole numbers next to missing values, which pandas or NumPy had turned into floats, become integers again.
+
+    Args:
+        y: a list, an array, a masked array, a tensor, or a column or table of pandas, polars or another library.
+        name: name of the target in messages.
+
+    Raises:
+        InputError: for dates, bytes, complex numbers, a mixture of types, integers beyond 64 bits, a table with text
+            in it, and another number of dimensions.
     """
     import pandas as pd
-    from pandas.api import types
 
+    from solvable.datasets.inputs import as_array, as_pandas
+
+    y = as_pandas(y)
     if isinstance(y, pd.DataFrame):
-        y = y.iloc[:, 0] if y.shape[1] == 1 else y.to_numpy(dtype=np.float64, na_value=np.nan)
+        if y.shape[1] != 1:
+            return _rows_of_numbers(y, name)
+        y = y.iloc[:, 0]
     if not isinstance(y, pd.Series):
-        array = np.asarray(y)
-        if array.ndim == 0:
-            raise InputError(f"the target must have shape (n,) or (n, c); got {array.shape}")
-        absent = np.array(np.asarray(pd.isna(array)).reshape(len(array), -1).any(axis=1), dtype=bool)
-        if array.dtype.kind == "f" and array.ndim == 1 and absent.any():
-            return _integers_if_whole(array[~absent]), absent
-        return _plain(array[~absent]), absent
+        # A list of booleans or large integers with gaps would lose them as an array of floats.
+        y = np.array(y, dtype=object) if _is_flat_list(y) else as_array(y, name)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if y.ndim == 2:
+            return _rows_of_numbers(y, name)
+        if y.ndim != 1:
+            raise InputError(f"{name} must have shape (n,) or (n, c); got {y.shape}")
+        if y.dtype.kind == "f":
+            absent = np.isnan(y)
+            return _numbers(y[~absent], gaps=bool(absent.any())), absent
+        if y.dtype.kind in "iub":
+            return y, np.zeros(len(y), dtype=bool)
+        y = pd.Series(y) if y.dtype.kind != "S" else pd.Series(y.tolist(), dtype=object)
     absent = y.isna().to_numpy(dtype=bool)
-    present: Any = y[~absent]
-    dtype: Any = y.dtype
-    if types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
+    return _present(y[~absent], name, gaps=bool(absent.any())), absent
+
+
+def as_numbers(labels: NDArray, name: str = "y") -> NDArray[np.float64]:
+    """Return labels from `complete_labels` as floats.
+
+    Raises:
+        InputError: for text, and for large integers of which different ones become equal floats.
+    """
+    if labels.dtype.kind == "U":
+        raise InputError(f"{name} holds text, as in {str(labels.flat[0])!r}; expected numbers")
+    numbers = labels.astype(np.float64)
+    if labels.dtype.kind in "iu" and len(np.unique(numbers)) < len(np.unique(labels)):
         raise InputError(
-            f"the target holds dates, as in {str(present.iloc[0])!r}; expected labels or numbers: use the month or "
-            "the days since a start instead"
+            f"{name} holds integers near {int(labels[0])}, of which floats keep only 16 digits; expected numbers that "
+            "differ in these: subtract a constant first"
         )
-    if types.is_bool_dtype(dtype):
-        return present.to_numpy(dtype=bool), absent
-    if types.is_integer_dtype(dtype):
-        return present.to_numpy(dtype=np.int64), absent
-    if types.is_float_dtype(dtype):
-        numbers = present.to_numpy(dtype=np.float64)
-        return _integers_if_whole(numbers) if absent.any() else numbers, absent
-    return _plain(present.to_numpy(dtype=object)), absent
+    return numbers
+
+
+def name_of_target(y: Any) -> str | None:
+    """Return the name of a pandas column, or the names of a table's columns; None if there is none."""
+    names = list(getattr(y, "columns", [getattr(y, "name", None)]))
+    return ", ".join(map(str, names)) if names and names[0] is not None else None
+
+
+def declares_classes(y: Any) -> bool:
+    """Return whether targets have a category dtype, by which a user says that they are classes.
+
+    >>> import pandas as pd
+    >>> declares_classes(pd.Series([1.5, 2.5], dtype="category")), declares_classes([1.5, 2.5])
+    (True, False)
+    """
+    import pandas as pd
+
+    from solvable.datasets.inputs import as_pandas
+
+    y = as_pandas(y)
+    if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
+        y = y.iloc[:, 0]
+    return isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
 
 
 def decide(
@@ -133,13 +194,13 @@ def decide(
         _refuse_identifier(labels, name, choose_number)
     few = distinct <= min(n / _MIN_ROWS_A_CLASS, _MOST_CLASSES)
     if task == "number" and (labels.dtype.kind == "b" or (integers and distinct == 1)):
-        return labels.astype(np.float64), []
+        return as_numbers(labels, "the target"), []
     if integers and distinct > 1 and (task == "number" or (task == "auto" and not few)):
         notes.append(
             f"the target holds {distinct} different integers in {n} rows and is taken as a number, not as classes "
             "(set the task to choose)"
         )
-        return labels.astype(np.float64), notes
+        return as_numbers(labels, "the target"), notes
     if labels.dtype.kind == "f" and task != "classes":
         if task == "auto" and distinct <= 10 and n >= _MIN_ROWS_A_CLASS * distinct > _MIN_ROWS_A_CLASS:
             notes.append(
@@ -173,6 +234,7 @@ def encode(
     """
     y, classes = encode_targets(labels)
     if not classes:
+        refuse_extreme(y)
         mean = y.mean(axis=0)
         notes = [f"the target's mean {', '.join(f'{m:.4g}' for m in mean)} was subtracted"]
         return y - mean, (), mean, notes
@@ -184,6 +246,18 @@ def encode(
             "always gets wrong"
         )
     return y, classes, np.full(len(classes), 1 / len(classes)), notes
+
+
+def refuse_extreme(y: Float[NDArray, "n c"]) -> None:
+    """Raise for numbers whose squares, or those of their differences, leave the range of floats."""
+    # Halves, since the difference of two large numbers may overflow.
+    largest, spread = float(np.abs(y).max()), float(np.ptp(y / 2, axis=0).max())
+    if largest > _LARGEST or spread < 1 / _LARGEST:
+        size = f"values up to {largest:.3g}" if largest > _LARGEST else f"differences up to {2 * spread:.3g}"
+        raise InputError(
+            f"the target has {size}, whose squares are beyond floating point; expected sizes between "
+            f"{1 / _LARGEST:.0e} and {_LARGEST:.0e}: use another unit"
+        )
 
 
 def _refuse_one_class(values: Sequence[Any] | NDArray) -> None:
@@ -228,32 +302,75 @@ def _refuse_identifier(labels: NDArray, name: str | None, choose_number: str) ->
     )
 
 
-def _integers_if_whole(numbers: NDArray) -> NDArray:
-    whole = bool((numbers == np.floor(numbers)).all()) and bool((np.abs(numbers) < 2.0**53).all())
-    return numbers.astype(np.int64) if whole and len(numbers) else numbers
+def _is_flat_list(y: Any) -> bool:
+    return isinstance(y, (list, tuple)) and not any(hasattr(one, "__len__") and np.ndim(one) for one in y[:1])
 
 
-def _plain(y: ArrayLike) -> NDArray:
-    """Return a target as an array of floats, or of integers, booleans or strings if it holds labels."""
-    array = np.asarray(y)
-    if array.dtype.kind == "O":
-        flat = array.ravel().tolist()
-        missing = sum(value is None or value != value for value in flat)
-        if missing:
-            raise InputError(f"the target has {missing} missing values; drop these samples first")
-        if all(isinstance(value, str) for value in flat):
-            return array.astype(str)
-        kinds = {type(value).__name__ for value in flat}
-        if kinds <= {"bool", "int"}:
-            return array.astype(np.int64)
-        try:
-            return array.astype(np.float64)
-        except (TypeError, ValueError):
-            raise InputError(
-                f"the target mixes {', '.join(sorted(kinds))}; expected labels or numbers"
-            ) from None
-    if array.dtype.kind not in "fiubUS":
+def _present(column: Any, name: str, gaps: bool) -> NDArray:
+    """Return the values of a pandas column without missing ones as integers, booleans, floats or text."""
+    from pandas.api import types
+
+    if not len(column):
+        return np.empty(0)
+    kind = types.infer_dtype(column, skipna=True)
+    if kind == "categorical":
+        return _present(column.astype(column.cat.categories.dtype), name, gaps)
+    if kind == "boolean":
+        return column.to_numpy(dtype=bool)
+    if kind == "integer":
+        least, most = int(column.min()), int(column.max())
+        if least >= -(2**63) and most < 2**63:
+            return column.to_numpy(dtype=np.int64)
+        if least >= 0 and most < 2**64:
+            return column.to_numpy(dtype=np.uint64)
         raise InputError(
-            f"the target has type {array.dtype}; expected numbers, integers, booleans or strings"
+            f"{name} holds integers beyond 64 bits, as in {most if most >= 2**63 else least}; expected smaller ones: "
+            "use floats if they are numbers, or text if they are names"
         )
-    return array
+    if kind in ("floating", "mixed-integer-float", "decimal"):
+        return _numbers(column.to_numpy(dtype=np.float64), gaps)
+    if kind == "string":
+        return column.to_numpy(dtype=object).astype(str)
+    example = column.iloc[0]
+    if kind == "bytes":
+        raise InputError(
+            f"{name} holds bytes, as in {example!r}; expected text: use [one.decode() for one in y]"
+        )
+    if kind in ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period", "interval"):
+        raise InputError(
+            f"{name} holds dates or times, as in {str(example)!r}; expected labels or numbers: use the month or the "
+            "days since a start instead"
+        )
+    kinds = sorted({type(one).__name__ for one in column})
+    if len(kinds) > 1:
+        raise InputError(f"{name} mixes {' and '.join(kinds)}; expected labels or numbers, all of one type")
+    raise InputError(f"{name} holds {kinds[0]} values; expected numbers, integers, booleans or text")
+
+
+def _rows_of_numbers(table: Any, name: str) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Return a target of several columns as floats, and a mask of the rows with a missing value."""
+    shape, is_array = table.shape, isinstance(table, np.ndarray)
+    if is_array and table.dtype.kind in "iubUS":
+        raise InputError(
+            f"{name} of shape {shape} with integers or text is ambiguous; expected one label per sample, (n,), or "
+            "numbers (n, c) as floats: use y.astype(float)"
+        )
+    try:
+        numbers = (table if is_array else table.astype("Float64").to_numpy(na_value=np.nan)).astype(
+            np.float64
+        )
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{name} has shape {shape} and values that are not numbers; expected one label per sample, (n,), or "
+            "numbers (n, c): choose one column, or drop those with text"
+        ) from None
+    absent: NDArray[np.bool_] = np.asarray(np.isnan(numbers).any(axis=1))
+    return numbers[~absent], absent
+
+
+def _numbers(numbers: NDArray, gaps: bool) -> NDArray:
+    """Return floats, or integers if they are whole and stood beside gaps, which only floats can."""
+    whole = (
+        gaps and len(numbers) and (numbers == np.floor(numbers)).all() and (np.abs(numbers) < 2.0**53).all()
+    )
+    return numbers.astype(np.int64 if whole else np.float64)

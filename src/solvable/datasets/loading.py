@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from solvable.checks import choice
 from solvable.datasets.encoding import Missing
-from solvable.datasets.labels import Task, decide, encode, split_missing
+from solvable.datasets.labels import Task, decide, declares_classes, encode, name_of_target, split_missing
 from solvable.datasets.readers import FILE_TYPES, Source, at_least_two, open_file
 from solvable.datasets.sampling import draw_rows
 from solvable.errors import InputError
@@ -125,7 +125,7 @@ def load(
         task: meaning of integers in a file: `classes`, `number`, or `auto`: classes if there are at most 30 different
             integers with five rows each on average, otherwise a number.
         missing: treatment of missing values in a file: `drop` the rows, or fill in the column's `mean` (for text, a
-            separate value); None: refuse them. Rows without a target are dropped by both.
+            value of its own); None: refuse them. Rows without a target are dropped by both.
         drop: columns of a `.csv` or `.parquet` file to remove.
         rows: larger data sets are subsampled at random to this many rows, stratified by class; a larger `.csv` or
             `.parquet` file is never in memory as a whole. None: all rows.
@@ -192,9 +192,12 @@ def from_arrays(
 
     Args:
         X: inputs: an array, list or tensor of numbers `(n, d)`, scaled per column; images `(n, ...)`, with one common
-            scale; or a pandas table, which may have text columns.
-        y: targets: labels or numbers `(n,)`, or floats `(n, outputs)`; may be a pandas column.
-        task: meaning of integers in y, as in `load`; floats are numbers, unless the task is `classes`.
+            scale; or a table of pandas, polars, pyarrow or another library, which may have text columns. Masked values
+            are missing values.
+        y: targets: labels or numbers `(n,)`, or floats `(n, outputs)`; may be a column of a table, in the same order of
+            rows as X.
+        task: meaning of integers in y, as in `load`; floats are numbers, unless the task is `classes` or they have
+            pandas' category dtype, which makes them classes.
         missing: treatment of missing values, as in `load`.
         rows: larger data sets are subsampled to this many rows, as in `load`.
         random_state: seed of the subsample.
@@ -211,11 +214,13 @@ def from_arrays(
     >>> bool((data.encoder.transform(table) == data.X).all())
     True
     """
-    from solvable.datasets.in_memory import given_inputs, given_targets
+    from solvable.datasets.inputs import as_pandas, check_rows, given_inputs
 
     _check_choices(task, missing)
     inputs, names = given_inputs(X, name)
-    targets, target_name = given_targets(X, y)
+    targets = as_pandas(y)
+    check_rows(X=inputs, y=targets)
+    target_name = name_of_target(targets)
     images = isinstance(inputs, np.ndarray) and inputs.ndim > 2
     source = Source.of_arrays(inputs, targets, names=names, images=images, target_name=target_name)
     return _finish(name, name, source, task, missing, rows, random_state)
@@ -243,16 +248,16 @@ def _finish(
 
     origin = Origin(name_in_messages, file, source.names)
     notes = list(source.notes)
-    n_targets = np.shape(source.y)[:1]
-    if source.n_inputs is not None and n_targets not in ((), (source.n_inputs,)):
-        raise InputError(
-            f"{name_in_messages} has {source.n_inputs} inputs and {n_targets[0]} targets; expected equal numbers"
-        )
-    if n_targets:  # split_missing refuses a single number
-        at_least_two(name_in_messages, n_targets[0])
     labels, present, target_notes = _present_targets(source, origin, missing)
+    if source.n_inputs not in (None, len(present)):
+        raise InputError(
+            f"{name_in_messages} has {source.n_inputs} inputs and {len(present)} targets; expected equal numbers"
+        )
+    at_least_two(name_in_messages, len(present))
     at_least_two(name_in_messages, len(labels))
     choose_number = '--task number (in Python: task="number")' if file else 'task="number"'
+    if task == "auto" and declares_classes(source.y):
+        task = "classes"
     labels, kind_notes = decide(labels, task, source.target_name, choose_number)
     n_rows, n_present = len(present), int(present.sum())
     indices = np.flatnonzero(present)
@@ -288,11 +293,12 @@ def _present_targets(
     source: Source, origin: "Origin", missing: str | None
 ) -> tuple[Shaped[NDArray, "n *c"], Shaped[NDArray, "rows"], list[str]]:
     """Return the targets that are not missing, a mask of their rows, and a note on the others."""
-    labels, absent = split_missing(source.y)
+    file_target = f"target column {source.target_name!r} of {origin.shown}"
+    labels, absent = split_missing(source.y, file_target if origin.file else "the target")
     if not absent.any():
         return labels, ~absent, []
     if missing is None:
-        where = f"target column {source.target_name!r} of {origin.shown}" if origin.file else "the target"
+        where = file_target if origin.file else "the target"
         raise InputError(
             f"{where} has {absent.sum()} missing values in {len(absent)} rows ({absent.mean():.1%}), the first in data "
             f"row {absent.argmax() + 1}; expected none: drop these rows with {origin.option('missing', 'drop')}"

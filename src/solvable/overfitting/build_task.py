@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, whole
-from solvable.datasets.in_memory import as_array
+from solvable.datasets.inputs import as_array, as_pandas, check_rows, is_sparse
 from solvable.datasets.labels import Task as Kind
-from solvable.datasets.labels import decide, split_missing
+from solvable.datasets.labels import as_numbers, complete_labels, decide, declares_classes
 from solvable.datasets.sampling import class_shares, number_of
 from solvable.errors import InputError
 from solvable.overfitting.label_noise import Channel, channel_matrix
@@ -54,6 +54,7 @@ def prepare(
     """
     random_state = whole("random_state", random_state, at_least=0)
     X = _inputs(X, "X", nan_allowed)
+    check_rows(X=X, y=y)
     if X.shape[0] == 0:
         raise InputError("X has no samples; give some hundreds")
     labels, test_labels = _labels(y, "y", X.shape[0], kind), None
@@ -63,6 +64,7 @@ def prepare(
         if test_size is not None:
             raise InputError("test_size is a part of X, but X_test was given; leave one of them out")
         X_test = _inputs(X_test, "X_test", nan_allowed)
+        check_rows(X_test=X_test, y_test=y_test)
         kind = "number" if labels.dtype.kind == "f" else "classes"
         test_labels = _labels(y_test, "y_test", X_test.shape[0], kind)
     classes: tuple[Any, ...] = ()
@@ -70,11 +72,6 @@ def prepare(
         names, labels = np.unique(labels, return_inverse=True)
         if len(names) < 2:
             raise InputError(f"y holds one class only, {names[0]!s}; expected two or more")
-        if np.asarray(y).dtype.kind == "f" and len(names) > len(labels) / _ROWS_A_CLASS:
-            raise InputError(
-                f"y holds {len(names)} different numbers in {len(labels)} samples, but the estimator predicts classes; "
-                "give a regressor, or integers or text if they are labels"
-            )
         classes = tuple(names.tolist())
         if test_labels is not None:
             if unknown := sorted(set(test_labels.tolist()) - set(classes)):
@@ -103,54 +100,62 @@ def prepare(
 
 
 def _inputs(X: Any, name: str, nan_allowed: bool) -> Any:
-    if isinstance(X, pd.DataFrame):
-        missing = int(X.isna().to_numpy().sum())
-        if missing and not nan_allowed:
-            raise InputError(
-                f"{name} has {missing} missing values, which the estimator does not accept; {_IMPUTE}"
-            )
-        return X
-    if hasattr(X, "tocsr"):
+    X = as_pandas(X)
+    if is_sparse(X):
         X = X.tocsr()
         finite(f"the data of {name}", X.data)
         return X
-    array = as_array(X, name)
-    if array.dtype.kind in "fc" and not nan_allowed:
-        finite(name, array, _IMPUTE)
-    if array.ndim == 0 or (array.ndim == 1 and array.dtype.kind in "fiub"):
-        raise InputError(f"{name} has shape {array.shape}; expected one row for each sample, (n, d)")
-    return array
+    X = X if isinstance(X, pd.DataFrame) else as_array(X, name)
+    if X.ndim == 0 or (X.ndim == 1 and X.dtype.kind in "fiub"):
+        raise InputError(f"{name} has shape {X.shape}; expected one row for each sample, (n, d)")
+    if nan_allowed:
+        return X
+    if missing := int(np.asarray(pd.isna(X)).sum()):
+        raise InputError(
+            f"{name} has {missing} missing values, which the estimator does not accept; {_IMPUTE}"
+        )
+    if isinstance(X, np.ndarray) and X.dtype.kind in "fc":
+        finite(name, X, _IMPUTE)
+    return X
 
 
 def _labels(y: Any, name: str, n: int, kind: Kind) -> NDArray[Any]:
     """Return labels as integers, text or booleans for classes, as floats for numbers."""
-    labels, absent = split_missing(y)
-    if absent.any():
-        raise InputError(
-            f"{name} has {int(absent.sum())} missing values, the first at row {int(absent.argmax())}; drop these rows"
-        )
+    labels = complete_labels(y, name)
     if len(labels) != n:
         raise InputError(f"{name} has {len(labels)} labels for {n} samples; expected one for each")
+    if kind != "number" and declares_classes(y):
+        return labels.astype(str) if labels.dtype.kind == "f" else labels
     if labels.dtype.kind == "f" and kind != "classes":
         finite(name, labels, "drop these samples")
-    if kind == "number" and labels.dtype.kind in "US":
+    if kind == "number" and labels.dtype.kind == "U":
         raise InputError(
             f"{name} holds text, as in {str(labels.flat[0])!r}, but the estimator predicts numbers; give a classifier"
         )
     if kind == "number":
-        return labels.astype(np.float64)
-    if kind == "classes" and labels.dtype.kind == "f" and (labels != np.floor(labels)).any():
-        raise InputError(
-            f"{name} holds numbers such as {labels[labels != np.floor(labels)].flat[0]:g}, but the estimator predicts "
-            "classes; give a regressor, or labels"
-        )
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 and (labels.dtype.kind != "f" or kind == "classes"):
+        return as_numbers(labels, name)
+    if kind == "classes" and labels.dtype.kind == "f":
+        return _whole(labels, name)
+    if labels.ndim != 1 and labels.dtype.kind != "f":
         raise InputError(f"{name} has shape {labels.shape}; expected one label for each sample, (n,)")
-    if kind == "classes":
-        return labels.astype(np.int64) if labels.dtype.kind == "f" else labels
-    return decide(labels, "auto", None, 'a regressor or task="number"')[0]
+    return labels if kind == "classes" else decide(labels, "auto", None, 'a regressor or task="number"')[0]
+
+
+def _whole(labels: NDArray[np.float64], name: str) -> NDArray[np.int64]:
+    """Return floats that name classes as integers."""
+    if labels.ndim != 1:
+        raise InputError(f"{name} has shape {labels.shape}; expected one label for each sample, (n,)")
+    if (fractions := labels[labels != np.floor(labels)]).size:
+        raise InputError(
+            f"{name} holds numbers such as {fractions[0]:g}, but the estimator predicts classes; give a regressor, or "
+            "labels"
+        )
+    if (distinct := len(np.unique(labels))) > len(labels) / _ROWS_A_CLASS:
+        raise InputError(
+            f"{name} holds {distinct} different numbers in {len(labels)} samples, but the estimator predicts classes; "
+            "give a regressor, or integers or text if they are labels"
+        )
+    return labels.astype(np.int64)
 
 
 def _n_test(labels: NDArray[Any], classes: Sequence[Any], test_size: float | int | None) -> int:

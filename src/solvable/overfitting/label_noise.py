@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, grid, numbers, one_number, whole
-from solvable.datasets.labels import split_missing
+from solvable.datasets.labels import complete_labels, declares_classes
 from solvable.errors import InputError
 
 
@@ -287,11 +287,9 @@ def flip_labels(
         >>> int((flip_labels(clean, 0.2, random_state=0) != clean).sum())
         20
     """
-    labels, absent = split_missing(y)
-    if absent.any():
-        raise InputError(
-            f"y has {int(absent.sum())} missing labels, the first at row {int(absent.argmax())}; drop these samples"
-        )
+    labels = complete_labels(y)
+    if declares_classes(y) and labels.dtype.kind == "f":
+        labels = labels.astype(str)
     if labels.ndim != 1 or labels.dtype.kind == "f":
         raise InputError(
             f"labels must be one integer, text or boolean for each sample; got shape {labels.shape} of {labels.dtype}; "

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from solvable import datasets
 from solvable.checks import one_number, whole
 from solvable.datasets import Dataset
+from solvable.datasets.groups import group_array, group_codes
+from solvable.datasets.inputs import check_rows
 from solvable.errors import InputError
 from solvable.kernels import as_kernel
 from solvable.kernels.encoded import EncodedKernel
@@ -22,7 +24,7 @@ from solvable.regression.drawing import error_by_ridge, finish_learning_curve, p
 from solvable.regression.near_duplicates import near_duplicates
 from solvable.regression.one_gram import OneGram, decompose, distinct_points, one_gram, optimism
 from solvable.regression.surface import FEWEST_SAMPLES, LearningSurface
-from solvable.regression.targets import Targets, group_array, group_codes
+from solvable.regression.targets import Targets
 from solvable.regression.verdict import verdict_on
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ def diagnose(
         (2,)
     """
     whole("random_state", random_state, at_least=0)
+    check_rows(X=X, y=y, groups=groups)
     data = datasets.from_arrays(X, y, missing=missing, rows=MOST_SAMPLES, random_state=random_state)
     codes = None if groups is None else group_array(groups, data.n_rows)[data.rows]
     return diagnose_dataset(data, kernel, ridge, codes, random_state, drop_repeats=drop_repeats)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
 from solvable.checks import grid, whole_grid
+from solvable.datasets.inputs import as_array, check_rows
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.regression.intercept import contrast_gram, contrasts, from_contrasts
@@ -69,7 +70,8 @@ def measure(
         >>> bool((curves.test_mse.sel(n_train=400) < curves.test_mse.sel(n_train=100)).all())
         True
     """
-    X = np.asarray(X)
+    check_rows(X=X, y=y)
+    X = as_array(X, "X")
     targets = as_targets(y)
     if len(targets) != len(X):
         raise InputError(

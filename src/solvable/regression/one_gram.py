@@ -27,6 +27,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
+from solvable.datasets.labels import refuse_extreme
 from solvable.errors import InputError
 from solvable.kernels import check_positive_semidefinite
 from solvable.regression.intercept import contrast_gram, contrasts, from_contrasts
@@ -190,12 +191,8 @@ def one_gram(decomposition: Decomposition, targets: Float[NDArray, "N outputs"])
         InputError: when the targets are too large or too small for floating point.
     """
     values, vectors, noise = decomposition.values, decomposition.vectors, decomposition.noise
+    refuse_extreme(targets)
     n, intercept, target_scale = len(vectors), decomposition.intercept, float(np.abs(targets).max())
-    if not 1e-150 < target_scale < 1e150:
-        raise InputError(
-            f"the largest target is {target_scale:.3g}, whose square is beyond floating point; expected 1e-150 to "
-            "1e150: use another unit"
-        )
     rounding = max(n * np.finfo(float).eps * values[-1], noise)
     rank = int(np.sum(values > rounding))
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import grid
+from solvable.datasets.groups import FEWEST_GROUPS, group_codes
+from solvable.datasets.inputs import check_rows
 from solvable.errors import InputError
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
 from solvable.kernels.encoded import EncodedKernel, large_gram
@@ -22,7 +24,7 @@ from solvable.regression.estimated_curves import EstimatedCurves
 from solvable.regression.halves import HalvesCheck, check_halves
 from solvable.regression.intervals import NORMAL_90, error_rate, log_standard_error
 from solvable.regression.one_gram import OneGram, decompose, one_gram
-from solvable.regression.targets import FEWEST_GROUPS, Targets, as_targets, group_codes
+from solvable.regression.targets import Targets, as_targets
 from solvable.spectra import implicit_regularization
 
 if TYPE_CHECKING:
@@ -129,6 +131,7 @@ class LearningSurface:
             y: labels, as in `from_gram`.
             groups: as in `from_gram`.
         """
+        check_rows(X=X, y=y, groups=groups)
         if isinstance(kernel, EncodedKernel):  # `X` may be a table
             kernel, X = kernel.kernel, kernel.encoder.transform(X)
         points: Any = X if hasattr(X, "device") else np.asarray(X)  # tensors stay on their device
@@ -153,6 +156,7 @@ class LearningSurface:
             y: labels, as in `from_gram`.
             groups: as in `from_gram`.
         """
+        check_rows(features=features, y=y, groups=groups)
         _check_memory(np.shape(features)[0])
         n_modes = float(np.shape(features)[-1])
         return cls._estimate(Linear()(features), y, "linear on given features", groups, n_modes)

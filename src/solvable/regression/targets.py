@@ -7,11 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.datasets import encode_targets
-from solvable.datasets.in_memory import as_array
-from solvable.errors import InputError
-
-# Errors on new groups are averages over groups, whose scatter fewer than this do not show.
-FEWEST_GROUPS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,40 +57,3 @@ def as_targets(y: "ArrayLike | Targets") -> Targets:
     array([0, 1, 0])
     """
     return y if isinstance(y, Targets) else Targets.of(*encode_targets(y))
-
-
-def group_array(groups: ArrayLike, n: int) -> NDArray[Any]:
-    """Return the groups of n points as an array `(n,)`.
-
-    Raises:
-        InputError: for another shape.
-    """
-    array = as_array(groups, "groups")
-    if array.shape != (n,):
-        raise InputError(f"groups has shape {array.shape}; expected one group for each of the {n} points")
-    return array
-
-
-def group_codes(groups: ArrayLike, n: int, after: str = "") -> NDArray[np.int64]:
-    """Return each point's group as an index from 0.
-
-    Args:
-        groups: names or numbers, `(n,)`.
-        n: number of points.
-        after: an earlier step to name in the message, such as " without the repeated rows".
-
-    Raises:
-        InputError: for another shape, missing values, or fewer than five different groups.
-    """
-    import pandas as pd
-
-    array = group_array(groups, n)
-    if missing := int(pd.isna(array).sum()):
-        raise InputError(f"groups has {missing} missing values; expected a group for each point")
-    names, codes = np.unique(array.astype(str) if array.dtype.kind == "O" else array, return_inverse=True)
-    if len(names) < FEWEST_GROUPS:
-        raise InputError(
-            f"there are {len(names)} groups{after}; expected at least {FEWEST_GROUPS}, since each is left out in turn: "
-            "collect more groups, or leave out `groups` for errors on new samples of the same groups"
-        )
-    return codes

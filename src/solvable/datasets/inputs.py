@@ -1,0 +1,180 @@
+"""Rules for inputs in memory: arrays, tensors, lists, and tables of any library, with rows in one order.
+
+Every function that takes data in memory uses these: `as_pandas` for tables and columns of other libraries, `as_array`
+for everything else, `check_rows` for the order of rows. Masked values are missing values.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from solvable.errors import InputError
+
+
+def given_inputs(X: Any, name: str) -> tuple[NDArray | pd.DataFrame, Sequence[str] | None]:
+    """Return inputs as an array or a pandas table, and names for messages if a table's column names are not text.
+
+    Args:
+        X: an array, list, tensor or table.
+        name: name of the data in messages.
+
+    Raises:
+        InputError: for one dimension, a sparse matrix, an object that is no array, and column names that repeat.
+    """
+    X = as_pandas(X)
+    if isinstance(X, pd.DataFrame):
+        if not X.columns.is_unique:
+            duplicate = X.columns[X.columns.duplicated()][0]
+            raise InputError(
+                f"X has more than one column {duplicate!r}; expected unique names: rename the columns"
+            )
+        kinds = {isinstance(column, str) for column in X.columns}
+        if len(kinds) > 1:
+            raise InputError(
+                "some column names of X are text and others are not; expected text: use X.rename(columns=str)"
+            )
+        names = None if kinds <= {True} else [str(column) for column in X.columns]
+        _at_least_one_column(X.shape, name)
+        return X, names
+    if is_sparse(X):
+        raise InputError("X is a sparse matrix; expected a dense array: use X.toarray()")
+    array = as_array(X, "X")
+    if array.ndim == 1:
+        raise InputError(
+            f"X has shape {array.shape}; expected (n, d) or images (n, ...): use X.reshape(-1, 1) for one input column"
+        )
+    if (
+        array.ndim == 0
+        or array.dtype.kind not in "fiubUSO"
+        or (array.ndim > 2 and array.dtype.kind not in "fiub")
+    ):
+        raise InputError(
+            f"X has shape {array.shape} and type {array.dtype}; expected numbers (n, d) or (n, ...)"
+        )
+    _at_least_one_column(array.shape, name)
+    return array, None
+
+
+def as_pandas(values: Any) -> Any:
+    """Return a table or column of polars, pyarrow or another library as pandas', and everything else unchanged.
+
+    Names, gaps and all digits of whole numbers are kept.
+
+    Raises:
+        InputError: for a table that only its own library can read, such as one that is not computed yet.
+
+    >>> import pyarrow as pa
+    >>> as_pandas(pa.table({"size": [10**18 + 1, None]}))["size"].tolist()
+    [1000000000000000001, <NA>]
+    """
+    if isinstance(values, (np.ndarray, list, tuple, pd.DataFrame, pd.Series)):
+        return values
+    if isinstance(values, (pd.Index, pd.api.extensions.ExtensionArray)):
+        return pd.Series(values)
+    if hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__"):
+        import pyarrow as pa
+
+        if hasattr(values, "columns"):
+            return arrow_to_pandas(pa.table(values))
+        column = pa.chunked_array(values if hasattr(values, "__arrow_c_stream__") else [values])
+        return arrow_to_pandas(pa.table({"": column})).iloc[:, 0].rename(getattr(values, "name", None))
+    if hasattr(values, "to_pandas"):
+        return values.to_pandas()
+    if hasattr(values, "columns") and hasattr(values, "collect"):
+        raise InputError(f"the table is a {type(values).__name__}; expected one in memory: use .collect()")
+    return values
+
+
+def arrow_to_pandas(table: Any) -> pd.DataFrame:
+    """Return a pyarrow table as pandas', with types that hold whole numbers and booleans next to gaps."""
+    import pyarrow as pa
+
+    # By default pandas makes floats of whole numbers with gaps, which loses digits beyond 2**53.
+    kinds = {
+        pa.bool_(): pd.BooleanDtype(),
+        **{getattr(pa, f"int{bits}")(): getattr(pd, f"Int{bits}Dtype")() for bits in (8, 16, 32, 64)},
+        **{getattr(pa, f"uint{bits}")(): getattr(pd, f"UInt{bits}Dtype")() for bits in (8, 16, 32, 64)},
+    }
+    with_gaps = {
+        field.type for field, column in zip(table.schema, table.columns, strict=True) if column.null_count
+    }
+    return table.to_pandas(
+        types_mapper={kind: dtype for kind, dtype in kinds.items() if kind in with_gaps}.get,
+        ignore_metadata=True,
+    )
+
+
+def check_rows(**named: Any) -> None:
+    """Raise unless all pandas objects among the arguments have the same row names in the same order.
+
+    Row names that pandas gave itself, 0 to n - 1, do not count beside other ones that have no name in common with them.
+
+    >>> check_rows(X=pd.DataFrame({"a": [1, 2]}, index=["p", "q"]), y=pd.Series([3, 4], index=["p", "q"]))
+    """
+    tables = {name: value for name, value in named.items() if isinstance(value, (pd.Series, pd.DataFrame))}
+    first, *others = tables or [""]
+    for name in others:
+        index, other = tables[first].index, tables[name].index
+        if index.equals(other) or (
+            len(index) == len(other)
+            and (_numbered(index) or _numbered(other))
+            and not index.isin(other).any()
+        ):
+            continue
+        if len(index) != len(other):
+            difference = f"{len(index)} and {len(other)} rows"
+        elif index.is_unique and index.sort_values().equals(other.sort_values()):
+            difference = "the same row names in another order"
+        else:
+            row = int(np.argmax(np.asarray(index != other)))
+            difference = f"different row names, {index[row]!r} and {other[row]!r} in row {row + 1}"
+        raise InputError(
+            f"{first} and {name} have {difference}; expected the same rows in the same order: use "
+            f"{name}.loc[{first}.index], or {name}.to_numpy() if they are in the same order"
+        )
+
+
+def _numbered(index: pd.Index) -> bool:
+    return index.equals(pd.RangeIndex(len(index)))
+
+
+def as_array(values: Any, name: str) -> NDArray:
+    """Return a list, tensor, table or masked array as an array, in which masked values are missing ones.
+
+    A list that mixes numbers and text becomes an array of objects, in which the numbers stay numbers.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        if "bfloat16" in str(values.dtype):
+            values = values.float()
+    if isinstance(values, np.ma.MaskedArray):
+        return unmasked(values)
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
+            array = np.array(values, dtype=object)
+    except (ValueError, TypeError):
+        raise InputError(f"{name} cannot be read as an array; expected rows of equal length") from None
+    return array
+
+
+def unmasked(values: Any) -> NDArray:
+    """Return a masked array with NaN, or None where there is no NaN, in place of what is masked."""
+    if not np.ma.is_masked(values):
+        return np.asarray(values.data)
+    if values.dtype.kind == "f" or (values.ndim > 1 and values.dtype.kind in "iub"):
+        return values.astype(np.float64).filled(np.nan)
+    return values.astype(object).filled(None)
+
+
+def is_sparse(X: Any) -> bool:
+    """Return whether `X` is a sparse matrix or array of SciPy."""
+    return hasattr(X, "tocsr") or hasattr(X, "tocoo")
+
+
+def _at_least_one_column(shape: tuple[int, ...], name: str) -> None:
+    if 0 in shape[1:]:
+        raise InputError(f"X in {name} has shape {shape}; expected at least one column")
