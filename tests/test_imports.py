@@ -14,7 +14,7 @@ SOURCE = Path(solvable.__file__).parent
 # Packages may import those in earlier rows.
 FLOORS = (
     ("errors",),
-    ("checks", "machine", "progress", "interrupts"),
+    ("checks", "machine", "progress", "interrupts", "streams"),
     ("datasets", "kernels", "spectra"),
     ("networks",),
     ("lab",),

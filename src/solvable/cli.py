@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from solvable import __version__
 from solvable.errors import InputError
 from solvable.interrupts import repeated_if_dropped
+from solvable.streams import use_stand_ins
 from solvable.terminal.arguments import OptionalWhole
 from solvable.terminal.output import OUTPUT, Output, example
 from solvable.wings import WINGS, Wing, load_study, study_names
@@ -27,6 +28,7 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
         wings: the wings that provide studies, commands and pages.
     """
     tokens = list(sys.argv[1:] if tokens is None else tokens)
+    use_stand_ins()
     try:
         app = build_app(tokens, wings)
         with repeated_if_dropped():

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass
 from textwrap import fill
 
+from solvable.streams import printable
+
 _WIDTH = 96
 # Spaces at which a line must not break: those between a number and its unit or error.
 _UNBREAKABLE = re.compile(r" (?=%)| (?=±)|(?<=±) | (?=[=<>] )|(?<= [=<>]) ")
@@ -101,7 +103,7 @@ class Verdict:
         parts = [_wrap(self.title), *(section.as_text() for section in self.sections)]
         if self.notes:
             parts.append(Section("Notes", points=self.notes).as_text())
-        return "\n\n".join(parts)
+        return printable("\n\n".join(parts))
 
     def _repr_html_(self) -> str:
         sections = "".join(section.as_html() for section in self.sections)

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from solvable.streams import can_show
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Output:
         if self.json:
             from solvable.lab.parameters import as_json
 
-            print(json.dumps(as_json(facts), indent=2, ensure_ascii=False))
+            text = json.dumps(as_json(facts), indent=2, ensure_ascii=False)
+            print(text if can_show(text) else json.dumps(as_json(facts), indent=2))
         elif self.quiet:
             print(*(f"{word}\n" for word in short), sep="", end="")
         else:

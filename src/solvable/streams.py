@@ -1,0 +1,101 @@
+"""ASCII stand-ins for characters that a terminal or a pipe cannot show, such as Windows' cp1252.
+
+A result that took an hour must not be lost because of an arrow in its last line.
+"""
+
+import codecs
+import re
+import sys
+import unicodedata
+from typing import Any
+
+_NAME = "solvable-stand-ins"
+_STAND_INS = str.maketrans(
+    {
+        "→": "->",
+        "←": "<-",
+        "°": " deg",
+        "−": "-",
+        "–": "-",
+        "—": "-",
+        "±": "+/-",
+        "×": "x",
+        "·": "*",
+        "∘": "*",
+        "≤": "<=",
+        "≥": ">=",
+        "≈": "~",
+        "∝": "~",
+        "√": "sqrt ",
+        "∞": "inf",
+        "‖": "||",
+        "“": '"',
+        "”": '"',
+        "‘": "'",
+        "’": "'",
+        "€": "EUR",
+        "£": "GBP",
+        # Unicode spells them without b.
+        "λ": "lambda",
+        "Λ": "Lambda",
+    }
+)
+_SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
+_SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+
+
+def stand_ins(text: str) -> str:
+    """Return text in ASCII: signs as they are typed, Greek letters by name, other letters without accents.
+
+    >>> stand_ins("90° → 10⁻⁵ ± κ₀")
+    '90 deg -> 10^-5 +/- kappa_0'
+    """
+    text = _SUPERSCRIPTS.sub(lambda run: "^" + _compatible(run[0]), text)
+    text = _SUBSCRIPTS.sub(lambda run: "_" + _compatible(run[0]), text).translate(_STAND_INS)
+    return "".join(one if one.isascii() else _letter(one) for one in text)
+
+
+def _compatible(text: str) -> str:
+    return unicodedata.normalize("NFKD", text).translate(_STAND_INS)
+
+
+def _letter(letter: str) -> str:
+    letter = unicodedata.normalize("NFKC", letter)
+    words = unicodedata.name(letter, "").split() if len(letter) == 1 else []
+    if words[:1] == ["GREEK"] and "LETTER" in words:
+        name = words[words.index("LETTER") + 1]
+        return name.capitalize() if "CAPITAL" in words else name.lower()
+    return _compatible(letter).encode("ascii", "ignore").decode() or "?"
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return stand_ins(error.object[error.start : error.end]), error.end
+
+
+def use_stand_ins() -> None:
+    """Make stdout and stderr show stand-ins for what they cannot show; for a program, which owns them."""
+    codecs.register_error(_NAME, _replace)
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors=_NAME)
+
+
+def can_show(text: str, stream: Any = None) -> bool:
+    """Return whether a stream, by default stdout, can show a text."""
+    encoding = getattr(stream or sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """Return a text for `print`, with stand-ins if stdout cannot show it."""
+    if can_show(text):
+        return text
+    codecs.register_error(_NAME, _replace)
+    encoding = sys.stdout.encoding
+    return text.encode(encoding, _NAME).decode(encoding)
