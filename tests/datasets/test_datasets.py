@@ -240,7 +240,7 @@ def _npz(**arrays):
         ("a.parquet", _csv("nonsense"), None, "cannot be read as a Parquet table"),
         ("a.npz", _csv("nonsense"), None, "cannot be read as a .npz archive"),
         ("a.npz", _npz(u=np.eye(3), v=np.ones(3)), None, "holds the arrays u, v; expected X and y or"),
-        ("a.npz", _npz(X=np.eye(3), y=np.arange(2.0)), None, "3 inputs and 2 targets"),
+        ("a.npz", _npz(X=np.eye(3), y=np.arange(2.0)), None, "has 3 rows and y has 2"),
         ("a.npz", _npz(X=np.array([["a"], ["b"]]), y=np.arange(2.0)), None, "array X .* type <U1"),
         ("a.npz", _npz(X=np.arange(3), y=np.arange(3.0)), None, r"array X .* shape \(3,\)"),
         (

@@ -254,7 +254,7 @@ def test_a_column_of_a_file_is_dropped_with_an_option(tmp_path):
         (pd.DataFrame(NUMBERS, columns=["a", 1, 2, 3]), r"X.rename\(columns=str\)"),
         (np.ones((N, 2)), "every input column of the data is constant"),
         (np.ones((N, 2, 2)), "every pixel has the same value"),
-        (NUMBERS[:50], "the data has 50 inputs and 60 targets"),
+        (NUMBERS[:50], "X has 50 rows and y has 60"),
         (np.where(NUMBERS > 9, np.inf, NUMBERS), "column . of X in the data has . infinite value"),
         (holed(), "column 1 of X in the data has missing values in 1 of 60 rows"),
         (NUMBERS + 1j, "type complex128|complex128 values"),
@@ -348,7 +348,7 @@ def test_targets_that_cannot_be_used(y, sentence):
 
 @pytest.mark.parametrize("n", [N - 3, N + 3])
 def test_as_many_inputs_as_targets(n):
-    with pytest.raises(InputError, match=f"has {n} inputs and 60 targets"):
+    with pytest.raises(InputError, match=f"X has {n} rows and y has 60"):
         from_arrays(np.resize(NUMBERS, (n, 4)), [np.nan, *Y[1:]], missing="drop")
 
 

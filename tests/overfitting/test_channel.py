@@ -87,7 +87,7 @@ def test_levels_are_sorted_with_zero_once() -> None:
         (lambda: flip_labels([0, 1, 0, 1], -0.1), "at least 0"),
         (lambda: flip_labels([0, 1, 0, 1], np.nan), "at least 0; got nan"),
         (lambda: flip_labels([0, 1, 0, 1], [0.1, 0.2]), "must be one number; got 2"),
-        (lambda: flip_labels([0, 0, 0], 0.1), "labels hold 1 class"),
+        (lambda: flip_labels([0, 0, 0], 0.1), "y has one class only"),
         (lambda: flip_labels([0.5, 1.5], 0.1), "add noise to numbers by hand"),
         (
             lambda: flip_labels(["a", None, "b"], 0.1),

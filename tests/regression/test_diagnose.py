@@ -575,7 +575,7 @@ def test_an_easy_task_has_no_errors_and_no_nonsense() -> None:
         ({"kernel": lambda A, B: np.ones((2, 2))}, "the kernel function returned shape (2, 2)"),
         ({"random_state": -1}, "random_state must be a whole number of at least 0; got -1"),
         ({"X": X[:, 0]}, "use X.reshape(-1, 1) for one input column"),
-        ({"X": X[:-1]}, "the data has 149 inputs and 150 targets"),
+        ({"X": X[:-1]}, "X has 149 rows and y has 150"),
         ({"X": np.ones((N, 2))}, "every input column of the data is constant"),
         ({"X": np.where(X > 12, np.nan, X)}, "missing values"),
         ({"X": np.where(X > 12, np.inf, X)}, "infinite value"),

@@ -176,7 +176,7 @@ def test_refused(digits, options, message):
 
 def test_bad_data_are_refused(digits):
     X, y, _ = digits
-    with pytest.raises(InputError, match="X has 260 rows but y has 259 labels"):
+    with pytest.raises(InputError, match="X has 260 rows and y has 259;"):
         measure(Gaussian(WIDTH), X, y[:-1], n_train=10)
     broken = X.copy()
     broken[3, 4] = np.nan

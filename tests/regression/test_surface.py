@@ -317,7 +317,7 @@ def _gram(n: int = 40) -> tuple[NDArray, NDArray]:
         (lambda K, y: (K + np.triu(np.full(K.shape, 0.1)), y), "symmetric"),
         (lambda K, y: (K - np.eye(len(K)) * 10, y), "negative|positive semi"),
         (lambda K, y: (np.where(np.eye(len(K)) > 0, np.nan, K), y), "NaN"),
-        (lambda K, y: (K, y[:-1]), "labels"),
+        (lambda K, y: (K, y[:-1]), "one target for each row"),
         (lambda K, y: (0 * K, y), "no positive diagonal"),
         (lambda K, y: (K, 1e200 * y), "beyond floating point"),
         (lambda K, y: (K, np.ones_like(y)), "constant|same"),

@@ -4,8 +4,8 @@ Nothing is downloaded. `Dataset.notes` lists the changes to the data (scaling, e
 `Dataset.encoder` applies them to new inputs.
 
 Files: `loading` has both functions, with `readers` for files and `inputs` for arrays and tables; `columns`,
-`encoding`, `labels` and `groups` turn values into numbers; `sampling` selects rows; `sphere` splits and scales for
-studies.
+`encoding`, `labels` and `groups` turn values into numbers; `estimator_data` has what scikit-learn estimators take;
+`sampling` selects rows; `sphere` splits and scales for studies.
 """
 
 from solvable.datasets.labels import encode_targets

@@ -39,8 +39,6 @@ def given_inputs(X: Any, name: str) -> tuple[NDArray | pd.DataFrame, Sequence[st
         names = None if kinds <= {True} else [str(column) for column in X.columns]
         _at_least_one_column(X.shape, name)
         return X, names
-    if is_sparse(X):
-        raise InputError("X is a sparse matrix; expected a dense array: use X.toarray()")
     array = as_array(X, "X")
     if array.ndim == 1:
         raise InputError(
@@ -137,6 +135,12 @@ def check_rows(**named: Any) -> None:
         )
 
 
+def check_lengths(n_rows: int, n_targets: int, X: str = "X", y: str = "y") -> None:
+    """Raise unless there is one target for each row; `X` and `y` are their names in the message."""
+    if n_rows != n_targets:
+        raise InputError(f"{X} has {n_rows} rows and {y} has {n_targets}; expected one target for each row")
+
+
 def _numbered(index: pd.Index) -> bool:
     return index.equals(pd.RangeIndex(len(index)))
 
@@ -152,6 +156,8 @@ def as_array(values: Any, name: str) -> NDArray:
             values = values.float()
     if isinstance(values, np.ma.MaskedArray):
         return unmasked(values)
+    if is_sparse(values):
+        raise InputError(f"{name} is a sparse matrix; expected a dense array: use {name}.toarray()")
     try:
         array = np.asarray(values)
         if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
@@ -167,7 +173,9 @@ def unmasked(values: Any) -> NDArray:
         return np.asarray(values.data)
     if values.dtype.kind == "f" or (values.ndim > 1 and values.dtype.kind in "iub"):
         return values.astype(np.float64).filled(np.nan)
-    return values.astype(object).filled(None)
+    objects = values.data.astype(object)
+    objects[np.ma.getmaskarray(values)] = None
+    return objects
 
 
 def is_sparse(X: Any) -> bool:

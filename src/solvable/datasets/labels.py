@@ -55,6 +55,7 @@ def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]
             raise InputError(
                 "the target is constant, so there is nothing to learn; expected two or more values"
             )
+        refuse_extreme(columns)
         return columns, ()
     if array.ndim == 2:
         raise InputError(
@@ -62,7 +63,7 @@ def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]
             "sample, (n,), or numbers (n, c) as floats: use y.astype(float)"
         )
     values, codes = np.unique(array, return_inverse=True)
-    _refuse_one_class(values)
+    refuse_one_class(values, "the target")
     _refuse_as_many_as_samples(len(values), len(array))
     onehot = np.full((len(array), len(values)), -1 / len(values))
     onehot[np.arange(len(array)), codes] += 1
@@ -234,7 +235,6 @@ def encode(
     """
     y, classes = encode_targets(labels)
     if not classes:
-        refuse_extreme(y)
         mean = y.mean(axis=0)
         notes = [f"the target's mean {', '.join(f'{m:.4g}' for m in mean)} was subtracted"]
         return y - mean, (), mean, notes
@@ -248,22 +248,23 @@ def encode(
     return y, classes, np.full(len(classes), 1 / len(classes)), notes
 
 
-def refuse_extreme(y: Float[NDArray, "n c"]) -> None:
+def refuse_extreme(y: Float[NDArray, "n c"], name: str = "the target") -> None:
     """Raise for numbers whose squares, or those of their differences, leave the range of floats."""
     # Halves, since the difference of two large numbers may overflow.
     largest, spread = float(np.abs(y).max()), float(np.ptp(y / 2, axis=0).max())
     if largest > _LARGEST or spread < 1 / _LARGEST:
         size = f"values up to {largest:.3g}" if largest > _LARGEST else f"differences up to {2 * spread:.3g}"
         raise InputError(
-            f"the target has {size}, whose squares are beyond floating point; expected sizes between "
+            f"{name} has {size}, whose squares are beyond floating point; expected sizes between "
             f"{1 / _LARGEST:.0e} and {_LARGEST:.0e}: use another unit"
         )
 
 
-def _refuse_one_class(values: Sequence[Any] | NDArray) -> None:
+def refuse_one_class(values: Sequence[Any] | NDArray, name: str = "y") -> None:
+    """Raise if the distinct labels are a single one."""
     if len(values) == 1:
         raise InputError(
-            f"the target has one class only, {values[0]!s}, so there is nothing to learn; expected at least two"
+            f"{name} has one class only, {values[0]!s}, so there is nothing to learn; expected at least two"
         )
 
 

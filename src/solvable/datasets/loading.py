@@ -245,14 +245,13 @@ def _finish(
     """Return the data set of a source: check, choose rows, scale and encode."""
     from solvable.datasets.columns import Origin
     from solvable.datasets.encoding import encode_inputs
+    from solvable.datasets.inputs import check_lengths
 
     origin = Origin(name_in_messages, file, source.names)
     notes = list(source.notes)
     labels, present, target_notes = _present_targets(source, origin, missing)
-    if source.n_inputs not in (None, len(present)):
-        raise InputError(
-            f"{name_in_messages} has {source.n_inputs} inputs and {len(present)} targets; expected equal numbers"
-        )
+    if source.n_inputs is not None:
+        check_lengths(source.n_inputs, len(present), f"X in {name_in_messages}" if file else "X")
     at_least_two(name_in_messages, len(present))
     at_least_two(name_in_messages, len(labels))
     choose_number = '--task number (in Python: task="number")' if file else 'task="number"'

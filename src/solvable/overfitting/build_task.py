@@ -8,9 +8,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, whole
-from solvable.datasets.inputs import as_array, as_pandas, check_rows, is_sparse
+from solvable.datasets.inputs import as_array, as_pandas, check_lengths, check_rows, is_sparse
 from solvable.datasets.labels import Task as Kind
-from solvable.datasets.labels import as_numbers, complete_labels, decide, declares_classes
+from solvable.datasets.labels import (
+    as_numbers,
+    complete_labels,
+    decide,
+    declares_classes,
+    refuse_extreme,
+    refuse_one_class,
+)
 from solvable.datasets.sampling import class_shares, number_of
 from solvable.errors import InputError
 from solvable.overfitting.label_noise import Channel, channel_matrix
@@ -70,8 +77,7 @@ def prepare(
     classes: tuple[Any, ...] = ()
     if labels.dtype.kind != "f":
         names, labels = np.unique(labels, return_inverse=True)
-        if len(names) < 2:
-            raise InputError(f"y holds one class only, {names[0]!s}; expected two or more")
+        refuse_one_class(names)
         classes = tuple(names.tolist())
         if test_labels is not None:
             if unknown := sorted(set(test_labels.tolist()) - set(classes)):
@@ -79,8 +85,10 @@ def prepare(
                     f"y_test holds {unknown[0]!r}, which is no class of y; expected classes of y"
                 )
             test_labels = np.searchsorted(names, test_labels)
-    elif not labels.std(axis=0).all():
+    elif (labels == labels[0]).all(axis=0).any():
         raise InputError("y is constant, so there is nothing to learn; expected two or more values")
+    else:
+        refuse_extreme(labels.reshape(len(labels), -1), "y")
     n_test = _n_test(labels, classes, test_size) if test_labels is None else len(test_labels)
     symmetric = isinstance(channel, str)
     matrix, share, scale = None, 1.0, 1.0
@@ -122,8 +130,7 @@ def _inputs(X: Any, name: str, nan_allowed: bool) -> Any:
 def _labels(y: Any, name: str, n: int, kind: Kind) -> NDArray[Any]:
     """Return labels as integers, text or booleans for classes, as floats for numbers."""
     labels = complete_labels(y, name)
-    if len(labels) != n:
-        raise InputError(f"{name} has {len(labels)} labels for {n} samples; expected one for each")
+    check_lengths(n, len(labels), name.replace("y", "X"), name)
     if kind != "number" and declares_classes(y):
         return labels.astype(str) if labels.dtype.kind == "f" else labels
     if labels.dtype.kind == "f" and kind != "classes":

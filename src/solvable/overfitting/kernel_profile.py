@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, one_number, whole
+from solvable.datasets.inputs import as_array, check_rows
 from solvable.datasets.labels import Task as Kind
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import points, to_float64
@@ -98,6 +99,8 @@ def kernel_noise_profile(
     kernel = as_kernel(kernel)
     delta = one_number("ridge", ridge, at_least=0.0)
     trials, draws = whole("n_trials", n_trials, at_least=1), whole("n_draws", n_draws, at_least=1)
+    check_rows(X=X, y=y)
+    check_rows(X_test=X_test, y_test=y_test)
     setup = prepare(
         _points("X", X),
         y,
@@ -309,4 +312,4 @@ def _cost_notes(sizes: NDArray[np.int64], cost: Matrix, median: Matrix) -> Itera
 
 
 def _points(name: str, X: Any) -> Matrix:
-    return to_float64(points(name, X)[1])
+    return to_float64(points(name, X if hasattr(X, "detach") else as_array(X, name))[1])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, grid, numbers, one_number, whole
-from solvable.datasets.labels import complete_labels, declares_classes
+from solvable.datasets.labels import complete_labels, declares_classes, refuse_one_class
 from solvable.errors import InputError
 
 
@@ -296,8 +296,7 @@ def flip_labels(
             "add noise to numbers by hand"
         )
     classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        raise InputError(f"labels hold {len(classes)} class; expected two or more")
+    refuse_one_class(classes)
     matrix = channel_matrix(channel, len(classes))
     level = one_number("noise_level", noise_level, at_least=0.0)
     if level == 0:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import choice, finite, one_number, whole
+from solvable.datasets.labels import complete_labels, refuse_one_class
 from solvable.errors import InputError
 from solvable.kernels import Gaussian, Kernel, as_kernel
 from solvable.kernels.inputs import Array, to_float64
@@ -80,8 +81,7 @@ def linear_smoother_profile(
     choice("method", method, ("draws", "gaussian"))
     W = _checked_weights(weights)
     names, codes = np.unique(_labels("y", y, W.shape[1], "column"), return_inverse=True)
-    if len(names) < 2:
-        raise InputError(f"y holds one class only, {names[0]!s}; expected two or more")
+    refuse_one_class(names)
     test = _labels("y_test", y_test, W.shape[0], "row")
     truth = np.searchsorted(names, test).clip(max=len(names) - 1)
     if (unknown := names[truth] != test).any():
@@ -202,7 +202,7 @@ def _checked_weights(weights: Any) -> Matrix:
 
 
 def _labels(name: str, y: ArrayLike, n: int, along: str) -> NDArray[Any]:
-    labels = np.asarray(y)
+    labels = complete_labels(y, name)
     if labels.shape != (n,):
         raise InputError(
             f"{name} has shape {labels.shape}; expected ({n},), one label for each {along} of the weights"

@@ -9,21 +9,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from solvable.checks import choice, one_number, whole
+from solvable.datasets.estimator_data import class_labels, readable, regression_targets, sample_weights
+from solvable.datasets.inputs import check_rows
 from solvable.datasets.sampling import draw_rows, number_of
 from solvable.errors import InputError
 from solvable.machine import WHOLE_PROCESS
-from solvable.overfitting.estimators import is_net, name_of, net_inputs, net_targets
-from solvable.overfitting.fitting import error, seeded, seeds_of
+from solvable.overfitting.estimators import is_net, kind_of, name_of, net_inputs, net_targets
+from solvable.overfitting.fitting import seeded, seeds_of
 from solvable.overfitting.task import take
 
 # The first rows nearly always show that labels are not fitted; the others are predicted only if these are fitted.
@@ -44,7 +47,9 @@ class EpochByEpoch:
     Args:
         model: unfitted, with `partial_fit`; it is trained in place, so pass a copy.
         X: inputs, one row for each sample: array, table or sparse matrix.
-        y: labels or numbers, `(n,)` or `(n, outputs)`.
+        y: labels or numbers, `(n,)` or `(n, outputs)`; floats for a regressor, whatever their type.
+        sample_weight: weights of the samples in training and in errors, above 0, `(n,)`; None: all 1.
+        classes: all classes, if some are not in y; by default those in y.
 
     Attributes:
         model: trained so far.
@@ -64,19 +69,30 @@ class EpochByEpoch:
         (2, False)
     """
 
-    def __init__(self, model: Any, X: Any, y: NDArray[Any]) -> None:
+    def __init__(
+        self,
+        model: Any,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: NDArray[np.float64] | None = None,
+        classes: NDArray[Any] | None = None,
+    ) -> None:
         check_trainable(model)
+        y = targets_for(model, y)
         self.model, self.X, self.y = model, inputs_for(model, X), y
         self.n_epochs = 0
         self._classes = predicts_classes(model, y)
+        self._weights = np.ones(len(y)) if sample_weight is None else sample_weight
+        self._options: dict[str, Any] = {} if sample_weight is None else {"sample_weight": sample_weight}
         self._first_pass: dict[str, Any] = {}
         _prepare(model, len(y))
         if is_net(model):
-            self._target = net_targets(model, y if self._classes else y.astype(np.float64))
+            self._target = net_targets(model, y)
             model.initialize()
             model.notify("on_train_begin", X=self.X, y=self._target)
         elif self._classes:
-            self._first_pass = {"classes": np.unique(y)}
+            self._first_pass = {"classes": classes_of(y) if classes is None else classes}
 
     def train(self) -> None:
         """Go through the data once more."""
@@ -84,15 +100,23 @@ class EpochByEpoch:
             # Not by partial_fit, which restarts a learning rate schedule in every call and swallows Ctrl-C.
             self.model.fit_loop(self.X, self._target, epochs=1)
         else:
-            self.model.partial_fit(self.X, self.y, **self._first_pass)
+            self.model.partial_fit(self.X, self.y, **self._first_pass, **self._options)
             self._first_pass = {}
             # scikit-learn's nets end only the current pass at Ctrl-C.
             if getattr(self.model, "n_iter_", 1) == 0:
                 raise KeyboardInterrupt
         self.n_epochs += 1
 
-    def error(self, X: Any, y: NDArray[Any]) -> float:
+    def error(self, X: Any, y: NDArray[Any], sample_weight: NDArray[np.float64] | None = None) -> float:
         """Return the share of wrong answers, or the squared error summed over outputs.
+
+        Raises:
+            InputError: when the predictions are not finite, or have another shape.
+        """
+        return float(np.average(self._losses(X, y), weights=sample_weight))
+
+    def _losses(self, X: Any, y: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the share of wrong answers, or the squared error summed over outputs, of each sample.
 
         Raises:
             InputError: when the predictions are not finite, or have another shape.
@@ -103,13 +127,15 @@ class EpochByEpoch:
                 f"{name_of(self.model)}.predict returned shape {predicted.shape} for labels of shape {y.shape}; "
                 "expected one for each label: with skorch use NeuralNetClassifier or NeuralNetRegressor"
             )
-        loss = float(np.mean(predicted != y)) if self._classes else error(predicted, y)
-        if not np.isfinite(loss):
+        if self._classes:
+            return (predicted != y).reshape(len(y), -1).mean(axis=1)
+        losses = np.square(predicted - y).reshape(len(y), -1).sum(axis=1)
+        if not np.isfinite(losses).all():
             raise InputError(
                 f"{name_of(self.model)} predicts NaN or infinite values after epoch {self.n_epochs}; lower its "
                 "learning rate or scale X"
             )
-        return loss
+        return losses
 
     def fitted(self, most: float = 0.0) -> bool:
         """Return whether the training labels are fitted.
@@ -122,8 +148,9 @@ class EpochByEpoch:
         for start, stop in ((0, min(n, _FIRST_ROWS)), (_FIRST_ROWS, n)):
             if start < stop:
                 rows = np.arange(start, stop)
-                loss += self.error(take(self.X, rows), self.y[start:stop]) * (stop - start)
-                if loss > most * n:
+                losses = self._losses(take(self.X, rows), self.y[start:stop])
+                loss += float(losses @ self._weights[start:stop])
+                if loss > most * self._weights.sum():
                     return False
         return True
 
@@ -144,11 +171,13 @@ class TrainedUntil(BaseEstimator):
         tolerance: training error of numbers that counts as fitted, in units of the labels' variance, > 0. A profile
             calls a regression interpolating below 0.1 % of the *noise's* variance: at noise level 0.2 set 4e-5.
         random_state: seed of the validation split and of the estimator, also if it has no seed parameter, like a torch
-            net; an estimator with a seed of its own keeps it.
+            net; an estimator with a seed of its own keeps it. A whole number, or a generator that it is drawn from.
 
     Attributes:
         estimator_: the trained estimator.
         classes_: if it predicts classes.
+        n_features_in_: number of columns, if the inputs are a table or matrix.
+        feature_names_in_: names of the columns, if they are all text; predictions expect the same.
         n_epochs_: passes of `estimator_`.
         reached_: whether the rule stopped it, rather than `max_epochs`.
         validation_errors_: after each epoch; empty under other rules.
@@ -187,15 +216,17 @@ class TrainedUntil(BaseEstimator):
         self.tolerance = tolerance
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> "TrainedUntil":
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "TrainedUntil":
         """Train a copy of the estimator until the rule stops it.
 
         Args:
             X: inputs, one row for each sample.
-            y: labels or numbers.
+            y: labels or numbers; a regressor takes them as numbers, whatever their type.
+            sample_weight: weights of the samples in training and in the errors that stop it, at least 0; samples of
+                weight 0 are left out. For estimators whose `partial_fit` takes it.
 
         Raises:
-            InputError: for an estimator without `partial_fit`, or a parameter out of range.
+            InputError: for an estimator without `partial_fit`, data that cannot be used, or a parameter out of range.
         """
         by_number = not isinstance(self.stop, str)
         if isinstance(self.stop, str):
@@ -203,30 +234,62 @@ class TrainedUntil(BaseEstimator):
             most = whole("max_epochs", self.max_epochs, at_least=1)
         else:
             most = whole("stop", self.stop, at_least=1)
-        X, y = X if hasattr(X, "shape") else np.asarray(X), np.asarray(y)
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+        check_rows(X=X, y=y, sample_weight=sample_weight)
+        X = self._inputs(X, reset=True)
+        y = self._targets(y)
         if X.shape[0] != len(y):
             raise InputError(
                 f"X has {X.shape[0]} rows and y {len(y)} labels; expected one label for each row"
             )
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = _seed_from(self.random_state)
         model = clone(self.estimator, safe=False)
+        X, y, weights = _weighted(model, X, y, sample_weight)
         if self.random_state is not None:
             seed_parts(model, seed)
         self.validation_errors_: list[float] = []
         with _global_seed(model, None if self.random_state is None else seed):
             if self.stop == "validation":
-                self._fit_validated(model, X, y, most, seed)
+                self._fit_validated(model, X, y, weights, most, seed)
             else:
-                self._fit_all(model, X, y, most, by_number)
-        self._shape = y.shape[1:]
+                self._fit_all(model, X, y, weights, most, by_number)
         if predicts_classes(self.estimator_, y):
-            self.classes_ = np.unique(y)
+            self.classes_ = classes_of(y)
         return self
 
-    def _fit_all(self, model: Any, X: Any, y: NDArray[Any], most: int, by_number: bool) -> None:
-        training, streak = EpochByEpoch(model, X, y), 0
+    def _inputs(self, X: Any, reset: bool) -> Any:
+        """Return inputs with the number and the names of columns checked; the estimator checks the rest."""
+        X = readable(X)
+        if X.ndim == 0:
+            raise InputError(f"X is {X.item()!r}; expected inputs, one row for each sample")
+        return validate_data(self, X, reset=reset, skip_check_array=True) if X.ndim == 2 else X
+
+    def _targets(self, y: Any) -> NDArray[Any]:
+        if y is None:
+            raise InputError(
+                "TrainedUntil requires y to be passed, but the target y is None; expected labels or numbers"
+            )
+        y = targets_for(self.estimator, y)
+        if y.ndim != 2 or y.shape[1] != 1 or is_net(self.estimator):
+            self._shape = y.shape[1:]
+            return y
+        keeps_column = get_tags(self.estimator).target_tags.multi_output
+        self._shape = y.shape[1:] if keeps_column else ()
+        return column_or_1d(y, warn=not keeps_column)
+
+    def _fit_all(
+        self,
+        model: Any,
+        X: Any,
+        y: NDArray[Any],
+        weights: NDArray[np.float64] | None,
+        most: int,
+        by_number: bool,
+    ) -> None:
+        training, streak = EpochByEpoch(model, X, y, sample_weight=weights), 0
         limit = one_number("tolerance", self.tolerance, above=0.0)
-        limit = 0.0 if predicts_classes(model, y) else limit * float(y.var(axis=0).sum())
+        limit = 0.0 if predicts_classes(model, y) else limit * _variance(y, weights)
         while training.n_epochs < most and streak < 2:
             training.train()
             if not by_number:
@@ -241,12 +304,23 @@ class TrainedUntil(BaseEstimator):
                 stacklevel=3,
             )
 
-    def _fit_validated(self, model: Any, X: Any, y: NDArray[Any], most: int, seed: int) -> None:
+    def _fit_validated(
+        self,
+        model: Any,
+        X: Any,
+        y: NDArray[Any],
+        weights: NDArray[np.float64] | None,
+        most: int,
+        seed: int,
+    ) -> None:
         patience = whole("patience", self.patience, at_least=1)
         held_out = self._held_out(model, y, seed)
-        validation = take(X, held_out), y[held_out]
         rest = np.delete(np.arange(len(y)), held_out)
-        training = EpochByEpoch(model, take(X, rest), y[rest])
+        of_held_out, of_rest = (None if weights is None else weights[rows] for rows in (held_out, rest))
+        validation = take(X, held_out), y[held_out], of_held_out
+        # A class whose only sample is held out stays a class.
+        options = {"sample_weight": of_rest, "classes": classes_of(y)}
+        training = EpochByEpoch(model, take(X, rest), y[rest], **options)
         best = np.inf
         while training.n_epochs < most:
             training.train()
@@ -265,27 +339,44 @@ class TrainedUntil(BaseEstimator):
                 f"validation_size {self.validation_size!r} holds out all of {len(y)} samples; lower it, so that some "
                 "are left to train on"
             )
-        codes = np.unique(y, return_inverse=True)[1] if predicts_classes(model, y) else None
-        return draw_rows(codes, len(y), n_rows, seed)
+        # By class, if each sample has one.
+        by_class = y.ndim == 1 and predicts_classes(model, y)
+        return draw_rows(
+            np.unique(y, return_inverse=True)[1] if by_class else None, len(y), n_rows, seed
+        )
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels or numbers, in the shape of the training labels."""
         check_is_fitted(self)
+        X = self._inputs(X, reset=False)
         with _exclusive(self.estimator_):
             return predictions(self.estimator_, X, self._shape)
 
     @available_if(lambda self: hasattr(self.estimator, "predict_proba"))
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Return the probability of each class, if the estimator has `predict_proba`."""
-        check_is_fitted(self)
-        with _exclusive(self.estimator_):
-            return self.estimator_.predict_proba(inputs_for(self.estimator_, X))
+        return self._outputs("predict_proba", X)
 
-    def score(self, X: Any, y: Any) -> float:
-        """Return the estimator's own score: accuracy, or R²."""
+    @available_if(lambda self: hasattr(self.estimator, "decision_function"))
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Return the scores of the classes, if the estimator has `decision_function`."""
+        return self._outputs("decision_function", X)
+
+    def _outputs(self, method: str, X: Any) -> NDArray[Any]:
         check_is_fitted(self)
+        X = inputs_for(self.estimator_, self._inputs(X, reset=False))
         with _exclusive(self.estimator_):
-            return float(self.estimator_.score(inputs_for(self.estimator_, X), y))
+            return getattr(self.estimator_, method)(X)
+
+    @available_if(lambda self: hasattr(self.estimator, "score"))
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the estimator's own score: accuracy, or R², of weighted samples if weights are given."""
+        check_is_fitted(self)
+        check_rows(X=X, y=y, sample_weight=sample_weight)
+        X, y = inputs_for(self.estimator_, self._inputs(X, reset=False)), targets_for(self.estimator_, y)
+        options = {} if sample_weight is None else {"sample_weight": sample_weights(sample_weight, len(y))}
+        with _exclusive(self.estimator_):
+            return float(self.estimator_.score(X, y, **options))
 
     def __sklearn_tags__(self) -> Any:
         """Return the tags of the estimator: classifier or regressor, and its inputs."""
@@ -298,7 +389,22 @@ class TrainedUntil(BaseEstimator):
 
 def predicts_classes(model: Any, y: NDArray[Any]) -> bool:
     """Return whether a model predicts classes; if it does not declare that, whether y holds no floats."""
-    return is_classifier(model) or (not is_regressor(model) and y.dtype.kind != "f")
+    kind = kind_of(model, "auto")
+    return y.dtype.kind != "f" if kind == "auto" else kind == "classes"
+
+
+def targets_for(model: Any, y: Any) -> NDArray[Any]:
+    """Return labels or numbers as an array of the same shape: floats for a regressor, whatever their type.
+
+    Raises:
+        InputError: for missing values, bytes, dates, a mixture of types, and text for a regressor.
+    """
+    return regression_targets(y) if kind_of(model, "auto") == "number" else class_labels(y)
+
+
+def classes_of(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the classes in sorted order; of several columns of labels, the numbers of the columns."""
+    return np.unique(labels) if labels.ndim == 1 else np.arange(labels.shape[1])
 
 
 def inputs_for(model: Any, X: Any) -> Any:
@@ -313,6 +419,48 @@ def predictions(model: Any, X: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     predicted = np.asarray(model.predict(X))
     expected = (X.shape[0] if hasattr(X, "shape") else len(X), *shape)
     return predicted.reshape(expected) if predicted.size == np.prod(expected) else predicted
+
+
+def _weighted(
+    model: Any, X: Any, y: NDArray[Any], sample_weight: Any
+) -> tuple[Any, NDArray[Any], NDArray[np.float64] | None]:
+    """Return inputs, labels and weights of the samples whose weight is not zero."""
+    if sample_weight is None:
+        return X, y, None
+    weights = sample_weights(sample_weight, len(y))
+    check_trainable(model)
+    if "sample_weight" not in signature(model.partial_fit).parameters:
+        raise InputError(
+            f"{name_of(model)}.partial_fit takes no sample_weight; leave it out, or use an estimator such as "
+            "SGDClassifier or MLPClassifier"
+        )
+    if weights.all():
+        return X, y, weights
+    rows = np.flatnonzero(weights)
+    return take(X, rows), y[rows], weights[rows]
+
+
+def _variance(y: NDArray[Any], weights: NDArray[np.float64] | None) -> float:
+    """Return the variance of numbers, summed over outputs."""
+    squares = np.square(y - np.average(y, axis=0, weights=weights))
+    return float(np.average(squares, axis=0, weights=weights).sum())
+
+
+def _seed_from(random_state: Any) -> int:
+    """Return a seed of 31 bits, drawn from a generator if one is given.
+
+    Raises:
+        InputError: for something that is neither a seed nor a generator.
+    """
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31 - 1))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except (ValueError, TypeError):
+        raise InputError(
+            f"random_state is {random_state!r}; expected None, a whole number from 0 to 2**32 - 1, or a "
+            "numpy.random.Generator or RandomState"
+        ) from None
 
 
 def seed_parts(model: Any, seed: int) -> None:

@@ -3,6 +3,9 @@ r"""Kernel ridge regression as scikit-learn estimators: the model whose test err
 $\hat f(x) = b + k(x)^\top (K + \delta I)^{-1} (Y - b)$ with the intercept $b$ that fits best, as in scikit-learn's
 `Ridge`; it is not penalised. Its own
 `KernelRidge` has no intercept, no ridge of exactly 0, none of these kernels, and does not classify.
+
+With weights $w_i$ of the samples, $\hat f$ minimises $\sum_i w_i (y_i - \hat f(x_i))^2 + \delta \|\hat f - b\|^2$: a
+whole weight acts like as many copies of a sample.
 """
 
 from typing import Any, Self
@@ -14,12 +17,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.checks import one_number
+from solvable.datasets.estimator_data import readable, regression_targets, sample_weights
+from solvable.datasets.inputs import check_rows
+from solvable.datasets.labels import complete_labels
+from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import to_float64
 from solvable.regression.experiment import dual_fits
 
 # Rows are predicted in blocks of this size, so that a large table needs no large kernel matrix.
 _ROWS = 4096
+# Number of rows that stand for a weighted set in the choice of a bandwidth.
+_STANDING_FOR_ALL = 2000
 
 
 class _KernelRidge(BaseEstimator):
@@ -31,16 +40,22 @@ class _KernelRidge(BaseEstimator):
         self.kernel = kernel
         self.ridge = ridge
 
-    def _fit(self, X: NDArray, columns: NDArray[np.float64]) -> None:
+    def _fit(self, X: NDArray, columns: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
         ridge = np.array([one_number("ridge", self.ridge, at_least=0.0)])
-        self.kernel_ = as_kernel(self.kernel).for_data(X)
+        self.kernel_ = as_kernel(self.kernel).for_data(X if weights is None else _in_proportion(X, weights))
         gram = to_float64(self.kernel_(X))
+        reflection = None if weights is None else _Reflection(weights)
+        if reflection is not None:
+            gram, columns = reflection.gram(gram), reflection.columns(columns)
         ((_, alpha, shift, _),) = dual_fits(gram, columns, np.array([len(X)]), ridge, intercept=True)
         self.dual_coef_, self.intercept_, self.X_fit_ = alpha[:, 0], shift[0], X
+        if reflection is not None:
+            self.dual_coef_ = reflection.coefficients(self.dual_coef_)
+            self.intercept_ = reflection.intercept(self.intercept_)
 
     def _outputs(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
+        X = validate_data(self, readable(X), reset=False, dtype=np.float64)
         parts = [
             to_float64(self.kernel_(X[i : i + _ROWS], self.X_fit_)) @ self.dual_coef_
             for i in range(0, len(X), _ROWS)
@@ -63,12 +78,14 @@ class KernelRegressor(RegressorMixin, _KernelRidge):
         0.5
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Fit to inputs `(n, d)` and targets `(n,)` or `(n, outputs)`."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to inputs `(n, d)` and targets `(n,)` or `(n, outputs)`, with weights of at least 0 or without."""
+        check_rows(X=X, y=y, sample_weight=sample_weight)
         options: Any = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
-        X, y = validate_data(self, X, y, dtype=np.float64, **options)
-        self._fit(X, np.asarray(y, dtype=np.float64).reshape(len(X), -1))
-        self._flat = np.ndim(y) == 1
+        X, checked = validate_data(self, readable(X), y, dtype=np.float64, **options)
+        X, columns, weights = _weighted(X, regression_targets(y).reshape(len(X), -1), sample_weight)
+        self._fit(X, columns, weights)
+        self._flat = np.ndim(checked) == 1
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -96,14 +113,18 @@ class KernelClassifier(ClassifierMixin, _KernelRidge):
         0.97
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Fit to inputs `(n, d)` and labels `(n,)`."""
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to inputs `(n, d)` and labels `(n,)`, with weights of at least 0 or without."""
+        check_rows(X=X, y=y, sample_weight=sample_weight)
+        X, checked = validate_data(self, readable(X), y, dtype=np.float64)
+        check_classification_targets(checked)
+        X, labels, weights = _weighted(X, complete_labels(y), sample_weight)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError("the labels have only one class; expected at least two")
-        self._fit(X, np.eye(len(self.classes_))[codes])
+            raise InputError(
+                f"the labels have only one class, {self.classes_[0]!s}; expected at least two"
+            )
+        self._fit(X, np.eye(len(self.classes_))[codes], weights)
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -115,3 +136,60 @@ class KernelClassifier(ClassifierMixin, _KernelRidge):
         """Return the class of the largest output, `(m,)`."""
         best = self._outputs(X).argmax(axis=1)
         return self.classes_[best]
+
+
+class _Reflection:
+    r"""Samples with weights as samples without.
+
+    With $S = \mathrm{diag}(\sqrt{w_i})$ and $\alpha = S \beta$ the conditions of the weighted fit are
+    $(S K S + \delta I) \beta = S (Y - b)$ and $s^\top \beta = 0$, with the diagonal $s$ of $S$. The reflection P that
+    turns $s / |s|$ into $-1 / \sqrt n$ makes them those of a fit without weights: the kernel matrix is $P S K S P$, the
+    targets are $P S Y$, the intercept is $-b |s| / \sqrt n$ and the coefficients are $P \beta$.
+    """
+
+    def __init__(self, weights: NDArray[np.float64]) -> None:
+        n = len(weights)
+        self._root = np.sqrt(weights)
+        norm = np.linalg.norm(self._root)
+        # A sum of two vectors without negative entries, so that no digits cancel.
+        normal = self._root / norm + 1 / np.sqrt(n)
+        self._normal = normal / np.linalg.norm(normal)
+        self._per_intercept = -np.sqrt(n) / norm
+
+    def _reflected(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values - 2 * np.multiply.outer(self._normal, self._normal @ values)
+
+    def columns(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._reflected(self._root[:, None] * columns)
+
+    def gram(self, gram: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.columns(self.columns(gram).T)
+
+    def coefficients(self, alpha: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._root[:, None] * self._reflected(alpha)
+
+    def intercept(self, shift: NDArray[np.float64]) -> NDArray[np.float64]:
+        return shift * self._per_intercept
+
+
+def _weighted(
+    X: NDArray[np.float64], y: NDArray[Any], sample_weight: Any
+) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64] | None]:
+    """Return inputs, targets and weights of the samples whose weight is not zero, at least two."""
+    if sample_weight is None:
+        return X, y, None
+    weights = sample_weights(sample_weight, len(X))
+    rows = np.flatnonzero(weights)
+    if len(rows) < 2:
+        raise InputError("sample_weight is zero for all samples but one; expected a weight above 0 for two")
+    return X[rows], y[rows], weights[rows]
+
+
+def _in_proportion(X: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows in proportion to their weights; for whole weights as if each row were repeated so often."""
+    ends = np.cumsum(weights)
+    step = ends[-1] / _STANDING_FOR_ALL
+    if (weights == np.floor(weights)).all():
+        step = max(1.0, np.ceil(step))
+    rows = np.searchsorted(ends, np.arange(0.0, ends[-1], step), side="right")
+    return X[np.minimum(rows, len(X) - 1)]

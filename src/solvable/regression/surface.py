@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import grid
 from solvable.datasets.groups import FEWEST_GROUPS, group_codes
-from solvable.datasets.inputs import check_rows
+from solvable.datasets.inputs import as_array, check_lengths, check_rows
 from solvable.errors import InputError
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
 from solvable.kernels.encoded import EncodedKernel, large_gram
@@ -134,7 +134,7 @@ class LearningSurface:
         check_rows(X=X, y=y, groups=groups)
         if isinstance(kernel, EncodedKernel):  # `X` may be a table
             kernel, X = kernel.kernel, kernel.encoder.transform(X)
-        points: Any = X if hasattr(X, "device") else np.asarray(X)  # tensors stay on their device
+        points: Any = X if hasattr(X, "detach") else as_array(X, "X")  # tensors stay on their device
         _check_memory(len(points))
         resolved: Kernel = as_kernel(kernel).for_data(points)
         # A linear kernel has as many modes as coordinates, with a peak at that sample size.
@@ -174,10 +174,7 @@ class LearningSurface:
     ) -> "LearningSurface":
         matrix = check_gram(gram)
         targets = as_targets(y)
-        if len(targets) != len(matrix):
-            raise InputError(
-                f"there are {len(matrix)} points but y has {len(targets)} labels; expected one label for each"
-            )
+        check_lengths(len(matrix), len(targets), "the kernel matrix" if X is None else "X")
         codes = None if groups is None else group_codes(groups, len(matrix))
         rounding = entry_rounding(gram)
         if len(matrix) < FEWEST_SAMPLES:

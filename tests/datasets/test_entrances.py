@@ -1,0 +1,316 @@
+"""The same inputs through every entrance for data: the same answer from all, or the same sentence.
+
+Entrances are the functions that take data in memory and those that take files; the answer is the names of the classes,
+or none for a number. A case that a file cannot hold (a mask, row names) is tried in memory only.
+"""
+
+import io
+import re
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from scipy import sparse
+from sklearn.linear_model import SGDClassifier, SGDRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+
+from solvable.datasets import encode_targets, from_arrays, load
+from solvable.overfitting import TrainedUntil, kernel_noise_profile, noise_profile
+from solvable.overfitting.label_noise import flip_labels
+from solvable.regression import KernelClassifier, KernelRegressor, LearningSurface, diagnose, measure
+from solvable.regression.explore import diagnose_upload
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+N = 60
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(N, 3))
+FRAME = pd.DataFrame(X, columns=list("abc"))
+CODES = (X[:, 0] > 0).astype(int)
+TEXT = np.where(CODES == 1, "up", "down")
+NUMBER = X[:, 0] + 0.1 * RNG.normal(size=N)
+GAP = np.arange(N) == 7
+TWO, NONE = ("0", "1"), ()
+
+
+def _by_kind(classes, classifier, regressor):
+    return classifier if classes else regressor
+
+
+def through_from_arrays(X, y, classes):
+    return from_arrays(X, y).classes
+
+
+def through_diagnose(X, y, classes):
+    return diagnose(X, y, kernel="linear").data.classes
+
+
+def through_noise_profile(X, y, classes):
+    estimator = _by_kind(classes, KNeighborsClassifier(1), KNeighborsRegressor(1))
+    profile = noise_profile(estimator, X, y, [0.3], train_sizes=[20], n_trials=1, test_size=20)
+    return encode_targets(y)[1] if profile.n_classes else ()
+
+
+def through_kernel_noise_profile(X, y, classes):
+    profile = kernel_noise_profile(
+        "laplace", X, y, [0.3], train_sizes=[20], n_trials=1, test_size=20, ridge=1.0
+    )
+    return encode_targets(y)[1] if profile.n_classes else ()
+
+
+def through_trained_until(X, y, classes):
+    model = _by_kind(classes, SGDClassifier(random_state=0), SGDRegressor(random_state=0))
+    return tuple(getattr(TrainedUntil(model, 2).fit(X, y), "classes_", ()))
+
+
+def through_the_kernel_estimator(X, y, classes):
+    model = _by_kind(classes, KernelClassifier("laplace"), KernelRegressor("laplace"))
+    return tuple(getattr(model.fit(X, y), "classes_", ()))
+
+
+def through_the_surface(X, y, classes):
+    return LearningSurface.from_kernel("laplace", X, y).classes
+
+
+def through_measure(X, y, classes):
+    errors = measure("laplace", X, y, n_train=20, ridge=1.0, splits=1)
+    return encode_targets(y)[1] if "error_rate" in errors else ()
+
+
+IN_MEMORY = {
+    "from_arrays": through_from_arrays,
+    "diagnose": through_diagnose,
+    "noise_profile": through_noise_profile,
+    "kernel_noise_profile": through_kernel_noise_profile,
+    "TrainedUntil": through_trained_until,
+    "kernel estimator": through_the_kernel_estimator,
+    "LearningSurface": through_the_surface,
+    "measure": through_measure,
+}
+# A user's kernel or estimator gets the inputs as they are, so that theirs are its own rules.
+ENCODING = ("from_arrays", "diagnose")
+
+
+def _table(X, y):
+    table = pd.DataFrame(X) if not isinstance(X, pd.DataFrame) else X.copy()
+    table.columns = [f"x{name}" for name in table.columns]
+    column = y if hasattr(y, "dtype") else pd.Series(list(y), dtype=object)
+    return table.assign(y=pd.Series(column).to_numpy() if isinstance(column, np.ndarray) else column)
+
+
+def through_csv(X, y, path):
+    _table(X, y).to_csv(path / "a.csv", index=False)
+    return load(path / "a.csv").classes
+
+
+def through_parquet(X, y, path):
+    _table(X, y).to_parquet(path / "a.parquet")
+    return load(path / "a.parquet").classes
+
+
+def through_npz(X, y, path):
+    np.savez(path / "a.npz", X=np.asarray(X), y=np.asarray(y))
+    return load(path / "a.npz").classes
+
+
+def through_the_page(X, y, path):
+    buffer = io.BytesIO()
+    _table(X, y).to_csv(buffer, index=False)
+    return diagnose_upload("a.csv", buffer.getvalue()).data.classes
+
+
+FILES = {"csv": through_csv, "parquet": through_parquet, "npz": through_npz, "page": through_the_page}
+ALL_FILES = tuple(FILES)
+TABLES = ("csv", "parquet", "page")
+
+# Name: targets, the answer or the sentence, and the files that can hold them.
+TARGETS = {
+    "integers": (CODES, TWO, ALL_FILES),
+    "small integers": (CODES.astype(np.int8), TWO, ALL_FILES),
+    "a column": (CODES[:, None], TWO, ("npz",)),
+    "a list of integers": (CODES.tolist(), TWO, TABLES),
+    "booleans": (CODES == 1, ("False", "True"), ALL_FILES),
+    "text": (TEXT, ("down", "up"), ALL_FILES),
+    "a list of text": (TEXT.tolist(), ("down", "up"), TABLES),
+    "a pandas column of text": (pd.Series(TEXT), ("down", "up"), TABLES),
+    "a polars column of text": (pl.Series("y", TEXT), ("down", "up"), ()),
+    "a pyarrow column of integers": (pa.array(CODES), TWO, ()),
+    "large unsigned integers": (
+        pd.Series(CODES, dtype="UInt64") + 2**63,
+        ("9223372036854775808", "9223372036854775809"),
+        TABLES,
+    ),
+    "integers beyond 64 bits": ([10**25, 1] * 30, "integers beyond 64 bits", ()),
+    "a category of integers": (pd.Series(CODES, dtype="category"), TWO, ("parquet",)),
+    "a category of floats": (pd.Series(CODES + 0.5, dtype="category"), ("0.5", "1.5"), ("parquet",)),
+    "a number": (NUMBER, NONE, ALL_FILES),
+    "a list of numbers": (NUMBER.tolist(), NONE, TABLES),
+    "a number in single precision": (NUMBER.astype(np.float32), NONE, ALL_FILES),
+    "text with a gap": (np.where(GAP, None, TEXT), "1 missing values in 60 rows", TABLES),
+    "a list of text with a gap": (["a", "b", np.nan] * 20, "20 missing values in 60 rows", TABLES),
+    "integers with a gap": (np.where(GAP, np.nan, CODES), "1 missing values in 60 rows", ALL_FILES),
+    "booleans with a gap": ([True, None, False] * 20, "20 missing values in 60 rows", TABLES),
+    "a category with a gap": (
+        pd.Series(np.where(GAP, None, TEXT), dtype="category"),
+        "1 missing values in 60 rows",
+        TABLES,
+    ),
+    "a polars column with a gap": (pl.Series([1, None, 2] * 20), "20 missing values in 60 rows", ()),
+    "masked integers": (np.ma.masked_array(CODES, GAP), "1 missing values in 60 rows", ()),
+    "masked numbers": (np.ma.masked_array(NUMBER, GAP), "1 missing values in 60 rows", ()),
+    "numbers and text": ([1, "a"] * 30, "mixes int and str", ()),
+    "a pandas column of numbers and text": (pd.Series([1, "a"] * 30), "mixes int and str", ()),
+    "bytes": (np.array([b"a", b"b"] * 30), "holds bytes, as in b'a'", ()),
+    "a list of bytes": ([b"a", b"b"] * 30, "holds bytes, as in b'a'", ("parquet",)),
+    "dates": (pd.Series([date(2024, 1, 1), date(2024, 1, 2)] * 30), "holds dates or times", ("parquet",)),
+    "times": (
+        pd.to_datetime(pd.Series(["2024-01-01", "2024-01-02"] * 30)),
+        "holds dates or times",
+        ("parquet",),
+    ),
+    "complex numbers": (NUMBER + 1j, "holds complex", ("npz",)),
+    "one class": (np.ones(N, dtype=int), "one class|1 class", ALL_FILES),
+    "a constant number": (np.ones(N), "constant", ("npz",)),
+    "infinity": (np.where(GAP, np.inf, NUMBER), r"infinit", ALL_FILES),
+    "too few": (CODES[:-1], "has 60 rows and y has 59", ("npz",)),
+    "a table with text": (
+        pd.DataFrame({"p": NUMBER, "q": TEXT}),
+        r"values that are not numbers; expected one label per sample",
+        (),
+    ),
+    "rows in another order": (
+        pd.Series(CODES).sample(frac=1, random_state=0),
+        "same row names in another order",
+        (),
+    ),
+    "shifted rows": (pd.Series(CODES, index=range(1, N + 1)), "different row names", ()),
+}
+
+
+NUMBERS_ONLY = ("masked numbers", "complex numbers", "a constant number", "infinity")
+
+
+def _agrees(enter, answer):
+    if isinstance(answer, str):
+        with pytest.raises(ValueError, match=answer) as caught:
+            enter()
+        assert "\n" not in str(caught.value)
+    else:
+        assert tuple(map(str, enter())) == answer
+
+
+@pytest.mark.parametrize("entrance", IN_MEMORY)
+@pytest.mark.parametrize("name", TARGETS)
+def test_targets_in_memory(name, entrance):
+    y, answer, _ = TARGETS[name]
+    if name == "a constant number" and entrance in ("TrainedUntil", "kernel estimator"):
+        answer = NONE  # scikit-learn's estimators fit it
+    classes = answer != NONE and name not in NUMBERS_ONLY
+    _agrees(lambda: IN_MEMORY[entrance](FRAME, y, classes), answer)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, answer, _) in TARGETS.items() if answer != NONE])
+def test_labels_to_flip(name):
+    y, answer, _ = TARGETS[name]
+    if name in (*NUMBERS_ONLY, "too few", "rows in another order", "shifted rows"):
+        pytest.skip("these say something about X, or are numbers")
+    _agrees(lambda: np.unique(flip_labels(y, 0.0)), answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [(name, file) for name, (_, _, files) in TARGETS.items() for file in files]
+)
+def test_targets_in_files(name, file, tmp_path):
+    y, answer, _ = TARGETS[name]
+    if file == "npz" and isinstance(y, np.ndarray) and y.dtype == object:
+        pytest.skip("a .npz of objects is refused as a whole")
+    _agrees(lambda: FILES[file](FRAME, y, tmp_path), answer)
+
+
+# Name: inputs that are FRAME in another form.
+SAME_INPUTS = {
+    "an array": X,
+    "single precision": X.astype(np.float32).astype(np.float64),
+    "a list": X.tolist(),
+    "a polars table": pl.DataFrame(FRAME.to_dict("list")),
+    "a pyarrow table": pa.table(FRAME),
+    "nullable types": FRAME.convert_dtypes(),
+    "an array without a masked value": np.ma.masked_array(X, False),
+    "objects": X.astype(object),
+}
+
+
+@pytest.mark.parametrize("entrance", IN_MEMORY)
+@pytest.mark.parametrize("name", SAME_INPUTS)
+def test_inputs_in_another_form(name, entrance):
+    assert tuple(map(str, IN_MEMORY[entrance](SAME_INPUTS[name], CODES, True))) == TWO
+
+
+# Name: inputs that no entrance accepts, and the sentence.
+BAD_INPUTS = {
+    "a masked array": (np.ma.masked_array(X, X > 2), "missing values|NaN|masked"),
+    "a gap": (FRAME.where(FRAME < 2), "missing values|NaN"),
+    "a polars gap": (pl.DataFrame({"a": [*X[:-1, 0], None], "b": X[:, 1]}), "missing values|NaN"),
+    "infinity": (np.where(X > 2, np.inf, X), "infinit"),
+    "one dimension": (X[:, 0], "shape|1D array|one row for each sample"),
+    "complex numbers": (X + 1j, "(?i)complex"),
+    "dates": (FRAME.assign(c=pd.Timestamp("2024-01-01")), "dates|real numbers|datetime|DType|Timestamp"),
+}
+
+
+@pytest.mark.parametrize("entrance", IN_MEMORY)
+@pytest.mark.parametrize("name", BAD_INPUTS)
+def test_inputs_that_are_refused(name, entrance):
+    bad, sentence = BAD_INPUTS[name]
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        IN_MEMORY[entrance](bad, CODES, True)
+
+
+@pytest.mark.parametrize("entrance", IN_MEMORY)
+def test_sparse_inputs_are_used_or_refused(entrance):
+    inputs = sparse.csr_array(X)
+    if entrance in ("noise_profile", "TrainedUntil"):  # the estimator's own business
+        assert tuple(map(str, IN_MEMORY[entrance](inputs, CODES, True))) == TWO
+    else:
+        with pytest.raises((ValueError, TypeError), match=re.compile("sparse", re.IGNORECASE)):
+            IN_MEMORY[entrance](inputs, CODES, True)
+
+
+@pytest.mark.parametrize("entrance", ENCODING)
+def test_large_integers_and_large_numbers_are_scaled_exactly(entrance):
+    table = FRAME.assign(stamp=10**18 + 3 * np.arange(N), huge=1e307 * X[:, 1], tiny=1e-200 * X[:, 2])
+    data = from_arrays(table, CODES)
+    steps = (np.arange(N) - (N - 1) / 2) / np.sqrt((N**2 - 1) / 12)
+    np.testing.assert_allclose(data.X[:, 3], steps, rtol=1e-12)
+    np.testing.assert_allclose(data.X[:, 4], (X[:, 1] - X[:, 1].mean()) / X[:, 1].std(), rtol=1e-12)
+    np.testing.assert_allclose(data.X[:, 5], (X[:, 2] - X[:, 2].mean()) / X[:, 2].std(), rtol=1e-12)
+    np.testing.assert_array_equal(data.encoder.transform(table), data.X)
+    assert IN_MEMORY[entrance](table, CODES, True) == TWO
+
+
+def test_the_word_missing_is_a_value_of_its_own():
+    words = np.array(["missing", "here", None] * 20, dtype=object)
+    data = from_arrays(pd.DataFrame({"word": words}), CODES, missing="mean")
+    assert data.X.shape == (N, 3)
+    assert len(np.unique(data.X, axis=0)) == 3
+
+
+def test_a_target_that_is_too_large_to_square():
+    for entrance in ("from_arrays", "diagnose", "LearningSurface", "measure", "noise_profile"):
+        with pytest.raises(ValueError, match="whose squares are beyond floating point"):
+            IN_MEMORY[entrance](FRAME, 1e307 * NUMBER, False)
+
+
+def test_columns_of_a_polars_table_are_found_by_name():
+    table = pl.DataFrame(FRAME.to_dict("list"))
+    data = from_arrays(table, CODES)
+    np.testing.assert_array_equal(data.encoder.transform(table.select("c", "a", "b")), data.X)
+    model = KernelClassifier().fit(table, CODES)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(table.select("c", "a", "b"))
+    trained = TrainedUntil(SGDClassifier(random_state=0), 2).fit(table, CODES)
+    with pytest.raises(ValueError, match="feature names should match"):
+        trained.predict(table.select("c", "a", "b"))
