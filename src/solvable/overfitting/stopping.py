@@ -341,9 +341,7 @@ class TrainedUntil(BaseEstimator):
             )
         # By class, if each sample has one.
         by_class = y.ndim == 1 and predicts_classes(model, y)
-        return draw_rows(
-            np.unique(y, return_inverse=True)[1] if by_class else None, len(y), n_rows, seed
-        )
+        return draw_rows(np.unique(y, return_inverse=True)[1] if by_class else None, len(y), n_rows, seed)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels or numbers, in the shape of the training labels."""

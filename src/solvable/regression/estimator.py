@@ -116,14 +116,13 @@ class KernelClassifier(ClassifierMixin, _KernelRidge):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to inputs `(n, d)` and labels `(n,)`, with weights of at least 0 or without."""
         check_rows(X=X, y=y, sample_weight=sample_weight)
-        X, checked = validate_data(self, readable(X), y, dtype=np.float64)
-        check_classification_targets(checked)
-        X, labels, weights = _weighted(X, complete_labels(y), sample_weight)
+        X, _ = validate_data(self, readable(X), y, dtype=np.float64)
+        labels = complete_labels(y)
+        check_classification_targets(labels)
+        X, labels, weights = _weighted(X, labels, sample_weight)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise InputError(
-                f"the labels have only one class, {self.classes_[0]!s}; expected at least two"
-            )
+            raise InputError(f"the labels have only one class, {self.classes_[0]!s}; expected at least two")
         self._fit(X, np.eye(len(self.classes_))[codes], weights)
         return self
 
