@@ -17,10 +17,12 @@ def group_array(groups: ArrayLike, n: int) -> NDArray[Any]:
     Raises:
         InputError: for another shape.
     """
-    from solvable.datasets.inputs import as_array, as_pandas
+    import pandas as pd
+
+    from solvable.datasets.inputs import as_array, as_pandas, cells
 
     column = as_pandas(groups)
-    array = column.to_numpy() if hasattr(column, "iloc") else as_array(column, "groups")
+    array = cells(column) if isinstance(column, pd.Series) else as_array(column, "groups")
     if array.shape != (n,):
         raise InputError(f"groups has shape {array.shape}; expected one group for each of the {n} points")
     return array

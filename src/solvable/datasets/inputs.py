@@ -105,6 +105,11 @@ def arrow_to_pandas(table: Any) -> pd.DataFrame:
     )
 
 
+def cells(column: Any) -> NDArray:
+    """Return a pandas column as an array, in which whole numbers beside gaps keep all digits."""
+    return column.to_numpy(dtype=object if column.dtype.kind in "iub" and column.hasnans else None)
+
+
 def check_rows(**named: Any) -> None:
     """Raise unless all pandas objects among the arguments have the same row names in the same order.
 

@@ -1,6 +1,5 @@
 """Readers of `.npz`, `.csv` and `.parquet` files: the target first, then the inputs of all or of some rows."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 
 from solvable.checks import choice
+from solvable.datasets.csv_files import NO_NAME, CsvFile
 from solvable.errors import InputError
 from solvable.progress import progress
 
@@ -22,11 +22,8 @@ FILE_TYPES = (".npz", ".csv", ".parquet")
 
 _NPZ_KEYS = (("X", "y"), ("x_train", "y_train"), ("data", "target"))
 _TARGET_NAMES = ("target", "label", "y")
-_DECIMAL_COMMA = re.compile(r"(^|;)\s*[+-]?\d+,\d+\s*(;|$)", re.MULTILINE)
 # Number of rows in memory at a time while some rows are selected: 100 columns of these take 50 MB.
 _BATCH = 65536
-# `DataFrame.to_csv` writes its index as a first column without a name, which `read_csv` then names like this.
-_NO_NAME = "Unnamed: 0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +100,8 @@ def read_column(path: Path, name: str, column: str) -> NDArray[Any]:
     Raises:
         InputError: for a file or column that does not exist.
     """
-    import pandas as pd
+
+    from solvable.datasets.inputs import arrow_to_pandas, cells
 
     suffix = path.suffix.lower()
     if not path.is_file():
@@ -115,41 +113,18 @@ def read_column(path: Path, name: str, column: str) -> NDArray[Any]:
         if suffix == ".parquet":
             from pyarrow import parquet
 
-            choice(f"column of {name!r}", column, parquet.ParquetFile(path).schema_arrow.names)
-            return pd.read_parquet(path, columns=[column])[column].to_numpy()
-        separator = _separator(path)
-        options: dict[str, Any] = {
-            "header": None if _no_header(path, separator) else 0,
-            "skipinitialspace": True,
-        }
-        names = [str(one) for one in pd.read_csv(path, sep=separator, nrows=2, **options).columns]
-        choice(f"column of {name!r}", column, names)
-        # With one name fewer than columns pandas takes the first column for row names: then positions are of no use.
-        n_fields = pd.read_csv(path, sep=separator, header=None, skiprows=1, nrows=1).shape[1]
-        only = [names.index(column)] if n_fields == len(names) else None
-        table = pd.read_csv(path, sep=separator, usecols=only, low_memory=False, **options)
-        return table.set_axis(names if only is None else [column], axis=1)[column].to_numpy()
+            file = parquet.ParquetFile(path)
+            choice(f"column of {name!r}", column, file.schema_arrow.names)
+            return cells(arrow_to_pandas(file.read(columns=[column]))[column])
+        file = CsvFile.of(path, name)
+        choice(f"column of {name!r}", column, file.names)
+        return cells(_digits_kept(file.read([column])[column], file))
 
 
-def _separator(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        header = file.readline()
-    return next((s for s in (";", "\t") if s in header and "," not in header), ",")
-
-
-def _no_header(path: Path, separator: str) -> bool:
-    import pandas as pd
-
-    first = pd.read_csv(path, sep=separator, header=None, nrows=1)
-    # A first line of numbers is data, unless it numbers the columns: pandas writes such headers.
-    numbers = bool(all(kind.kind in "fi" for kind in first.dtypes) and first.notna().all(axis=None))
-    return numbers and first.iloc[0].tolist() != list(range(first.shape[1]))
-
-
-def _decimal_commas(path: Path) -> bool:
-    """Return whether cells separated by semicolons hold numbers with a comma."""
-    with path.open(encoding="utf-8") as file:
-        return _DECIMAL_COMMA.search(file.read(100_000)) is not None
+def _digits_kept(column: Any, file: CsvFile) -> Any:
+    """Return a column of a file, with all digits of whole numbers beyond 2**53 that stand beside gaps."""
+    large = column.dtype.kind == "f" and column.isna().any() and (column.abs() >= 2.0**53).any()
+    return file.read([str(column.name)], dtype="Int64")[column.name] if large else column
 
 
 def at_least_two(name: str, n: int) -> None:
@@ -201,49 +176,32 @@ def _open_csv(
 ) -> Source:
     import pandas as pd
 
-    def read(**options: Any) -> Any:
-        # `low_memory` would infer the type of a column piece by piece, and mix numbers and text in one column.
-        defaults: dict[str, Any] = {"low_memory": False, "skipinitialspace": True, "decimal": decimal}
-        return pd.read_csv(path, sep=separator, header=None if no_header else 0, **(defaults | options))
-
-    def n_fields() -> int:
-        return pd.read_csv(path, sep=separator, header=None, skiprows=1, nrows=1).shape[1]
-
     with _read_errors(name, "a CSV table"):
-        separator = _separator(path)
-        no_header = _no_header(path, separator)
-        decimal = "," if separator == ";" and _decimal_commas(path) else "."
-        notes = ["the file has no header, so its columns are named 0, 1, ..."] if no_header else []
-        head = read(nrows=2)
-        # If the header has one name too few, pandas uses the first column as row names and does not count it.
-        plain = rows is not None and len(head) > 1 and n_fields() == len(head.columns)
-        if rows is None or not plain:
-            return _open_table(read(), name, target, drop, notes)
-        columns = _Columns.choose(head.columns, name, target, drop)
-        positions = sorted(
-            {columns.all.index(columns.target)} | ({0} if columns.all[0] == _NO_NAME else set())
-        )
-        narrow = read(usecols=positions)
-        narrow.columns = [columns.all[i] for i in positions]
-        if len(narrow) <= rows:
-            return _open_table(read(), name, target, drop, notes)
+        file = CsvFile.of(path, name)
+        columns = _Columns.choose(file.names, name, target, drop)
+        narrow = None
+        if rows is not None and file.regular:
+            first = {NO_NAME} if columns.all[0] == NO_NAME else set()
+            narrow = file.read(sorted({columns.target} | first, key=columns.all.index))
+        if narrow is None or len(narrow) <= (rows or 0):
+            table = file.read()
+            table[columns.target] = _digits_kept(table[columns.target], file)
+            return _open_table(table, name, target, drop, file.notes)
     columns = columns.without_row_numbers(narrow)
     n = len(narrow)
 
-    def read_inputs(numbers: NDArray[np.int64] | None) -> "pd.DataFrame":
-        from io import StringIO
-
+    def read_inputs(numbers: NDArray[np.int64] | None) -> Any:
         numbers = np.arange(n) if numbers is None else numbers
         parts = []
-        pieces = read(chunksize=_BATCH, low_memory=True, dtype=str)
-        for start, piece in _with_first_row(pieces, f"reading {name}", n, quiet):
-            in_piece = numbers[(numbers >= start) & (numbers < start + len(piece))]
-            parts.append(piece.iloc[in_piece - start])
+        with _read_errors(name, "a CSV table"):
+            for start, piece in _with_first_row(file.pieces(_BATCH), f"reading {name}", n, quiet):
+                in_piece = numbers[(numbers >= start) & (numbers < start + len(piece))]
+                parts.append(piece.iloc[in_piece - start])
         # Types are inferred from the selected rows together, as from a file with these rows only.
-        text = pd.concat(parts).set_axis(columns.all, axis=1)[columns.inputs].to_csv(index=False)
-        return pd.read_csv(StringIO(text), low_memory=False, decimal=decimal).set_axis(columns.inputs, axis=1)
+        return file.inferred(pd.concat(parts), columns.inputs)
 
-    return Source(narrow[columns.target], read_inputs, [*notes, *columns.notes], target_name=columns.target)
+    y = _digits_kept(narrow[columns.target], file)
+    return Source(y, read_inputs, [*file.notes, *columns.notes], target_name=columns.target)
 
 
 def _open_parquet(
@@ -251,6 +209,8 @@ def _open_parquet(
 ) -> Source:
     import pyarrow as pa
     from pyarrow import parquet
+
+    from solvable.datasets.inputs import arrow_to_pandas
 
     with _read_errors(name, "a Parquet table"):
         file = parquet.ParquetFile(path, pre_buffer=False)
@@ -264,23 +224,23 @@ def _open_parquet(
         columns = _Columns.choose(
             [column for column in schema.names if column not in index], name, target, drop
         )
-        names = list({columns.target} | ({_NO_NAME} if columns.all[0] == _NO_NAME else set()))
-        narrow: Any = file.read(columns=names).to_pandas(ignore_metadata=True)
+        names = list({columns.target} | ({NO_NAME} if columns.all[0] == NO_NAME else set()))
+        narrow: Any = arrow_to_pandas(file.read(columns=names))
         columns = columns.without_row_numbers(narrow)
     n = len(narrow)
     at_least_two(repr(name), n)
 
-    def read_inputs(numbers: NDArray[np.int64] | None) -> "pd.DataFrame":
+    def read_inputs(numbers: NDArray[np.int64] | None) -> Any:
         with _read_errors(name, "a Parquet table"):
             if numbers is None:
-                return file.read(columns=columns.inputs).to_pandas(ignore_metadata=True)[columns.inputs]
+                return arrow_to_pandas(file.read(columns=columns.inputs))[columns.inputs]
             pieces = file.iter_batches(_BATCH, columns=columns.inputs)
             parts = [
                 # `take` copies: a slice would keep the whole batch in memory.
                 piece.take(pa.array(numbers[(numbers >= start) & (numbers < start + len(piece))] - start))
                 for start, piece in _with_first_row(pieces, f"reading {name}", n, quiet)
             ]
-            return pa.Table.from_batches(parts).to_pandas(ignore_metadata=True)[columns.inputs]
+            return arrow_to_pandas(pa.Table.from_batches(parts))[columns.inputs]
 
     return Source(narrow[columns.target], read_inputs, columns.notes, target_name=columns.target)
 
@@ -342,7 +302,7 @@ class _Columns:
 
     def without_row_numbers(self, table: "pd.DataFrame") -> "_Columns":
         """Return the columns without a first one that was an index; as an input it would be noise or a leak."""
-        if self.inputs[0] != _NO_NAME or self.all[0] != _NO_NAME or not table[_NO_NAME].is_unique:
+        if self.inputs[0] != NO_NAME or self.all[0] != NO_NAME or not table[NO_NAME].is_unique:
             return self
         if len(self.inputs) == 1:
             raise InputError(

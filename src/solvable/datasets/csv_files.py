@@ -1,0 +1,231 @@
+"""Layout of a user's CSV file: separator, header, number of columns; and its columns as numbers and text."""
+
+import csv
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from solvable.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_NAME = "Unnamed: 0"
+"""Name of a first column without a name, in which `DataFrame.to_csv` writes the index."""
+
+_SEPARATORS = (",", ";", "\t")
+_RECORDS = 50
+_EXTRA = "\0extra"
+_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+_NUMBER = re.compile(
+    r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*|\s*[+-]?(?:inf|infinity|nan)\s*", re.IGNORECASE
+)
+_DECIMAL_COMMA = r"\s*[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?\s*"
+_GAPS = ("", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "-nan")
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file whose layout is known.
+
+    Attributes:
+        path: the file.
+        name: the user's name for it, for messages.
+        separator: a comma, semicolon or tab.
+        header: whether the first record holds the names of the columns.
+        names: of the columns; of a file without a header 0, 1, ...
+        extra: what the fields are that the header does not count: `row names` at the start of each row, `nothing`, an
+            empty field at its end, or None.
+        notes: on the layout, for the user.
+    """
+
+    path: Path
+    name: str
+    separator: str
+    header: bool
+    names: list[str]
+    extra: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, path: Path, name: str) -> "CsvFile":
+        """Return a file after examining its first records.
+
+        Raises:
+            InputError: for names that repeat, rows longer than the header, and a first record that may be either names
+                or data.
+        """
+        separator, records = _first_records(path)
+        if not records:
+            raise InputError(f"{name!r} is empty; expected a header and at least 2 rows")
+        header = _is_header(records, name)
+        if not header:
+            names = [str(i) for i in range(len(records[0]))]
+            note = "the file has no header, so its columns are named 0, 1, ..."
+            return cls(path, name, separator, False, names, notes=[note])
+        names, rows = [one.strip() for one in records[0]], records[1:]
+        if (
+            len(names) > 1
+            and not names[-1]
+            and rows
+            and all(not row[-1] for row in rows if len(row) == len(names))
+        ):
+            return cls(path, name, separator, True, _named(names[:-1], name), "nothing")
+        longest = max(map(len, rows), default=0)
+        if longest <= len(names):
+            return cls(path, name, separator, True, _named(names, name))
+        if longest == len(names) + 1 and all(len(row) == longest for row in rows):
+            extra = "nothing" if not any(row[-1] for row in rows) else "row names"
+            return cls(path, name, separator, True, _named(names, name), extra)
+        line = 2 + next(i for i, row in enumerate(rows) if len(row) > len(names))
+        raise InputError(
+            f"row {line} of {name!r} has {len(rows[line - 2])} cells and the header has {len(names)}; expected equal "
+            "numbers: put quotes around cells that hold the separator"
+        )
+
+    @property
+    def regular(self) -> bool:
+        """Whether each field of a row belongs to a name."""
+        return self.extra is None
+
+    def read(self, columns: Sequence[str] | None = None, dtype: Any = None) -> "pd.DataFrame":
+        """Return the table, or some of its columns, as numbers and text, or all of one type.
+
+        Raises:
+            InputError: for a row with more cells than the others, row names that repeat, and a cell without a name.
+        """
+        table: Any = self._parse(usecols=columns if self.regular else None, dtype=dtype)
+        if self.extra is not None:
+            last = self.extra == "nothing"
+            cells = table.iloc[:, -1 if last else 0]
+            if cells.notna().any() if last else not cells.is_unique:
+                raise InputError(
+                    f"the rows of {self.name!r} have {len(self.names) + 1} cells and the header has {len(self.names)}; "
+                    "expected equal numbers: name the columns"
+                )
+            table = table.drop(columns=table.columns[-1]) if last else table.iloc[:, 1:]
+            table = table.set_axis(self.names, axis=1)
+            table = table if columns is None else table[list(columns)]
+        return self._with_numbers(table)
+
+    def pieces(self, rows: int) -> "Iterator[pd.DataFrame]":
+        """Yield the table as text, `rows` rows at a time."""
+        yield from self._parse(chunksize=rows, low_memory=True, dtype=str)
+
+    def inferred(self, table: "pd.DataFrame", columns: Sequence[str]) -> "pd.DataFrame":
+        """Return columns of text from `pieces` as `read` returns them."""
+        import pandas as pd
+
+        text = StringIO(table.to_csv(index=False, header=False, columns=columns))
+        return self._with_numbers(pd.read_csv(text, low_memory=False, header=None, names=list(columns)))
+
+    def _parse(self, **options: Any) -> Any:
+        import pandas as pd
+
+        names = self.names if self.regular else [*self.names, _EXTRA]
+        # `low_memory` would infer the type of a column piece by piece, and mix numbers and text in one column.
+        defaults: dict[str, Any] = {"low_memory": False, "skipinitialspace": True, "encoding": "utf-8-sig"}
+        with warnings.catch_warnings():
+            # A warning of pandas that it leaves out the last cells of rows.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(
+                self.path,
+                sep=self.separator,
+                header=0 if self.header else None,
+                names=names,
+                index_col=False,
+                **(defaults | options),
+            )
+
+    def _with_numbers(self, table: Any) -> Any:
+        """Return a table of a file with semicolons in which columns of numbers with a decimal comma are numbers."""
+        if self.separator != ";":
+            return table
+        for name in table.columns[[kind.kind not in "fiub" for kind in table.dtypes]]:
+            cells = table[name].dropna()
+            text = cells.astype(str)
+            if len(cells) and text.str.fullmatch(_DECIMAL_COMMA).all():
+                table[name] = text.str.replace(",", ".").astype("float64").reindex(table.index)
+        return table
+
+
+def _named(names: list[str], file: str) -> list[str]:
+    """Return names, none of them empty.
+
+    Raises:
+        InputError: for names that repeat, since a second target among the inputs would give it away.
+    """
+    repeated = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"{file!r} has more than one column {repeated[0]!r}; expected unique names: rename the columns"
+        )
+    return [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+
+
+def _first_records(path: Path) -> tuple[str, list[list[str]]]:
+    """Return the separator and the first records that are not empty, split at it."""
+    best: tuple[tuple[int, int], str, list[list[str]]] = ((0, 0), ",", [])
+    for separator in _SEPARATORS:
+        records = []
+        # Line breaks inside quotes belong to the cell.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for record in csv.reader(file, delimiter=separator, skipinitialspace=True):
+                if record:
+                    records.append(record)
+                if len(records) > _RECORDS:
+                    break
+        if not records:
+            continue
+        n_fields = Counter(map(len, records[1:] or records)).most_common(1)[0][0]
+        alike = sum(len(record) == n_fields for record in records) if n_fields > 1 else 0
+        # One separator more or less is a header of row names.
+        near = abs(len(records[0]) - n_fields) <= 1
+        score = (alike if near else 0, n_fields)
+        if not best[2] or score > best[0]:
+            best = (score, separator, records)
+    return best[1], best[2]
+
+
+def _is_header(records: list[list[str]], name: str) -> bool:
+    """Return whether the first record holds names rather than data.
+
+    It does if it has text above numbers. It does not if it has a number with a decimal point above numbers, a text that
+    occurs again in its column of text, or only numbers, unless these count the columns.
+
+    Raises:
+        InputError: for whole numbers above numbers, beside columns of text, which may be either.
+    """
+    first, rows = records[0], records[1:]
+    if not rows:
+        return not all(map(_is_number, first))
+    if all(map(_is_number, first)):
+        return first == [str(i) for i in range(len(first))]
+    fractions = repeats = texts = whole = 0
+    for j, cell in enumerate(first):
+        below = [row[j] for row in rows if j < len(row) and row[j].strip().lower() not in _GAPS]
+        if not below or not cell.strip():
+            continue
+        if all(map(_is_number, below)):
+            if not _is_number(cell):
+                return True
+            whole, fractions = whole + 1, fractions + (not _WHOLE.fullmatch(cell))
+        else:
+            texts, repeats = texts + 1, repeats + (cell in below)
+    if fractions or (whole and repeats) or (texts and repeats == texts):
+        return False
+    if whole and len(set(first)) == len(first):
+        raise InputError(
+            f"the first line of {name!r}, which starts with {', '.join(first[:3])!r}, may be names or data; expected "
+            "names: add a line of names, or put a letter into those that are numbers"
+        )
+    return not whole
+
+
+def _is_number(cell: str) -> bool:
+    return bool(_NUMBER.fullmatch(cell))

@@ -1,0 +1,208 @@
+"""CSV files as people and programs write them: read right, or refused by a sentence; the same with `rows=`."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from solvable.datasets import load
+from solvable.datasets.readers import read_column
+from solvable.errors import InputError
+
+N = 60
+RNG = np.random.default_rng(0)
+A, B = RNG.normal(size=(2, N)).round(6)
+Y = (A > 0).astype(int)
+COLOURS = np.array(["red", "green", "blue"])[np.arange(N) % 3]
+
+
+def _file(tmp_path, text, name="a.csv"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def _lines(*columns, separator=",", end="\n"):
+    return "".join(separator.join(map(str, row)) + end for row in zip(*columns, strict=True))
+
+
+def _expected(tmp_path, **columns):
+    path = tmp_path / "plain.csv"
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return load(path, target="y")
+
+
+def _same(data, expected):
+    np.testing.assert_allclose(data.X, expected.X, rtol=1e-12)
+    np.testing.assert_allclose(data.y, expected.y, rtol=1e-12)
+    assert data.classes == expected.classes
+
+
+@pytest.mark.parametrize("header", ["y,a,b", "y,a,b,", '"y","a","b"', "\ufeffy,a,b", " y, a, b"])
+def test_a_separator_at_the_end_of_each_row(tmp_path, header):
+    path = _file(tmp_path, f"{header}\n" + _lines(Y, A, B, end=",\n"))
+    expected = _expected(tmp_path, y=Y, a=A, b=B)
+    _same(load(path, target="y"), expected)
+    np.testing.assert_array_equal(read_column(path, "a.csv", "a"), A)
+    drawn = load(path, target="y", rows=30)
+    np.testing.assert_array_equal(drawn.labels, Y[drawn.rows])
+
+
+def test_row_names_that_the_header_does_not_count(tmp_path):
+    names = [f"r{i}" for i in range(N)]
+    _same(
+        load(_file(tmp_path, "y,a,b\n" + _lines(names, Y, A, B)), target="y"),
+        _expected(tmp_path, y=Y, a=A, b=B),
+    )
+    twice = _file(tmp_path, "y,a,b\n" + _lines(COLOURS, Y, A, B))
+    with pytest.raises(InputError, match="have 4 cells and the header has 3; expected equal numbers"):
+        load(twice, target="y")
+    later = _file(tmp_path, "y,a,b\n" + _lines(Y, A, B, end=",\n") + "1,2,3,4\n")
+    with pytest.raises(InputError, match="have 4 cells and the header has 3"):
+        load(later, target="y")
+
+
+def test_rows_of_another_length(tmp_path):
+    with pytest.raises(InputError, match=r"row 3 of .* has 4 cells and the header has 3"):
+        load(_file(tmp_path, "y,a,b\n1,2,3\n1,2,3,4\n0,1,2\n"))
+    long = _file(tmp_path, "y,a,b\n" + _lines(Y, A, B) * 4 + "1,2,3,4\n")
+    for rows in (None, 20):
+        with pytest.raises(InputError, match="Expected 3 fields in line 242, saw 4"):
+            load(long, target="y", rows=rows)
+    with pytest.raises(InputError, match=r"'b' of .* has missing values in 1 of 61 rows"):
+        load(_file(tmp_path, "y,a,b\n" + _lines(Y, A, B) + "1,2\n"), target="y")
+
+
+@pytest.mark.parametrize("header", ["a,y,y", "y,y,a", 'a," y",y'])
+def test_names_that_repeat(tmp_path, header):
+    path = _file(tmp_path, f"{header}\n" + _lines(A, Y, Y))
+    for rows in (None, 20):
+        with pytest.raises(InputError, match="more than one column 'y'; expected unique names"):
+            load(path, rows=rows)
+    with pytest.raises(InputError, match="more than one column 'y'"):
+        read_column(path, "a.csv", "y")
+
+
+def test_names_that_only_look_like_repeats(tmp_path):
+    data = load(_file(tmp_path, "y,y.1,a\n" + _lines(Y, A, B)), target="y")
+    assert data.X.shape == (N, 2)
+
+
+@pytest.mark.parametrize("rows", [None, 30])
+def test_no_header_and_text(tmp_path, rows):
+    path = _file(tmp_path, _lines(COLOURS, A, Y))
+    data = load(path, rows=rows)
+    assert len(data.X) == (rows or N)
+    assert data.X.shape[1] == 4
+    assert any("no header" in note for note in data.notes)
+    np.testing.assert_array_equal(data.labels, Y[data.rows])
+    unique = [f"id{i}" for i in range(N)]
+    assert load(_file(tmp_path, _lines(unique, A, Y), "b.csv"), drop=["0"], rows=rows).target_name == "2"
+    np.testing.assert_array_equal(read_column(path, "a.csv", "0"), COLOURS)
+
+
+def test_a_header_is_kept(tmp_path):
+    numbered = _file(tmp_path, "label,0,1\n" + _lines(COLOURS, A, B))
+    with pytest.raises(InputError, match="may be names or data; expected names"):
+        load(numbered, target="label")
+    mixed = _file(tmp_path, "label,0,width\n" + _lines(COLOURS, A, B))
+    assert load(mixed, target="label").classes == ("blue", "green", "red")
+    words = _file(tmp_path, "kind,colour\n" + _lines(np.where(Y, "up", "down"), COLOURS))
+    assert load(words).classes == ("blue", "green", "red")
+
+
+def test_numbers_with_a_decimal_comma(tmp_path):
+    expected = _expected(tmp_path, y=Y, a=A, b=B)
+    comma = [str(one).replace(".", ",") for one in A]
+    power = [f"{one:.12e}".replace(".", ",") for one in B]
+    quoted = [f'"{one}"' for one in comma]
+    for first in (comma, quoted):
+        path = _file(tmp_path, "y;a;b\n" + _lines(Y, first, power, separator=";"))
+        _same(load(path, target="y"), expected)
+        np.testing.assert_array_equal(read_column(path, "a.csv", "a"), A)
+    points = _file(tmp_path, "y;a;b\n" + _lines(Y, comma, B, separator=";"))
+    _same(load(points, target="y"), expected)
+
+
+def test_a_decimal_comma_late_in_a_large_file(tmp_path):
+    n = 40_000
+    a = np.arange(n) % 1000
+    late = [str(one) for one in a]
+    late[-1] = "0,5"
+    path = _file(tmp_path, "a;y\n" + _lines(late, a % 2, separator=";"))
+    assert path.stat().st_size > 200_000
+    exact = (a[:-1].sum() + 0.5) / n
+    data = load(path, target="a")
+    assert data.offset == pytest.approx([exact], rel=1e-12)
+    drawn = load(path, target="y", rows=1000)
+    assert drawn.X.shape == (1000, 1)
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        (["1,5", "2.5"], "decimal comma, as in '1,5'"),
+        (["1.234,5", "2.345,5"], "numbers written as text, as in '1.234,5'"),
+        (["1 234", "2 345"], "numbers written as text"),
+    ],
+)
+def test_numbers_that_are_not_guessed(tmp_path, cells, sentence):
+    path = _file(tmp_path, "a;b;y\n" + _lines(cells * (N // 2), A, Y, separator=";"))
+    with pytest.raises(InputError, match=sentence):
+        load(path, target="y")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["size, m", "size; m", "size\nm", 'the "size"', "größe"])
+def test_names_in_quotes(tmp_path, separator, name):
+    quoted = name.replace('"', '""')
+    text = f'"{quoted}"{separator}b{separator}y\n' + _lines(A, B, Y, separator=separator)
+    path = _file(tmp_path, text)
+    _same(load(path), _expected(tmp_path, a=A, b=B, y=Y))
+    np.testing.assert_array_equal(read_column(path, "a.csv", name), A)
+    assert load(path, rows=30).X.shape == (30, 2)
+
+
+def test_integers_beside_gaps_keep_their_digits(tmp_path):
+    large = [10**18 + 1, 10**18 + 2, 10**18 + 3] * 20
+    with_gap = [*large[:-1], None]
+    table = pd.DataFrame({"a": A, "y": pd.Series(with_gap, dtype="Int64")})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.to_parquet(tmp_path / "a.parquet")
+    for file in ("a.csv", "a.parquet"):
+        names = load(tmp_path / file, missing="drop").classes
+        assert names == ("1000000000000000001", "1000000000000000002", "1000000000000000003")
+        column = read_column(tmp_path / file, file, "y")
+        assert column[:2].tolist() == large[:2]
+        assert pd.isna(column[-1])
+
+
+def test_booleans_beside_gaps_stay_booleans(tmp_path):
+    table = pd.DataFrame({"a": A, "y": pd.Series([True, False, None] * 20, dtype="boolean")})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    table.to_parquet(tmp_path / "a.parquet")
+    for file in ("a.csv", "a.parquet"):
+        assert load(tmp_path / file, missing="drop").classes == ("False", "True")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("a,y\n", "has 0 rows"),
+        ('a,y\n1,"2\n3,4\n', "cannot be read as a CSV table|1 row|cells"),
+        ("a,y\n1,2\n3,x\0z\n", "."),
+    ],
+)
+def test_broken_files(tmp_path, text, sentence):
+    with pytest.raises(InputError, match=sentence):
+        load(_file(tmp_path, text))
+
+
+def test_the_same_rows_with_and_without_drawing(tmp_path):
+    comma = [str(one).replace(".", ",") for one in A]
+    path = _file(tmp_path, "colour;a;b;y\n" + _lines(COLOURS, comma, B, Y, separator=";"))
+    drawn = load(path, rows=30)
+    part = pd.DataFrame({"colour": COLOURS, "a": A, "b": B, "y": Y}).iloc[drawn.rows]
+    part.to_csv(tmp_path / "part.csv", index=False)
+    np.testing.assert_array_equal(drawn.X, load(tmp_path / "part.csv").X)
