@@ -212,20 +212,23 @@ def _open_parquet(
 
     from solvable.datasets.inputs import arrow_to_pandas
 
+    def frame(table: Any) -> Any:
+        table = arrow_to_pandas(table)
+        return table.astype({column: "category" for column in categories if column in table.columns})
+
     with _read_errors(name, "a Parquet table"):
         file = parquet.ParquetFile(path, pre_buffer=False)
         schema = file.schema_arrow
+        facts = schema.pandas_metadata or {}
         # The index of a pandas table is stored as a column, which is not an input.
-        index = [
-            column
-            for column in (schema.pandas_metadata or {}).get("index_columns", [])
-            if isinstance(column, str)
-        ]
+        index = [column for column in facts.get("index_columns", []) if isinstance(column, str)]
+        # Parquet itself has categories of text only.
+        categories = [one["name"] for one in facts.get("columns", []) if one["pandas_type"] == "categorical"]
         columns = _Columns.choose(
             [column for column in schema.names if column not in index], name, target, drop
         )
         names = list({columns.target} | ({NO_NAME} if columns.all[0] == NO_NAME else set()))
-        narrow: Any = arrow_to_pandas(file.read(columns=names))
+        narrow: Any = frame(file.read(columns=names))
         columns = columns.without_row_numbers(narrow)
     n = len(narrow)
     at_least_two(repr(name), n)
@@ -233,14 +236,14 @@ def _open_parquet(
     def read_inputs(numbers: NDArray[np.int64] | None) -> Any:
         with _read_errors(name, "a Parquet table"):
             if numbers is None:
-                return arrow_to_pandas(file.read(columns=columns.inputs))[columns.inputs]
+                return frame(file.read(columns=columns.inputs))[columns.inputs]
             pieces = file.iter_batches(_BATCH, columns=columns.inputs)
             parts = [
                 # `take` copies: a slice would keep the whole batch in memory.
                 piece.take(pa.array(numbers[(numbers >= start) & (numbers < start + len(piece))] - start))
                 for start, piece in _with_first_row(pieces, f"reading {name}", n, quiet)
             ]
-            return arrow_to_pandas(pa.Table.from_batches(parts))[columns.inputs]
+            return frame(pa.Table.from_batches(parts))[columns.inputs]
 
     return Source(narrow[columns.target], read_inputs, columns.notes, target_name=columns.target)
 
