@@ -115,6 +115,14 @@ class TestTheLossFollowsTheEstimator:
         expected = TrainedUntil(net, 3).fit(X, both.astype(float))
         np.testing.assert_array_equal(found.predict(X), expected.predict(X))
 
+    def test_categories_of_floats_are_classes_of_a_classifier_alone(self) -> None:
+        categories = pd.Series(LABELS + 0.5, dtype="category")
+        for model in (KernelClassifier(), TrainedUntil(SGDClassifier(random_state=0), 1)):
+            assert model.fit(X, categories).classes_.tolist() == ["0.5", "1.5"]
+        for make in (KernelRegressor, lambda: TrainedUntil(SGDRegressor(random_state=0), 1)):
+            expected = make().fit(X, LABELS + 0.5).predict(X)
+            np.testing.assert_array_equal(make().fit(X, categories).predict(X), expected)
+
     def test_a_net_that_declares_nothing_goes_by_type(self) -> None:
         net = NeuralNet(
             torch.nn.Linear, module__in_features=3, module__out_features=1, criterion=torch.nn.MSELoss
@@ -372,7 +380,7 @@ class TestWeights:
     def test_too_few_samples_with_a_weight_are_said(self) -> None:
         with pytest.raises(InputError, match="zero for all samples but one"):
             KernelRegressor().fit(X, WHOLE, sample_weight=np.eye(N)[0])
-        with pytest.raises(InputError, match="only one class, 1"):
+        with pytest.raises(InputError, match="y has one class only, 1"):
             KernelClassifier().fit(X, LABELS, sample_weight=LABELS)
 
     def test_they_reach_partial_fit_and_the_errors(self) -> None:

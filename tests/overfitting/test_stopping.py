@@ -330,7 +330,7 @@ def test_labels_that_a_net_does_not_take_are_said(digits) -> None:
         TrainedUntil(skorch_net()).fit(X, noisy.astype(str))
     with pytest.raises(InputError, match="NeuralNetClassifier or NeuralNetRegressor"):
         TrainedUntil(skorch_net(NeuralNet, criterion=nn.CrossEntropyLoss)).fit(X, noisy)
-    with pytest.raises(InputError, match="3 rows and y 200 labels"):
+    with pytest.raises(InputError, match="X has 3 rows and y has 200"):
         TrainedUntil(mlp()).fit(X[:3], noisy)
 
 

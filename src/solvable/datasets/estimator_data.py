@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from solvable.checks import finite, numbers
 from solvable.datasets.inputs import as_array, as_pandas, is_sparse
-from solvable.datasets.labels import as_numbers, complete_labels
+from solvable.datasets.labels import as_numbers, complete_labels, declares_classes
 from solvable.errors import InputError
 
 
@@ -36,12 +36,12 @@ def regression_targets(y: Any) -> Float[NDArray, "n *outputs"]:
     >>> regression_targets([[1, 2], [3, 4]]).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    labels = class_labels(y)
-    return as_numbers(labels.ravel(), "y").reshape(labels.shape)
+    targets = _in_their_shape(y)
+    return as_numbers(targets.ravel(), "y").reshape(targets.shape)
 
 
 def class_labels(y: Any) -> Shaped[NDArray, "n *columns"]:
-    """Return labels, or several columns of labels or numbers, in the shape given.
+    """Return labels, or several columns of labels or numbers, in the shape given; categories of floats as text.
 
     Raises:
         InputError: as `complete_labels`.
@@ -49,9 +49,16 @@ def class_labels(y: Any) -> Shaped[NDArray, "n *columns"]:
     >>> class_labels([["cat"], ["dog"]]).tolist()
     [['cat'], ['dog']]
     """
+    labels = _in_their_shape(y)
+    # Scikit-learn takes floats for numbers.
+    return labels.astype(str) if labels.dtype.kind == "f" and declares_classes(y) else labels
+
+
+def _in_their_shape(y: Any) -> Shaped[NDArray, "n *columns"]:
     y = readable(y, "y")
     if isinstance(y, np.ndarray) and y.dtype.kind == "c":
-        raise InputError("Complex data not supported: y holds complex numbers; expected labels or numbers")
+        # In scikit-learn's words, which its checks look for.
+        raise InputError("y holds complex numbers; expected labels or numbers: Complex data not supported")
     if isinstance(y, np.ndarray) and y.ndim > 1 and y.shape[1] != 1 and y.dtype.kind in "fiub":
         return y
     labels = complete_labels(y)

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from solvable.checks import choice, one_number, whole
 from solvable.datasets.estimator_data import class_labels, readable, regression_targets, sample_weights
-from solvable.datasets.inputs import check_rows
+from solvable.datasets.inputs import check_lengths, check_rows
 from solvable.datasets.sampling import draw_rows, number_of
 from solvable.errors import InputError
 from solvable.machine import WHOLE_PROCESS
@@ -239,10 +239,7 @@ class TrainedUntil(BaseEstimator):
         check_rows(X=X, y=y, sample_weight=sample_weight)
         X = self._inputs(X, reset=True)
         y = self._targets(y)
-        if X.shape[0] != len(y):
-            raise InputError(
-                f"X has {X.shape[0]} rows and y {len(y)} labels; expected one label for each row"
-            )
+        check_lengths(X.shape[0], len(y))
         seed = _seed_from(self.random_state)
         model = clone(self.estimator, safe=False)
         X, y, weights = _weighted(model, X, y, sample_weight)

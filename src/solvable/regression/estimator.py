@@ -8,6 +8,7 @@ With weights $w_i$ of the samples, $\hat f$ minimises $\sum_i w_i (y_i - \hat f(
 whole weight acts like as many copies of a sample.
 """
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -17,9 +18,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.checks import one_number
-from solvable.datasets.estimator_data import readable, regression_targets, sample_weights
-from solvable.datasets.inputs import check_rows
-from solvable.datasets.labels import complete_labels
+from solvable.datasets.estimator_data import class_labels, readable, regression_targets, sample_weights
+from solvable.datasets.inputs import check_lengths, check_rows
+from solvable.datasets.labels import refuse_one_class
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import to_float64
@@ -39,6 +40,24 @@ class _KernelRidge(BaseEstimator):
     def __init__(self, kernel: Any = "laplace", ridge: float = 1.0) -> None:
         self.kernel = kernel
         self.ridge = ridge
+
+    def _samples(
+        self, X: Any, y: Any, sample_weight: Any, read: Callable[[Any], NDArray[Any]], **options: Any
+    ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64] | None]:
+        """Return inputs, targets and weights of the samples whose weight is not zero, at least two."""
+        check_rows(X=X, y=y, sample_weight=sample_weight)
+        X = readable(X)
+        if y is not None:  # scikit-learn has its own sentence for that
+            y = read(y)
+            check_lengths(X.shape[0], len(y))
+        X, y = validate_data(self, X, y, dtype=np.float64, **options)
+        if sample_weight is None:
+            return X, y, None
+        weights = sample_weights(sample_weight, len(X))
+        rows = np.flatnonzero(weights)
+        if len(rows) < 2:
+            raise InputError("sample_weight is zero for all samples but one; expected two or more above 0")
+        return X[rows], y[rows], weights[rows]
 
     def _fit(self, X: NDArray, columns: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
         ridge = np.array([one_number("ridge", self.ridge, at_least=0.0)])
@@ -80,12 +99,10 @@ class KernelRegressor(RegressorMixin, _KernelRidge):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to inputs `(n, d)` and targets `(n,)` or `(n, outputs)`, with weights of at least 0 or without."""
-        check_rows(X=X, y=y, sample_weight=sample_weight)
         options: Any = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
-        X, checked = validate_data(self, readable(X), y, dtype=np.float64, **options)
-        X, columns, weights = _weighted(X, regression_targets(y).reshape(len(X), -1), sample_weight)
-        self._fit(X, columns, weights)
-        self._flat = np.ndim(checked) == 1
+        X, y, weights = self._samples(X, y, sample_weight, regression_targets, **options)
+        self._fit(X, y.reshape(len(X), -1), weights)
+        self._flat = y.ndim == 1
         return self
 
     def __sklearn_tags__(self) -> Any:
@@ -115,14 +132,10 @@ class KernelClassifier(ClassifierMixin, _KernelRidge):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to inputs `(n, d)` and labels `(n,)`, with weights of at least 0 or without."""
-        check_rows(X=X, y=y, sample_weight=sample_weight)
-        X, _ = validate_data(self, readable(X), y, dtype=np.float64)
-        labels = complete_labels(y)
-        check_classification_targets(labels)
-        X, labels, weights = _weighted(X, labels, sample_weight)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InputError(f"the labels have only one class, {self.classes_[0]!s}; expected at least two")
+        X, y, weights = self._samples(X, y, sample_weight, class_labels)
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        refuse_one_class(self.classes_)
         self._fit(X, np.eye(len(self.classes_))[codes], weights)
         return self
 
@@ -169,19 +182,6 @@ class _Reflection:
 
     def intercept(self, shift: NDArray[np.float64]) -> NDArray[np.float64]:
         return shift * self._per_intercept
-
-
-def _weighted(
-    X: NDArray[np.float64], y: NDArray[Any], sample_weight: Any
-) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64] | None]:
-    """Return inputs, targets and weights of the samples whose weight is not zero, at least two."""
-    if sample_weight is None:
-        return X, y, None
-    weights = sample_weights(sample_weight, len(X))
-    rows = np.flatnonzero(weights)
-    if len(rows) < 2:
-        raise InputError("sample_weight is zero for all samples but one; expected a weight above 0 for two")
-    return X[rows], y[rows], weights[rows]
 
 
 def _in_proportion(X: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
