@@ -242,6 +242,12 @@ class TestInputs:
         model = TrainedUntil(net, 2, random_state=0).fit(images, np.arange(20) % 2)
         assert model.predict(images).shape == (20,)
 
+    @pytest.mark.parametrize("nothing", [None, 3.0])
+    def test_no_inputs_are_said(self, nothing: Any) -> None:
+        for model in (KernelRegressor(), TrainedUntil(SGDRegressor(), 1)):
+            with pytest.raises(ValueError, match="one row for each sample|got scalar|2D array"):
+                model.fit(nothing, WHOLE)
+
     def test_masked_inputs_are_missing(self) -> None:
         masked = np.ma.masked_where(X > 2, X)
         for model in (KernelRegressor(), TrainedUntil(SGDRegressor(), 1)):
@@ -347,7 +353,7 @@ class TestWeights:
         for weights in (1.0, np.ones(N), [1] * N, pd.Series(np.ones(N))):
             found = KernelRegressor("laplace", 1.0).fit(X, WHOLE, sample_weight=weights)
             np.testing.assert_allclose(found.predict(self.POINTS), plain, rtol=1e-9)
-        for factor in (1e-6, 1e6):
+        for factor in (1e-200, 1e-6, 1e6, 1e200):
             scaled = KernelRegressor(Gaussian(1.0), factor).fit(X, WHOLE, sample_weight=factor)
             np.testing.assert_allclose(
                 scaled.predict(self.POINTS),
@@ -413,6 +419,16 @@ class TestWeights:
     def test_an_estimator_that_takes_none_is_named(self) -> None:
         with pytest.raises(InputError, match=r"HashedText.partial_fit takes no sample_weight"):
             TrainedUntil(HashedText(), 1).fit(["a", "b"], [0, 1], sample_weight=[1, 2])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_kernel_matrix_that_is_not_finite_is_said(bad: float) -> None:
+    def kernel(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        return np.where(A[:, :1] == B[:, 0], 1.0, bad)
+
+    for model, y in ((KernelRegressor(kernel), WHOLE), (KernelClassifier(kernel), LABELS)):
+        with pytest.raises(InputError, match=r"(?i)kernel.*(nan|infinite|finite)"):
+            model.fit(X, y)
 
 
 class TestSeeds:

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from solvable.checks import one_number
+from solvable.checks import finite, one_number
 from solvable.datasets.estimator_data import class_labels, readable, regression_targets, sample_weights
 from solvable.datasets.inputs import check_lengths, check_rows
 from solvable.datasets.labels import refuse_one_class
@@ -47,24 +47,28 @@ class _KernelRidge(BaseEstimator):
         """Return inputs, targets and weights of the samples whose weight is not zero, at least two."""
         check_rows(X=X, y=y, sample_weight=sample_weight)
         X = readable(X)
-        if y is not None:  # scikit-learn has its own sentence for that
-            y = read(y)
-            check_lengths(X.shape[0], len(y))
-        X, y = validate_data(self, X, y, dtype=np.float64, **options)
+        # Scikit-learn has its own sentences for what is missing or has no rows.
+        targets: Any = None if y is None else read(y)
+        if y is not None and X.ndim:
+            check_lengths(X.shape[0], len(targets))
+        X, targets = validate_data(self, X, targets, dtype=np.float64, **options)
         if sample_weight is None:
-            return X, y, None
+            return X, targets, None
         weights = sample_weights(sample_weight, len(X))
         rows = np.flatnonzero(weights)
         if len(rows) < 2:
             raise InputError("sample_weight is zero for all samples but one; expected two or more above 0")
-        return X[rows], y[rows], weights[rows]
+        return X[rows], targets[rows], weights[rows]
 
     def _fit(self, X: NDArray, columns: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
         ridge = np.array([one_number("ridge", self.ridge, at_least=0.0)])
         self.kernel_ = as_kernel(self.kernel).for_data(X if weights is None else _in_proportion(X, weights))
         gram = to_float64(self.kernel_(X))
-        reflection = None if weights is None else _Reflection(weights)
-        if reflection is not None:
+        finite(f"the matrix of {type(self.kernel_).__name__}", gram, "change its parameters or scale X")
+        reflection = None
+        if weights is not None:
+            # In units of the largest weight, whose product with the kernel stays in the range of floats.
+            reflection, ridge = _Reflection(weights / weights.max()), ridge / weights.max()
             gram, columns = reflection.gram(gram), reflection.columns(columns)
         ((_, alpha, shift, _),) = dual_fits(gram, columns, np.array([len(X)]), ridge, intercept=True)
         self.dual_coef_, self.intercept_, self.X_fit_ = alpha[:, 0], shift[0], X
