@@ -22,6 +22,7 @@ from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 from solvable.errors import InputError
 from solvable.kernels import Gaussian, Linear
 from solvable.overfitting.stopping import EpochByEpoch, TrainedUntil
+from solvable.overfitting.training_profile import training_profile
 from solvable.regression.estimator import KernelClassifier, KernelRegressor
 
 N = 60
@@ -100,6 +101,15 @@ class TestTheLossFollowsTheEstimator:
         assert training.error(X, WHOLE) == pytest.approx(by_hand, rel=1e-14)
         assert not training.fitted(0.99 * by_hand)
         assert training.fitted(1.01 * by_hand)
+
+    def test_a_profile_of_training_counts_them_as_numbers_too(self) -> None:
+        options: Any = {"train_sizes": 40, "n_trials": 1, "max_epochs": 3, "quiet": True}
+        found, expected = (
+            training_profile(SGDRegressor(), X, target, **options) for target in (WHOLE, WHOLE * 1.0)
+        )
+        assert found.at(1).n_classes is None
+        np.testing.assert_array_equal(found.data.test_error, expected.data.test_error)
+        assert (found.data.test_error > 1).all()
 
     def test_a_classifier_of_floats_counts_wrong_answers(self) -> None:
         model = TrainedUntil(SGDClassifier(random_state=0), "validation", max_epochs=5, random_state=0)
@@ -245,7 +255,7 @@ class TestInputs:
     @pytest.mark.parametrize("nothing", [None, 3.0])
     def test_no_inputs_are_said(self, nothing: Any) -> None:
         for model in (KernelRegressor(), TrainedUntil(SGDRegressor(), 1)):
-            with pytest.raises(ValueError, match="one row for each sample|got scalar|2D array"):
+            with pytest.raises(ValueError, match=r"one row for each sample|got scalar|2D array"):
                 model.fit(nothing, WHOLE)
 
     def test_masked_inputs_are_missing(self) -> None:
