@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from solvable.checks import whole
 from solvable.errors import InputError
 from solvable.kernels import tiles
-from solvable.kernels.inputs import Array, Namespace, point_pair, points
+from solvable.kernels.inputs import Array, Namespace, check_alike, is_half, point_pair, points
 
 
 class FeatureMap(ABC):
@@ -192,29 +192,50 @@ class Kernel(ABC):
 
 @dataclass(frozen=True)
 class TiledKernel(Kernel):
-    """A kernel computed tile by tile: the peak memory is the result and a few tiles."""
+    """A kernel computed tile by tile: the peak memory is the result and a few tiles.
+
+    Tensors in half precision are computed in single precision and rounded at the end.
+    """
 
     def __call__(self, X: Array, Z: Array | None = None, out: Array | None = None) -> Array:
         """Return the kernel matrix, as every `Kernel` does, in `out` if passed.
 
         `out` is (n, m) of the points' dtype; a `np.memmap` holds results larger than memory.
         """
+        if is_half(X):
+            return rounded(self, X, Z, out)
         if Z is None or Z is X:
             xp, X = points("X", X)
-            return tiles.symmetric(xp, self._tile_function(xp, X, X), self._diagonal(xp, X), X, out)
+            diagonal = self._finite_diagonal(xp, X)
+            return tiles.symmetric(xp, self._tile_function(xp, X, X), diagonal, X, out)
         xp, X, Z = point_pair(X, Z)
+        for side in (X, Z):
+            self._finite_diagonal(xp, side)
         return tiles.rectangular(xp, self._tile_function(xp, X, Z), X, Z, out)
 
     def rows(self, X: Array, Z: Array | None = None, batch: int = 1024) -> Iterator[tuple[slice, Array]]:
         batch = whole("batch", batch, at_least=1)
+        if is_half(X):
+            for block, K in self.rows(X.float(), None if Z is None else Z.float(), batch):
+                yield block, in_range(self, K.to(X.dtype))
+            return
         # X[:] is another object: with Z is X, tiles above the diagonal are not available.
         xp, X, Z = point_pair(X, X[:] if Z is None else Z)
+        for side in (X, Z):
+            self._finite_diagonal(xp, side)
         tile = self._tile_function(xp, X, Z)
         for block in tiles.slices(X.shape[0], batch):
             yield block, tiles.rectangular(xp, tile, X, Z, block=block)
 
     def diag(self, X: Array) -> Array:
-        return self._diagonal(*points("X", X))
+        if is_half(X):
+            return in_range(self, self.diag(X.float()).to(X.dtype))
+        return self._finite_diagonal(*points("X", X))
+
+    def _finite_diagonal(self, xp: Namespace, X: Array) -> Array:
+        """Return the diagonal; entries are at most the root of a product of two of its entries."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return in_range(self, self._diagonal(xp, X))
 
     @abstractmethod
     def _tile_function(self, xp: Namespace, X: Array, Z: Array) -> tiles.TileFunction:
@@ -223,3 +244,32 @@ class TiledKernel(Kernel):
     @abstractmethod
     def _diagonal(self, xp: Namespace, X: Array) -> Array:
         """Return the kernel's diagonal at checked points."""
+
+
+def rounded(kernel: Kernel, X: Array, Z: Array | None, out: Array | None, **options: Any) -> Array:
+    """Return the matrix of a kernel of tensors in half precision, computed in single precision."""
+    same = Z is None or Z is X
+    if Z is not None and not same:
+        check_alike(array_namespace(X), X, array_namespace(Z), Z)
+    K = in_range(kernel, kernel(X.float(), None if Z is None or same else Z.float(), **options).to(X.dtype))
+    if out is None:
+        return K
+    tiles.result(array_namespace(X), X, tuple(K.shape), out)[...] = K
+    return out
+
+
+def in_range(kernel: Any, values: Array) -> Array:
+    """Return values of a kernel.
+
+    Raises:
+        InputError: if one is infinite or NaN, which finite inputs give if a kernel grows beyond the range of its dtype.
+    """
+    xp = array_namespace(values)
+    if not bool(xp.all(xp.isfinite(values))):
+        dtype = str(values.dtype).removeprefix("torch.")
+        remedy = "a w_std near 2**0.5, or fewer layers" if hasattr(kernel, "w_std") else "scale the inputs"
+        raise InputError(
+            f"{kernel} of these inputs is beyond the range of {dtype}, {float(xp.finfo(values.dtype).max):.1e}; "
+            f"expected smaller values: {remedy}"
+        )
+    return values

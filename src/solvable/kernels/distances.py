@@ -10,7 +10,7 @@ points: its rounding error is $\epsilon (|x|^2 + |z|^2)$. Two remedies keep the 
 
 import threading
 from collections.abc import Callable
-from math import ceil
+from math import ceil, frexp
 
 from solvable.errors import InputError
 from solvable.kernels import tiles
@@ -18,6 +18,8 @@ from solvable.kernels.inputs import Array, Namespace
 
 # Numbers in the gathered points of one round of close pairs (0.5 MB in float64).
 _GATHERED = 2**16
+# Squared distance of the farthest point from the mean, in units of the median one, from which the mean is no centre.
+_OUTLIER = 1e4
 
 
 class Products:
@@ -45,22 +47,41 @@ class Products:
 
 
 class SquaredDistances:
-    r"""$s |x_i - z_j|^2$ of `X` (n, d) and `Z` (m, d), s the `scale`; a call with two slices returns that tile."""
+    r"""$s |x_i - z_j|^2 u^2$ of `X` (n, d) and `Z` (m, d), s the `scale`; a call with two slices returns that tile.
+
+    Attributes:
+        unit: u, a power of 2: 1 unless squares of the coordinates would leave the range of the dtype.
+        largest: a bound of $|x_i - z_j|^2 u^2$.
+    """
 
     def __init__(
         self, xp: Namespace, X: Array, Z: Array, scale: float = 1.0, overwrite: bool = False
     ) -> None:
         self.xp, self.scale = xp, scale
+        self.unit = _unit(xp, X, Z)
+        if self.unit != 1.0:
+            same = Z is X
+            X = X * self.unit
+            Z = X if same else Z * self.unit
+        # Differences are taken of the points as they are: centring by the mean of data with an outlier rounds them.
+        self._originals = None if overwrite else (X, Z)
         centre = xp.mean(X, axis=0)  # subtracted in place with `overwrite`
         self.X = _minus(X, centre, overwrite)
-        self.Z = self.X if Z is X else _minus(Z, centre, overwrite)
         # Halved, so that one final factor serves all three terms.
         self.x2 = sum_of_squares(xp, self.X) * 0.5
+        if not overwrite and _has_outliers(xp, self.x2):
+            centre = _median(xp, X)
+            self.X = _minus(X, centre, overwrite)
+            self.x2 = sum_of_squares(xp, self.X) * 0.5
+        self.Z = self.X if Z is X else _minus(Z, centre, overwrite)
         self.z2 = self.x2 if Z is X else sum_of_squares(xp, self.Z) * 0.5
+        self.largest = 4.0 * (float(xp.max(self.x2)) + float(xp.max(self.z2)))
         self._products = Products(self.X, self.Z)
 
     def __call__(self, rows: slice, columns: slice) -> Array:
-        xp, X, Z = self.xp, self.X[rows], self.Z[columns]
+        xp = self.xp
+        X, Z = self._originals or (self.X, self.Z)
+        X, Z = X[rows], Z[columns]
 
         def from_difference(i: Array, j: Array) -> Array:
             return sum_of_squares(xp, xp.take(X, i, axis=0) - xp.take(Z, j, axis=0)) * self.scale
@@ -167,6 +188,30 @@ def _unit_vectors(xp: Namespace, X: Array, norm: Array, constant: float) -> Arra
     unit[:, d] = constant
     unit /= norm[:, None]
     return unit
+
+
+def _unit(xp: Namespace, X: Array, Z: Array) -> float:
+    """Return a power of 2 by which points are multiplied, so that their squares stay in range."""
+    largest = max(float(xp.max(xp.abs(X))), 0.0 if Z is X else float(xp.max(xp.abs(Z))))
+    limits = xp.finfo(X.dtype)
+    # Sums of squares of d differences, and squares of differences that are 1e-10 of the largest coordinate.
+    if largest == 0 or (
+        largest < (float(limits.max) / (64 * X.shape[1])) ** 0.5
+        and largest > 1e10 * float(limits.smallest_normal) ** 0.5
+    ):
+        return 1.0
+    # Not 2**1074, which is beyond the range.
+    return 2.0 ** min(-frexp(largest)[1], 1000)
+
+
+def _has_outliers(xp: Namespace, x2: Array) -> bool:
+    """Return whether a few points are so far away that the mean of the points is far from nearly all of them."""
+    ordered = xp.sort(x2)
+    return float(ordered[-1]) > _OUTLIER * float(ordered[(x2.shape[0] - 1) // 2])
+
+
+def _median(xp: Namespace, X: Array) -> Array:
+    return xp.sort(X, axis=0)[X.shape[0] // 2, :]
 
 
 def _minus(X: Array, centre: Array, overwrite: bool) -> Array:

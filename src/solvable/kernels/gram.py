@@ -61,6 +61,26 @@ def check_gram(K: Array) -> NDArray[np.float64]:
     return symmetric
 
 
+def finite_gram(gram: NDArray[np.float64], kernel: Any) -> None:
+    """Raise if the matrix of a kernel has NaN or infinite entries, or only zeros.
+
+    Args:
+        gram: (n, n), of the training points.
+        kernel: the kernel, for the message.
+
+    Raises:
+        InputError: if it has.
+
+    >>> finite_gram(np.eye(2), "a kernel")
+    """
+    finite(f"the kernel matrix of {kernel}", gram, "change the kernel's parameters, or scale the inputs")
+    if not gram.any():
+        raise InputError(
+            f"the kernel matrix of {kernel} is 0, so that nothing can be learned; expected entries above 0: change the "
+            "kernel's parameters, or scale the inputs"
+        )
+
+
 def entry_rounding(K: Array) -> float:
     """Return the relative rounding of a matrix's entries: 0 in double precision, 1e-7 or more in a shorter format."""
     dtype = str(getattr(K, "dtype", "float64"))

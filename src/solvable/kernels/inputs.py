@@ -89,6 +89,11 @@ def check_alike(xp: Namespace, X: Array, xp_z: Namespace, Z: Array) -> None:
         raise InputError(f"X is on {X.device} and Z is on {Z.device}; expected one device; move one of them")
 
 
+def is_half(X: Array) -> bool:
+    """Return whether `X` is a tensor in half precision, float16 or bfloat16."""
+    return is_torch_array(X) and str(X.dtype) in ("torch.float16", "torch.bfloat16")
+
+
 def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
     """Return the common namespace and the checked `X` (n, d) and `Z` (m, d); raise if they do not match."""
     xp, X = points("X", X)

@@ -21,6 +21,9 @@ from solvable.kernels.inputs import Array, Namespace, points, to_float64
 
 _MEDIAN_POINTS = 2000
 _SMOOTHNESS = (0.5, 1.5, 2.5)
+# exp(-1e4) is 0 in every dtype; the square of the other number is in the range of single precision.
+_NOTHING = 1e4
+_LARGEST_SQUARED = 1e18
 
 
 def median_distance(X: Array) -> float:
@@ -58,7 +61,8 @@ def median_distance(X: Array) -> float:
             "all sampled rows of X are equal, so that their distances have no median; expected points that differ; "
             "pass other points or length_scale"
         )
-    return float(np.median(np.sqrt(distances, out=distances), overwrite_input=True))
+    median = float(np.median(np.sqrt(distances, out=distances), overwrite_input=True)) / tile.unit
+    return one_number("the median distance of X", median, above=0)
 
 
 class Stationary(AngularKernel):
@@ -111,7 +115,7 @@ class Stationary(AngularKernel):
 
     def _of_cosine(self, xp: Namespace, cosine: Array) -> Array:
         self._check_resolved()
-        return self._of_squared(xp, 2 - 2 * cosine)
+        return self._of_squared(xp, 2 - 2 * cosine, 1 / self._length, 4.0)
 
     def _check_resolved(self) -> None:
         if self.length_scale is None:
@@ -130,11 +134,20 @@ class Stationary(AngularKernel):
 
     def _tile_function(self, xp: Namespace, X: Array, Z: Array) -> tiles.TileFunction:
         squared = SquaredDistances(xp, X, Z)
-        return lambda rows, columns: self._of_squared(xp, squared(rows, columns))
+        # In this order, since the product of length and unit may leave the range.
+        per_length = 1 / squared.unit / self._length
+        return lambda rows, columns: self._of_squared(xp, squared(rows, columns), per_length, squared.largest)
 
     @abstractmethod
-    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
-        """Return the kernel at the squared distances `r2`, which it may overwrite."""
+    def _of_squared(self, xp: Namespace, r2: Array, per_length: float, largest: float) -> Array:
+        """Return the kernel at squared distances.
+
+        Args:
+            xp: namespace of `r2`.
+            r2: squared distances, which may be overwritten.
+            per_length: factor from distances to distances in units of the length scale.
+            largest: bound of `r2`.
+        """
 
     @abstractmethod
     def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
@@ -157,8 +170,9 @@ class Gaussian(Stationary):
 
     length_scale: float | None = None
 
-    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
-        r2 *= -0.5 / self._length**2
+    def _of_squared(self, xp: Namespace, r2: Array, per_length: float, largest: float) -> Array:
+        r2 = _times(xp, r2, 0.5 * per_length * per_length, largest)
+        r2 *= -1
         return xp.exp(r2)
 
     def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
@@ -180,9 +194,9 @@ class Laplace(Stationary):
 
     length_scale: float | None = None
 
-    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
-        r = xp.sqrt(r2)
-        r *= -1 / self._length
+    def _of_squared(self, xp: Namespace, r2: Array, per_length: float, largest: float) -> Array:
+        r = _times(xp, xp.sqrt(r2), per_length, largest**0.5)
+        r *= -1
         return xp.exp(r)
 
     def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
@@ -214,9 +228,8 @@ class Matern(Stationary):
                 f"nu is {self.nu:g}; expected 0.5, 1.5 or 2.5; use Gaussian for a smoother kernel"
             )
 
-    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
-        u = xp.sqrt(r2)
-        u *= (2 * self.nu) ** 0.5 / self._length
+    def _of_squared(self, xp: Namespace, r2: Array, per_length: float, largest: float) -> Array:
+        u = _times(xp, xp.sqrt(r2), (2 * self.nu) ** 0.5 * per_length, largest**0.5)
         if self.nu == 0.5:
             return xp.exp(-u)
         K = xp.exp(-u)
@@ -253,8 +266,14 @@ class RationalQuadratic(Stationary):
         super().__post_init__()
         object.__setattr__(self, "alpha", one_number("alpha", self.alpha, above=0))
 
-    def _of_squared(self, xp: Namespace, r2: Array) -> Array:
-        r2 *= 0.5 / (self.alpha * self._length**2)
+    def _of_squared(self, xp: Namespace, r2: Array, per_length: float, largest: float) -> Array:
+        factor = 0.5 * per_length * per_length / self.alpha
+        if not factor * largest < float(xp.finfo(r2.dtype).max):
+            raise InputError(
+                f"squared distances in units of the length_scale of {self} are beyond the range of its dtype; expected "
+                "a length_scale of the size of the distances; leave it out for their median"
+            )
+        r2 *= factor
         # log1p is accurate at small distances, and exp is faster than a general power.
         K = xp.log1p(r2)
         K *= -self.alpha
@@ -263,6 +282,19 @@ class RationalQuadratic(Stationary):
     def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
         precision = generator.gamma(self.alpha, 1 / self.alpha, (size, 1))
         return generator.standard_normal((size, d)) * np.sqrt(precision) / self._length
+
+
+def _times(xp: Namespace, values: Array, factor: float, largest: float) -> Array:
+    """Return positive values times a factor, but no more than 1e4, of which the exponential of minus is 0.
+
+    The product overwrites the values; infinities would be NaN in what follows.
+    """
+    if not factor * largest < _LARGEST_SQUARED:
+        # An infinite factor times a distance of 0 is NaN.
+        factor = min(factor, float(xp.finfo(values.dtype).max))
+        values = xp.minimum(values, xp.asarray(_NOTHING / factor, dtype=values.dtype, device=values.device))
+    values *= factor
+    return values
 
 
 def _student_t(generator: np.random.Generator, size: int, d: int, nu: float) -> NDArray[np.float64]:

@@ -17,12 +17,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from solvable.checks import finite, one_number
+from solvable.checks import one_number
 from solvable.datasets.estimator_data import class_labels, readable, regression_targets, sample_weights
 from solvable.datasets.inputs import check_lengths, check_rows
 from solvable.datasets.labels import refuse_one_class
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
+from solvable.kernels.gram import finite_gram
 from solvable.kernels.inputs import to_float64
 from solvable.regression.experiment import dual_fits
 
@@ -64,7 +65,7 @@ class _KernelRidge(BaseEstimator):
         ridge = np.array([one_number("ridge", self.ridge, at_least=0.0)])
         self.kernel_ = as_kernel(self.kernel).for_data(X if weights is None else _in_proportion(X, weights))
         gram = to_float64(self.kernel_(X))
-        finite(f"the matrix of {type(self.kernel_).__name__}", gram, "change its parameters or scale X")
+        finite_gram(gram, self.kernel_)
         reflection = None
         if weights is not None:
             # In units of the largest weight, whose product with the kernel stays in the range of floats.

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from solvable.checks import choice, one_number, whole
 from solvable.errors import InputError
 from solvable.kernels import tiles
-from solvable.kernels.base import DrawnFeatures, FeatureMap, Kernel
+from solvable.kernels.base import DrawnFeatures, FeatureMap, Kernel, in_range, rounded
 from solvable.kernels.convolutional import matrix
 from solvable.kernels.convolutional.boxes import offsets, output_size, segments
 from solvable.kernels.convolutional.cost import Cost
 from solvable.kernels.convolutional.layers import Layer, Stack
 from solvable.kernels.duals import Activation
-from solvable.kernels.inputs import Array, Namespace, image_pair, images
+from solvable.kernels.inputs import Array, Namespace, image_pair, images, is_half
 from solvable.kernels.networks.architecture import (
     Affine,
     affine_maps,
@@ -95,6 +95,8 @@ class ConvKernel(Kernel):
             InputError: if an array is not (images, height, width, channels), is not finite, the two do not match,
                 the images are smaller than the filters, or more memory is needed than is free.
         """
+        if is_half(X):
+            return rounded(self, X, Z, out, progress=progress)
         xp, X, Z = _checked(X, Z)
         stack = self._stack(X)
         seconds_matter = progress is None and on_a_terminal()
@@ -111,16 +113,18 @@ class ConvKernel(Kernel):
             K[rows, columns] = tile
             if Z is None and rows != columns:
                 K[columns, rows] = xp.permute_dims(tile, (1, 0))
-        return K
+        return in_range(self, K)
 
     def diag(self, X: Array) -> Array:
         """Return $K(x_i, x_i)$, (n,), for images (n, height, width, channels), in O(n) tiles."""
+        if is_half(X):
+            return in_range(self, self.diag(X.float()).to(X.dtype))
         xp, X = images("X", X)
         stack = self._stack(X)
         K = xp.empty((X.shape[0],), dtype=X.dtype, device=X.device)
         for rows, sums in matrix.diagonal(xp, stack, X):
             K[rows] = self._readout(stack, X, sums)[:, 0]
-        return K
+        return in_range(self, K)
 
     def cost(self, X: Array, Z: Array | None = None) -> Cost:
         """Return the cost of the kernel matrix of these images: operations, bytes, estimated seconds.
