@@ -445,3 +445,43 @@ def test_it_is_drawn(nearest: NoiseProfile, kind: str) -> None:
     assert names == ({"ignored", "1-NN"} if kind == "number" else {"no error", "1-NN", "chance"})
     assert right.get_title(loc="left").startswith("tempered" if kind == "classes" else "undecided")
     assert right.get_xscale() == "log"
+
+
+def test_groups_are_never_on_both_sides():
+    generator = np.random.default_rng(0)
+    groups = pd.Series(generator.integers(0, 30, 600)).map("patient {}".format)
+    # Samples of a group are alike, and its label is a coin flip: nothing but the group can be learned.
+    centres = generator.normal(size=(30, 4))
+    codes = groups.str.split().str[1].astype(int).to_numpy()
+    inputs = centres[codes] + 0.01 * generator.normal(size=(600, 4))
+    labels = generator.integers(0, 2, 30)[codes]
+    options = {"train_sizes": [60, 400], "n_trials": 4, "quiet": True}
+    task = prepare(inputs, labels, groups=groups)
+    assert task.n_pool == 600 - task.n_test - (np.bincount(codes).max() - 1)
+    for trial in range(20):
+        draw = task.draw(task.n_pool, task.levels(None), trial)
+        assert len(draw.test) == task.n_test
+        assert not set(codes[draw.rows]) & set(codes[draw.test])
+    together = noise_profile(KNeighborsClassifier(1), inputs, labels, [0.2], **options)
+    apart = noise_profile(KNeighborsClassifier(1), inputs, labels, [0.2], groups=groups, **options)
+    assert float(together.data.test_error.sel(noise_level=0).mean()) < 0.01
+    assert float(apart.data.test_error.sel(noise_level=0).mean()) > 0.25
+    assert any("other groups than trained on, of 30" in note for note in apart.notes)
+
+
+@pytest.mark.parametrize(
+    ("groups", "sentence"),
+    [
+        (np.zeros(1797), "there are 1 groups; expected at least 2"),
+        (np.arange(1796), r"groups has shape \(1796,\)"),
+        ([None, *"abc"] + ["d"] * 1793, "groups has 1 missing values"),
+        ([1, *"abc"] + ["d"] * 1793, "groups mixes int and str"),
+        ((np.arange(1797) > 1700).astype(int), "leaves too few to train on"),
+        (np.where(Y == 3, 0, 1 + np.arange(1797) % 20), "class 3 is in one group only"),
+        (pd.Series(np.arange(1797) % 9, index=range(1, 1798)), "different row names"),
+    ],
+)
+def test_groups_that_cannot_be_used(groups, sentence):
+    inputs = pd.DataFrame(X)
+    with pytest.raises(InputError, match=sentence):
+        noise_profile(KNeighborsClassifier(1), inputs, Y, [0.2], groups=groups, n_trials=1)

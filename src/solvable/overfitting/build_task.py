@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, whole
+from solvable.datasets.groups import group_codes
 from solvable.datasets.inputs import as_array, as_pandas, check_lengths, check_rows, is_sparse
 from solvable.datasets.labels import Task as Kind
 from solvable.datasets.labels import (
@@ -42,6 +43,7 @@ def prepare(
     channel: "Channel | ArrayLike" = "symmetric",
     random_state: int = 0,
     nan_allowed: bool = False,
+    groups: "ArrayLike | None" = None,
 ) -> Task:
     """Return the task for these data, validated, with classes encoded as numbers from 0.
 
@@ -55,13 +57,14 @@ def prepare(
         channel: label noise, as in `flip_labels`.
         random_state: seed of all trials and their splits, a whole number of at least 0.
         nan_allowed: whether the estimator accepts missing inputs.
+        groups: the group of each sample, never on both sides of a split.
 
     Raises:
         InputError: for data that cannot be used.
     """
     random_state = whole("random_state", random_state, at_least=0)
     X = _inputs(X, "X", nan_allowed)
-    check_rows(X=X, y=y)
+    check_rows(X=X, y=y, groups=groups)
     if X.shape[0] == 0:
         raise InputError("X has no samples; give some hundreds")
     labels, test_labels = _labels(y, "y", X.shape[0], kind), None
@@ -102,9 +105,32 @@ def prepare(
             raise InputError("a channel matrix is for classes, but y is a number; leave it out")
         scale = float(np.sqrt(labels.var(axis=0).sum()))
     notes = (*_notes_on_duplicates(X), *_notes_on_imbalance(labels, classes))
-    return Task(
-        X, labels, n_test, X_test, test_labels, classes, matrix, share, scale, symmetric, random_state, notes
-    )
+    codes = None
+    if groups is not None:
+        if X_test is not None:
+            raise InputError("groups divides X for testing, but X_test was given; leave one of them out")
+        codes = group_codes(groups, X.shape[0], fewest=2)
+        notes += (f"tested on samples of other groups than trained on, of {codes.max() + 1}",)
+    options = (classes, matrix, share, scale, symmetric, random_state, notes, codes)
+    task = Task(X, labels, n_test, X_test, test_labels, *options)
+    if codes is not None:
+        _check_groups(task, codes)
+    return task
+
+
+def _check_groups(task: Task, codes: NDArray[np.int64]) -> None:
+    """Raise if the largest group leaves too few samples for training, or a class is in one group only."""
+    if task.n_pool < max(2, 2 * len(task.classes)):
+        raise InputError(
+            f"the largest group has {np.bincount(codes).max()} of {task.n_samples} samples, which leaves too few to "
+            "train on when it is tested on; expected smaller groups: lower test_size, or collect more groups"
+        )
+    for number, name in enumerate(task.classes):
+        if len(np.unique(codes[task.y == number])) < 2:
+            raise InputError(
+                f"class {name!s} is in one group only, so it cannot be trained on and tested on; expected two or more "
+                "groups with it: leave it out, or merge classes"
+            )
 
 
 def _inputs(X: Any, name: str, nan_allowed: bool) -> Any:

@@ -65,6 +65,7 @@ def noise_profile(
     test_size: float | int | None = None,
     X_test: Any = None,
     y_test: Any = None,
+    groups: ArrayLike | None = None,
     task: Kind = "auto",
     channel: "Channel | ArrayLike" = "symmetric",
     random_state: int = 0,
@@ -95,6 +96,8 @@ def noise_profile(
         X_test: test inputs, with `y_test`, the same in all trials; X is then for training only. By default each trial
             keeps another part of X for testing.
         y_test: their clean labels.
+        groups: the group of each sample `(n,)`, if samples of a group are alike (patients, days): errors are then those
+            on groups that were not trained on.
         task: `classes` or `number`; by default decided by the estimator.
         channel: `symmetric`: a corrupted label becomes any of the others; or a matrix `(K, K)`, row i the distribution
             of a corrupted label of class i, classes in sorted order.
@@ -119,7 +122,13 @@ def noise_profile(
         True
     """
     trials = whole("n_trials", n_trials, at_least=1)
-    options = {"X_test": X_test, "y_test": y_test, "test_size": test_size, "channel": channel}
+    options = {
+        "X_test": X_test,
+        "y_test": y_test,
+        "test_size": test_size,
+        "channel": channel,
+        "groups": groups,
+    }
     make, setup = estimators_and_task(estimator, X, y, task, random_state=random_state, **options)
     levels, sizes = setup.levels(noise_levels), setup.sizes(train_sizes)
     estimators = {int(n): make(int(n)) for n in sizes}

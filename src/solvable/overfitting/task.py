@@ -59,6 +59,8 @@ class Task:
         symmetric: whether the channel is the symmetric one.
         random_state: seed of all trials and their splits.
         notes: sentences on the data.
+        groups: the group of each sample as a number from 0, `(n_samples,)`, if those of a group are never on both
+            sides of a split; else None.
     """
 
     X: Any
@@ -73,6 +75,7 @@ class Task:
     symmetric: bool
     random_state: int
     notes: tuple[str, ...]
+    groups: NDArray[np.int64] | None = None
 
     @property
     def n_classes(self) -> int | None:
@@ -87,13 +90,17 @@ class Task:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of everything that a trial depends on, including class names, which some estimators use."""
-        data = (self.X, self.X_test, self.y, self.n_test, self.y_test, self.matrix, self.classes)
+        data = (self.X, self.X_test, self.y, self.n_test, self.y_test, self.matrix, self.classes, self.groups)
         return short_hash([data_key(part) for part in (*data, self.random_state)])
 
     @property
     def n_pool(self) -> int:
-        """Number of samples that a trial may train on."""
-        return self.n_samples - (self.n_test if self.X_test is None else 0)
+        """Number of samples that every trial may train on."""
+        if self.X_test is not None:
+            return self.n_samples
+        # The last group of a test set is kept from training as a whole.
+        beyond = 0 if self.groups is None else int(np.bincount(self.groups).max()) - 1
+        return self.n_samples - self.n_test - beyond
 
     def levels(self, noise_levels: ArrayLike | None) -> NDArray[np.float64]:
         """Return validated noise levels, rising, with 0 among them; by default those for the type of target."""
@@ -142,13 +149,26 @@ class Task:
         generator = np.random.default_rng(stream)
         codes = self.y if self.classes else None
         pool, test = np.arange(self.n_samples), None
-        if self.X_test is None:
+        if self.groups is not None:
+            test, pool = self._groups_apart(self.groups, split)
+        elif self.X_test is None:
             test = draw_rows(codes, self.n_samples, self.n_test, split)
             pool = np.delete(pool, test)
         if n_train < len(pool):
             pool = pool[draw_rows(None if codes is None else codes[pool], len(pool), n_train, subset)]
         rows = generator.permutation(pool)
         return Draw(rows, test, self.noisy(rows, noise_levels, generator), seed)
+
+    def _groups_apart(
+        self, groups: NDArray[np.int64], seed: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return `n_test` samples of groups drawn at random, and the samples of all other groups."""
+        generator, sizes = np.random.default_rng(seed), np.bincount(groups)
+        order = generator.permutation(len(sizes))
+        last = int(np.searchsorted(np.cumsum(sizes[order]), self.n_test))
+        chosen = np.isin(groups, order[: last + 1])
+        test = np.sort(generator.permutation(np.flatnonzero(chosen))[: self.n_test])
+        return test, np.flatnonzero(~chosen)
 
     def train_inputs(self, draw: Draw, most: int | None = None) -> Any:
         """Return a copy of a trial's training inputs, at most the first `most`; estimators may write to it."""
