@@ -113,6 +113,22 @@ def whole(name: str, value: Any, *, at_least: int) -> int:
     return int(value)
 
 
+def seed(name: str, value: Any) -> int:
+    """Return a seed: `value` itself, or one that is drawn from it if it is a generator of NumPy.
+
+    Raises:
+        InputError: if it is neither a whole number of at least 0 nor a generator.
+
+    >>> seed("random_state", 3), seed("random_state", np.random.default_rng(0))
+    (3, 1826701614)
+    """
+    if isinstance(value, np.random.Generator):
+        return int(value.integers(2**31 - 1))
+    if isinstance(value, np.random.RandomState):
+        return int(value.randint(2**31 - 1))
+    return whole(name, value, at_least=0)
+
+
 def choice(name: str, value: str, options: Iterable[str]) -> str:
     """Return `value` if it is one of `options`.
 

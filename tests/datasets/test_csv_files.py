@@ -62,7 +62,9 @@ def test_row_names_that_the_header_does_not_count(tmp_path):
 
 
 def test_rows_of_another_length(tmp_path):
-    with pytest.raises(InputError, match=r"row 3 of .* has 4 cells and the header has 3"):
+    with pytest.raises(
+        InputError, match="has a row of 4 cells, which starts with '1,2,3', and a header of 3"
+    ):
         load(_file(tmp_path, "y,a,b\n1,2,3\n1,2,3,4\n0,1,2\n"))
     long = _file(tmp_path, "y,a,b\n" + _lines(Y, A, B) * 4 + "1,2,3,4\n")
     for rows in (None, 20):
@@ -108,6 +110,13 @@ def test_a_header_is_kept(tmp_path):
     assert load(mixed, target="label").classes == ("blue", "green", "red")
     words = _file(tmp_path, "kind,colour\n" + _lines(np.where(Y, "up", "down"), COLOURS))
     assert load(words).classes == ("blue", "green", "red")
+
+
+def test_numbers_alone_in_the_first_line(tmp_path):
+    assert load(_file(tmp_path, "5.1,3.5,0\n" + _lines(A, B, Y))).n_rows == N + 1
+    assert load(_file(tmp_path, "0,1,2\n" + _lines(A, B, Y))).n_rows == N
+    with pytest.raises(InputError, match="starts with '2019,2020,2021', may be names or data"):
+        load(_file(tmp_path, "2019,2020,2021\n" + _lines(A, B, Y)))
 
 
 def test_numbers_with_a_decimal_comma(tmp_path):
@@ -190,8 +199,12 @@ def test_booleans_beside_gaps_stay_booleans(tmp_path):
         ("", "is empty"),
         ("\n\n", "is empty"),
         ("a,y\n", "has 0 rows"),
-        ('a,y\n1,"2\n3,4\n', "cannot be read as a CSV table|1 row|cells"),
-        ("a,y\n1,2\n3,x\0z\n", "."),
+        ('a,y\n1,"2\n3,4\n', "cannot be read as a CSV table"),
+        ("a,y\n" + _lines(A, Y) + "x\0,1\n", "holds numbers written as text"),
+        (
+            "# made by hand\na,y\n1,2\n3,4\n",
+            "expected inputs and a target",
+        ),
     ],
 )
 def test_broken_files(tmp_path, text, sentence):

@@ -154,6 +154,9 @@ def test_encoder_of_a_file_takes_the_table_in_it(tmp_path):
     csv, parquet = load(tmp_path / "a.csv"), load(tmp_path / "a.parquet")
     np.testing.assert_array_equal(csv.encoder.transform(pd.read_csv(tmp_path / "a.csv")), csv.X)
     np.testing.assert_array_equal(parquet.encoder.transform(frame), parquet.X)
+    # A CSV file cannot say that numbers are categories.
+    assert (csv.X.shape, parquet.X.shape) == ((N, 7), (N, 9))
+    csv, parquet = (load(tmp_path / f"a.{kind}", drop=["grade"]) for kind in ("csv", "parquet"))
     assert csv.fingerprint == parquet.fingerprint
 
 

@@ -314,3 +314,28 @@ def test_columns_of_a_polars_table_are_found_by_name():
     trained = TrainedUntil(SGDClassifier(random_state=0), 2).fit(table, CODES)
     with pytest.raises(ValueError, match="feature names should match"):
         trained.predict(table.select("c", "a", "b"))
+
+
+def test_row_names_of_any_kind():
+    from solvable.datasets.inputs import check_rows
+
+    names = pd.MultiIndex.from_product([range(6), range(10)])
+    check_rows(X=FRAME.set_index(names), y=pd.Series(CODES))
+    with pytest.raises(ValueError, match="same row names in another order"):
+        check_rows(X=FRAME.set_index(names), y=pd.Series(CODES, index=names[::-1]))
+    mixed = [*range(N - 2), "a", None]
+    check_rows(X=FRAME.set_axis(mixed), y=pd.Series(CODES, index=mixed))
+    with pytest.raises(ValueError, match="different row names, 0 and 1 in row 1"):
+        check_rows(X=FRAME.set_axis(mixed), groups=pd.Series(CODES, index=[*range(1, N), "b"]))
+    with pytest.raises(ValueError, match="X and groups have 60 and 59 rows"):
+        check_rows(X=FRAME, y=CODES, groups=pd.Series(CODES[:-1]))
+
+
+@pytest.mark.parametrize("seed", [np.random.default_rng(3), np.random.RandomState(3), 3, np.int64(3)])
+def test_a_generator_as_random_state(seed):
+    options = {"train_sizes": [20], "n_trials": 1, "random_state": seed}
+    assert noise_profile(KNeighborsClassifier(1), FRAME, CODES, [0.3], **options).n_classes == 2
+    assert diagnose(FRAME, CODES, kernel="linear", random_state=seed).n_samples == N
+    assert TrainedUntil(SGDClassifier(), 2, random_state=seed).fit(FRAME, CODES).n_epochs_ == 2
+    with pytest.raises(ValueError, match="random_state"):
+        noise_profile(KNeighborsClassifier(1), FRAME, CODES, [0.3], random_state="3")

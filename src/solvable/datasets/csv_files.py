@@ -82,10 +82,10 @@ class CsvFile:
         if longest == len(names) + 1 and all(len(row) == longest for row in rows):
             extra = "nothing" if not any(row[-1] for row in rows) else "row names"
             return cls(path, name, separator, True, _named(names, name), extra)
-        line = 2 + next(i for i, row in enumerate(rows) if len(row) > len(names))
+        row = next(row for row in rows if len(row) > len(names))
         raise InputError(
-            f"row {line} of {name!r} has {len(rows[line - 2])} cells and the header has {len(names)}; expected equal "
-            "numbers: put quotes around cells that hold the separator"
+            f"{name!r} has a row of {len(row)} cells, which starts with {separator.join(row[:3])!r}, and a header of "
+            f"{len(names)}; expected equal numbers: put quotes around cells that hold the separator"
         )
 
     @property
@@ -199,13 +199,18 @@ def _is_header(records: list[list[str]], name: str) -> bool:
     occurs again in its column of text, or only numbers, unless these count the columns.
 
     Raises:
-        InputError: for whole numbers above numbers, beside columns of text, which may be either.
+        InputError: for different whole numbers above numbers, beside columns of text or above fractions, such as years.
     """
     first, rows = records[0], records[1:]
     if not rows:
         return not all(map(_is_number, first))
     if all(map(_is_number, first)):
-        return first == [str(i) for i in range(len(first))]
+        if first == [str(i) for i in range(len(first))]:
+            return True
+        fractions = any(all("." in row[j] for row in rows if j < len(row)) for j in range(len(first)))
+        if not (fractions and all(map(_WHOLE.fullmatch, first)) and len(set(first)) == len(first) > 1):
+            return False
+        raise _either(first, name)
     fractions = repeats = texts = whole = 0
     for j, cell in enumerate(first):
         below = [row[j] for row in rows if j < len(row) and row[j].strip().lower() not in _GAPS]
@@ -220,11 +225,15 @@ def _is_header(records: list[list[str]], name: str) -> bool:
     if fractions or (whole and repeats) or (texts and repeats == texts):
         return False
     if whole and len(set(first)) == len(first):
-        raise InputError(
-            f"the first line of {name!r}, which starts with {', '.join(first[:3])!r}, may be names or data; expected "
-            "names: add a line of names, or put a letter into those that are numbers"
-        )
+        raise _either(first, name)
     return not whole
+
+
+def _either(first: list[str], name: str) -> InputError:
+    return InputError(
+        f"the first line of {name!r}, which starts with {','.join(first[:3])!r}, may be names or data; expected names: "
+        "add a line of names, or put a letter into those that are numbers"
+    )
 
 
 def _is_number(cell: str) -> bool:

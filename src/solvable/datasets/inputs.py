@@ -124,15 +124,19 @@ def check_rows(**named: Any) -> None:
         if index.equals(other) or (
             len(index) == len(other)
             and (_numbered(index) or _numbered(other))
-            and not index.isin(other).any()
+            and set(index).isdisjoint(other)
         ):
             continue
         if len(index) != len(other):
             difference = f"{len(index)} and {len(other)} rows"
-        elif index.is_unique and index.sort_values().equals(other.sort_values()):
+        elif index.is_unique and set(index) == set(other):
             difference = "the same row names in another order"
         else:
-            row = int(np.argmax(np.asarray(index != other)))
+            row = next(
+                i
+                for i, (one, two) in enumerate(zip(index, other, strict=True))
+                if one is not two and one != two
+            )
             difference = f"different row names, {index[row]!r} and {other[row]!r} in row {row + 1}"
         raise InputError(
             f"{first} and {name} have {difference}; expected the same rows in the same order: use "

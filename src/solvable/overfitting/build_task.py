@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import finite, whole
+from solvable.checks import finite, seed
 from solvable.datasets.groups import group_codes
 from solvable.datasets.inputs import as_array, as_pandas, check_lengths, check_rows, is_sparse
 from solvable.datasets.labels import Task as Kind
@@ -55,14 +55,14 @@ def prepare(
         test_size: number or share of samples for testing; by default a fifth, at most 2000.
         kind: type of y; auto: as `datasets.load` decides.
         channel: label noise, as in `flip_labels`.
-        random_state: seed of all trials and their splits, a whole number of at least 0.
+        random_state: seed of all trials and their splits, or a generator that it is drawn from.
         nan_allowed: whether the estimator accepts missing inputs.
         groups: the group of each sample, never on both sides of a split.
 
     Raises:
         InputError: for data that cannot be used.
     """
-    random_state = whole("random_state", random_state, at_least=0)
+    random_state = seed("random_state", random_state)
     X = _inputs(X, "X", nan_allowed)
     check_rows(X=X, y=y, groups=groups)
     if X.shape[0] == 0:

@@ -9,7 +9,7 @@ from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 
 from solvable import datasets
-from solvable.checks import one_number, whole
+from solvable.checks import one_number, seed
 from solvable.datasets import Dataset
 from solvable.datasets.groups import group_array, group_codes
 from solvable.datasets.inputs import check_rows
@@ -111,7 +111,7 @@ def diagnose(
         >>> verdict.estimator.predict(X[:2]).shape
         (2,)
     """
-    whole("random_state", random_state, at_least=0)
+    random_state = seed("random_state", random_state)
     check_rows(X=X, y=y, groups=groups)
     data = datasets.from_arrays(X, y, missing=missing, rows=MOST_SAMPLES, random_state=random_state)
     codes = None if groups is None else group_array(groups, data.n_rows)[data.rows]
@@ -139,7 +139,7 @@ def diagnose_dataset(
         drop_repeats: as in `diagnose`.
         watch: called with a few words before each stage of the work.
     """
-    whole("random_state", random_state, at_least=0)
+    random_state = seed("random_state", random_state)
     if ridge is not None:
         ridge = one_number("ridge", ridge, at_least=0.0)
     codes = None if groups is None else group_codes(groups, len(data.X))
