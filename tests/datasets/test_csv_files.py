@@ -219,3 +219,19 @@ def test_the_same_rows_with_and_without_drawing(tmp_path):
     part = pd.DataFrame({"colour": COLOURS, "a": A, "b": B, "y": Y}).iloc[drawn.rows]
     part.to_csv(tmp_path / "part.csv", index=False)
     np.testing.assert_array_equal(drawn.X, load(tmp_path / "part.csv").X)
+
+
+@pytest.mark.parametrize("rows", [None, 30])
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [
+        (["0", "1", "2"] * 19 + ["0", "1", "?"], r"\?"),
+        (["0%", "10%", "20%"] * 20, "0%"),
+        (["$0", "$10", "$20"] * 20, r"\$0"),
+        (['"1,000"', '"2,000"', '"3,000"'] * 20, "1,000"),
+    ],
+)
+def test_a_target_of_numbers_with_signs_or_a_stray_cell(tmp_path, cells, shown, rows):
+    path = _file(tmp_path, "a,b,y\n" + _lines(A, B, cells))
+    with pytest.raises(InputError, match=f"holds numbers written as text, as in '{shown}'"):
+        load(path, rows=rows)

@@ -339,3 +339,26 @@ def test_a_generator_as_random_state(seed):
     assert TrainedUntil(SGDClassifier(), 2, random_state=seed).fit(FRAME, CODES).n_epochs_ == 2
     with pytest.raises(ValueError, match="random_state"):
         noise_profile(KNeighborsClassifier(1), FRAME, CODES, [0.3], random_state="3")
+
+
+@pytest.mark.parametrize(
+    "entrance", [name for name in IN_MEMORY if name not in ("kernel estimator", "TrainedUntil")]
+)
+@pytest.mark.parametrize("nothing", [None, 3.0, "text", {"a": [1.0, 2.0]}, {1, 2}], ids=repr)
+def test_what_has_no_rows(entrance, nothing):
+    with pytest.raises(ValueError, match=r"has shape \(\)|without rows"):
+        IN_MEMORY[entrance](nothing, CODES, True)
+
+
+def test_a_type_that_no_other_library_reads():
+    column = pl.Series("a", list(range(N)), dtype=pl.Int128)
+    with pytest.raises(ValueError, match="the Series cannot be read"):
+        from_arrays(FRAME, column)
+    with pytest.raises(ValueError, match="the DataFrame cannot be read"):
+        from_arrays(pl.DataFrame({"a": column}), CODES)
+
+
+def test_a_regressor_of_numbers_that_are_too_large_to_square():
+    with pytest.raises(ValueError, match="whose squares are beyond floating point"):
+        KernelRegressor().fit(FRAME, 1e307 * NUMBER)
+    assert KernelRegressor().fit(FRAME, np.ones(N)).predict(FRAME)[0] == pytest.approx(1.0)

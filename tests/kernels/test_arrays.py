@@ -193,7 +193,7 @@ def test_numbers_that_cannot_be_points():
     with pytest.raises(InputError, match="X has masked values"):
         NTK(1)(np.ma.masked_greater(np.eye(3), 0.5))
     for huge in (np.full((2, 3), 1e200), torch.full((2, 3), 1e25)):
-        with np.errstate(over="ignore"), pytest.raises(InputError, match="beyond the range of float64"):
+        with np.errstate(over="ignore"), pytest.raises(InputError, match="beyond the range of float"):
             NTK(1)(huge)
 
 

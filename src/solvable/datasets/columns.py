@@ -99,7 +99,7 @@ def kind_of(column: pd.Series, origin: Origin, key: str | int) -> Literal["numbe
     if kinds and all(issubclass(kind, date) for kind in kinds):
         raise _dates_error(values.iloc[0], origin, key)
     if kinds and all(issubclass(kind, str) for kind in kinds):
-        _refuse_dates_and_numbers(values, origin, key)
+        refuse_dates_and_numbers(values, origin, key)
         return _text(values, origin, key)
     got = " and ".join(sorted(kind.__name__ for kind in kinds)) if kinds else str(dtype)
     raise InputError(
@@ -108,7 +108,8 @@ def kind_of(column: pd.Series, origin: Origin, key: str | int) -> Literal["numbe
     )
 
 
-def _refuse_dates_and_numbers(values: pd.Series, origin: Origin, key: str | int) -> None:
+def refuse_dates_and_numbers(values: pd.Series, origin: Origin, key: str | int) -> None:
+    """Raise for text of which nearly all are dates, or numbers with separators, units or a stray word among them."""
     counts = values.value_counts().iloc[:_MOST_EXAMINED]
     texts = counts.index.to_series().astype(str)
     like_dates = texts.str.fullmatch(_LIKE_A_DATE)

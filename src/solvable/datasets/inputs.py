@@ -75,9 +75,15 @@ def as_pandas(values: Any) -> Any:
     if hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__"):
         import pyarrow as pa
 
-        if hasattr(values, "columns"):
-            return arrow_to_pandas(pa.table(values))
-        column = pa.chunked_array(values if hasattr(values, "__arrow_c_stream__") else [values])
+        try:
+            if hasattr(values, "columns"):
+                return arrow_to_pandas(pa.table(values))
+            column = pa.chunked_array(values if hasattr(values, "__arrow_c_stream__") else [values])
+        except pa.ArrowException as error:
+            raise InputError(
+                f"the {type(values).__name__} cannot be read ({str(error).splitlines()[0]}); expected columns of "
+                "numbers, text or booleans: convert the others"
+            ) from None
         return arrow_to_pandas(pa.table({"": column})).iloc[:, 0].rename(getattr(values, "name", None))
     if hasattr(values, "to_pandas"):
         return values.to_pandas()
@@ -173,6 +179,18 @@ def as_array(values: Any, name: str) -> NDArray:
             array = np.array(values, dtype=object)
     except (ValueError, TypeError):
         raise InputError(f"{name} cannot be read as an array; expected rows of equal length") from None
+    return array
+
+
+def point_array(X: Any, name: str = "X") -> NDArray:
+    """Return points as an array with rows; see `as_array`.
+
+    Raises:
+        InputError: for a sparse matrix, a table that cannot be read, and something without rows.
+    """
+    array = as_array(as_pandas(X), name)
+    if array.ndim == 0:
+        raise InputError(f"{name} is a {type(X).__name__} without rows; expected points (n, d)")
     return array
 
 

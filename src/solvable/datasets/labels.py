@@ -252,7 +252,7 @@ def refuse_extreme(y: Float[NDArray, "n c"], name: str = "the target") -> None:
     """Raise for numbers whose squares, or those of their differences, leave the range of floats."""
     # Halves, since the difference of two large numbers may overflow.
     largest, spread = float(np.abs(y).max()), float(np.ptp(y / 2, axis=0).max())
-    if largest > _LARGEST or spread < 1 / _LARGEST:
+    if largest > _LARGEST or 0 < spread < 1 / _LARGEST:
         size = f"values up to {largest:.3g}" if largest > _LARGEST else f"differences up to {2 * spread:.3g}"
         raise InputError(
             f"{name} has {size}, whose squares are beyond floating point; expected sizes between "

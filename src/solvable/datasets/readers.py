@@ -186,7 +186,9 @@ def _open_csv(
         if narrow is None or len(narrow) <= (rows or 0):
             table = file.read()
             table[columns.target] = _digits_kept(table[columns.target], file)
+            _refuse_almost_numbers(table[columns.target], name)
             return _open_table(table, name, target, drop, file.notes)
+    _refuse_almost_numbers(narrow[columns.target], name)
     columns = columns.without_row_numbers(narrow)
     n = len(narrow)
 
@@ -202,6 +204,15 @@ def _open_csv(
 
     y = _digits_kept(narrow[columns.target], file)
     return Source(y, read_inputs, [*file.notes, *columns.notes], target_name=columns.target)
+
+
+def _refuse_almost_numbers(column: Any, name: str) -> None:
+    """Raise for a target in a CSV file that is text because of a stray cell or a sign, but nearly all numbers."""
+    from solvable.datasets.columns import Origin, refuse_dates_and_numbers
+
+    present = column.dropna()
+    if column.dtype.kind not in "fiub" and len(present) and all(isinstance(one, str) for one in present):
+        refuse_dates_and_numbers(present, Origin(repr(name), file=True), str(column.name))
 
 
 def _open_parquet(

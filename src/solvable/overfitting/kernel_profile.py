@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, one_number, whole
-from solvable.datasets.inputs import as_array, check_rows
+from solvable.datasets.inputs import check_rows, point_array
 from solvable.datasets.labels import Task as Kind
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import points, to_float64
@@ -312,4 +312,4 @@ def _cost_notes(sizes: NDArray[np.int64], cost: Matrix, median: Matrix) -> Itera
 
 
 def _points(name: str, X: Any) -> Matrix:
-    return to_float64(points(name, X if hasattr(X, "detach") else as_array(X, name))[1])
+    return to_float64(points(name, X if hasattr(X, "detach") else point_array(X, name))[1])

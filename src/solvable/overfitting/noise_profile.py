@@ -156,7 +156,7 @@ def estimators_and_task(
     """
     make = maker(estimator)
     # The type of the labels is that of the estimator for all samples.
-    first = make(np.shape(X)[0] if np.ndim(X) or hasattr(X, "shape") else 1)
+    first = make(X.shape[0] if getattr(X, "shape", ()) else len(X) if hasattr(X, "__len__") else 1)
     return make, prepare(X, y, kind=kind_of(first, kind), nan_allowed=takes_missing(first), **options)
 
 

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from solvable.checks import one_number
 from solvable.datasets.estimator_data import class_labels, readable, regression_targets, sample_weights
 from solvable.datasets.inputs import check_lengths, check_rows
-from solvable.datasets.labels import refuse_one_class
+from solvable.datasets.labels import refuse_extreme, refuse_one_class
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.gram import finite_gram
@@ -106,7 +106,9 @@ class KernelRegressor(RegressorMixin, _KernelRidge):
         """Fit to inputs `(n, d)` and targets `(n,)` or `(n, outputs)`, with weights of at least 0 or without."""
         options: Any = {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
         X, y, weights = self._samples(X, y, sample_weight, regression_targets, **options)
-        self._fit(X, y.reshape(len(X), -1), weights)
+        columns = y.reshape(len(X), -1)
+        refuse_extreme(columns, "y")
+        self._fit(X, columns, weights)
         self._flat = y.ndim == 1
         return self
 

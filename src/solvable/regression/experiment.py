@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
 from solvable.checks import grid, whole_grid
-from solvable.datasets.inputs import as_array, check_lengths, check_rows
+from solvable.datasets.inputs import check_lengths, check_rows, point_array
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
 from solvable.regression.intercept import contrast_gram, contrasts, from_contrasts
@@ -71,7 +71,7 @@ def measure(
         True
     """
     check_rows(X=X, y=y)
-    X = as_array(X, "X")
+    X = point_array(X)
     targets = as_targets(y)
     check_lengths(len(X), len(targets))
     sizes = whole_grid("n_train", n_train, at_least=2 if targets.intercept else 1)

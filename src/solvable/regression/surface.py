@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import grid
 from solvable.datasets.groups import FEWEST_GROUPS, group_codes
-from solvable.datasets.inputs import as_array, check_lengths, check_rows
+from solvable.datasets.inputs import check_lengths, check_rows, point_array
 from solvable.errors import InputError
 from solvable.kernels import Kernel, Linear, as_kernel, check_gram
 from solvable.kernels.encoded import EncodedKernel, large_gram
@@ -134,7 +134,7 @@ class LearningSurface:
         check_rows(X=X, y=y, groups=groups)
         if isinstance(kernel, EncodedKernel):  # `X` may be a table
             kernel, X = kernel.kernel, kernel.encoder.transform(X)
-        points: Any = X if hasattr(X, "detach") else as_array(X, "X")  # tensors stay on their device
+        points: Any = X if hasattr(X, "detach") else point_array(X)  # tensors stay on their device
         _check_memory(len(points))
         resolved: Kernel = as_kernel(kernel).for_data(points)
         # A linear kernel has as many modes as coordinates, with a peak at that sample size.
