@@ -128,6 +128,9 @@ def test_half_precision_in_and_out(kernel, dtype):
         np.testing.assert_allclose(here.double(), there, rtol=2 * rounding, atol=1e-4)
     assert kernel.diag(points).dtype == dtype
     assert [K.dtype for _, K in kernel.rows(points, batch=4)] == [dtype, dtype]
+    for other in (X, wide):
+        with pytest.raises(InputError, match=r"expected (both NumPy or both torch|the same)"):
+            list(kernel.rows(points, other))
     out = torch.empty((6, 6), dtype=dtype)
     assert kernel(points, out=out) is out
     np.testing.assert_array_equal(out.float(), kernel(points).float())

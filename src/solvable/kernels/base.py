@@ -216,6 +216,8 @@ class TiledKernel(Kernel):
     def rows(self, X: Array, Z: Array | None = None, batch: int = 1024) -> Iterator[tuple[slice, Array]]:
         batch = whole("batch", batch, at_least=1)
         if is_half(X):
+            if Z is not None:
+                check_alike(array_namespace(X), X, array_namespace(Z), Z)
             for block, K in self.rows(X.float(), None if Z is None else Z.float(), batch):
                 yield block, in_range(self, K.to(X.dtype))
             return
