@@ -13,6 +13,8 @@ from solvable.errors import InputError
 WHOLE_PROCESS = threading.RLock()
 """Lock for changes of global state: the random generators, stdout, the number of torch threads."""
 
+# Bytes that no machine lacks; looking how many are free takes longer than using them.
+_LITTLE = 2**16
 _lock = threading.Lock()
 _scan: tuple[int, list[Any]] = (0, [])
 _limits: list[int] = []
@@ -167,6 +169,8 @@ def need_memory(n_bytes: float, what: str, remedy: str) -> None:
     Raises:
         InputError: if less is free.
     """
+    if n_bytes < _LITTLE:
+        return
     free = free_memory()
     if free is not None and n_bytes > free:
         raise InputError(

@@ -339,5 +339,7 @@ def test_refusals(A, b, options, words):
 
 def test_no_memory_for_the_basis(monkeypatch):
     monkeypatch.setattr("solvable.machine.free_memory", lambda: 1000)
-    with pytest.raises(InputError, match="the Lanczos basis of 1 systems of size 50 for 32 iterations needs"):
-        minres_qlp(np.eye(50), np.ones(50))
+    with pytest.raises(
+        InputError, match="the Lanczos basis of 1 systems of size 200 for 32 iterations needs"
+    ):
+        minres_qlp(np.eye(200), np.ones(200))

@@ -2,8 +2,14 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
+
+from solvable.lab.figure import log_axes, prediction_line, save, subplots
 
 # From the moment a slider's value changes to the moment the new drawing is in the document.
 STOPWATCH = """() => {
@@ -48,30 +54,32 @@ def choose(page: Any, label: str, option: str, *parts: str) -> None:
     wait_for_change(page, before, *parts)
 
 
-def least_median(page: Any, move: Callable[[], None], enough: float = 200.0) -> float:
-    """Return the least median of a few rounds of answers, in milliseconds of a processor that nobody else uses.
+def assert_answered_sooner_than_a_figure(page: Any, move: Callable[[], None], factor: float = 1.0) -> None:
+    """Move sliders until a round's median answer takes less than matplotlib takes for one figure, for at most five.
 
     Args:
         page: to watch.
         move: moves sliders; each of its moves is answered.
-        enough: below which no other round is needed.
+        factor: figures that an answer may take.
     """
     page.evaluate(STOPWATCH)
-    rounds: list[float] = []
-    while len(rounds) < 5 and min(rounds, default=enough) >= enough:
-        before = _share_of_a_processor()
+    ratios: list[float] = []
+    while len(ratios) < 5 and min(ratios, default=factor) >= factor:
         move()
-        share = (before + _share_of_a_processor()) / 2
         answers = page.evaluate("() => window.answers.splice(0)")
         assert len(answers) >= 4
-        rounds.append(share * median(answers))
-    print(f"median answer of each round, ms: {', '.join(f'{one:.0f}' for one in rounds)}")
-    return min(rounds)
+        ratios.append(median(answers) / median(_milliseconds_of_a_figure() for _ in range(3)))
+    print("median answer / figure in each round:", ratios)
+    assert min(ratios) < factor
 
 
-def _share_of_a_processor() -> float:
-    """Return the part of its time in which a busy process runs: 1 on an idle machine, less beside other work."""
-    start, cpu = time.perf_counter(), time.process_time()
-    while (used := time.process_time() - cpu) < 0.1:
-        pass
-    return used / (time.perf_counter() - start)
+def _milliseconds_of_a_figure() -> float:
+    """Return how long a small figure with a band and logarithmic axes takes here and now."""
+    x = np.geomspace(10, 1000, 61)
+    start = time.perf_counter()
+    figure, ax = subplots(width=3.4)
+    prediction_line(ax, x, x / 100, x / 150, x / 50)
+    log_axes(ax)
+    with TemporaryDirectory() as folder:
+        save(figure, Path(folder, "figure.svg"))
+    return 1000 * (time.perf_counter() - start)

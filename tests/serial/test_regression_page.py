@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
-from sliders import least_median, press
+from sliders import assert_answered_sooner_than_a_figure, press
 
 CURVES = ("learning-curve", "ridge-curve")
 
@@ -53,14 +53,14 @@ def test_every_slider_moves_the_surface(page):
     press(page, "Extra label noise", "Home", *CURVES)
 
 
-def test_a_slider_is_answered_within_200_ms(page):
+def test_a_slider_is_answered_sooner_than_a_figure_is_drawn(page):
     def move() -> None:
         for slider in ("Ridge", "Training samples"):
             for key in ("ArrowLeft", "ArrowLeft", "ArrowRight"):
                 press(page, slider, key, *CURVES)
                 page.wait_for_timeout(50)
 
-    assert least_median(page, move) < 200
+    assert_answered_sooner_than_a_figure(page, move)
 
 
 def test_another_data_set_and_kernel_are_shown(page):

@@ -440,5 +440,5 @@ def test_a_kernel_that_only_centring_makes_positive_is_taken() -> None:
 
 def test_too_little_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("solvable.machine.free_memory", lambda: 1000)
-    with pytest.raises(InputError, match=r"KernelSSL on 12 pairs needs about .* fit fewer pairs"):
-        KernelSSL().fit(X, X2)
+    with pytest.raises(InputError, match=r"KernelSSL on 120 pairs needs about .* fit fewer pairs"):
+        KernelSSL().fit(*pairs(120))

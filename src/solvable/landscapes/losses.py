@@ -11,6 +11,8 @@ from solvable.errors import InputError
 
 Numbers = NDArray[np.float64]
 
+GAUSS = np.polynomial.legendre.leggauss(8)
+"""Nodes from -1 to 1 and weights, for integrals along a line."""
 
 # A bilinear form of a Hessian and its mirror image differ by no more, unless second derivatives are wrong.
 _ASYMMETRY = 1e-6
@@ -202,7 +204,7 @@ class NumpyLoss(Loss):
 
     def _disagreement(self, theta: Numbers, u: Numbers) -> str:
         """Return which functions differ from integrals of their derivatives from theta - u to theta + u, if any do."""
-        nodes, weights = np.polynomial.legendre.leggauss(8)
+        nodes, weights = GAUSS
         here = self.at(theta + nodes[:, None] * u)
         (low, high), (g_low, g_high) = self.gradient(theta + np.array([[-1.0], [1.0]]) * u)
         images = here.product(np.broadcast_to(u, here.theta.shape))

@@ -351,7 +351,8 @@ def _coefficients(space: _Krylov, lanes: NDArray[np.int64], n_columns: NDArray[n
     X = np.zeros((K + 2, len(lanes), K + 1))
     X[np.arange(K), :, np.arange(K)] = 1.0
     X[:K, :, K] = np.where(unused, 0.0, space.t[lanes]).T
-    second, third = np.pad(second, ((0, 0), (0, 1))), np.pad(third, ((0, 0), (0, 2)))
+    beyond = np.zeros((len(lanes), 2))
+    second, third = np.hstack([second, beyond]), np.hstack([third, beyond])
     for i in reversed(range(K)):
         X[i] -= second[:, i + 1, None] * X[i + 1] + third[:, i + 2, None] * X[i + 2]
         X[i] /= first[:, i, None]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvable.landscapes.losses import Expansion, Loss, Numbers
+from solvable.landscapes.losses import GAUSS, Expansion, Loss, Numbers
 from solvable.landscapes.methods import LM, Method, NewtonMR
 
 # Up to so many parameters a search takes eigenvectors and many steps; polishing takes eigenvectors up to the second
@@ -158,7 +158,7 @@ def _descended(loss: Loss, theta: Numbers, moves: Numbers, norm: float, sign: fl
 
 def _changes(loss: Loss, theta: Numbers, moves: Numbers, norm: float, sign: float) -> tuple[Numbers, Numbers]:
     r"""Return $L(\theta + d) - L(\theta)$ for moves d (moves, N), and the errors of these differences."""
-    nodes, weights = np.polynomial.legendre.leggauss(8)
+    nodes, weights = GAUSS
     changes = np.zeros(len(moves))
     for node, weight in zip((1 + nodes) / 2, weights / 2, strict=True):
         gradients = loss.gradient(theta + node * moves)[1]

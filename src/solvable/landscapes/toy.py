@@ -31,13 +31,14 @@ def value(theta: Any) -> Any:
     6.25
     """
     x, y = theta[..., 0], theta[..., 1]
-    return x**4 / 4 - 3 * x**2 + 9 * x + 0.9 * y**4 + 5 * y**2 + 40
+    x2, y2 = x * x, y * y
+    return x2 * x2 / 4 - 3 * x2 + 9 * x + 0.9 * y2 * y2 + 5 * y2 + 40
 
 
 def gradient(theta: Numbers) -> Numbers:
     r"""Return $(x^3 - 6x + 9,\; 3.6 y^3 + 10 y)$ at points (..., 2)."""
     x, y = theta[..., 0], theta[..., 1]
-    return np.stack([x**3 - 6 * x + 9, 3.6 * y**3 + 10 * y], axis=-1)
+    return np.stack([(x * x - 6) * x + 9, (3.6 * y * y + 10) * y], axis=-1)
 
 
 def hessian(theta: Numbers) -> Numbers:
