@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from solvable.datasets import load
 from solvable.datasets.readers import read_column
@@ -70,8 +72,15 @@ def test_rows_of_another_length(tmp_path):
     for rows in (None, 20):
         with pytest.raises(InputError, match="Expected 3 fields in line 242, saw 4"):
             load(long, target="y", rows=rows)
-    with pytest.raises(InputError, match=r"'b' of .* has missing values in 1 of 61 rows"):
-        load(_file(tmp_path, "y,a,b\n" + _lines(Y, A, B) + "1,2\n"), target="y")
+    # pandas would fill what is missing with gaps, also where a file is cut off.
+    short = _file(tmp_path, "y,a,b\n" + _lines(Y, A, B) + "1,2\n")
+    for options in ({}, {"rows": 20}, {"missing": "drop"}):
+        with pytest.raises(
+            InputError, match="a row of 2 cells in line 62, which starts with '1,2'; expected 3"
+        ):
+            load(short, target="y", **options)
+    gaps = load(_file(tmp_path, "y,a,b\n" + _lines(Y, A, B) + "1,2,\n"), target="y", missing="mean")
+    assert gaps.X.shape == (61, 2)
 
 
 @pytest.mark.parametrize("header", ["a,y,y", "y,y,a", 'a," y",y'])
@@ -160,6 +169,45 @@ def test_numbers_that_are_not_guessed(tmp_path, cells, sentence):
         load(path, target="y")
 
 
+@pytest.mark.parametrize("rows", [None, 20])
+def test_a_point_that_may_separate_thousands(tmp_path, rows):
+    comma = [str(one).replace(".", ",") for one in A]
+    thousands = ["999", "1.234", "2.500"] * (N // 3)
+    for target in ("y", "b"):
+        path = _file(tmp_path, "y;a;b\n" + _lines(Y, comma, thousands, separator=";"))
+        with pytest.raises(
+            InputError, match=r"column 'b' of .* holds '\d\.\d{3}', where the point may separate thousands"
+        ):
+            load(path, target=target, rows=rows)
+    # Without a decimal comma, or with another number of digits, a point is a decimal point.
+    for first, second in ((A, thousands), (comma, [*thousands[:-1], "1.5"])):
+        path = _file(tmp_path, "y;a;b\n" + _lines(Y, first, second, separator=";"))
+        assert load(path, target="y").X.shape[1] == 2
+        assert read_column(path, "a.csv", "b")[1] == 1.234
+
+
+@pytest.mark.parametrize("rows", [None, 30])
+def test_blanks_around_text_and_numbers(tmp_path, rows):
+    answers = ["yes", "yes ", "  no", "no\t"] * (N // 4)
+    gaps = ["1.5", " nan ", "2", " 3 "] * (N // 4)
+    path = _file(tmp_path, "a,b,y\n" + _lines(A, gaps, answers))
+    data = load(path, missing="mean", rows=rows)
+    assert data.classes == ("no", "yes")
+    assert data.X.shape[1] == 2
+    assert "missing values filled with the column's mean: b" in "\n".join(data.notes)
+    column = read_column(path, "a.csv", "b")
+    np.testing.assert_array_equal(column[:4], [1.5, np.nan, 2, 3])
+
+
+@pytest.mark.parametrize("text", ["a,b\0,y\n1,2,3\n4,5,6\n", "a,b,y\n1,2\0,3\n4,5,6\n"])
+def test_characters_that_no_text_has(tmp_path, text):
+    with pytest.raises(InputError, match="holds characters with the code 0; expected text: save it as UTF-8"):
+        load(_file(tmp_path, text))
+    (tmp_path / "wide.csv").write_bytes(text.encode("utf-16-le"))
+    with pytest.raises(InputError, match="holds characters with the code 0"):
+        load(tmp_path / "wide.csv")
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("name", ["size, m", "size; m", "size\nm", 'the "size"', "größe"])
 def test_names_in_quotes(tmp_path, separator, name):
@@ -235,3 +283,12 @@ def test_a_target_of_numbers_with_signs_or_a_stray_cell(tmp_path, cells, shown, 
     path = _file(tmp_path, "a,b,y\n" + _lines(A, B, cells))
     with pytest.raises(InputError, match=f"holds numbers written as text, as in '{shown}'"):
         load(path, rows=rows)
+
+
+@pytest.mark.parametrize("rows", [None, 20])
+def test_views_of_text_in_parquet(tmp_path, rows):
+    table = pa.table({"a": A, "b": pa.array(COLOURS, pa.string_view()), "y": Y})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    expected = pa.table({"a": A, "b": pa.array(COLOURS), "y": Y})
+    parquet.write_table(expected, tmp_path / "b.parquet")
+    _same(load(tmp_path / "a.parquet", rows=rows), load(tmp_path / "b.parquet", rows=rows))

@@ -39,12 +39,14 @@ class Origin:
         shown: the user's name for the data, as in `'a.csv'` or `the data`.
         file: whether `--drop` and `--missing` apply, or only Python's arguments.
         names: names of the columns of an array, if it has names.
+        target: whether the messages are about the target.
         rows: row numbers of the inputs in the source, counted from 0; None: all.
     """
 
     shown: str
     file: bool = False
     names: Sequence[str] | None = None
+    target: bool = False
     rows: NDArray | None = None
 
     def row(self, i: int) -> int:
@@ -65,6 +67,8 @@ class Origin:
 
     def how_to_drop(self, key: str | int) -> str:
         """Return the advice that removes a column."""
+        if self.target:
+            return "choose another target with --target (in Python: target=...)"
         name = self.name(key)
         if self.file and isinstance(key, str):
             return f"drop it with --drop {shlex.quote(name)} (in Python: drop=[{name!r}])"

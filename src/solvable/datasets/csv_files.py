@@ -4,7 +4,7 @@ import csv
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -26,6 +26,7 @@ _NUMBER = re.compile(
     r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*|\s*[+-]?(?:inf|infinity|nan)\s*", re.IGNORECASE
 )
 _DECIMAL_COMMA = r"\s*[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?\s*"
+_THOUSANDS = r"\s*[+-]?\d{1,3}(?:\.\d{3})+\s*"
 _GAPS = ("", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "-nan")
 
 
@@ -41,6 +42,7 @@ class CsvFile:
         names: of the columns; of a file without a header 0, 1, ...
         extra: what the fields are that the header does not count: `row names` at the start of each row, `nothing`, an
             empty field at its end, or None.
+        decimal_comma: whether the first rows of a file with semicolons have numbers with a decimal comma.
         notes: on the layout, for the user.
     """
 
@@ -50,6 +52,7 @@ class CsvFile:
     header: bool
     names: list[str]
     extra: str | None = None
+    decimal_comma: bool = False
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -63,11 +66,14 @@ class CsvFile:
         separator, records = _first_records(path)
         if not records:
             raise InputError(f"{name!r} is empty; expected a header and at least 2 rows")
+        if any("\0" in cell for record in records for cell in record):
+            raise InputError(f"{name!r} holds characters with the code 0; expected text: save it as UTF-8")
         header = _is_header(records, name)
+        comma = separator == ";" and any("," in one and _is_number(one) for row in records for one in row)
         if not header:
             names = [str(i) for i in range(len(records[0]))]
             note = "the file has no header, so its columns are named 0, 1, ..."
-            return cls(path, name, separator, False, names, notes=[note])
+            return cls(path, name, separator, False, names, None, comma, [note])
         names, rows = [one.strip() for one in records[0]], records[1:]
         if (
             len(names) > 1
@@ -75,13 +81,13 @@ class CsvFile:
             and rows
             and all(not row[-1] for row in rows if len(row) == len(names))
         ):
-            return cls(path, name, separator, True, _named(names[:-1], name), "nothing")
+            return cls(path, name, separator, True, _named(names[:-1], name), "nothing", comma)
         longest = max(map(len, rows), default=0)
         if longest <= len(names):
-            return cls(path, name, separator, True, _named(names, name))
+            return cls(path, name, separator, True, _named(names, name), None, comma)
         if longest == len(names) + 1 and all(len(row) == longest for row in rows):
             extra = "nothing" if not any(row[-1] for row in rows) else "row names"
-            return cls(path, name, separator, True, _named(names, name), extra)
+            return cls(path, name, separator, True, _named(names, name), extra, comma)
         row = next(row for row in rows if len(row) > len(names))
         raise InputError(
             f"{name!r} has a row of {len(row)} cells, which starts with {separator.join(row[:3])!r}, and a header of "
@@ -97,9 +103,29 @@ class CsvFile:
         """Return the table, or some of its columns, as numbers and text, or all of one type.
 
         Raises:
-            InputError: for a row with more cells than the others, row names that repeat, and a cell without a name.
+            InputError: for a row with more or fewer cells than the others, row names that repeat, a cell without a
+                name, and numbers whose point may separate thousands.
         """
+        return self._with_numbers(self._table(columns, dtype), lambda names: self._table(names, str))
+
+    def pieces(self, rows: int) -> "Iterator[pd.DataFrame]":
+        """Yield the table as text, `rows` rows at a time."""
+        with self._parse(chunksize=rows, low_memory=True, dtype=str) as pieces:
+            for piece in pieces:
+                self._refuse_short_rows(piece)
+                yield piece
+
+    def inferred(self, table: "pd.DataFrame", columns: Sequence[str]) -> "pd.DataFrame":
+        """Return columns of text from `pieces` as `read` returns them."""
+        import pandas as pd
+
+        text = StringIO(table.to_csv(index=False, header=False, columns=columns))
+        numbers = pd.read_csv(text, low_memory=False, header=None, names=list(columns))
+        return self._with_numbers(numbers, lambda names: table[names])
+
+    def _table(self, columns: Sequence[str] | None, dtype: Any) -> Any:
         table: Any = self._parse(usecols=columns if self.regular else None, dtype=dtype)
+        self._refuse_short_rows(table)
         if self.extra is not None:
             last = self.extra == "nothing"
             cells = table.iloc[:, -1 if last else 0]
@@ -111,18 +137,23 @@ class CsvFile:
             table = table.drop(columns=table.columns[-1]) if last else table.iloc[:, 1:]
             table = table.set_axis(self.names, axis=1)
             table = table if columns is None else table[list(columns)]
-        return self._with_numbers(table)
+        return table
 
-    def pieces(self, rows: int) -> "Iterator[pd.DataFrame]":
-        """Yield the table as text, `rows` rows at a time."""
-        yield from self._parse(chunksize=rows, low_memory=True, dtype=str)
-
-    def inferred(self, table: "pd.DataFrame", columns: Sequence[str]) -> "pd.DataFrame":
-        """Return columns of text from `pieces` as `read` returns them."""
-        import pandas as pd
-
-        text = StringIO(table.to_csv(index=False, header=False, columns=columns))
-        return self._with_numbers(pd.read_csv(text, low_memory=False, header=None, names=list(columns)))
+    def _refuse_short_rows(self, table: Any) -> None:
+        """Raise for a row with fewer cells than there are names, which pandas fills with missing values."""
+        last = self.names[-1]
+        if last not in table.columns or not table[last].hasnans:
+            return
+        least = len(self.names) + (self.extra == "row names")
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.reader(file, delimiter=self.separator, skipinitialspace=True)
+            for row in rows:
+                if 0 < len(row) < least:
+                    raise InputError(
+                        f"{self.name!r} has a row of {len(row)} {'cell' if len(row) == 1 else 'cells'} in line "
+                        f"{rows.line_num}, which starts with {self.separator.join(row[:3])!r}; expected {least}: "
+                        "complete the row, with empty cells for missing values, or remove it"
+                    )
 
     def _parse(self, **options: Any) -> Any:
         import pandas as pd
@@ -142,15 +173,37 @@ class CsvFile:
                 **(defaults | options),
             )
 
-    def _with_numbers(self, table: Any) -> Any:
-        """Return a table of a file with semicolons in which columns of numbers with a decimal comma are numbers."""
-        if self.separator != ";":
-            return table
+    def _with_numbers(self, table: Any, as_text: Callable[[list[str]], Any]) -> Any:
+        """Return a table whose text has no blanks around it, and whose numbers with a decimal comma are numbers.
+
+        Args:
+            table: as pandas reads it.
+            as_text: returns columns as they stand in the file.
+        """
+        import pandas as pd
+
+        comma = self.decimal_comma
         for name in table.columns[[kind.kind not in "fiub" for kind in table.dtypes]]:
-            cells = table[name].dropna()
-            text = cells.astype(str)
-            if len(cells) and text.str.fullmatch(_DECIMAL_COMMA).all():
-                table[name] = text.str.replace(",", ".").astype("float64").reindex(table.index)
+            codes, distinct = pd.factorize(table[name])
+            if not all(isinstance(one, str) for one in distinct):
+                continue
+            text = pd.Series(distinct).str.strip()
+            text = text[~text.str.lower().isin(_GAPS)]
+            values: Any = text
+            if len(text) and self.separator == ";" and text.str.fullmatch(_DECIMAL_COMMA).all():
+                values, comma = text.str.replace(",", ".").astype("float64"), True
+            elif len(text) and text.map(_is_number).all() and not text.str.contains(",").any():
+                values = pd.to_numeric(text)
+            table[name] = values.reindex(codes).set_axis(table.index)
+        fractions = [name for name in table.columns if table[name].dtype.kind == "f"] if comma else []
+        for name, column in as_text(fractions).items() if fractions else ():
+            pointed = column[column.str.contains(".", regex=False, na=False)]
+            if len(pointed) and pointed.str.fullmatch(_THOUSANDS).all():
+                raise InputError(
+                    f"column {name!r} of {self.name!r} holds {pointed.iloc[0]!r}, where the point may separate "
+                    "thousands, since other numbers have decimal commas; expected commas only: remove points that "
+                    "separate thousands, and turn decimal points into commas"
+                )
         return table
 
 

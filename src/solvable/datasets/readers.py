@@ -212,7 +212,7 @@ def _refuse_almost_numbers(column: Any, name: str) -> None:
 
     present = column.dropna()
     if column.dtype.kind not in "fiub" and len(present) and all(isinstance(one, str) for one in present):
-        refuse_dates_and_numbers(present, Origin(repr(name), file=True), str(column.name))
+        refuse_dates_and_numbers(present, Origin(repr(name), file=True, target=True), str(column.name))
 
 
 def _open_parquet(
@@ -249,11 +249,16 @@ def _open_parquet(
             if numbers is None:
                 return frame(file.read(columns=columns.inputs))[columns.inputs]
             pieces = file.iter_batches(_BATCH, columns=columns.inputs)
-            parts = [
+            # pyarrow cannot take rows of views of text.
+            fields = [schema.field(column) for column in columns.inputs]
+            plain = pa.schema(
+                [one.with_type(pa.string()) if one.type == pa.string_view() else one for one in fields]
+            )
+            parts = []
+            for start, piece in _with_first_row(pieces, f"reading {name}", n, quiet):
+                in_piece = numbers[(numbers >= start) & (numbers < start + len(piece))] - start
                 # `take` copies: a slice would keep the whole batch in memory.
-                piece.take(pa.array(numbers[(numbers >= start) & (numbers < start + len(piece))] - start))
-                for start, piece in _with_first_row(pieces, f"reading {name}", n, quiet)
-            ]
+                parts.append(piece.select(columns.inputs).cast(plain).take(pa.array(in_piece)))
             return frame(pa.Table.from_batches(parts))[columns.inputs]
 
     return Source(narrow[columns.target], read_inputs, columns.notes, target_name=columns.target)
