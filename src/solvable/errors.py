@@ -9,6 +9,10 @@ class InputError(ValueError):
     """Input that cannot be used; the message is one sentence."""
 
 
+class InputTypeError(InputError, TypeError):
+    """Input of a type that cannot be used."""
+
+
 class MissingExtraError(ImportError, InputError):
     """An optional package is needed but not installed."""
 

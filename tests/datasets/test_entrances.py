@@ -7,6 +7,8 @@ or none for a number. A case that a file cannot hold (a mask, row names) is trie
 import io
 import re
 from datetime import date
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from solvable.datasets import encode_targets, from_arrays, load
+from solvable.errors import InputError
 from solvable.overfitting import TrainedUntil, kernel_noise_profile, noise_profile
 from solvable.overfitting.label_noise import flip_labels
 from solvable.regression import KernelClassifier, KernelRegressor, LearningSurface, diagnose, measure
@@ -101,19 +104,19 @@ def _table(X, y):
     return table.assign(y=pd.Series(column).to_numpy() if isinstance(column, np.ndarray) else column)
 
 
-def through_csv(X, y, path):
+def through_csv(X, y, path, **options):
     _table(X, y).to_csv(path / "a.csv", index=False)
-    return load(path / "a.csv").classes
+    return load(path / "a.csv", **options).classes
 
 
-def through_parquet(X, y, path):
+def through_parquet(X, y, path, **options):
     _table(X, y).to_parquet(path / "a.parquet")
-    return load(path / "a.parquet").classes
+    return load(path / "a.parquet", **options).classes
 
 
-def through_npz(X, y, path):
+def through_npz(X, y, path, **options):
     np.savez(path / "a.npz", X=np.asarray(X), y=np.asarray(y))
-    return load(path / "a.npz").classes
+    return load(path / "a.npz", **options).classes
 
 
 def through_the_page(X, y, path):
@@ -273,6 +276,129 @@ def test_inputs_that_are_refused(name, entrance):
     bad, sentence = BAD_INPUTS[name]
     with pytest.raises((ValueError, TypeError), match=sentence):
         IN_MEMORY[entrance](bad, CODES, True)
+
+
+DAYS = pd.date_range("2024-01-01", periods=N)
+RECORDS = np.array([tuple(row) for row in X], dtype=[(name, float) for name in "abc"])
+ONLY_NUMBERS = ("kernel_noise_profile", "TrainedUntil", "kernel estimator", "LearningSurface", "measure")
+# Name: inputs that entrances for numbers refuse, and the sentence; those that encode inputs take some of them.
+NO_NUMBERS = {
+    "dates": (np.array([DAYS, DAYS]).T, "X holds dates or times, as in '2024-01-01"),
+    "differences of dates": (np.array([DAYS - DAYS[0]] * 2).T, "X holds dates or times, as in '0 days"),
+    "a column of dates": (FRAME.assign(c=DAYS), "column 'c' of X holds dates or times"),
+    "a column of dates with a zone": (FRAME.assign(c=DAYS.tz_localize("UTC")), "column 'c' of X holds dates"),
+    "a column of months": (FRAME.assign(c=DAYS.to_period("M")), "column 'c' of X holds dates or times"),
+    "a column of Python's dates": (
+        FRAME.assign(c=[day.date() for day in DAYS]),
+        "column 'c' of X holds dates",
+    ),
+    "a polars column of dates": (
+        pl.DataFrame({"a": DAYS.to_list(), "b": NUMBER}),
+        "column 'a' of X holds dates",
+    ),
+    "intervals": (FRAME.assign(c=pd.interval_range(0, N)), "column 'c' of X holds Interval values"),
+    "dictionaries": (FRAME.assign(c=[{"a": 1}] * N), "column 'c' of X holds dict values"),
+    "lists": (FRAME.assign(c=[[1, 2]] * N), "column 'c' of X holds list values"),
+    "bytes": (np.array([[b"1", b"2"]] * N), "X holds bytes values"),
+    "text": (FRAME.assign(c=TEXT), "column 'c' of X holds text, as in "),
+    "numbers as text": (X.astype(str), r"X holds text, as in '\d"),
+    "numbers as text among objects": (
+        FRAME.assign(c=FRAME.c.astype(str)),
+        r"column 'c' of X holds text, as in '",
+    ),
+    "categories of numbers": (FRAME.assign(c=pd.Categorical(CODES)), "column 'c' of X holds categories"),
+    "records": (RECORDS, "X has the type .* expected numbers, "),
+    "two columns of one name": (FRAME.set_axis(["a", "a", "c"], axis=1), "X has more than one column 'a'"),
+    "names of two kinds": (FRAME.set_axis(["a", 1, "c"], axis=1), "some column names of X are text"),
+    "an integer beyond floats": (
+        np.array([[10**400, 1]] * N, dtype=object),
+        "holds numbers that floats do not reach",
+    ),
+    "a fraction beyond floats": (
+        np.array([[Fraction(10**400), 1]] * N),
+        "holds numbers that floats do not reach",
+    ),
+    "a signalling NaN": (np.array([[Decimal("sNaN"), 1]] * N), "holds numbers that floats do not reach"),
+}
+
+
+@pytest.mark.parametrize("entrance", ONLY_NUMBERS)
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_inputs_that_are_no_numbers(name, entrance):
+    bad, sentence = NO_NUMBERS[name]
+    with pytest.raises(InputError, match=sentence):
+        IN_MEMORY[entrance](bad, CODES, True)
+
+
+ENCODED = ("text", "categories of numbers")
+
+
+@pytest.mark.parametrize("entrance", ENCODING)
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_inputs_that_are_encoded_or_refused(name, entrance):
+    inputs, _ = NO_NUMBERS[name]
+    if name in ENCODED:
+        assert IN_MEMORY[entrance](inputs, CODES, True) == TWO
+    else:
+        with pytest.raises(InputError, match=r"expected|dates"):
+            IN_MEMORY[entrance](inputs, CODES, True)
+
+
+@pytest.mark.parametrize("entrance", ONLY_NUMBERS)
+def test_exact_numbers_are_numbers(entrance):
+    exact = np.array([[Fraction(i, 3), Decimal(int(k)), bool(k)] for i, k in enumerate(CODES)], dtype=object)
+    assert tuple(map(str, IN_MEMORY[entrance](exact, CODES, True))) == TWO
+
+
+# Name: columns beside FRAME's, and the files that can hold them.
+COLUMNS = {
+    "nothing": ({}, ALL_FILES),
+    "single precision": ({"c": FRAME.c.astype(np.float32)}, ("parquet", "npz")),
+    "integers": ({"c": np.arange(N)}, ALL_FILES),
+    "large integers": ({"c": 10**18 + 3 * np.arange(N)}, TABLES),
+    "unsigned integers": ({"c": np.uint64(2**63) + np.arange(N, dtype=np.uint64)}, TABLES),
+    "large numbers": ({"c": 1e307 * FRAME.c}, ALL_FILES),
+    "small numbers": ({"c": 1e-200 * FRAME.c}, ALL_FILES),
+    "booleans": ({"c": FRAME.c > 0}, TABLES),
+    "text": ({"c": TEXT}, TABLES),
+    "text with quotes": ({"c": np.where(CODES, 'a "b", c', "d\ne")}, TABLES),
+    "the word missing": ({"c": np.where(CODES, "missing", "here")}, TABLES),
+    "a category of text": ({"c": pd.Categorical(TEXT)}, TABLES),
+    "a category of integers": ({"c": pd.Categorical(CODES)}, ("parquet",)),
+    "a gap": ({"c": np.where(GAP, np.nan, FRAME.c)}, ALL_FILES),
+    "text with a gap": ({"c": np.where(GAP, None, TEXT)}, TABLES),
+    "integers with a gap": ({"c": pd.array([None, *range(1, N)], dtype="Int64")}, TABLES),
+    "large integers with a gap": (
+        {"c": pd.array([None, *(10**18 + np.arange(1, N))], dtype="Int64")},
+        ("parquet",),
+    ),
+    "booleans with a gap": ({"c": pd.array([None, *(FRAME.c[1:] > 0)], dtype="boolean")}, TABLES),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [(name, file) for name, (_, files) in COLUMNS.items() for file in files if file != "page"],
+)
+def test_inputs_in_files_are_those_in_memory(name, file, tmp_path):
+    table = FRAME.assign(**COLUMNS[name][0])
+    FILES[file](table, CODES, tmp_path, missing="mean")
+    data = load(next(tmp_path.iterdir()), missing="mean", quiet=True)
+    expected = from_arrays(table, CODES, missing="mean")
+    np.testing.assert_allclose(data.X, expected.X, rtol=1e-9, atol=1e-12)
+    if name.startswith("large integers"):
+        steps = np.delete(data.X[:, 2], 0)
+        np.testing.assert_allclose(np.diff(steps), np.diff(steps).mean(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, files) in COLUMNS.items() if "page" in files])
+def test_inputs_on_the_page_are_those_in_memory(name, tmp_path):
+    table = FRAME.assign(**COLUMNS[name][0])
+    if table.isna().any(axis=None):
+        with pytest.raises(InputError, match=r"'xc' of 'a\.csv' has missing values in 1 of 60 rows"):
+            through_the_page(table, CODES, tmp_path)
+    else:
+        assert through_the_page(table, CODES, tmp_path) == TWO
 
 
 @pytest.mark.parametrize("entrance", IN_MEMORY)

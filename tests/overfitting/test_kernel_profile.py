@@ -199,7 +199,7 @@ def test_a_heavy_tail_is_noted() -> None:
         ({"n_draws": 0}, "n_draws must be .*; got 0"),
         ({"n_trials": 1.5}, "n_trials must be .*; got 1.5"),
         ({"X": DIGITS.reshape(-1, 8, 8)}, "flatten images first"),
-        ({"X": DIGITS.astype(str).astype(object) + "a"}, "not hold a dense rectangle of real numbers"),
+        ({"X": DIGITS.astype(str).astype(object) + "a"}, "X holds text, as in .* expected numbers"),
         ({"X": np.where(DIGITS == 3, np.nan, DIGITS)}, "NaN or infinite"),
         ({"X_test": DIGITS[:5, :3], "y_test": DIGIT[:5]}, "same columns"),
         ({"train_sizes": [5000]}, "5000 is too large"),

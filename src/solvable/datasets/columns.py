@@ -9,10 +9,12 @@ from decimal import Decimal
 from numbers import Real
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
+from solvable.datasets.inputs import BEYOND_FLOATS
 from solvable.errors import InputError
 
 MOST_TEXT_VALUES = 30
@@ -90,7 +92,12 @@ def kind_of(column: pd.Series, origin: Origin, key: str | int) -> Literal["numbe
     dtype: Any = column.dtype
     if types.is_datetime64_any_dtype(dtype) or isinstance(dtype, pd.PeriodDtype):
         raise _dates_error(column.iloc[column.notna().to_numpy().argmax()], origin, key)
-    values = column.dropna()
+    try:
+        values = column.dropna()
+        if types.is_object_dtype(dtype) and all(isinstance(one, (Real, Decimal)) for one in values):
+            values.to_numpy(dtype=np.float64)
+    except ArithmeticError:
+        raise InputError(f"{origin.column(key)} holds {BEYOND_FLOATS}") from None
     if not len(values):
         return "number"
     if isinstance(dtype, pd.CategoricalDtype):

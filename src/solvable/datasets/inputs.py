@@ -1,17 +1,24 @@
 """Rules for inputs in memory: arrays, tensors, lists, and tables of any library, with rows in one order.
 
 Every function that takes data in memory uses these: `as_pandas` for tables and columns of other libraries, `as_array`
-for everything else, `check_rows` for the order of rows. Masked values are missing values.
+for everything else, `check_rows` for the order of rows; `given_inputs` where text is encoded, and `numeric_inputs`
+where only numbers are taken. Masked values are missing values.
 """
 
 from collections.abc import Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from numbers import Complex, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from solvable.errors import InputError
+from solvable.errors import InputError, InputTypeError
+
+BEYOND_FLOATS = "numbers that floats do not reach; expected at most 1e308 in size: use another unit"
+"""End of a sentence about whole numbers, fractions or decimals."""
 
 
 def given_inputs(X: Any, name: str) -> tuple[NDArray | pd.DataFrame, Sequence[str] | None]:
@@ -26,17 +33,7 @@ def given_inputs(X: Any, name: str) -> tuple[NDArray | pd.DataFrame, Sequence[st
     """
     X = as_pandas(X)
     if isinstance(X, pd.DataFrame):
-        if not X.columns.is_unique:
-            duplicate = X.columns[X.columns.duplicated()][0]
-            raise InputError(
-                f"X has more than one column {duplicate!r}; expected unique names: rename the columns"
-            )
-        kinds = {isinstance(column, str) for column in X.columns}
-        if len(kinds) > 1:
-            raise InputError(
-                "some column names of X are text and others are not; expected text: use X.rename(columns=str)"
-            )
-        names = None if kinds <= {True} else [str(column) for column in X.columns]
+        names = None if _named_by_text(X, "X") else [str(column) for column in X.columns]
         _at_least_one_column(X.shape, name)
         return X, names
     array = as_array(X, "X")
@@ -54,6 +51,97 @@ def given_inputs(X: Any, name: str) -> tuple[NDArray | pd.DataFrame, Sequence[st
         )
     _at_least_one_column(array.shape, name)
     return array, None
+
+
+def numeric_inputs(X: Any, name: str = "X") -> Any:
+    """Return inputs of numbers as a pandas table of floats, a sparse matrix with rows, or an array.
+
+    Raises:
+        InputError: for text, dates, categories and other objects, numbers beyond floats, column names that repeat, and
+            something without rows.
+
+    >>> from decimal import Decimal
+    >>> numeric_inputs([[Decimal("1.5"), None], [True, 2]])
+    array([[1.5, nan],
+           [1. , 2. ]])
+    """
+    X = as_pandas(X)
+    if is_sparse(X):
+        return X.tocsr()
+    if isinstance(X, pd.DataFrame):
+        _named_by_text(X, name)
+        if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes):
+            return X
+        columns = {key: _floats(X[key], f"column {key!r} of {name}") for key in X.columns}
+        return pd.DataFrame(columns, index=X.index)
+    array = as_array(X, name)
+    if array.ndim == 0:
+        raise InputError(
+            f"{name} is a {type(X).__name__} without rows; expected numbers, one row for each sample"
+        )
+    return array if array.dtype.kind in "fiub" else _floats(array, name)
+
+
+def _named_by_text(table: pd.DataFrame, name: str) -> bool:
+    """Return whether the columns of a table are named by text, which all differ."""
+    if not table.columns.is_unique:
+        duplicate = table.columns[table.columns.duplicated()][0]
+        raise InputError(
+            f"{name} has more than one column {duplicate!r}; expected unique names: rename the columns"
+        )
+    kinds = {isinstance(column, str) for column in table.columns}
+    if len(kinds) > 1:
+        raise InputError(
+            f"some column names of {name} are text and others are not; expected text: use {name}.rename(columns=str)"
+        )
+    return kinds <= {True}
+
+
+def _floats(values: Any, what: str) -> NDArray[np.float64]:
+    """Return a column or array as floats, with NaN for missing values; `what` begins the sentences."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        raise InputError(
+            f"{what} holds categories; expected numbers: encode them, or use .astype(float) if they are numbers"
+        )
+    if values.dtype.kind in "fiub":
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    if values.dtype.kind in "mM":
+        # As objects, dates of nanoseconds would be whole numbers.
+        raise _no_number(
+            np.datetime64(0, "D") if not values.size else pd.Series(np.ravel(values)).iloc[0], what
+        )
+    if values.dtype.kind == "V":
+        raise InputError(
+            f"{what} has the type {values.dtype}; expected numbers, (n, d): use a table of pandas"
+        )
+    objects = np.array(values, dtype=object)
+    try:
+        absent = np.asarray(pd.isna(objects), dtype=bool)
+        others = [one for one in objects[~absent] if not isinstance(one, (Real, Decimal, np.bool_))]
+        if others:
+            raise _no_number(others[0], what)
+        objects[absent] = np.nan
+        return objects.astype(np.float64)
+    except ArithmeticError:
+        raise InputError(f"{what} holds {BEYOND_FLOATS}") from None
+
+
+def _no_number(example: Any, what: str) -> InputError:
+    if isinstance(example, str):
+        return InputError(f"{what} holds text, as in {str(example)!r}; expected numbers: encode it first")
+    if isinstance(example, Complex):
+        # In scikit-learn's words, which its checks look for.
+        return InputError(f"{what} holds complex numbers; expected real ones: Complex data not supported")
+    if isinstance(example, (date, time, timedelta, np.datetime64, np.timedelta64, pd.Period)):
+        return InputError(
+            f"{what} holds dates or times, as in {str(example)!r}; expected numbers: use the month, or the days since "
+            "a start"
+        )
+    # Again in the words of scikit-learn.
+    return InputTypeError(
+        f"{what} holds {type(example).__name__} values; expected numbers, since float's argument must be a string or a "
+        "real number"
+    )
 
 
 def as_pandas(values: Any) -> Any:
@@ -166,13 +254,15 @@ def as_array(values: Any, name: str) -> NDArray:
     A list that mixes numbers and text becomes an array of objects, in which the numbers stay numbers.
     """
     if hasattr(values, "detach"):
+        if str(values.layout) != "torch.strided":
+            raise InputError(f"{name} is a sparse tensor; expected a dense one: use {name}.to_dense()")
         values = values.detach().cpu()
         if "bfloat16" in str(values.dtype):
             values = values.float()
     if isinstance(values, np.ma.MaskedArray):
         return unmasked(values)
     if is_sparse(values):
-        raise InputError(f"{name} is a sparse matrix; expected a dense array: use {name}.toarray()")
+        raise _sparse(name)
     try:
         array = np.asarray(values)
         if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
@@ -183,15 +273,14 @@ def as_array(values: Any, name: str) -> NDArray:
 
 
 def point_array(X: Any, name: str = "X") -> NDArray:
-    """Return points as an array with rows; see `as_array`.
+    """Return points as an array of numbers; see `numeric_inputs`.
 
     Raises:
-        InputError: for a sparse matrix, a table that cannot be read, and something without rows.
+        InputError: as `numeric_inputs`, and for a sparse matrix.
     """
-    array = as_array(as_pandas(X), name)
-    if array.ndim == 0:
-        raise InputError(f"{name} is a {type(X).__name__} without rows; expected points (n, d)")
-    return array
+    if is_sparse(X):
+        raise _sparse(name)
+    return np.asarray(numeric_inputs(X, name))
 
 
 def unmasked(values: Any) -> NDArray:
@@ -203,6 +292,10 @@ def unmasked(values: Any) -> NDArray:
     objects = values.data.astype(object)
     objects[np.ma.getmaskarray(values)] = None
     return objects
+
+
+def _sparse(name: str) -> InputError:
+    return InputError(f"{name} is a sparse matrix; expected a dense array: use {name}.toarray()")
 
 
 def is_sparse(X: Any) -> bool:

@@ -71,7 +71,7 @@ def real_numbers(name: str, X: Array, axes: str, keep_single: bool = False) -> t
         )
     try:
         X = X if keep_single and getattr(X, "dtype", None) == "float32" else to_float64(X)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, ArithmeticError):
         raise _not_real(name, X, axes) from None
     return array_namespace(X), X
 
@@ -113,9 +113,13 @@ def to_float64(X: Array) -> NDArray[np.float64]:
             raise TypeError("complex numbers are not real")
         X = X.detach().cpu()
         return X.to(array_namespace(X).float64).numpy()
-    if np.iscomplexobj(X):
-        raise TypeError("complex numbers are not real")
-    return np.asarray(X, dtype=np.float64)
+    array = np.asarray(X)
+    # NumPy would read text as numbers, and dates as the time since 1970.
+    if array.dtype.kind not in "fiubO" or (
+        array.dtype.kind == "O" and any(isinstance(one, str) for one in array.flat)
+    ):
+        raise TypeError(f"{array.dtype} is not a type of real numbers")
+    return np.asarray(array, dtype=np.float64)
 
 
 def _not_real(name: str, X: Array, axes: str) -> InputError:

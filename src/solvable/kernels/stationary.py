@@ -153,6 +153,21 @@ class Stationary(AngularKernel):
     def sample_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
         """Return `size` draws (size, d) from the spectral density, the Fourier transform of the kernel."""
 
+    def finite_frequencies(self, generator: np.random.Generator, size: int, d: int) -> NDArray[np.float64]:
+        """Return what `sample_frequencies` does.
+
+        Raises:
+            InputError: for a length scale whose inverse is beyond floats.
+        """
+        with np.errstate(over="ignore"):
+            frequencies = self.sample_frequencies(generator, size, d)
+        if not np.isfinite(frequencies).all():
+            raise InputError(
+                f"the frequencies of random features of {self} are beyond the range of floats; expected a larger "
+                "length_scale: use another unit for the inputs"
+            )
+        return frequencies
+
 
 @dataclass(frozen=True)
 class Gaussian(Stationary):
@@ -317,7 +332,7 @@ class FourierFeatures(DrawnFeatures):
 
     def _draw(self, generator: np.random.Generator, *shape: int) -> list[NDArray[np.float64]]:
         (d,) = shape
-        frequencies = self.kernel.sample_frequencies(generator, self.n_features, d)
+        frequencies = self.kernel.finite_frequencies(generator, self.n_features, d)
         return [frequencies.T, generator.uniform(0, 2 * np.pi, self.n_features)]
 
     def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:
@@ -349,7 +364,9 @@ class OrthogonalFeatures(DrawnFeatures):
             # These signs make the rotation uniform.
             directions.append(rotation * np.sign(np.diagonal(triangle)))
         frequencies = np.concatenate(directions, axis=1)[:, :size]
-        lengths = np.linalg.norm(self.kernel.sample_frequencies(generator, size, d), axis=1)
+        # In units of the length scale, whose squares neither overflow nor underflow.
+        unit = self.kernel._length
+        lengths = np.linalg.norm(self.kernel.finite_frequencies(generator, size, d) * unit, axis=1) / unit
         return [frequencies * lengths, generator.uniform(0, 2 * np.pi, 1)]
 
     def _transform(self, xp: Namespace, X: Array, weights: list[Array]) -> Array:

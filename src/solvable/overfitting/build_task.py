@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, seed
 from solvable.datasets.groups import group_codes
-from solvable.datasets.inputs import as_array, as_pandas, check_lengths, check_rows, is_sparse
+from solvable.datasets.inputs import as_array, as_pandas, check_lengths, check_rows, is_sparse, numeric_inputs
 from solvable.datasets.labels import Task as Kind
 from solvable.datasets.labels import (
     as_numbers,
@@ -142,6 +142,8 @@ def _inputs(X: Any, name: str, nan_allowed: bool) -> Any:
     X = X if isinstance(X, pd.DataFrame) else as_array(X, name)
     if X.ndim == 0 or (X.ndim == 1 and X.dtype.kind in "fiub"):
         raise InputError(f"{name} has shape {X.shape}; expected one row for each sample, (n, d)")
+    if isinstance(X, np.ndarray) and X.dtype.kind in "mMVc":
+        numeric_inputs(X, name)
     if nan_allowed:
         return X
     if missing := int(np.asarray(pd.isna(X)).sum()):

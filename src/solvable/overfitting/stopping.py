@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from solvable.checks import choice, one_number, whole
 from solvable.datasets.estimator_data import class_labels, readable, regression_targets, sample_weights
-from solvable.datasets.inputs import check_lengths, check_rows
+from solvable.datasets.inputs import check_lengths, check_rows, numeric_inputs
 from solvable.datasets.sampling import draw_rows, number_of
 from solvable.errors import InputError
 from solvable.machine import WHOLE_PROCESS
@@ -258,8 +258,8 @@ class TrainedUntil(BaseEstimator):
     def _inputs(self, X: Any, reset: bool) -> Any:
         """Return inputs with the number and the names of columns checked; the estimator checks the rest."""
         X = readable(X)
-        if X.ndim == 0:
-            raise InputError(f"X is {X.item()!r}; expected inputs, one row for each sample")
+        # Text is one-dimensional, and some estimators take it.
+        X = X if X.ndim == 1 and X.dtype.kind != "V" else numeric_inputs(X)
         return validate_data(self, X, reset=reset, skip_check_array=True) if X.ndim == 2 else X
 
     def _targets(self, y: Any) -> NDArray[Any]:

@@ -18,8 +18,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.checks import one_number
-from solvable.datasets.estimator_data import class_labels, readable, regression_targets, sample_weights
-from solvable.datasets.inputs import check_lengths, check_rows
+from solvable.datasets.estimator_data import class_labels, regression_targets, sample_weights
+from solvable.datasets.inputs import check_lengths, check_rows, numeric_inputs
 from solvable.datasets.labels import refuse_extreme, refuse_one_class
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
@@ -47,10 +47,10 @@ class _KernelRidge(BaseEstimator):
     ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64] | None]:
         """Return inputs, targets and weights of the samples whose weight is not zero, at least two."""
         check_rows(X=X, y=y, sample_weight=sample_weight)
-        X = readable(X)
+        X = numeric_inputs(X)
         # Scikit-learn has its own sentences for what is missing or has no rows.
         targets: Any = None if y is None else read(y)
-        if y is not None and X.ndim:
+        if y is not None:
             check_lengths(X.shape[0], len(targets))
         X, targets = validate_data(self, X, targets, dtype=np.float64, **options)
         if sample_weight is None:
@@ -79,7 +79,7 @@ class _KernelRidge(BaseEstimator):
 
     def _outputs(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        X = validate_data(self, readable(X), reset=False, dtype=np.float64)
+        X = validate_data(self, numeric_inputs(X), reset=False, dtype=np.float64)
         parts = [
             to_float64(self.kernel_(X[i : i + _ROWS], self.X_fit_)) @ self.dual_coef_
             for i in range(0, len(X), _ROWS)

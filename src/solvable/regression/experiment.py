@@ -15,6 +15,7 @@ from solvable.checks import grid, whole_grid
 from solvable.datasets.inputs import check_lengths, check_rows, point_array
 from solvable.errors import InputError
 from solvable.kernels import Kernel, as_kernel
+from solvable.kernels.inputs import to_float64
 from solvable.regression.intercept import contrast_gram, contrasts, from_contrasts
 from solvable.regression.nested import fewer_outputs, nested_dual_coefficients
 from solvable.regression.targets import Targets, as_targets
@@ -192,9 +193,8 @@ def trial_errors(
     features = np.empty(0)
     if most:
         assert kernel is not None
-        features = np.asarray(
-            kernel.features(most, random_state=[*seed, 1], orthogonal=False)(X[np.concatenate([train, test])])
-        )
+        drawn = kernel.features(most, random_state=[*seed, 1], orthogonal=False)
+        features = to_float64(drawn(X[np.concatenate([train, test])]))
     for j, k in enumerate(n_features):
         if np.isinf(k):
             assert gram is not None
