@@ -158,7 +158,7 @@ def test_a_decimal_comma_late_in_a_large_file(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [
-        (["1,5", "2.5"], "decimal comma, as in '1,5'"),
+        (["1,5", "2.5"], "holds '1,5' and '2.5'; expected one decimal sign"),
         (["1.234,5", "2.345,5"], "numbers written as text, as in '1.234,5'"),
         (["1 234", "2 345"], "numbers written as text"),
     ],
@@ -176,9 +176,15 @@ def test_a_point_that_may_separate_thousands(tmp_path, rows):
     for target in ("y", "b"):
         path = _file(tmp_path, "y;a;b\n" + _lines(Y, comma, thousands, separator=";"))
         with pytest.raises(
-            InputError, match=r"column 'b' of .* holds '\d\.\d{3}', where the point may separate thousands"
+            InputError, match=r"column 'b' of .* holds '\d\.\d{3}', where the sign may separate thousands"
         ):
             load(path, target=target, rows=rows)
+    # The same with commas between thousands, where other columns have decimal points; and with both signs.
+    english = [one.replace(".", ",") for one in thousands]
+    for first in (A, thousands):
+        path = _file(tmp_path, "y;a;b\n" + _lines(Y, first, english, separator=";"))
+        with pytest.raises(InputError, match=r"holds '\d[.,]\d{3}', where the sign may separate thousands"):
+            load(path, target="y", rows=rows)
     # Without a decimal comma, or with another number of digits, a point is a decimal point.
     for first, second in ((A, thousands), (comma, [*thousands[:-1], "1.5"])):
         path = _file(tmp_path, "y;a;b\n" + _lines(Y, first, second, separator=";"))

@@ -74,7 +74,8 @@ class Origin:
         name = self.name(key)
         if self.file and isinstance(key, str):
             return f"drop it with --drop {shlex.quote(name)} (in Python: drop=[{name!r}])"
-        return f"drop it with X.drop(columns=[{name!r}])" if isinstance(key, str) else "remove it from X"
+        by_name = isinstance(key, str) and self.names is None
+        return f"drop it with X.drop(columns=[{name!r}])" if by_name else "remove it from X"
 
     def option(self, name: str, value: str) -> str:
         """Return an option of `load` or `from_arrays` as the user writes it."""

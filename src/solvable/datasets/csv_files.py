@@ -20,13 +20,15 @@ NO_NAME = "Unnamed: 0"
 
 _SEPARATORS = (",", ";", "\t")
 _RECORDS = 50
+# Two or three columns of small whole numbers may have a row 0, 1, 2.
+_FEW_COLUMNS = 3
 _EXTRA = "\0extra"
-_WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+WHOLE = re.compile(r"\s*[+-]?\d+\s*")
+"""Text of a whole number."""
 _NUMBER = re.compile(
     r"\s*[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?\s*|\s*[+-]?(?:inf|infinity|nan)\s*", re.IGNORECASE
 )
-_DECIMAL_COMMA = r"\s*[+-]?(?:\d+,?\d*|,\d+)(?:[eE][+-]?\d+)?\s*"
-_THOUSANDS = r"\s*[+-]?\d{1,3}(?:\.\d{3})+\s*"
+_THOUSANDS = r"\s*[+-]?\d{1,3}(?:[.,]\d{3})+\s*"
 _GAPS = ("", "na", "n/a", "nan", "null", "none", "#n/a", "<na>", "-nan")
 
 
@@ -42,7 +44,7 @@ class CsvFile:
         names: of the columns; of a file without a header 0, 1, ...
         extra: what the fields are that the header does not count: `row names` at the start of each row, `nothing`, an
             empty field at its end, or None.
-        decimal_comma: whether the first rows of a file with semicolons have numbers with a decimal comma.
+        decimal_comma: whether the first rows of a file with semicolons have a number with a comma.
         notes: on the layout, for the user.
     """
 
@@ -86,8 +88,12 @@ class CsvFile:
         if longest <= len(names):
             return cls(path, name, separator, True, _named(names, name), None, comma)
         if longest == len(names) + 1 and all(len(row) == longest for row in rows):
-            extra = "nothing" if not any(row[-1] for row in rows) else "row names"
-            return cls(path, name, separator, True, _named(names, name), extra, comma)
+            named = _named(names, name)
+            if not any(row[-1] for row in rows):
+                return cls(path, name, separator, True, named, "nothing", comma)
+            if not any(_is_number(row[0]) and not WHOLE.fullmatch(row[0]) for row in rows):
+                note = "the first column has no name and was taken for the rows' names: not used"
+                return cls(path, name, separator, True, named, "row names", comma, [note])
         row = next(row for row in rows if len(row) > len(names))
         raise InputError(
             f"{name!r} has a row of {len(row)} cells, which starts with {separator.join(row[:3])!r}, and a header of "
@@ -106,7 +112,11 @@ class CsvFile:
             InputError: for a row with more or fewer cells than the others, row names that repeat, a cell without a
                 name, and numbers whose point may separate thousands.
         """
-        return self._with_numbers(self._table(columns, dtype), lambda names: self._table(names, str))
+        return self._with_numbers(self._table(columns, dtype), self.as_text)
+
+    def as_text(self, columns: Sequence[str]) -> "pd.DataFrame":
+        """Return columns as they stand in the file."""
+        return self._table(columns, str)
 
     def pieces(self, rows: int) -> "Iterator[pd.DataFrame]":
         """Yield the table as text, `rows` rows at a time."""
@@ -182,7 +192,7 @@ class CsvFile:
         """
         import pandas as pd
 
-        comma = self.decimal_comma
+        commas, found = self.separator == ";", self.decimal_comma
         for name in table.columns[[kind.kind not in "fiub" for kind in table.dtypes]]:
             codes, distinct = pd.factorize(table[name])
             if not all(isinstance(one, str) for one in distinct):
@@ -190,21 +200,48 @@ class CsvFile:
             text = pd.Series(distinct).str.strip()
             text = text[~text.str.lower().isin(_GAPS)]
             values: Any = text
-            if len(text) and self.separator == ";" and text.str.fullmatch(_DECIMAL_COMMA).all():
-                values, comma = text.str.replace(",", ".").astype("float64"), True
-            elif len(text) and text.map(_is_number).all() and not text.str.contains(",").any():
-                values = pd.to_numeric(text)
+            if len(text) and text.map(_is_number).all():
+                with_comma = text.str.contains(",")
+                if not with_comma.any():
+                    values = pd.to_numeric(text)
+                elif commas and text[~with_comma].str.contains(".", regex=False).any():
+                    raise InputError(
+                        f"column {name!r} of {self.name!r} holds {text[with_comma].iloc[0]!r} and "
+                        f"{text[~with_comma & text.str.contains('.', regex=False)].iloc[0]!r}; expected one decimal "
+                        "sign: replace the commas or the points"
+                    )
+                elif commas:
+                    values, found = text.str.replace(",", ".").astype("float64"), True
             table[name] = values.reindex(codes).set_axis(table.index)
-        fractions = [name for name in table.columns if table[name].dtype.kind == "f"] if comma else []
-        for name, column in as_text(fractions).items() if fractions else ():
-            pointed = column[column.str.contains(".", regex=False, na=False)]
-            if len(pointed) and pointed.str.fullmatch(_THOUSANDS).all():
-                raise InputError(
-                    f"column {name!r} of {self.name!r} holds {pointed.iloc[0]!r}, where the point may separate "
-                    "thousands, since other numbers have decimal commas; expected commas only: remove points that "
-                    "separate thousands, and turn decimal points into commas"
-                )
+        if commas and found:
+            self._refuse_thousands(table, as_text)
         return table
+
+    def _refuse_thousands(self, table: Any, as_text: Callable[[list[str]], Any]) -> None:
+        """Raise for a column whose commas or points may all separate thousands, where the file has the other sign too.
+
+        Args:
+            table: with numbers.
+            as_text: returns columns as they stand in the file.
+        """
+        fractions = [name for name in table.columns if table[name].dtype.kind == "f"]
+        if not fractions:
+            return
+        found = {"," if self.decimal_comma else ""}
+        doubtful = []
+        for name, column in as_text(fractions).items():
+            for sign in ",.":
+                cells = column[column.str.contains(sign, regex=False, na=False)]
+                if len(cells):
+                    found.add(sign)
+                    doubtful += [(name, cells.iloc[0])] if cells.str.fullmatch(_THOUSANDS).all() else []
+        if doubtful and {",", "."} <= found:
+            name, cell = doubtful[0]
+            raise InputError(
+                f"column {name!r} of {self.name!r} holds {cell!r}, where the sign may separate thousands, since other "
+                "numbers have the other sign; expected one decimal sign throughout and nothing between thousands: "
+                "replace them"
+            )
 
 
 def _named(names: list[str], file: str) -> list[str]:
@@ -248,36 +285,41 @@ def _first_records(path: Path) -> tuple[str, list[list[str]]]:
 def _is_header(records: list[list[str]], name: str) -> bool:
     """Return whether the first record holds names rather than data.
 
-    It does if it has text above numbers. It does not if it has a number with a decimal point above numbers, a text that
-    occurs again in its column of text, or only numbers, unless these count the columns.
+    It does if it has text above numbers, or counts many columns or columns of fractions. It does not if it has a number
+    with a decimal point above numbers and no text above numbers, texts that all occur again in their columns, or other
+    numbers only.
 
     Raises:
-        InputError: for different whole numbers above numbers, beside columns of text or above fractions, such as years.
+        InputError: for what may be either: different whole numbers above numbers, beside columns of text or above
+            fractions, such as years; a few columns of whole numbers that the first record counts; and texts of which
+            some occur again in their columns.
     """
     first, rows = records[0], records[1:]
     if not rows:
         return not all(map(_is_number, first))
     if all(map(_is_number, first)):
-        if first == [str(i) for i in range(len(first))]:
-            return True
         fractions = any(all("." in row[j] for row in rows if j < len(row)) for j in range(len(first)))
-        if not (fractions and all(map(_WHOLE.fullmatch, first)) and len(set(first)) == len(first) > 1):
+        if first == [str(i) for i in range(len(first))] and first not in rows:
+            if fractions or len(first) > _FEW_COLUMNS:
+                return True
+            raise _either(first, name)
+        if not (fractions and all(map(WHOLE.fullmatch, first)) and len(set(first)) == len(first) > 1):
             return False
         raise _either(first, name)
     fractions = repeats = texts = whole = 0
     for j, cell in enumerate(first):
         below = [row[j] for row in rows if j < len(row) and row[j].strip().lower() not in _GAPS]
-        if not below or not cell.strip():
+        if not below or cell.strip().lower() in (*_GAPS, "?", "-"):
             continue
         if all(map(_is_number, below)):
             if not _is_number(cell):
                 return True
-            whole, fractions = whole + 1, fractions + (not _WHOLE.fullmatch(cell))
+            whole, fractions = whole + 1, fractions + (not WHOLE.fullmatch(cell))
         else:
             texts, repeats = texts + 1, repeats + (cell in below)
     if fractions or (whole and repeats) or (texts and repeats == texts):
         return False
-    if whole and len(set(first)) == len(first):
+    if (whole and len(set(first)) == len(first)) or repeats:
         raise _either(first, name)
     return not whole
 

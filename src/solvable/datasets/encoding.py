@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.checks import finite
 from solvable.datasets.columns import Origin, kind_of
-from solvable.datasets.inputs import as_array, as_pandas
+from solvable.datasets.inputs import as_array, as_pandas, with_text_names
 from solvable.datasets.labels import names_an_identifier
 from solvable.errors import InputError
 
@@ -125,7 +125,7 @@ class InputEncoder(ColumnTransformer):
 
 def _readable(X: Any) -> Any:
     X = as_pandas(X)
-    return X if isinstance(X, pd.DataFrame) else as_array(X, "X")
+    return with_text_names(X) if isinstance(X, pd.DataFrame) else as_array(X, "X")
 
 
 class BlockScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):

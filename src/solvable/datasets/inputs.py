@@ -8,7 +8,7 @@ where only numbers are taken. Masked values are missing values.
 from collections.abc import Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
-from numbers import Complex, Real
+from numbers import Complex, Integral, Real
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ def given_inputs(X: Any, name: str) -> tuple[NDArray | pd.DataFrame, Sequence[st
     if isinstance(X, pd.DataFrame):
         names = None if _named_by_text(X, "X") else [str(column) for column in X.columns]
         _at_least_one_column(X.shape, name)
-        return X, names
+        return with_text_names(X), names
     array = as_array(X, "X")
     if array.ndim == 1:
         raise InputError(
@@ -160,13 +160,19 @@ def as_pandas(values: Any) -> Any:
         return values
     if isinstance(values, (pd.Index, pd.api.extensions.ExtensionArray)):
         return pd.Series(values)
+    if type(values).__module__.startswith("narwhals"):
+        return as_pandas(values.to_native())
     if hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__"):
         import pyarrow as pa
 
         try:
             if hasattr(values, "columns"):
-                return arrow_to_pandas(pa.table(values))
+                # What pandas wrote of its row names and categories is read again.
+                return arrow_to_pandas(pa.table(values), ignore_metadata=False)
             column = pa.chunked_array(values if hasattr(values, "__arrow_c_stream__") else [values])
+            if pa.types.is_struct(column.type):
+                # An array with named axes, as of xarray.
+                return values
         except pa.ArrowException as error:
             raise InputError(
                 f"the {type(values).__name__} cannot be read ({str(error).splitlines()[0]}); expected columns of "
@@ -180,7 +186,14 @@ def as_pandas(values: Any) -> Any:
     return values
 
 
-def arrow_to_pandas(table: Any) -> pd.DataFrame:
+def with_text_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns have text as names, by which scikit-learn finds them in any order."""
+    if all(isinstance(column, str) for column in table.columns):
+        return table
+    return table.set_axis([str(column) for column in table.columns], axis=1)
+
+
+def arrow_to_pandas(table: Any, ignore_metadata: bool = True) -> pd.DataFrame:
     """Return a pyarrow table as pandas', with types that hold whole numbers and booleans next to gaps."""
     import pyarrow as pa
 
@@ -195,7 +208,7 @@ def arrow_to_pandas(table: Any) -> pd.DataFrame:
     }
     return table.to_pandas(
         types_mapper={kind: dtype for kind, dtype in kinds.items() if kind in with_gaps}.get,
-        ignore_metadata=True,
+        ignore_metadata=ignore_metadata,
     )
 
 
@@ -207,18 +220,21 @@ def cells(column: Any) -> NDArray:
 def check_rows(**named: Any) -> None:
     """Raise unless all pandas objects among the arguments have the same row names in the same order.
 
-    Row names that pandas gave itself, 0 to n - 1, do not count beside other ones that have no name in common with them.
+    Row names that pandas gave itself, 0 to n - 1, do not count beside names that are no whole numbers.
 
     >>> check_rows(X=pd.DataFrame({"a": [1, 2]}, index=["p", "q"]), y=pd.Series([3, 4], index=["p", "q"]))
     """
-    tables = {name: value for name, value in named.items() if isinstance(value, (pd.Series, pd.DataFrame))}
+    tables = {name: as_pandas(value) for name, value in named.items()}
+    tables = {name: value for name, value in tables.items() if isinstance(value, (pd.Series, pd.DataFrame))}
     first, *others = tables or [""]
     for name in others:
         index, other = tables[first].index, tables[name].index
         if index.equals(other) or (
             len(index) == len(other)
-            and (_numbered(index) or _numbered(other))
-            and set(index).isdisjoint(other)
+            and (
+                (_numbered(index) and _has_no_integers(other))
+                or (_numbered(other) and _has_no_integers(index))
+            )
         ):
             continue
         if len(index) != len(other):
@@ -236,6 +252,27 @@ def check_rows(**named: Any) -> None:
             f"{first} and {name} have {difference}; expected the same rows in the same order: use "
             f"{name}.loc[{first}.index], or {name}.to_numpy() if they are in the same order"
         )
+
+
+def _has_no_integers(index: pd.Index) -> bool:
+    return not any(isinstance(one, Integral) for one in index)
+
+
+def check_columns(**named: Any) -> None:
+    """Raise unless all tables among the arguments have the same columns in the same order."""
+    tables = {name: as_pandas(value) for name, value in named.items()}
+    tables = {name: value for name, value in tables.items() if isinstance(value, pd.DataFrame)}
+    first, *others = tables or [""]
+    for name in others:
+        if not tables[first].columns.equals(tables[name].columns):
+            raise InputError(
+                f"the columns of {name} are {_listed(tables[name].columns)} and those of {first} "
+                f"{_listed(tables[first].columns)}; expected the same in the same order: use {name}[{first}.columns]"
+            )
+
+
+def _listed(names: pd.Index) -> str:
+    return ", ".join(map(repr, names[:5])) + (" and others" if len(names) > 5 else "")
 
 
 def check_lengths(n_rows: int, n_targets: int, X: str = "X", y: str = "y") -> None:
@@ -259,6 +296,8 @@ def as_array(values: Any, name: str) -> NDArray:
         values = values.detach().cpu()
         if "bfloat16" in str(values.dtype):
             values = values.float()
+    if isinstance(values, (list, tuple)) and any(isinstance(one, np.ma.MaskedArray) for one in values):
+        values = np.ma.array(values)
     if isinstance(values, np.ma.MaskedArray):
         return unmasked(values)
     if is_sparse(values):
@@ -287,7 +326,8 @@ def unmasked(values: Any) -> NDArray:
     """Return a masked array with NaN, or None where there is no NaN, in place of what is masked."""
     if not np.ma.is_masked(values):
         return np.asarray(values.data)
-    if values.dtype.kind == "f" or (values.ndim > 1 and values.dtype.kind in "iub"):
+    # Images are arrays of numbers; elsewhere objects keep the digits of whole numbers.
+    if values.dtype.kind == "f" or (values.ndim > 2 and values.dtype.kind in "iub"):
         return values.astype(np.float64).filled(np.nan)
     objects = values.data.astype(object)
     objects[np.ma.getmaskarray(values)] = None

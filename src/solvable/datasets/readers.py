@@ -11,7 +11,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 
 from solvable.checks import choice
-from solvable.datasets.csv_files import NO_NAME, CsvFile
+from solvable.datasets.csv_files import NO_NAME, WHOLE, CsvFile
 from solvable.errors import InputError
 from solvable.progress import progress
 
@@ -123,8 +123,20 @@ def read_column(path: Path, name: str, column: str) -> NDArray[Any]:
 
 def _digits_kept(column: Any, file: CsvFile) -> Any:
     """Return a column of a file, with all digits of whole numbers beyond 2**53 that stand beside gaps."""
-    large = column.dtype.kind == "f" and column.isna().any() and (column.abs() >= 2.0**53).any()
-    return file.read([str(column.name)], dtype="Int64")[column.name] if large else column
+    import pandas as pd
+
+    if column.dtype.kind != "f" or not column.isna().any() or not (column.abs() >= 2.0**53).any():
+        return column
+    text = file.as_text([str(column.name)])[column.name]
+    if not text.dropna().str.fullmatch(WHOLE).all():
+        return column
+    integers = [None if pd.isna(one) else int(one) for one in text]
+    # Beyond 64 bits they stay objects, which are refused.
+    bits = "UInt64" if column.min() >= 0 else "Int64" if column.max() < 2.0**63 else object
+    try:
+        return pd.Series(integers, column.index, dtype=bits, name=column.name)
+    except OverflowError:
+        return pd.Series(integers, column.index, dtype=object, name=column.name)
 
 
 def at_least_two(name: str, n: int) -> None:

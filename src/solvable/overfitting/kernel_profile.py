@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, one_number, whole
-from solvable.datasets.inputs import check_rows, point_array
+from solvable.datasets.inputs import check_columns, check_rows, point_array
 from solvable.datasets.labels import Task as Kind
 from solvable.kernels import Kernel, as_kernel
 from solvable.kernels.inputs import points, to_float64
@@ -101,6 +101,7 @@ def kernel_noise_profile(
     trials, draws = whole("n_trials", n_trials, at_least=1), whole("n_draws", n_draws, at_least=1)
     check_rows(X=X, y=y)
     check_rows(X_test=X_test, y_test=y_test)
+    check_columns(X=X, X_test=X_test)
     setup = prepare(
         _points("X", X),
         y,
