@@ -6,6 +6,7 @@ from math import exp, isqrt, sqrt
 import numpy as np
 import pytest
 import torch
+from mpmath import mpf
 
 from solvable.errors import InputError
 from solvable.kernels import (
@@ -85,11 +86,61 @@ def test_length_scales_far_below_and_above_the_distances(make, dtype):
     ):
         K = make(length)(points)
         np.testing.assert_allclose(K if dtype is None else K.float().numpy(), expected, atol=1e-30)
-    assert RationalQuadratic(1.0, 1e160)(X).tolist() == np.ones((6, 6)).tolist()
-    with pytest.raises(
-        InputError, match="beyond the range of its dtype; expected a length_scale of the size"
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("alpha", [0.01, 0.3])
+@pytest.mark.parametrize("length", [1e-300, 1e-170, 1e-30, 1e-18, 1e18, 1e160, 1e300])
+def test_a_power_of_the_distance_at_any_length_scale(dtype, alpha, length):
+    K = RationalQuadratic(alpha, length)(torch.tensor(X).to(dtype))
+    r = np.sqrt(((X[:, None] - X[None]) ** 2).sum(axis=-1))
+    # For r = 0 the logarithm is that of 1.
+    square = [[(mpf(one) / mpf(length)) ** 2 / (2 * mpf(alpha)) for one in row] for row in r]
+    exact = [[float((1 + one) ** -mpf(alpha)) for one in row] for row in square]
+    np.testing.assert_allclose(
+        K.double().numpy(), exact, rtol=1e-12 if dtype == torch.float64 else 2e-4, atol=1e-44
+    )
+
+
+def test_close_pairs_beside_a_point_that_is_as_far_away_as_can_be():
+    for far in (1e10, 1e100, 1e165, 1e250, 1e290):
+        for kernel in (Laplace(1.0), Gaussian(1.0), RationalQuadratic(1.0, 1.0)):
+            K = kernel([[0.0], [1.0], [-far]])
+            assert K[0, 1] == pytest.approx(kernel([[0.0], [1.0]])[0, 1], rel=1e-12)
+    for far in (1e10, 1e25, 1e30):
+        K = Laplace(1.0)(torch.tensor([[0.0], [1.0], [far]]))
+        assert K[0, 1] == pytest.approx(np.exp(-1), rel=1e-6)
+    for X, dtype in (
+        ([[0.0], [1.0], [1e308]], "float64"),
+        (torch.tensor([[0.0], [1.0], [-3.4e38]]), "float32"),
     ):
-        RationalQuadratic(1.0, 1e-170)(X)
+        with pytest.raises(InputError, match=f"the distances between others are lost in .*{dtype}"):
+            Laplace(1.0)(X)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e160, 1e300])
+def test_angles_of_points_of_any_size(size):
+    points = np.array([[1.0, 2.0], [2.0, 1.0], [-1.0, 3.0]])
+    np.testing.assert_allclose(ArcCosine(0)(size * points), ArcCosine(0)(points), rtol=1e-12)
+    np.testing.assert_allclose(ArcCosine(0).diag(size * points), 0.5, rtol=1e-12)
+    single = ArcCosine(0)(1e-25 * torch.tensor(points).float())
+    np.testing.assert_allclose(single, ArcCosine(0)(points), rtol=1e-6)
+    other = size * points[::-1].copy()
+    np.testing.assert_allclose(
+        ArcCosine(0)(size * points, other), ArcCosine(0)(points, points[::-1]), rtol=1e-12
+    )
+
+
+def test_two_sets_of_different_size():
+    K = Laplace(1e160)(X, 1e160 * X)
+    r = np.sqrt(((X[:, None] / 1e160 - X[None]) ** 2).sum(axis=-1))
+    np.testing.assert_allclose(K, np.exp(-r), rtol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1e-37, 1e-30, 1e-25, 1e-19])
+def test_short_length_scales_in_single_precision(length):
+    K = Matern(2.5, length_scale=length)(torch.tensor(X).float())
+    np.testing.assert_array_equal(K, np.eye(len(X)))
 
 
 @pytest.mark.parametrize("make", [*OF_DISTANCE, lambda length: RationalQuadratic(0.5, length)])

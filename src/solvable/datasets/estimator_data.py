@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from solvable.checks import finite, numbers
 from solvable.datasets.inputs import as_array, as_pandas, is_sparse
-from solvable.datasets.labels import as_numbers, complete_labels, declares_classes
+from solvable.datasets.labels import as_declared, as_numbers, complete_labels
 from solvable.errors import InputError
 
 
@@ -49,9 +49,7 @@ def class_labels(y: Any) -> Shaped[NDArray, "n *columns"]:
     >>> class_labels([["cat"], ["dog"]]).tolist()
     [['cat'], ['dog']]
     """
-    labels = _in_their_shape(y)
-    # Scikit-learn takes floats for numbers.
-    return labels.astype(str) if labels.dtype.kind == "f" and declares_classes(y) else labels
+    return as_declared(_in_their_shape(y), y)
 
 
 def _in_their_shape(y: Any) -> Shaped[NDArray, "n *columns"]:
@@ -59,7 +57,7 @@ def _in_their_shape(y: Any) -> Shaped[NDArray, "n *columns"]:
     if isinstance(y, np.ndarray) and y.dtype.kind == "c":
         # In scikit-learn's words, which its checks look for.
         raise InputError("y holds complex numbers; expected labels or numbers: Complex data not supported")
-    if isinstance(y, np.ndarray) and y.ndim > 1 and y.shape[1] != 1 and y.dtype.kind in "fiub":
+    if isinstance(y, np.ndarray) and y.ndim > 1 and y.shape[1] != 1 and y.dtype.kind in "iub":
         return y
     labels = complete_labels(y)
     return labels.reshape(y.shape) if labels.ndim == 1 else labels

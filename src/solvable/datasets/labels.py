@@ -43,9 +43,7 @@ def encode_targets(y: ArrayLike) -> tuple[Float[NDArray, "n c"], tuple[str, ...]
     (array([[1.5],
            [2. ]]), ())
     """
-    array = complete_labels(y, "the target")
-    if declares_classes(y):
-        array = array.astype(str)
+    array = as_declared(complete_labels(y, "the target"), y)
     if len(array) < 2:
         raise InputError(f"the target has {len(array)} samples; expected at least 2")
     if array.dtype.kind == "f":
@@ -167,6 +165,11 @@ def declares_classes(y: Any) -> bool:
     return isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
 
 
+def as_declared(labels: NDArray, y: Any) -> NDArray:
+    """Return the labels of targets y: floats as text if y declares classes, since floats are numbers elsewhere."""
+    return labels.astype(str) if labels.dtype.kind == "f" and declares_classes(y) else labels
+
+
 def decide(
     labels: Shaped[NDArray, "n *c"], task: Task | None, name: str | None, choose_number: str
 ) -> tuple[Shaped[NDArray, "n *columns"], list[str]]:
@@ -222,7 +225,7 @@ def decide(
             f"{single} of the {distinct} classes of the target have a single row, so most of them cannot be learned; "
             "expected two or more rows per class: merge rare classes, or predict another column"
         )
-    return labels.astype(str) if task == "classes" else labels, notes
+    return labels.astype(str) if labels.dtype.kind == "f" else labels, notes
 
 
 def encode(
@@ -315,7 +318,10 @@ def _present(column: Any, name: str, gaps: bool) -> NDArray:
         return np.empty(0)
     kind = types.infer_dtype(column, skipna=True)
     if kind == "categorical":
-        return _present(column.astype(column.cat.categories.dtype), name, gaps)
+        categories = column.cat.categories
+        plain = types.infer_dtype(categories, skipna=True) in ("integer", "floating", "boolean", "string")
+        # Others, such as the intervals of `pd.cut`, are named by their text.
+        return _present(column.astype(categories.dtype if plain else str), name, gaps)
     if kind == "boolean":
         return column.to_numpy(dtype=bool)
     if kind == "integer":
@@ -337,7 +343,7 @@ def _present(column: Any, name: str, gaps: bool) -> NDArray:
         raise InputError(
             f"{name} holds bytes, as in {example!r}; expected text: use [one.decode() for one in y]"
         )
-    if kind in ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period", "interval"):
+    if kind in ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period"):
         raise InputError(
             f"{name} holds dates or times, as in {str(example)!r}; expected labels or numbers: use the month or the "
             "days since a start instead"

@@ -12,7 +12,7 @@ from solvable.errors import InputError
 from solvable.kernels import tiles
 from solvable.kernels.angular import AngularKernel
 from solvable.kernels.base import DrawnFeatures, FeatureMap, Kernel
-from solvable.kernels.distances import Angles, sum_of_squares
+from solvable.kernels.distances import Angles, norms
 from solvable.kernels.inputs import Array, Namespace
 
 # J_p at angle 0, divided by 2 pi: E[max(0, z)^(2p)] of a standard normal z.
@@ -53,8 +53,8 @@ class ArcCosine(AngularKernel):
         return RectifiedPowerFeatures(n_features, random_state, self, self.order)
 
     def _diagonal(self, xp: Namespace, X: Array) -> Array:
-        squared_norm = sum_of_squares(xp, X)
-        return self._power(xp, squared_norm / X.shape[1]) * _AT_ZERO[self.order]
+        power = self._power(xp, norms(xp, X) * X.shape[1] ** -0.5)
+        return power * power * _AT_ZERO[self.order]
 
     def _tile_function(self, xp: Namespace, X: Array, Z: Array) -> tiles.TileFunction:
         angles = Angles(xp, X, Z)

@@ -157,8 +157,8 @@ class Kernel(ABC):
         """Whether all parameters are set, so that the kernel can be called on two different sets."""
         return True
 
-    def for_data(self, X: Array) -> Self:
-        """Return the kernel with data-dependent parameters set from the inputs `X` (n, d)."""
+    def for_data(self, X: Array, weights: NDArray[np.float64] | None = None) -> Self:
+        """Return the kernel with data-dependent parameters set from the inputs `X` (n, d), and weights of them (n,)."""
         return self
 
     def features(
@@ -269,7 +269,11 @@ def in_range(kernel: Any, values: Array) -> Array:
     xp = array_namespace(values)
     if not bool(xp.all(xp.isfinite(values))):
         dtype = str(values.dtype).removeprefix("torch.")
-        remedy = "a w_std near 2**0.5, or fewer layers" if hasattr(kernel, "w_std") else "scale the inputs"
+        remedy = (
+            "a w_std near 2**0.5, fewer layers, or smaller inputs"
+            if hasattr(kernel, "w_std")
+            else "scale the inputs"
+        )
         raise InputError(
             f"{kernel} of these inputs is beyond the range of {dtype}, {float(xp.finfo(values.dtype).max):.1e}; "
             f"expected smaller values: {remedy}"

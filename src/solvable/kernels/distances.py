@@ -84,7 +84,11 @@ class SquaredDistances:
         X, Z = X[rows], Z[columns]
 
         def from_difference(i: Array, j: Array) -> Array:
-            return sum_of_squares(xp, xp.take(X, i, axis=0) - xp.take(Z, j, axis=0)) * self.scale
+            differences = xp.take(X, i, axis=0) - xp.take(Z, j, axis=0)
+            squares = sum_of_squares(xp, differences)
+            if self.unit != 1.0:
+                _refuse_lost(xp, squares, differences)
+            return squares * self.scale
 
         tile, close = self.expanded(rows, columns)
         replace_pairs(tile, close, from_difference, X.shape[1])
@@ -111,21 +115,32 @@ class Angles:
     They are represented by $q = \sin^2(\theta/2) = |\hat x - \hat z|^2 / 4$, which resolves small angles where the
     cosine $1 - 2q$ rounds to 1; it is arbitrary in [0, 1] if a point is the origin. `constant` is one more coordinate
     common to all points, such as a bias.
+
+    Attributes:
+        x_norm, z_norm: the norms (n,) and (m,).
+        scale: a power of 2 by which points are multiplied, so that their squares stay in range.
     """
 
     def __init__(self, xp: Namespace, X: Array, Z: Array, constant: float = 0.0) -> None:
         self.xp = xp
+        self.scale = _unit(xp, X, Z, constant)
+        if self.scale != 1.0:
+            same = Z is X
+            X, constant = X * self.scale, constant * self.scale
+            Z = X if same else Z * self.scale
         self.X, self.Z, self.constant = X, Z, constant
-        self.x_norm = xp.sqrt(sum_of_squares(xp, X) + constant**2)
-        self.z_norm = self.x_norm if Z is X else xp.sqrt(sum_of_squares(xp, Z) + constant**2)
+        x_norm = xp.sqrt(sum_of_squares(xp, X) + constant**2)
+        z_norm = x_norm if Z is X else xp.sqrt(sum_of_squares(xp, Z) + constant**2)
+        self.x_norm = x_norm / self.scale
+        self.z_norm = self.x_norm if Z is X else z_norm / self.scale
         for norm in (self.x_norm, self.z_norm):
             if not bool(xp.all(xp.isfinite(norm))):
                 raise InputError(
                     "the norm of a point overflows: its coordinates are too large to square; expected smaller ones; "
                     "scale the inputs"
                 )
-        self._x_safe = _not_zero(xp, self.x_norm)
-        self._z_safe = self._x_safe if Z is X else _not_zero(xp, self.z_norm)
+        self._x_safe = _not_zero(xp, x_norm)
+        self._z_safe = self._x_safe if Z is X else _not_zero(xp, z_norm)
         x_unit = _unit_vectors(xp, X, self._x_safe, constant)
         z_unit = x_unit if Z is X else _unit_vectors(xp, Z, self._z_safe, constant)
         self._unit = SquaredDistances(xp, x_unit, z_unit, scale=0.25, overwrite=True)
@@ -161,7 +176,7 @@ class Angles:
         if not norm_differences:
             return q, None
         difference = self.x_norm[rows][:, None] - self.z_norm[columns][None, :]
-        replace_pairs(difference, close, norm_difference, X.shape[1])
+        replace_pairs(difference, close, lambda i, j: norm_difference(i, j) / self.scale, X.shape[1])
         return q, difference
 
 
@@ -190,9 +205,18 @@ def _unit_vectors(xp: Namespace, X: Array, norm: Array, constant: float) -> Arra
     return unit
 
 
-def _unit(xp: Namespace, X: Array, Z: Array) -> float:
-    """Return a power of 2 by which points are multiplied, so that their squares stay in range."""
-    largest = max(float(xp.max(xp.abs(X))), 0.0 if Z is X else float(xp.max(xp.abs(Z))))
+def norms(xp: Namespace, X: Array) -> Array:
+    """Return |x_i|, (n,), without overflow or underflow of squares."""
+    unit = _unit(xp, X, X)
+    return xp.sqrt(sum_of_squares(xp, X * unit)) / unit if unit != 1.0 else xp.sqrt(sum_of_squares(xp, X))
+
+
+def _unit(xp: Namespace, X: Array, Z: Array, constant: float = 0.0) -> float:
+    """Return a power of 2 by which points are multiplied, so that their squares stay in range.
+
+    They become large, so that differences that are much smaller can be squared too.
+    """
+    largest = max(float(xp.max(xp.abs(X))), 0.0 if Z is X else float(xp.max(xp.abs(Z))), abs(constant))
     limits = xp.finfo(X.dtype)
     # Sums of squares of d differences, and squares of differences that are 1e-10 of the largest coordinate.
     if largest == 0 or (
@@ -200,8 +224,22 @@ def _unit(xp: Namespace, X: Array, Z: Array) -> float:
         and largest > 1e10 * float(limits.smallest_normal) ** 0.5
     ):
         return 1.0
+    # The square of 2**480, summed over coordinates, is in range, and so is the inverse of the square.
+    top = frexp(float(limits.max))[1]
+    exponent = top // 2 - top // 32 - frexp(largest)[1]
     # Not 2**1074, which is beyond the range.
-    return 2.0 ** min(-frexp(largest)[1], 1000)
+    return 2.0 ** min(exponent, top - top // 32)
+
+
+def _refuse_lost(xp: Namespace, squares: Array, differences: Array) -> None:
+    """Raise where points differ, but the square of their difference is lost beside the largest distance."""
+    tiny = float(xp.finfo(squares.dtype).smallest_normal)
+    lost = squares < tiny
+    if bool(xp.any(lost)) and bool(xp.any(differences[lost] != 0)):
+        raise InputError(
+            f"points are so far away that the distances between others are lost in {squares.dtype}; expected distances "
+            "that differ less: leave out the points that are far away"
+        )
 
 
 def _has_outliers(xp: Namespace, x2: Array) -> bool:

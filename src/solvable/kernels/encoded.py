@@ -34,10 +34,10 @@ class EncodedKernel(Kernel):
     def resolved(self) -> bool:
         return self.kernel.resolved
 
-    def for_data(self, X: Any) -> Self:
-        return (
-            self if self.resolved else replace(self, kernel=self.kernel.for_data(self.encoder.transform(X)))
-        )
+    def for_data(self, X: Any, weights: Array | None = None) -> Self:
+        if self.resolved:
+            return self
+        return replace(self, kernel=self.kernel.for_data(self.encoder.transform(X), weights))
 
     def __call__(self, X: Any, Z: Any = None) -> Array:
         encoded = self.encoder.transform(X)

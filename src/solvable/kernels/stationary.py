@@ -6,6 +6,7 @@ the usual first guess, set by `kernel.for_data(X_train)`.
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from math import inf, isfinite, log
 from typing import Any, Self
 
 import numpy as np
@@ -23,14 +24,17 @@ _MEDIAN_POINTS = 2000
 _SMOOTHNESS = (0.5, 1.5, 2.5)
 # exp(-1e4) is 0 in every dtype; the square of the other number is in the range of single precision.
 _NOTHING = 1e4
+# log(1 + e^x) is x from here on, and e^x is in the range of single precision.
+_LARGE_LOGARITHM = 80.0
 _LARGEST_SQUARED = 1e18
 
 
-def median_distance(X: Array) -> float:
+def median_distance(X: Array, weights: NDArray[np.float64] | None = None) -> float:
     """Return the median of the Euclidean distances between all pairs of rows of `X` (n, d) that differ.
 
-    Of more than 2000 points it takes every k-th, with the smallest k that leaves at most 2000: the median hardly
-    changes, the result is deterministic, and the memory stays at 2000^2 doubles.
+    With `weights` of the rows (n,) it is what it would be if each row were repeated so often. Of more than 2000 points
+    it takes every k-th, with the smallest k that leaves at most 2000: the median hardly changes, the result is
+    deterministic, and the memory stays at 2000^2 doubles.
 
     Raises:
         InputError: for fewer than two points, or if all of them coincide.
@@ -42,27 +46,47 @@ def median_distance(X: Array) -> float:
             "X has one point; expected at least two for the median of their distances; "
             "add points or pass length_scale"
         )
-    X = to_float64(X[:: -(-n // _MEDIAN_POINTS)])
+    step = -(-n // _MEDIAN_POINTS)
+    X = to_float64(X[::step])
     xp, X = points("X", X)
     n = X.shape[0]
     tile, size = SquaredDistances(xp, X, X), tiles.tile_size(X)
     distances = np.empty(n * (n - 1) // 2)
+    pairs = None if weights is None else np.empty(n * (n - 1) // 2)
+    share = np.ones(n) if weights is None else weights[::step] / weights[::step].max()
     filled = 0
     for rows in tiles.slices(n, size):
         for columns in tiles.slices(rows.stop, size):
             block = tile(rows, columns)
-            below = block[np.tri(*block.shape, k=rows.start - columns.start - 1, dtype=bool)]
+            triangle = np.tri(*block.shape, k=rows.start - columns.start - 1, dtype=bool)
+            below = block[triangle]
             distances[filled : filled + below.size] = below
+            if pairs is not None:
+                pairs[filled : filled + below.size] = np.outer(share[rows], share[columns])[triangle]
             filled += below.size
     # Tables of few values have many equal rows, which carry no information on the scale.
-    distances = distances[distances > 0]
+    apart = distances > 0
+    distances = distances[apart]
     if not len(distances):
         raise InputError(
             "all sampled rows of X are equal, so that their distances have no median; expected points that differ; "
             "pass other points or length_scale"
         )
-    median = float(np.median(np.sqrt(distances, out=distances), overwrite_input=True)) / tile.unit
+    np.sqrt(distances, out=distances)
+    if pairs is None:
+        median = float(np.median(distances, overwrite_input=True)) / tile.unit
+    else:
+        median = _weighted_median(distances, pairs[apart]) / tile.unit
     return one_number("the median distance of X", median, above=0)
+
+
+def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Return the value with half of the weight below, or the mean of two such values."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
+    first = int(np.searchsorted(below, below[-1] / 2))
+    second = first + (below[first] == below[-1] / 2)
+    return float(values[order[[first, second]]].mean())
 
 
 class Stationary(AngularKernel):
@@ -79,11 +103,11 @@ class Stationary(AngularKernel):
     def resolved(self) -> bool:
         return self.length_scale is not None
 
-    def for_data(self, X: Array) -> Self:
+    def for_data(self, X: Array, weights: NDArray[np.float64] | None = None) -> Self:
         """Return the kernel, with an unset `length_scale` replaced by the median distance of `X` (n, d)."""
         if self.resolved:
             return self
-        return replace(self, length_scale=median_distance(X))  # pyright: ignore[reportArgumentType]
+        return replace(self, length_scale=median_distance(X, weights))  # pyright: ignore[reportArgumentType]
 
     def __call__(self, X: Array, Z: Array | None = None, out: Array | None = None) -> Array:
         if not self.resolved:
@@ -282,15 +306,27 @@ class RationalQuadratic(Stationary):
         object.__setattr__(self, "alpha", one_number("alpha", self.alpha, above=0))
 
     def _of_squared(self, xp: Namespace, r2: Array, per_length: float, largest: float) -> Array:
-        factor = 0.5 * per_length * per_length / self.alpha
-        if not factor * largest < float(xp.finfo(r2.dtype).max):
-            raise InputError(
-                f"squared distances in units of the length_scale of {self} are beyond the range of its dtype; expected "
-                "a length_scale of the size of the distances; leave it out for their median"
+        factor, limits = 0.5 * per_length * per_length / self.alpha, xp.finfo(r2.dtype)
+        if factor * largest < float(limits.max) and factor > float(limits.smallest_normal):
+            r2 *= factor
+            # log1p is accurate at small distances, and exp is faster than a general power.
+            K = xp.log1p(r2)
+        else:
+            # Where the square of s leaves the range, its logarithm does not.
+            per_length /= (2 * self.alpha) ** 0.5
+            if not isfinite(per_length):
+                raise InputError(
+                    f"the inverse of the length_scale of {self} is beyond the range of floats; expected a length_scale "
+                    "of the size of the distances; leave it out for their median"
+                )
+            r = xp.sqrt(r2)
+            same = r == 0
+            logs = 2 * (
+                xp.log(xp.where(same, xp.ones_like(r), r)) + (log(per_length) if per_length else -inf)
             )
-        r2 *= factor
-        # log1p is accurate at small distances, and exp is faster than a general power.
-        K = xp.log1p(r2)
+            large = logs > _LARGE_LOGARITHM
+            K = xp.where(large, logs, xp.log1p(xp.exp(xp.where(large, xp.zeros_like(r), logs))))
+            K[same] = 0.0
         K *= -self.alpha
         return xp.exp(K)
 

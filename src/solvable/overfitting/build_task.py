@@ -12,6 +12,7 @@ from solvable.datasets.groups import group_codes
 from solvable.datasets.inputs import as_array, as_pandas, check_lengths, check_rows, is_sparse, numeric_inputs
 from solvable.datasets.labels import Task as Kind
 from solvable.datasets.labels import (
+    as_declared,
     as_numbers,
     complete_labels,
     decide,
@@ -160,7 +161,7 @@ def _labels(y: Any, name: str, n: int, kind: Kind) -> NDArray[Any]:
     labels = complete_labels(y, name)
     check_lengths(n, len(labels), name.replace("y", "X"), name)
     if kind != "number" and declares_classes(y):
-        return labels.astype(str) if labels.dtype.kind == "f" else labels
+        return as_declared(labels, y)
     if labels.dtype.kind == "f" and kind != "classes":
         finite(name, labels, "drop these samples")
     if kind == "number" and labels.dtype.kind == "U":

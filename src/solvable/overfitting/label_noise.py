@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, grid, numbers, one_number, whole
-from solvable.datasets.labels import complete_labels, declares_classes, refuse_one_class
+from solvable.datasets.labels import as_declared, complete_labels, refuse_one_class
 from solvable.errors import InputError
 
 
@@ -287,9 +287,7 @@ def flip_labels(
         >>> int((flip_labels(clean, 0.2, random_state=0) != clean).sum())
         20
     """
-    labels = complete_labels(y)
-    if declares_classes(y) and labels.dtype.kind == "f":
-        labels = labels.astype(str)
+    labels = as_declared(complete_labels(y), y)
     if labels.ndim != 1 or labels.dtype.kind == "f":
         raise InputError(
             f"labels must be one integer, text or boolean for each sample; got shape {labels.shape} of {labels.dtype}; "

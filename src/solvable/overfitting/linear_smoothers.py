@@ -227,8 +227,8 @@ class SpikySmooth(Kernel):
     def resolved(self) -> bool:
         return self.kernel.resolved
 
-    def for_data(self, X: Array) -> Self:
-        return replace(self, kernel=self.kernel.for_data(X))
+    def for_data(self, X: Array, weights: Array | None = None) -> Self:
+        return replace(self, kernel=self.kernel.for_data(X, weights))
 
     def __call__(self, X: Array, Z: Array | None = None) -> Array:
         return self.kernel(X, Z) + self.height * Gaussian(self.width)(X, Z)

@@ -27,10 +27,10 @@ from solvable.kernels.gram import finite_gram
 from solvable.kernels.inputs import to_float64
 from solvable.regression.experiment import dual_fits
 
+# With which the predictions are the mean, to all digits, and sums do not overflow.
+_LARGEST_RIDGE = 1e300
 # Rows are predicted in blocks of this size, so that a large table needs no large kernel matrix.
 _ROWS = 4096
-# Number of rows that stand for a weighted set in the choice of a bandwidth.
-_STANDING_FOR_ALL = 2000
 
 
 class _KernelRidge(BaseEstimator):
@@ -63,16 +63,18 @@ class _KernelRidge(BaseEstimator):
 
     def _fit(self, X: NDArray, columns: NDArray[np.float64], weights: NDArray[np.float64] | None) -> None:
         ridge = np.array([one_number("ridge", self.ridge, at_least=0.0)])
-        self.kernel_ = as_kernel(self.kernel).for_data(X if weights is None else _in_proportion(X, weights))
-        gram = to_float64(self.kernel_(X))
-        finite_gram(gram, self.kernel_)
+        kernel = as_kernel(self.kernel).for_data(X, weights)
+        gram = to_float64(kernel(X))
+        finite_gram(gram, kernel)
         reflection = None
         if weights is not None:
             # In units of the largest weight, whose product with the kernel stays in the range of floats.
-            reflection, ridge = _Reflection(weights / weights.max()), ridge / weights.max()
+            reflection = _Reflection(weights / weights.max())
+            with np.errstate(over="ignore"):
+                ridge = np.minimum(ridge / weights.max(), _LARGEST_RIDGE)
             gram, columns = reflection.gram(gram), reflection.columns(columns)
         ((_, alpha, shift, _),) = dual_fits(gram, columns, np.array([len(X)]), ridge, intercept=True)
-        self.dual_coef_, self.intercept_, self.X_fit_ = alpha[:, 0], shift[0], X
+        self.kernel_, self.dual_coef_, self.intercept_, self.X_fit_ = kernel, alpha[:, 0], shift[0], X
         if reflection is not None:
             self.dual_coef_ = reflection.coefficients(self.dual_coef_)
             self.intercept_ = reflection.intercept(self.intercept_)
@@ -122,6 +124,11 @@ class KernelRegressor(RegressorMixin, _KernelRidge):
         outputs = self._outputs(X)
         return outputs[:, 0] if self._flat else outputs
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R², of weighted samples if weights are given."""
+        check_rows(X=X, y=y, sample_weight=sample_weight)
+        return float(super().score(numeric_inputs(X), regression_targets(y), sample_weight))
+
 
 class KernelClassifier(ClassifierMixin, _KernelRidge):
     r"""Kernel ridge regression on one-hot columns; predicts the class of the largest output.
@@ -141,9 +148,10 @@ class KernelClassifier(ClassifierMixin, _KernelRidge):
         """Fit to inputs `(n, d)` and labels `(n,)`, with weights of at least 0 or without."""
         X, y, weights = self._samples(X, y, sample_weight, class_labels)
         check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        refuse_one_class(self.classes_)
-        self._fit(X, np.eye(len(self.classes_))[codes], weights)
+        classes, codes = np.unique(y, return_inverse=True)
+        refuse_one_class(classes)
+        self._fit(X, np.eye(len(classes))[codes], weights)
+        self.classes_ = classes
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -155,6 +163,11 @@ class KernelClassifier(ClassifierMixin, _KernelRidge):
         """Return the class of the largest output, `(m,)`."""
         best = self._outputs(X).argmax(axis=1)
         return self.classes_[best]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy, of weighted samples if weights are given."""
+        check_rows(X=X, y=y, sample_weight=sample_weight)
+        return float(super().score(numeric_inputs(X), class_labels(y), sample_weight))
 
 
 class _Reflection:
@@ -189,13 +202,3 @@ class _Reflection:
 
     def intercept(self, shift: NDArray[np.float64]) -> NDArray[np.float64]:
         return shift * self._per_intercept
-
-
-def _in_proportion(X: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rows in proportion to their weights; for whole weights as if each row were repeated so often."""
-    ends = np.cumsum(weights)
-    step = ends[-1] / _STANDING_FOR_ALL
-    if (weights == np.floor(weights)).all():
-        step = max(1.0, np.ceil(step))
-    rows = np.searchsorted(ends, np.arange(0.0, ends[-1], step), side="right")
-    return X[np.minimum(rows, len(X) - 1)]
