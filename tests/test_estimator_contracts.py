@@ -21,7 +21,8 @@ from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
 
 from solvable.errors import InputError
 from solvable.kernels import Gaussian, Linear
-from solvable.overfitting.stopping import EpochByEpoch, TrainedUntil
+from solvable.overfitting.epochs import EpochByEpoch
+from solvable.overfitting.stopping import TrainedUntil
 from solvable.overfitting.training_profile import training_profile
 from solvable.regression.estimator import KernelClassifier, KernelRegressor
 

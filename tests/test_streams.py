@@ -70,3 +70,16 @@ def test_an_error_names_what_the_user_typed():
 
 def test_what_has_no_stand_in_is_a_question_mark():
     assert stand_ins("日本 naïve Σ 𝛼") == "?? naive Sigma alpha"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1½ of ¾", "1 1/2 of 3/4"),
+        ("a ≠ b", "a != b"),
+        ("≮", "?"),
+        ("Straße, Łódź, Ørsted", "Strasse, Lodz, Orsted"),
+    ],
+)
+def test_the_meaning_stays(text, expected):
+    assert stand_ins(text) == expected

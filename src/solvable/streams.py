@@ -35,6 +35,9 @@ _STAND_INS = str.maketrans(
         "’": "'",
         "€": "EUR",
         "£": "GBP",
+        "≠": "!=",
+        "⁄": "/",
+        "ß": "ss",
         # Unicode spells them without b.
         "λ": "lambda",
         "Λ": "Lambda",
@@ -42,6 +45,9 @@ _STAND_INS = str.maketrans(
 )
 _SUPERSCRIPTS = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻]+")
 _SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+# Where 1½ becomes 1 1/2.
+_AFTER_DIGIT = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
+_NOT = "\u0338"
 
 
 def stand_ins(text: str) -> str:
@@ -50,6 +56,7 @@ def stand_ins(text: str) -> str:
     >>> stand_ins("90° → 10⁻⁵ ± κ₀")
     '90 deg -> 10^-5 +/- kappa_0'
     """
+    text = _AFTER_DIGIT.sub(" ", text)
     text = _SUPERSCRIPTS.sub(lambda run: "^" + _compatible(run[0]), text)
     text = _SUBSCRIPTS.sub(lambda run: "_" + _compatible(run[0]), text).translate(_STAND_INS)
     return "".join(one if one.isascii() else _letter(one) for one in text)
@@ -65,6 +72,13 @@ def _letter(letter: str) -> str:
     if words[:1] == ["GREEK"] and "LETTER" in words:
         name = words[words.index("LETTER") + 1]
         return name.capitalize() if "CAPITAL" in words else name.lower()
+    if words[:1] == ["LATIN"] and "LETTER" in words:
+        # Such as o with a stroke, which is no o with a mark for Unicode.
+        name = words[words.index("LETTER") + 1]
+        if len(name) <= 2:
+            return name if "CAPITAL" in words else name.lower()
+    if _NOT in unicodedata.normalize("NFD", letter):
+        return "?"
     return _compatible(letter).encode("ascii", "ignore").decode() or "?"
 
 

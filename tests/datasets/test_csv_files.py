@@ -298,3 +298,69 @@ def test_views_of_text_in_parquet(tmp_path, rows):
     expected = pa.table({"a": A, "b": pa.array(COLOURS), "y": Y})
     parquet.write_table(expected, tmp_path / "b.parquet")
     _same(load(tmp_path / "a.parquet", rows=rows), load(tmp_path / "b.parquet", rows=rows))
+
+
+def test_a_gap_beside_decimal_commas_stays_in_its_row(tmp_path):
+    comma = [str(one).replace(".", ",") for one in A]
+    comma[7] = ""
+    path = _file(tmp_path, "y;a;b\n" + _lines(Y, comma, B, separator=";"))
+    np.testing.assert_array_equal(read_column(path, "a.csv", "a"), np.where(np.arange(N) == 7, np.nan, A))
+
+
+@pytest.mark.parametrize(
+    ("first", "columns"),
+    [
+        ("NA,2.5,0\n", (A, B, Y)),
+        ("?,2.5,0\n", (["?", *A[1:]], B, Y)),
+        ("0,1\n", (np.arange(N) % 3, Y)),
+        ("paris,yes\n", (["paris", "rome"] * 30, ["yes", "no"] * 30)),
+    ],
+)
+def test_first_rows_that_are_data(tmp_path, first, columns):
+    path = _file(tmp_path, first + _lines(*columns))
+    assert len(read_column(path, "a.csv", "1")) == N + 1
+
+
+@pytest.mark.parametrize(
+    ("first", "columns"),
+    [
+        ("0,1\n", (np.arange(N) % 3 + 2, Y)),
+        ("0,1,2\n", (np.arange(N) % 3 + 2, Y, Y)),
+        ("paris,red,yes\n", ([f"rome{i}" for i in range(N)], COLOURS, ["yes", "no"] * 30)),
+    ],
+)
+def test_first_rows_that_may_be_names_or_data(tmp_path, first, columns):
+    with pytest.raises(InputError, match="may be names or data; expected names"):
+        load(_file(tmp_path, first + _lines(*columns)))
+
+
+def test_counted_names_of_many_columns(tmp_path):
+    path = _file(tmp_path, "0,1,2,3\n" + _lines(Y + 1, Y, Y, Y))
+    assert len(read_column(path, "a.csv", "3")) == N
+
+
+def test_row_names_are_noted_and_numbers_are_none(tmp_path):
+    rows = _lines([f"r{i}" for i in range(N)], A, B, Y)
+    assert (
+        "the first column has no name and was taken for the rows' names: not used"
+        in load(_file(tmp_path, "a,b,y\n" + rows)).notes
+    )
+    with pytest.raises(InputError, match=r"a row of 4 cells, .* and a header of 3"):
+        load(_file(tmp_path, "a,b,y\n" + _lines(B, A, B, Y)))
+
+
+@pytest.mark.parametrize("rows", [None, 18])
+def test_large_floats_beside_gaps(tmp_path, rows):
+    cells = ["" if i == 4 else i * 0.5 if i < 15 else f"{i}e17" for i in range(N)]
+    data = load(_file(tmp_path, "a,y\n" + _lines(A, cells)), missing="drop", rows=rows)
+    assert data.classes == ()
+    names = _lines([f"r{i}" for i in range(N)], A, ["", *[10**18 + i % 3 for i in range(1, N)]])
+    data = load(_file(tmp_path, "a,y\n" + names), missing="drop", rows=rows)
+    assert data.classes == tuple(str(10**18 + i) for i in range(3))
+
+
+@pytest.mark.parametrize("rows", [None, 40])
+def test_unsigned_integers_beside_gaps(tmp_path, rows):
+    cells = ["", *[2**63 + i % 3 for i in range(1, N)]]
+    data = load(_file(tmp_path, "a,y\n" + _lines(A, cells)), missing="drop", rows=rows)
+    assert data.classes == tuple(str(2**63 + i) for i in range(3))

@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
+import narwhals
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -494,3 +495,121 @@ def test_a_regressor_of_numbers_that_are_too_large_to_square():
     with pytest.raises(ValueError, match="whose squares are beyond floating point"):
         KernelRegressor().fit(FRAME, 1e307 * NUMBER)
     assert KernelRegressor().fit(FRAME, np.ones(N)).predict(FRAME)[0] == pytest.approx(1.0)
+
+
+SHUFFLED = FRAME.sample(frac=1, random_state=0)
+
+
+@pytest.mark.parametrize("entrance", IN_MEMORY)
+@pytest.mark.parametrize("through", [pa.Table.from_pandas, narwhals.from_native])
+def test_row_names_of_other_libraries_tables(entrance, through):
+    with pytest.raises(InputError, match="same row names in another order"):
+        IN_MEMORY[entrance](through(SHUFFLED), pd.Series(CODES), True)
+    y = narwhals.from_native(pd.Series(CODES)[::-1], series_only=True)
+    with pytest.raises(InputError, match="same row names in another order"):
+        IN_MEMORY[entrance](through(FRAME), y, True)
+
+
+def test_the_index_of_an_arrow_table_is_no_input():
+    data = from_arrays(pa.Table.from_pandas(SHUFFLED), CODES)
+    assert list(data.encoder.feature_names_in_) == ["a", "b", "c"]
+    np.testing.assert_array_equal(data.X, from_arrays(SHUFFLED, CODES).X)
+    category = FRAME.assign(c=pd.Categorical(CODES))
+    assert from_arrays(pa.Table.from_pandas(category), CODES).X.shape == (N, 4)
+
+
+@pytest.mark.parametrize("entrance", IN_MEMORY)
+def test_other_rows_of_one_table(entrance):
+    other = pd.Series(CODES, index=range(N, 2 * N))
+    with pytest.raises(InputError, match="different row names, 0 and 60 in row 1"):
+        IN_MEMORY[entrance](FRAME, other, True)
+    named = FRAME.set_axis([f"r{i}" for i in range(N)])
+    assert tuple(map(str, IN_MEMORY[entrance](named, pd.Series(CODES), True))) == TWO
+
+
+def test_columns_named_by_numbers_are_found_by_name():
+    table = pd.DataFrame(X)
+    data = from_arrays(table, CODES)
+    np.testing.assert_array_equal(data.encoder.transform(table[[2, 1, 0]]), data.X)
+    with pytest.raises(InputError, match=r"column '1' of the data has missing values .* first in data row 8"):
+        from_arrays(table.mask(GAP[:, None] & (table.columns == 1)), CODES)
+
+
+def test_masks_keep_digits_and_are_found_in_lists():
+    table = np.ma.array(np.stack([10**18 + 7 * np.arange(N), np.arange(N) % 7], axis=1))
+    table[3, 0] = np.ma.masked
+    for inputs in (table, list(table)):
+        data = from_arrays(inputs, CODES, missing="drop")
+        assert len(data.X) == N - 1
+        assert not any("duplicates" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("entrance", IN_MEMORY)
+def test_arrays_with_named_axes(entrance):
+    xarray = pytest.importorskip("xarray")
+    inputs, targets = xarray.DataArray(X, dims=["sample", "column"]), xarray.DataArray(CODES, dims="sample")
+    assert tuple(map(str, IN_MEMORY[entrance](inputs, targets, True))) == TWO
+
+
+def test_columns_of_test_points():
+    test = pd.DataFrame(RNG.normal(size=(30, 3)), columns=list("abc"))
+    y = (test.a > 0).astype(int)
+    options = {"train_sizes": [20], "n_trials": 1, "X_test": test[["c", "b", "a"]], "y_test": y}
+    with pytest.raises(InputError, match="columns of X_test are 'c', 'b', 'a' and those of X 'a', 'b', 'c'"):
+        kernel_noise_profile("laplace", FRAME, CODES, [0.3], ridge=1.0, **options)
+    with pytest.raises(InputError, match="feature names"):
+        noise_profile(KNeighborsClassifier(1), FRAME, CODES, [0.3], **options)
+    wrong = options | {"X_test": test, "y_test": y[::-1]}
+    for profile in (
+        lambda: noise_profile(KNeighborsClassifier(1), FRAME, CODES, [0.3], **wrong),
+        lambda: kernel_noise_profile("laplace", FRAME, CODES, [0.3], ridge=1.0, **wrong),
+    ):
+        with pytest.raises(InputError, match="X_test and y_test have the same row names in another order"):
+            profile()
+
+
+def test_rows_of_features():
+    with pytest.raises(InputError, match="features and y have the same row names in another order"):
+        LearningSurface.from_features(FRAME, pd.Series(CODES)[::-1])
+
+
+@pytest.mark.parametrize("category", [CODES, CODES + 0.5, pd.cut(FRAME.a, 2), TEXT, CODES == 1])
+def test_a_category_is_scored_as_it_is_fitted(category):
+    y = pd.Series(category).astype("category")
+    model = KernelClassifier(ridge=0.0).fit(FRAME, y)
+    assert model.score(FRAME, y) == 1.0
+    fitted = diagnose(FRAME, y, kernel="laplace").estimator
+    kind = y.cat.categories.dtype
+    # Floats and intervals are named by their text.
+    labels = y.astype(kind if getattr(kind, "kind", "") in "ib" else str)
+    assert 0.5 < fitted.score(FRAME, labels) <= 1
+
+
+def test_integers_of_a_category_stay_integers():
+    y = pd.Series(np.arange(N) % 12).astype("category")
+    assert from_arrays(FRAME, y).classes == tuple(map(str, range(12)))
+
+
+def test_scores_look_at_the_order_of_rows():
+    shuffled = FRAME.a.sample(frac=1, random_state=0)
+    model, classifier = KernelRegressor().fit(FRAME, FRAME.a), KernelClassifier().fit(FRAME, CODES)
+    with pytest.raises(InputError, match="same row names in another order"):
+        model.score(FRAME, shuffled)
+    with pytest.raises(InputError, match="same row names in another order"):
+        classifier.score(FRAME, pd.Series(CODES)[::-1])
+    with pytest.raises(InputError, match="y has 1 missing values"):
+        model.score(FRAME, np.ma.masked_array(NUMBER, GAP))
+
+
+def test_whole_floats_beside_a_gap_are_noted():
+    data = from_arrays(FRAME, np.where(GAP, np.nan, np.arange(N) % 3), missing="drop")
+    assert data.classes == ("0", "1", "2")
+    assert any("taken for integers" in note for note in data.notes)
+
+
+def test_digits_beside_gaps_in_arrow_columns():
+    column = pa.array([None, 2**64 - 1, 2**64 - 2, *range(N - 3)], pa.uint64())
+    from solvable.datasets.inputs import as_pandas
+
+    assert as_pandas(column)[1:3].tolist() == [2**64 - 1, 2**64 - 2]
+    assert as_pandas(pa.table({"a": column}))["a"][1] == 2**64 - 1

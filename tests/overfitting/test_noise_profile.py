@@ -486,3 +486,15 @@ def test_groups_that_cannot_be_used(groups, sentence):
     inputs = pd.DataFrame(X)
     with pytest.raises(InputError, match=sentence):
         noise_profile(KNeighborsClassifier(1), inputs, Y, [0.2], groups=groups, n_trials=1)
+
+
+def test_each_class_is_trained_on_whatever_groups_are_tested():
+    groups, labels = np.repeat(np.arange(6), 10), np.zeros(60, dtype=int)
+    labels[[0, 1, 2, 10, 11, 12]] = 1
+    inputs = np.random.default_rng(0).normal(size=(60, 3))
+    task = prepare(inputs, labels, groups=groups, test_size=20)
+    for trial in range(50):
+        draw = task.draw(task.n_pool, task.levels(None), trial)
+        assert set(labels[draw.rows]) == {0, 1}
+    with pytest.raises(InputError, match="leaves none to train on; expected classes in many groups"):
+        prepare(inputs, groups // 2, groups=groups, test_size=40).draw(10, np.array([0.2]), 0)

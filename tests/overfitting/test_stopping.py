@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, is_regressor
 from sklearn.datasets import load_digits
 from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.model_selection import cross_val_score
@@ -20,10 +20,11 @@ from skorch.callbacks import LRScheduler
 from torch import nn
 
 from solvable.errors import InputError
+from solvable.overfitting.epochs import EpochByEpoch
 from solvable.overfitting.fitting import one_thread
 from solvable.overfitting.label_noise import flip_labels
 from solvable.overfitting.noise_profile import noise_profile
-from solvable.overfitting.stopping import EpochByEpoch, NotInterpolatingWarning, TrainedUntil
+from solvable.overfitting.stopping import NotInterpolatingWarning, TrainedUntil, _variance
 
 N = 100
 LEARNING_RATE = 0.01
@@ -347,3 +348,28 @@ def test_a_share_to_keep_aside_is_a_share_or_a_number(size) -> None:
         InputError, match="validation_size must be a share between 0 and 1, or a whole number"
     ):
         rule.fit(np.eye(30), np.arange(30) % 2)
+
+
+class OfOneClass(ClassifierMixin, BaseEstimator):
+    """Predicts the first class, whatever it is trained on."""
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        self.classes_ = np.unique(y) if classes is None else np.asarray(classes)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+
+def test_held_out_samples_count_by_their_weights():
+    X, y = np.zeros((200, 2)), np.arange(200) % 2
+    for weights, error in ((None, 0.5), (np.where(y == 1, 3.0, 1.0), 0.75)):
+        model = TrainedUntil(OfOneClass(), stop="validation", random_state=0, max_epochs=3)
+        assert model.fit(X, y, sample_weight=weights).validation_errors_[0] == pytest.approx(error)
+
+
+def test_the_variance_that_a_tolerance_is_of_is_weighted():
+    y, counts = np.arange(6.0), np.array([1, 0, 3, 2, 1, 5])
+    copies = np.repeat(y, counts)
+    assert _variance(y, counts.astype(float)) == pytest.approx(copies.var())
+    assert _variance(y, None) == pytest.approx(y.var())

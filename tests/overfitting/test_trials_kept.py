@@ -225,3 +225,12 @@ def test_a_comment_elsewhere_voids_no_trial(tmp_path, monkeypatch) -> None:
     assert {"solvable.overfitting.fitting", "solvable.overfitting.task", "solvable.machine"} <= set(files)
     for other in ("solvable.regression.theory", "solvable.overfitting.verdict", "solvable.lab.chart"):
         assert other not in files
+
+
+def test_the_cache_knows_the_groups(tmp_path) -> None:
+    options = {"n_trials": 1, "train_sizes": [60], "levels": (0.3,), "test_size": 100}
+    groups = np.arange(len(Y)) % 10
+    one = small(NEAREST, cache=tmp_path, groups=groups, **options)
+    other = small(NEAREST, cache=tmp_path, groups=np.arange(len(Y)) // 180, **options)
+    same(other, small(NEAREST, groups=np.arange(len(Y)) // 180, **options))
+    assert not np.array_equal(one.test_error, other.test_error)

@@ -47,24 +47,52 @@ class ToFloat(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> "ToFloat":
         """Store the columns, and what is subtracted from each."""
-        _remember(self, X)
-        self.origin_ = np.array([_origin(column) for column in _columns(X)], dtype=object)
-        numbers = self._shifted(X)
-        largest = np.nanmax(np.abs(numbers), axis=0, initial=0.0, where=~np.isnan(numbers))
-        extreme = (largest > _LARGE) | (largest < 1 / _LARGE) & (largest > 0)
-        self.exponent_ = np.where(extreme, np.frexp(largest)[1], 0)
+        self._fit(X)
         return self
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Float[NDArray, "n d"]:
+        """Fit and return the numbers, which later steps may overwrite."""
+        return self._scaled(self._fit(X))
 
     def transform(self, X: Any) -> Float[NDArray, "n d"]:
         """Return a new array, which later steps may overwrite."""
-        numbers = self._shifted(X)
+        return self._scaled(self._shifted(X))
+
+    def _fit(self, X: Any) -> Float[NDArray, "n d"]:
+        _remember(self, X)
+        plain = plain_numbers(X)
+        self.origin_ = np.zeros(X.shape[1], dtype=object)
+        if plain is None:
+            self.origin_[:] = [_origin(column) for column in _columns(X)]
+        numbers = self._shifted(X) if plain is None else np.array(plain)
+        largest = np.nanmax(np.abs(numbers), axis=0, initial=0.0, where=~np.isnan(numbers))
+        extreme = (largest > _LARGE) | (largest < 1 / _LARGE) & (largest > 0)
+        self.exponent_ = np.where(extreme, np.frexp(largest)[1], 0)
+        return numbers
+
+    def _scaled(self, numbers: Float[NDArray, "n d"]) -> Float[NDArray, "n d"]:
         return np.ldexp(numbers, -self.exponent_) if self.exponent_.any() else numbers
 
     def _shifted(self, X: Any) -> Float[NDArray, "n d"]:
-        if isinstance(X, np.ndarray) and X.dtype.kind != "O" and not self.origin_.any():
-            return np.array(X, dtype=np.float64)
+        if not self.origin_.any() and (plain := plain_numbers(X)) is not None:
+            return np.array(plain)
         columns = zip(_columns(X), self.origin_, strict=True)
         return np.stack([_less(column, origin) for column, origin in columns], axis=1)
+
+
+def plain_numbers(X: Any) -> Float[NDArray, "n d"] | None:
+    """Return an array or table of NumPy's numbers as floats; None for other types, and integers that floats round."""
+    dtypes: Any = (
+        [X.dtype] if isinstance(X, np.ndarray) else X.dtypes if isinstance(X, pd.DataFrame) else [None]
+    )
+    if not all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes):
+        return None
+    integers = (
+        X if isinstance(X, np.ndarray) else X.loc[:, [dtype.kind in "iu" for dtype in dtypes]].to_numpy()
+    )
+    if integers.dtype.kind in "iu" and _is_large(integers):
+        return None
+    return np.asarray(X, dtype=np.float64)
 
 
 def _columns(X: Any) -> list[pd.Series]:
@@ -264,10 +292,9 @@ def _encode_images(
 
 def _split(raw: Any, origin: Origin) -> tuple[pd.DataFrame, dict[Key, pd.Series]]:
     """Return the columns of numbers as float64, with NaN for missing values, and the columns of text."""
-    if isinstance(raw, np.ndarray) and (
-        raw.dtype.kind in "fb" or (raw.dtype.kind in "iu" and not _is_large(raw))
-    ):
-        return pd.DataFrame(raw.astype(np.float64, copy=False)), {}
+    plain = plain_numbers(raw)
+    if plain is not None:
+        return pd.DataFrame(plain, columns=raw.columns if isinstance(raw, pd.DataFrame) else None), {}
     frame = pd.DataFrame(raw)
     # By position if the names are not text, as ColumnTransformer does.
     by_name = all(isinstance(name, str) for name in frame.columns)

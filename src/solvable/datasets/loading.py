@@ -294,6 +294,7 @@ def _present_targets(
     """Return the targets that are not missing, a mask of their rows, and a note on the others."""
     file_target = f"target column {source.target_name!r} of {origin.shown}"
     labels, absent = split_missing(source.y, file_target if origin.file else "the target")
+    integers = labels.dtype.kind == "i" and getattr(getattr(source.y, "dtype", None), "kind", "") == "f"
     if not absent.any():
         return labels, ~absent, []
     if missing is None:
@@ -302,7 +303,12 @@ def _present_targets(
             f"{where} has {absent.sum()} missing values in {len(absent)} rows ({absent.mean():.1%}), the first in data "
             f"row {absent.argmax() + 1}; expected none: drop these rows with {origin.option('missing', 'drop')}"
         )
-    return labels, ~absent, [f"{absent.sum()} of {len(absent)} rows dropped because their target is missing"]
+    notes = [f"{absent.sum()} of {len(absent)} rows dropped because their target is missing"]
+    if integers:
+        notes.append(
+            "the target's floats are whole numbers beside missing ones, so they are taken for integers"
+        )
+    return labels, ~absent, notes
 
 
 def _draw(

@@ -1,7 +1,7 @@
 """Cost of label noise to a model, and its trend with more data: benign, tempered or catastrophic (arXiv:2207.06569).
 
 Files: `theory`, `asymptotics` and `reference` are closed forms. `noise_profile` and `training_profile` measure any
-estimator, with `build_task` and `task` (data), `label_noise`, `estimators`, `fitting`, `stopping` and
+estimator, with `build_task` and `task` (data), `label_noise`, `estimators`, `fitting`, `epochs`, `stopping` and
 `profile_numbers`; `kernel_profile`, `linear_smoothers` and `noise_weights` need no retraining. `classify` judges, with
 `sensitivity_curve`, `floor` and `classification` (the verdict). Studies: `study` with `experiment`; `noise_profiles`
 with `models`, and `two_losses`, both with `flipped_data`. Shown by `verdict`, `drawing`, `command`, `page` and

@@ -19,6 +19,8 @@ from solvable.overfitting.label_noise import check_levels, nested_flips
 
 # Default training sizes: their number, the factor between largest and smallest, and a lower bound.
 _N_SIZES, _SPAN, _SMALLEST = 6, 32, 20
+# Of groups to test on, until each class has samples to train on.
+_MOST_DRAWINGS = 100
 # Default noise levels for classes and for numbers.
 _LEVELS_OF_CLASSES = (0.0, 0.1, 0.2, 0.3, 0.4)
 _LEVELS_OF_NUMBERS = (0.0, 0.5, 1.0)
@@ -162,13 +164,23 @@ class Task:
     def _groups_apart(
         self, groups: NDArray[np.int64], seed: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return `n_test` samples of groups drawn at random, and the samples of all other groups."""
+        """Return `n_test` samples of groups drawn at random, and the samples of all other groups.
+
+        Raises:
+            InputError: if in each of many drawings a class had all of its groups tested.
+        """
         generator, sizes = np.random.default_rng(seed), np.bincount(groups)
-        order = generator.permutation(len(sizes))
-        last = int(np.searchsorted(np.cumsum(sizes[order]), self.n_test))
-        chosen = np.isin(groups, order[: last + 1])
-        test = np.sort(generator.permutation(np.flatnonzero(chosen))[: self.n_test])
-        return test, np.flatnonzero(~chosen)
+        for _ in range(_MOST_DRAWINGS):
+            order = generator.permutation(len(sizes))
+            last = int(np.searchsorted(np.cumsum(sizes[order]), self.n_test))
+            chosen = np.isin(groups, order[: last + 1])
+            if not self.classes or len(np.unique(self.y[~chosen])) == len(self.classes):
+                test = np.sort(generator.permutation(np.flatnonzero(chosen))[: self.n_test])
+                return test, np.flatnonzero(~chosen)
+        raise InputError(
+            f"a class is in so few of the {len(sizes)} groups that testing on {self.n_test} samples of other groups "
+            "leaves none to train on; expected classes in many groups: lower test_size, or merge classes"
+        )
 
     def train_inputs(self, draw: Draw, most: int | None = None) -> Any:
         """Return a copy of a trial's training inputs, at most the first `most`; estimators may write to it."""

@@ -18,12 +18,12 @@ from solvable.errors import InputError
 from solvable.lab.trials import run_trials
 from solvable.machine import one_thread
 from solvable.overfitting.drawing import draw_training
+from solvable.overfitting.epochs import EpochByEpoch, check_trainable
 from solvable.overfitting.estimators import described_over_sizes, warnings_of
 from solvable.overfitting.fitting import fresh, naming_failures, quietly, seeded
 from solvable.overfitting.label_noise import Channel
 from solvable.overfitting.noise_profile import NoiseProfile, estimators_and_task
 from solvable.overfitting.profile_numbers import FITTED
-from solvable.overfitting.stopping import EpochByEpoch, check_trainable
 from solvable.overfitting.task import Draw, Task
 
 if TYPE_CHECKING:
