@@ -30,7 +30,13 @@ _LIKE_A_DATE = re.compile(
     rf"|\d{{1,2}}[-. ]+{_MONTH}[-., ]+\d{{2,4}}|{_MONTH}[. ]+\d{{1,2}},? +\d{{4}})(?:[T ,].*)?\s*$",
     re.IGNORECASE,
 )
-_LIKE_A_NUMBER = re.compile(r"[\s$€£+-]*\d[\d.,'’_\s]*(?:e[+-]?\d+)?[\s%$€£]*$", re.IGNORECASE)
+# Also in parentheses, with a minus behind, in hexadecimal, or with Fortran's exponent.
+_LIKE_A_NUMBER = re.compile(
+    r"[\s$€£+−(-]*(?:0x[\da-f]+|\d[\d.,'’_\s]*(?:[ed][+-]?\d+)?)[\s%$€£)-]*$", re.IGNORECASE
+)
+# In place of a missing number; any other single text beside several numbers is taken for one too.
+_MARKERS = {"?", "-", "--", ".", "*", "n.a."}
+_SEVERAL = 5
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,12 @@ def refuse_dates_and_numbers(values: pd.Series, origin: Origin, key: str | int) 
         if _share(counts, dates.notna()) >= _NEARLY_ALL:
             raise _dates_error(texts[dates.notna()].iloc[0], origin, key)
     like_numbers = texts.str.fullmatch(_LIKE_A_NUMBER)
+    others = [text for text in texts if not _is_float(text)]
+    if len(texts) - len(others) >= _SEVERAL and (len(others) == 1 or set(map(str.strip, others)) <= _MARKERS):
+        raise InputError(
+            f"{origin.column(key)} holds numbers and {others[0]!r}; expected numbers only: leave the cells empty if "
+            f"they are missing, or {origin.how_to_drop(key)}"
+        )
     if _share(counts, like_numbers) < _NEARLY_ALL:
         return
     # The best example is a value that kept the column from being read as numbers.

@@ -197,7 +197,9 @@ class CsvFile:
             codes, distinct = pd.factorize(table[name])
             if not all(isinstance(one, str) for one in distinct):
                 continue
+            # Word processors write a minus of their own.
             text = pd.Series(distinct).str.strip()
+            text = text.mask(text.str.startswith("−"), "-" + text.str[1:])
             text = text[~text.str.lower().isin(_GAPS)]
             values: Any = text
             if len(text) and text.map(_is_number).all():
@@ -260,7 +262,7 @@ def _named(names: list[str], file: str) -> list[str]:
 
 def _first_records(path: Path) -> tuple[str, list[list[str]]]:
     """Return the separator and the first records that are not empty, split at it."""
-    best: tuple[tuple[int, int], str, list[list[str]]] = ((0, 0), ",", [])
+    best: tuple[tuple[bool, int, int], str, list[list[str]]] = ((False, 0, 0), ",", [])
     for separator in _SEPARATORS:
         records = []
         # Line breaks inside quotes belong to the cell.
@@ -276,7 +278,9 @@ def _first_records(path: Path) -> tuple[str, list[list[str]]]:
         alike = sum(len(record) == n_fields for record in records) if n_fields > 1 else 0
         # One separator more or less is a header of row names.
         near = abs(len(records[0]) - n_fields) <= 1
-        score = (alike if near else 0, n_fields)
+        # Where all lines have as many semicolons or tabs, commas are decimal commas or in names.
+        certain = separator != "," and alike == len(records)
+        score = (certain, alike if near else 0, n_fields)
         if not best[2] or score > best[0]:
             best = (score, separator, records)
     return best[1], best[2]

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.checks import finite
 from solvable.datasets.columns import Origin, kind_of
-from solvable.datasets.inputs import as_array, as_pandas, with_text_names
+from solvable.datasets.inputs import as_array, as_pandas, floats, with_text_names
 from solvable.datasets.labels import names_an_identifier
 from solvable.errors import InputError
 
@@ -87,10 +87,11 @@ def plain_numbers(X: Any) -> Float[NDArray, "n d"] | None:
     )
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes):
         return None
-    integers = (
-        X if isinstance(X, np.ndarray) else X.loc[:, [dtype.kind in "iu" for dtype in dtypes]].to_numpy()
-    )
-    if integers.dtype.kind in "iu" and _is_large(integers):
+    # Column by column, since signed and unsigned integers together become floats.
+    columns = [X] if isinstance(X, np.ndarray) else [X.iloc[:, i].to_numpy() for i in range(X.shape[1])]
+    if any(
+        column.dtype.kind in "iu" and column.dtype.itemsize == 8 and _is_large(column) for column in columns
+    ):
         return None
     return np.asarray(X, dtype=np.float64)
 
@@ -118,8 +119,12 @@ def _less(column: pd.Series, origin: int) -> Float[NDArray, "n"]:
     if origin and infer_dtype(column, skipna=True) == "integer":
         column = column.astype(object) - origin
     elif origin:
-        return column.to_numpy(dtype=np.float64, na_value=np.nan) - float(origin)
-    return np.array(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        return floats(column, _named(column)) - float(origin)
+    return np.array(floats(column, _named(column)))
+
+
+def _named(column: pd.Series) -> str:
+    return f"column {column.name!r} of X"
 
 
 class ToText(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -147,8 +152,20 @@ class InputEncoder(ColumnTransformer):
         return super().fit_transform(_readable(X), y, **params)
 
     def transform(self, X: Any, **params: Any) -> Any:
-        """Return `X` encoded."""
-        return super().transform(_readable(X), **params)
+        """Return `X` encoded: a table with its columns in any order, or an array with those of the fit in theirs."""
+        X = _readable(X)
+        names = getattr(self, "feature_names_in_", None)
+        if isinstance(X, pd.DataFrame) and names is not None and (absent := set(names) - set(X.columns)):
+            raise InputError(
+                f"X lacks the column {min(absent)!r}; expected the columns that the encoder was fitted to"
+            )
+        if isinstance(X, np.ndarray) and names is not None:
+            if X.ndim != 2 or X.shape[1] != len(names):
+                raise InputError(
+                    f"X has shape {X.shape}; expected {len(names)} columns, as in the table fitted to"
+                )
+            X = pd.DataFrame(X, columns=names)
+        return super().transform(X, **params)
 
 
 def _readable(X: Any) -> Any:

@@ -53,13 +53,14 @@ def class_labels(y: Any) -> Shaped[NDArray, "n *columns"]:
 
 
 def _in_their_shape(y: Any) -> Shaped[NDArray, "n *columns"]:
-    y = readable(y, "y")
+    given, y = y, readable(y, "y")
     if isinstance(y, np.ndarray) and y.dtype.kind == "c":
         # In scikit-learn's words, which its checks look for.
         raise InputError("y holds complex numbers; expected labels or numbers: Complex data not supported")
     if isinstance(y, np.ndarray) and y.ndim > 1 and y.shape[1] != 1 and y.dtype.kind in "iub":
         return y
-    labels = complete_labels(y)
+    # A list still tells booleans and large integers from numbers.
+    labels = complete_labels(given if isinstance(given, (list, tuple)) else y)
     return labels.reshape(y.shape) if labels.ndim == 1 else labels
 
 

@@ -19,10 +19,10 @@ def group_array(groups: ArrayLike, n: int) -> NDArray[Any]:
     """
     import pandas as pd
 
-    from solvable.datasets.inputs import as_array, as_pandas, cells
+    from solvable.datasets.inputs import as_array, as_pandas, cells, with_gaps
 
     column = as_pandas(groups)
-    array = cells(column) if isinstance(column, pd.Series) else as_array(column, "groups")
+    array = cells(column) if isinstance(column, pd.Series) else with_gaps(as_array(column, "groups"))
     if array.shape != (n,):
         raise InputError(f"groups has shape {array.shape}; expected one group for each of the {n} points")
     return array

@@ -70,16 +70,17 @@ def numeric_inputs(X: Any, name: str = "X") -> Any:
         return X.tocsr()
     if isinstance(X, pd.DataFrame):
         _named_by_text(X, name)
+        X = with_text_names(X)
         if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes):
             return X
-        columns = {key: _floats(X[key], f"column {key!r} of {name}") for key in X.columns}
+        columns = {key: floats(X[key], f"column {key!r} of {name}") for key in X.columns}
         return pd.DataFrame(columns, index=X.index)
     array = as_array(X, name)
     if array.ndim == 0:
         raise InputError(
             f"{name} is a {type(X).__name__} without rows; expected numbers, one row for each sample"
         )
-    return array if array.dtype.kind in "fiub" else _floats(array, name)
+    return array if array.dtype.kind in "fiub" else floats(array, name)
 
 
 def _named_by_text(table: pd.DataFrame, name: str) -> bool:
@@ -97,7 +98,7 @@ def _named_by_text(table: pd.DataFrame, name: str) -> bool:
     return kinds <= {True}
 
 
-def _floats(values: Any, what: str) -> NDArray[np.float64]:
+def floats(values: Any, what: str) -> NDArray[np.float64]:
     """Return a column or array as floats, with NaN for missing values; `what` begins the sentences."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         raise InputError(
@@ -306,6 +307,13 @@ def as_array(values: Any, name: str) -> NDArray:
         array = np.asarray(values)
         if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
             array = np.array(values, dtype=object)
+        elif (
+            array.dtype.kind == "f" and isinstance(values, (list, tuple)) and (np.abs(array) >= 2.0**53).any()
+        ):
+            # Whole numbers beside others keep their digits.
+            array = np.array(values, dtype=object)
+        elif not array.dtype.isnative and array.dtype.kind in "fiuc":
+            array = array.astype(array.dtype.newbyteorder("="))
     except (ValueError, TypeError):
         raise InputError(f"{name} cannot be read as an array; expected rows of equal length") from None
     return array
@@ -320,6 +328,11 @@ def point_array(X: Any, name: str = "X") -> NDArray:
     if is_sparse(X):
         raise _sparse(name)
     return np.asarray(numeric_inputs(X, name))
+
+
+def with_gaps(text: NDArray) -> NDArray:
+    """Return an array of text with None for 'nan', as NumPy writes missing values among text; others unchanged."""
+    return np.where(text == "nan", None, text.astype(object)) if text.dtype.kind == "U" else text
 
 
 def unmasked(values: Any) -> NDArray:

@@ -99,7 +99,7 @@ def split_missing(y: Any, name: str = "the target") -> tuple[Shaped[NDArray, "n 
     """
     import pandas as pd
 
-    from solvable.datasets.inputs import as_array, as_pandas
+    from solvable.datasets.inputs import as_array, as_pandas, with_gaps
 
     y = as_pandas(y)
     if isinstance(y, pd.DataFrame):
@@ -120,6 +120,7 @@ def split_missing(y: Any, name: str = "the target") -> tuple[Shaped[NDArray, "n 
             return _numbers(y[~absent], gaps=bool(absent.any())), absent
         if y.dtype.kind in "iub":
             return y, np.zeros(len(y), dtype=bool)
+        y = with_gaps(y)
         y = pd.Series(y) if y.dtype.kind != "S" else pd.Series(y.tolist(), dtype=object)
     absent = y.isna().to_numpy(dtype=bool)
     return _present(y[~absent], name, gaps=bool(absent.any())), absent

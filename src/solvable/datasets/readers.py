@@ -122,9 +122,23 @@ def read_column(path: Path, name: str, column: str) -> NDArray[Any]:
 
 
 def _digits_kept(column: Any, file: CsvFile) -> Any:
-    """Return a column of a file, with all digits of whole numbers beyond 2**53 that stand beside gaps."""
+    """Return a column of a file, with all digits of whole numbers beyond 2**53 that stand beside gaps.
+
+    Raises:
+        InputError: for different texts that are one number, such as 01 and 1, which may be names.
+    """
     import pandas as pd
 
+    if column.dtype.kind in "iu":
+        text = file.as_text([str(column.name)])[column.name].str.strip()
+        spellings = text.groupby(column).unique()
+        if (several := spellings[spellings.map(len) > 1]).size:
+            first, second, *_ = several.iloc[0]
+            raise InputError(
+                f"column {column.name!r} of {file.name!r} holds {first!r} and {second!r}, which are one number; "
+                "expected one spelling of each: put a letter before them if they are names"
+            )
+        return column
     if column.dtype.kind != "f" or not column.isna().any() or not (column.abs() >= 2.0**53).any():
         return column
     text = file.as_text([str(column.name)])[column.name]

@@ -52,13 +52,26 @@ class SquaredDistances:
     Attributes:
         unit: u, a power of 2: 1 unless squares of the coordinates would leave the range of the dtype.
         largest: a bound of $|x_i - z_j|^2 u^2$.
+
+    Args:
+        length: distances of this size matter, however large the others are; None: the size of the largest.
     """
 
     def __init__(
-        self, xp: Namespace, X: Array, Z: Array, scale: float = 1.0, overwrite: bool = False
+        self,
+        xp: Namespace,
+        X: Array,
+        Z: Array,
+        scale: float = 1.0,
+        overwrite: bool = False,
+        length: float | None = None,
     ) -> None:
         self.xp, self.scale = xp, scale
-        self.unit = _unit(xp, X, Z)
+        limits = xp.finfo(X.dtype)
+        # A distance whose square is lost is 0, to all digits, in units of the length if that is above this.
+        shortest = float(limits.smallest_normal) ** 0.5 / float(limits.eps)
+        self.unit = _unit(xp, X, Z, small=length is not None and length < shortest)
+        self._all_matter = self.unit != 1.0 and (length is None or length * self.unit < shortest)
         if self.unit != 1.0:
             same = Z is X
             X = X * self.unit
@@ -86,7 +99,7 @@ class SquaredDistances:
         def from_difference(i: Array, j: Array) -> Array:
             differences = xp.take(X, i, axis=0) - xp.take(Z, j, axis=0)
             squares = sum_of_squares(xp, differences)
-            if self.unit != 1.0:
+            if self._all_matter:
                 _refuse_lost(xp, squares, differences)
             return squares * self.scale
 
@@ -211,16 +224,18 @@ def norms(xp: Namespace, X: Array) -> Array:
     return xp.sqrt(sum_of_squares(xp, X * unit)) / unit if unit != 1.0 else xp.sqrt(sum_of_squares(xp, X))
 
 
-def _unit(xp: Namespace, X: Array, Z: Array, constant: float = 0.0) -> float:
+def _unit(xp: Namespace, X: Array, Z: Array, constant: float = 0.0, small: bool = False) -> float:
     """Return a power of 2 by which points are multiplied, so that their squares stay in range.
 
-    They become large, so that differences that are much smaller can be squared too.
+    They become large, so that differences that are much smaller can be squared too; also if the points are in range,
+    but `small` differences matter.
     """
     largest = max(float(xp.max(xp.abs(X))), 0.0 if Z is X else float(xp.max(xp.abs(Z))), abs(constant))
     limits = xp.finfo(X.dtype)
     # Sums of squares of d differences, and squares of differences that are 1e-10 of the largest coordinate.
     if largest == 0 or (
-        largest < (float(limits.max) / (64 * X.shape[1])) ** 0.5
+        not small
+        and largest < (float(limits.max) / (64 * X.shape[1])) ** 0.5
         and largest > 1e10 * float(limits.smallest_normal) ** 0.5
     ):
         return 1.0

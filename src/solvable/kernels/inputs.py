@@ -96,6 +96,11 @@ def is_half(X: Array) -> bool:
 
 def point_pair(X: Array, Z: Array) -> tuple[Namespace, Array, Array]:
     """Return the common namespace and the checked `X` (n, d) and `Z` (m, d); raise if they do not match."""
+    if hasattr(X, "columns") and hasattr(Z, "columns") and list(X.columns) != list(Z.columns):
+        raise InputError(
+            "the columns of the tables X and Z differ in name or order; expected the same in the same order: use "
+            "Z[X.columns]"
+        )
     xp, X = points("X", X)
     xp_z, Z = points("Z", Z)
     check_alike(xp, X, xp_z, Z)

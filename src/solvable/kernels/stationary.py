@@ -157,7 +157,7 @@ class Stationary(AngularKernel):
         return xp.ones(X.shape[0], dtype=X.dtype, device=X.device)
 
     def _tile_function(self, xp: Namespace, X: Array, Z: Array) -> tiles.TileFunction:
-        squared = SquaredDistances(xp, X, Z)
+        squared = SquaredDistances(xp, X, Z, length=self.length_scale)
         # In this order, since the product of length and unit may leave the range.
         per_length = 1 / squared.unit / self._length
         return lambda rows, columns: self._of_squared(xp, squared(rows, columns), per_length, squared.largest)

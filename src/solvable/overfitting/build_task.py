@@ -9,7 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite, seed
 from solvable.datasets.groups import group_codes
-from solvable.datasets.inputs import as_array, as_pandas, check_lengths, check_rows, is_sparse, numeric_inputs
+from solvable.datasets.inputs import (
+    as_array,
+    as_pandas,
+    check_columns,
+    check_lengths,
+    check_rows,
+    is_sparse,
+    numeric_inputs,
+)
 from solvable.datasets.labels import Task as Kind
 from solvable.datasets.labels import (
     as_declared,
@@ -76,6 +84,7 @@ def prepare(
             raise InputError("test_size is a part of X, but X_test was given; leave one of them out")
         X_test = _inputs(X_test, "X_test", nan_allowed)
         check_rows(X_test=X_test, y_test=y_test)
+        check_columns(X=X, X_test=X_test)
         kind = "number" if labels.dtype.kind == "f" else "classes"
         test_labels = _labels(y_test, "y_test", X_test.shape[0], kind)
     classes: tuple[Any, ...] = ()
