@@ -254,7 +254,7 @@ def test_booleans_beside_gaps_stay_booleans(tmp_path):
         ("\n\n", "is empty"),
         ("a,y\n", "has 0 rows"),
         ('a,y\n1,"2\n3,4\n', "cannot be read as a CSV table"),
-        ("a,y\n" + _lines(A, Y) + "x\0,1\n", "holds numbers written as text"),
+        ("a,y\n" + _lines(A, Y) + "x\0,1\n", "holds numbers and 'x"),
         (
             "# made by hand\na,y\n1,2\n3,4\n",
             "expected inputs and a target",
@@ -364,3 +364,49 @@ def test_unsigned_integers_beside_gaps(tmp_path, rows):
     cells = ["", *[2**63 + i % 3 for i in range(1, N)]]
     data = load(_file(tmp_path, "a,y\n" + _lines(A, cells)), missing="drop", rows=rows)
     assert data.classes == tuple(str(2**63 + i) for i in range(3))
+
+
+def test_no_header_and_decimal_commas(tmp_path):
+    path = _file(tmp_path, "".join(f"{i},5;{i * i},25;{i % 2}\n" for i in range(N)))
+    np.testing.assert_array_equal(read_column(path, "a.csv", "1"), np.arange(N) ** 2 + 0.25)
+    assert load(path).classes == ("0", "1")
+
+
+@pytest.mark.parametrize("rows", [None, 40])
+@pytest.mark.parametrize("marker", ["?", "-", "unknown", "#VALUE!", "<5"])
+def test_markers_among_numbers(tmp_path, marker, rows):
+    cells = [i % 10 + 1 if i % 3 else marker for i in range(N)]
+    path = _file(tmp_path, "a,b,y\n" + _lines(A, cells, Y))
+    for target in ("y", "b"):
+        with pytest.raises(
+            InputError, match=r"column 'b' of .* holds numbers and '.*'; expected numbers only"
+        ):
+            load(path, target=target, rows=rows)
+    few = [i % 3 + 1 if i % 4 else marker for i in range(N)]
+    assert load(_file(tmp_path, "a,b,y\n" + _lines(A, few, Y))).X.shape == (N, 5)
+
+
+@pytest.mark.parametrize("cell", ["({})", "{}-", "0x{}", "1.{}D+01", "{}%"])
+def test_numbers_in_another_notation(tmp_path, cell):
+    path = _file(tmp_path, "a,b,y\n" + _lines(A, [cell.format(i % 9) for i in range(N)], Y))
+    with pytest.raises(InputError, match="holds numbers written as text"):
+        load(path, target="y")
+
+
+def test_a_minus_of_a_word_processor(tmp_path):
+    path = _file(tmp_path, "a,b\n" + _lines([str(one).replace("-", "−") for one in A], Y))
+    np.testing.assert_array_equal(read_column(path, "a.csv", "a"), A)
+
+
+def test_two_spellings_of_a_number(tmp_path):
+    path = _file(tmp_path, "a,y\n" + _lines(A, ["01", "1", "02"] * 20))
+    with pytest.raises(InputError, match="holds '01' and '1', which are one number"):
+        load(path)
+    padded = _file(tmp_path, "a,y\n" + _lines(A, ["01", "03", "02"] * 20))
+    assert load(padded).classes == ("1", "2", "3")
+
+
+def test_integers_beyond_63_bits_beside_others(tmp_path):
+    large = [2**64 - 1 - i for i in range(N)]
+    data = load(_file(tmp_path, "a,b,y\n" + _lines(large, range(N), Y)))
+    np.testing.assert_allclose(data.X[:, 0], -data.X[:, 1], rtol=1e-12)

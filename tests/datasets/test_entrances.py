@@ -22,6 +22,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from solvable.datasets import encode_targets, from_arrays, load
 from solvable.errors import InputError
+from solvable.kernels import Gaussian
 from solvable.overfitting import TrainedUntil, kernel_noise_profile, noise_profile
 from solvable.overfitting.label_noise import flip_labels
 from solvable.regression import KernelClassifier, KernelRegressor, LearningSurface, diagnose, measure
@@ -558,7 +559,7 @@ def test_columns_of_test_points():
     options = {"train_sizes": [20], "n_trials": 1, "X_test": test[["c", "b", "a"]], "y_test": y}
     with pytest.raises(InputError, match="columns of X_test are 'c', 'b', 'a' and those of X 'a', 'b', 'c'"):
         kernel_noise_profile("laplace", FRAME, CODES, [0.3], ridge=1.0, **options)
-    with pytest.raises(InputError, match="feature names"):
+    with pytest.raises(InputError, match="columns of X_test are 'c', 'b', 'a' and those of X 'a', 'b', 'c'"):
         noise_profile(KNeighborsClassifier(1), FRAME, CODES, [0.3], **options)
     wrong = options | {"X_test": test, "y_test": y[::-1]}
     for profile in (
@@ -614,3 +615,66 @@ def test_digits_beside_gaps_in_arrow_columns():
 
     assert as_pandas(column)[1:3].tolist() == [2**64 - 1, 2**64 - 2]
     assert as_pandas(pa.table({"a": column}))["a"][1] == 2**64 - 1
+
+
+def test_columns_named_by_numbers_in_another_order():
+    named = FRAME.set_axis([1, 2, 3], axis=1)
+    turned = named[[3, 1, 2]]
+    regressor, trained = KernelRegressor().fit(named, NUMBER), TrainedUntil(SGDRegressor(random_state=0), 2)
+    np.testing.assert_array_equal(
+        regressor.predict(named), KernelRegressor().fit(FRAME, NUMBER).predict(FRAME)
+    )
+    for model in (regressor, trained.fit(named, NUMBER)):
+        with pytest.raises(ValueError, match="feature names should match"):
+            model.predict(turned)
+    with pytest.raises(InputError, match="the columns of X_test are 3, 1, 2 and those of X 1, 2, 3"):
+        noise_profile(KNeighborsRegressor(1), named, NUMBER, [0.3], X_test=turned, y_test=NUMBER)
+    with pytest.raises(InputError, match="the columns of the tables X and Z differ in name or order"):
+        Gaussian(1.0)(named, turned)
+
+
+def test_new_rows_of_a_diagnosed_model():
+    model = diagnose(FRAME, NUMBER, kernel="laplace").estimator
+    expected = model.predict(FRAME)
+    for rows in (X, X.tolist(), FRAME[["c", "a", "b"]], pl.DataFrame(FRAME.to_dict("list"))):
+        np.testing.assert_allclose(model.predict(rows), expected, rtol=1e-12)
+    for rows, sentence in (
+        (FRAME.assign(a=pd.Timestamp("2024-01-01")), "column 'a' of X holds dates or times"),
+        (FRAME.assign(a=FRAME.a.astype(str)), "column 'a' of X holds text"),
+        (FRAME + 1j, "column 'a' of X holds complex numbers"),
+        (FRAME.rename(columns={"a": "z"}), "X lacks the column 'a'"),
+        (X[:, :2], "expected 3 columns, as in the table fitted to"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            model.predict(rows)
+
+
+def test_large_integers_in_lists():
+    data = from_arrays([[2**63 + k, k] for k in range(N)], CODES)
+    assert data.X.shape == (N, 2)
+    np.testing.assert_allclose(data.X[:, 0], data.X[:, 1], rtol=1e-12)
+    assert KernelClassifier().fit(FRAME, [2**63, 1] * 30).classes_.tolist() == [1, 2**63]
+    groups = [-1] * 6 + [2**63 + k // 6 for k in range(6, N)]
+    assert diagnose(FRAME, CODES, groups=groups, kernel="linear").n_samples == N
+
+
+@pytest.mark.parametrize("order", [">i4", ">i8", ">f8"])
+def test_numbers_in_another_byte_order(order):
+    assert from_arrays(X.astype(order), CODES.astype(order), task="classes").classes in (TWO, ("0.0", "1.0"))
+    groups = (np.arange(N) // 3).astype(order)
+    assert diagnose(FRAME, CODES, groups=groups, kernel="linear").n_samples == N
+
+
+def test_missing_values_that_numpy_made_text():
+    words = np.array(["a", "b", np.nan] * 20)
+    with pytest.raises(InputError, match="20 missing values in 60 rows"):
+        from_arrays(X, words)
+    assert from_arrays(X, words, missing="drop").classes == ("a", "b")
+    with pytest.raises(InputError, match="groups has 20 missing values"):
+        diagnose(FRAME, CODES, groups=words)
+
+
+@pytest.mark.parametrize("entrance", ["from_arrays", "kernel estimator", "TrainedUntil", "noise_profile"])
+def test_booleans_among_integers(entrance):
+    with pytest.raises(InputError, match="mixes bool and int"):
+        IN_MEMORY[entrance](FRAME, [True, 0, 1] * 20, True)

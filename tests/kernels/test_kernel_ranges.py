@@ -255,3 +255,20 @@ def test_lengths_that_are_within_reach_of_extreme_scales():
     points = [[0.0], [1e-170]]
     assert Gaussian(1e-170)(points)[0, 1] == pytest.approx(exp(-0.5), rel=1e-12)
     assert Matern(1.5, 1e-170)(points)[0, 1] == pytest.approx((1 + sqrt(3)) * exp(-sqrt(3)), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "length"),
+    [
+        (torch.float32, 1e-30),
+        (torch.float32, 1e-22),
+        *((torch.float64, one) for one in (1e-250, 1e-170, 1e-155)),
+    ],
+)
+def test_distances_whose_squares_are_lost_beside_ordinary_ones(dtype, length):
+    for kernel in (Gaussian(length), Laplace(length), Matern(2.5, length), RationalQuadratic(1.0, length)):
+        K = kernel(torch.tensor([[0.0], [length], [1.0]], dtype=dtype))
+        alone = kernel([[0.0], [length]])
+        assert float(K[0, 1]) == pytest.approx(alone[0, 1], rel=1e-6 if dtype == torch.float32 else 1e-12)
+    # In units of another length they are nothing.
+    assert Laplace(1.0)(torch.tensor([[0.0], [1e-300], [1.0]], dtype=torch.float64))[0, 1] == 1

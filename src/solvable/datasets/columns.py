@@ -137,7 +137,8 @@ def refuse_dates_and_numbers(values: pd.Series, origin: Origin, key: str | int) 
             raise _dates_error(texts[dates.notna()].iloc[0], origin, key)
     like_numbers = texts.str.fullmatch(_LIKE_A_NUMBER)
     others = [text for text in texts if not _is_float(text)]
-    if len(texts) - len(others) >= _SEVERAL and (len(others) == 1 or set(map(str.strip, others)) <= _MARKERS):
+    one_other = len(others) == 1 or (others and set(map(str.strip, others)) <= _MARKERS)
+    if one_other and len(texts) - len(others) >= _SEVERAL:
         raise InputError(
             f"{origin.column(key)} holds numbers and {others[0]!r}; expected numbers only: leave the cells empty if "
             f"they are missing, or {origin.how_to_drop(key)}"

@@ -332,7 +332,11 @@ def point_array(X: Any, name: str = "X") -> NDArray:
 
 def with_gaps(text: NDArray) -> NDArray:
     """Return an array of text with None for 'nan', as NumPy writes missing values among text; others unchanged."""
-    return np.where(text == "nan", None, text.astype(object)) if text.dtype.kind == "U" else text
+    if text.dtype.kind != "U":
+        return text
+    objects = text.astype(object)
+    objects[text == "nan"] = None
+    return objects
 
 
 def unmasked(values: Any) -> NDArray:
