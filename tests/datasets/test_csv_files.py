@@ -410,3 +410,16 @@ def test_integers_beyond_63_bits_beside_others(tmp_path):
     large = [2**64 - 1 - i for i in range(N)]
     data = load(_file(tmp_path, "a,b,y\n" + _lines(large, range(N), Y)))
     np.testing.assert_allclose(data.X[:, 0], -data.X[:, 1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("rows", [None, 20])
+def test_row_numbers_that_were_written_twice(tmp_path, rows):
+    table = pd.DataFrame({"a": A, "y": Y})
+    for header in (",,a,y", ",Unnamed: 0,a,y", "Unnamed: 0.1,Unnamed: 0,a,y"):
+        path = _file(tmp_path, f"{header}\n" + _lines(range(N), range(N), A, Y))
+        data = load(path, rows=rows)
+        assert data.X.shape[1] == 1
+        assert "the first columns have no names and look like row numbers: dropped" in data.notes
+    table.insert(0, "", range(N))
+    table.to_parquet(tmp_path / "a.parquet", index=False)
+    assert load(tmp_path / "a.parquet", rows=rows).X.shape[1] == 1

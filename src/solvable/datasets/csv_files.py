@@ -15,9 +15,6 @@ from solvable.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-NO_NAME = "Unnamed: 0"
-"""Name of a first column without a name, in which `DataFrame.to_csv` writes the index."""
-
 _SEPARATORS = (",", ";", "\t")
 _RECORDS = 50
 # Two or three columns of small whole numbers may have a row 0, 1, 2.
@@ -257,7 +254,9 @@ def _named(names: list[str], file: str) -> list[str]:
         raise InputError(
             f"{file!r} has more than one column {repeated[0]!r}; expected unique names: rename the columns"
         )
-    return [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+    made = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+    # A table that was written twice has such a name already.
+    return [one if name or one not in names else f"{one}.1" for one, name in zip(made, names, strict=True)]
 
 
 def _first_records(path: Path) -> tuple[str, list[list[str]]]:

@@ -101,7 +101,7 @@ def split_missing(y: Any, name: str = "the target") -> tuple[Shaped[NDArray, "n 
 
     from solvable.datasets.inputs import as_array, as_pandas, with_gaps
 
-    y = as_pandas(y)
+    kind, y = "" if isinstance(y, np.ndarray) else type(y).__name__, as_pandas(y)
     if isinstance(y, pd.DataFrame):
         if y.shape[1] != 1:
             return _rows_of_numbers(y, name)
@@ -114,7 +114,8 @@ def split_missing(y: Any, name: str = "the target") -> tuple[Shaped[NDArray, "n 
         if y.ndim == 2:
             return _rows_of_numbers(y, name)
         if y.ndim != 1:
-            raise InputError(f"{name} must have shape (n,) or (n, c); got {y.shape}")
+            got = f"a {kind} without rows" if kind and y.ndim == 0 else str(y.shape)
+            raise InputError(f"{name} must have shape (n,) or (n, c); got {got}")
         if y.dtype.kind == "f":
             absent = np.isnan(y)
             return _numbers(y[~absent], gaps=bool(absent.any())), absent
@@ -287,7 +288,9 @@ def names_an_identifier(name: str) -> bool:
     (True, False)
     """
     word = name.lower()
-    return word in _NAMES_OF_IDENTIFIERS or word.endswith(("_id", " id", "-id"))
+    return (
+        word in _NAMES_OF_IDENTIFIERS or word.startswith("unnamed:") or word.endswith(("_id", " id", "-id"))
+    )
 
 
 def _refuse_identifier(labels: NDArray, name: str | None, choose_number: str) -> None:

@@ -1,8 +1,10 @@
 """Readers of `.npz`, `.csv` and `.parquet` files: the target first, then the inputs of all or of some rows."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 
 from solvable.checks import choice
-from solvable.datasets.csv_files import NO_NAME, WHOLE, CsvFile
+from solvable.datasets.csv_files import WHOLE, CsvFile
 from solvable.errors import InputError
 from solvable.progress import progress
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 FILE_TYPES = (".npz", ".csv", ".parquet")
 
+# As pandas names what has no name.
+_UNNAMED = re.compile(r"|Unnamed: \d+(?:\.\d+)*")
 _NPZ_KEYS = (("X", "y"), ("x_train", "y_train"), ("data", "target"))
 _TARGET_NAMES = ("target", "label", "y")
 # Number of rows in memory at a time while some rows are selected: 100 columns of these take 50 MB.
@@ -207,8 +211,7 @@ def _open_csv(
         columns = _Columns.choose(file.names, name, target, drop)
         narrow = None
         if rows is not None and file.regular:
-            first = {NO_NAME} if columns.all[0] == NO_NAME else set()
-            narrow = file.read(sorted({columns.target} | first, key=columns.all.index))
+            narrow = file.read(sorted({columns.target, *columns.unnamed}, key=columns.all.index))
         if narrow is None or len(narrow) <= (rows or 0):
             table = file.read()
             table[columns.target] = _digits_kept(table[columns.target], file)
@@ -264,7 +267,7 @@ def _open_parquet(
         columns = _Columns.choose(
             [column for column in schema.names if column not in index], name, target, drop
         )
-        names = list({columns.target} | ({NO_NAME} if columns.all[0] == NO_NAME else set()))
+        names = list({columns.target, *columns.unnamed})
         narrow: Any = frame(file.read(columns=names))
         columns = columns.without_row_numbers(narrow)
     n = len(narrow)
@@ -345,16 +348,25 @@ class _Columns:
             notes.append(f"target column: {target!r}")
         return cls(columns, [column for column in remaining if column != target], target, notes)
 
+    @property
+    def unnamed(self) -> list[str]:
+        """The first columns, if they have no name; a table that pandas has written twice has two."""
+        return list(takewhile(_UNNAMED.fullmatch, self.all))
+
     def without_row_numbers(self, table: "pd.DataFrame") -> "_Columns":
-        """Return the columns without a first one that was an index; as an input it would be noise or a leak."""
-        if self.inputs[0] != NO_NAME or self.all[0] != NO_NAME or not table[NO_NAME].is_unique:
+        """Return the columns without first ones that were an index; as an input they would be noise or a leak."""
+        numbers = [name for name in self.unnamed if name in self.inputs and table[name].is_unique]
+        if not numbers:
             return self
-        if len(self.inputs) == 1:
+        if len(self.inputs) == len(numbers):
             raise InputError(
                 f"the table has only {self.target!r} and row numbers; expected at least one input column"
             )
-        note = "the first column has no name and looks like row numbers: dropped"
-        return _Columns(self.all, self.inputs[1:], self.target, [note, *self.notes])
+        which = "column has no name and looks" if len(numbers) == 1 else "columns have no names and look"
+        inputs = [name for name in self.inputs if name not in numbers]
+        return _Columns(
+            self.all, inputs, self.target, [f"the first {which} like row numbers: dropped", *self.notes]
+        )
 
 
 @contextmanager
