@@ -79,8 +79,11 @@ def test_rows_of_another_length(tmp_path):
             InputError, match="a row of 2 cells in line 62, which starts with '1,2'; expected 3"
         ):
             load(short, target="y", **options)
-    gaps = load(_file(tmp_path, "y,a,b\n" + _lines(Y, A, B) + "1,2,\n"), target="y", missing="mean")
-    assert gaps.X.shape == (61, 2)
+    for blank in ("", "\n", "   \n"):
+        gaps = load(
+            _file(tmp_path, "y,a,b\n" + _lines(Y, A, B) + "1,2,\n" + blank), target="y", missing="mean"
+        )
+        assert gaps.X.shape == (61, 2)
 
 
 @pytest.mark.parametrize("header", ["a,y,y", "y,y,a", 'a," y",y'])

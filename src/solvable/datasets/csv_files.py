@@ -155,7 +155,8 @@ class CsvFile:
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, delimiter=self.separator, skipinitialspace=True)
             for row in rows:
-                if 0 < len(row) < least:
+                # A line of blanks is an empty one, for pandas too.
+                if 0 < len(row) < least and row != [""]:
                     raise InputError(
                         f"{self.name!r} has a row of {len(row)} {'cell' if len(row) == 1 else 'cells'} in line "
                         f"{rows.line_num}, which starts with {self.separator.join(row[:3])!r}; expected {least}: "
