@@ -5,14 +5,16 @@ Each command imports its heavy dependencies itself, so that `solvable --help` is
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 from solvable import __version__
 from solvable.errors import InputError
 from solvable.interrupts import repeated_if_dropped
-from solvable.streams import use_stand_ins
+from solvable.streams import use_stand_ins, visible
 from solvable.terminal.arguments import OptionalWhole
 from solvable.terminal.output import OUTPUT, Output, example
 from solvable.wings import WINGS, Wing, load_study, study_names
@@ -31,8 +33,9 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
     use_stand_ins()
     try:
         app = build_app(tokens, wings)
-        with repeated_if_dropped():
+        with repeated_if_dropped(), _warnings_after_success():
             app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()  # shows a full disk
     except UnusedCliTokensError as error:
         unused = " ".join(error.unused_tokens or ())
         numbers = any(letter.isdigit() for letter in unused)
@@ -41,17 +44,46 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
     except (CycloptsError, InputError) as error:
         _fail(str(error))
     except BrokenPipeError:
-        # The reader has closed the pipe; the buffered rest must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
+    except SystemExit as stop:
+        # rich exits with 1 when the reader has closed the pipe.
+        sys.exit(0 if isinstance(stop.__context__, BrokenPipeError) else stop.code)
+    except MemoryError as error:
+        _fail(
+            f"not enough memory{f' ({error})' if str(error) else ''}; choose smaller sizes or fewer at once"
+        )
+    except OSError as error:
+        _drop_output()
+        where = f"use {os.fsdecode(error.filename)!r}" if error.filename else "write the output"
+        _fail(
+            f"cannot {where} ({error.strerror or error}); expected a path that is allowed, and room on the disk"
+        )
     except KeyboardInterrupt as stop:
         print(f"interrupted: {stop}" if str(stop) else "interrupted", file=sys.stderr)
         sys.exit(130)
 
 
 def _fail(problem: str) -> None:
-    print(f"error: {' '.join(problem.split())}", file=sys.stderr)
+    # Where stderr is full or closed, the exit status has to do.
+    with suppress(OSError):
+        print(f"error: {visible(' '.join(problem.split()))}", file=sys.stderr, flush=True)
     sys.exit(2)
+
+
+def _drop_output() -> None:
+    """Forget what stdout has not written yet, which would raise again at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _warnings_after_success() -> Iterator[None]:
+    """Show warnings of libraries after the block; if it raises, its sentence is enough."""
+    with warnings.catch_warnings(record=True) as caught:
+        yield
+    for one in caught:
+        warnings.showwarning(one.message, one.category, one.filename, one.lineno)
 
 
 def build_app(tokens: Sequence[str], wings: Sequence[Wing] = WINGS) -> App:

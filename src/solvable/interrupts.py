@@ -7,8 +7,9 @@ library cannot finish a file in whose writing it was stopped.
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 # Seconds until a dropped interrupt is sent again: the callback that dropped it has ended by then.
 AGAIN_AFTER = 0.01
@@ -34,6 +35,34 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if arrived:
             signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def interrupts_noticed() -> Iterator[Callable[[], None]]:
+    """Yield a function that raises `KeyboardInterrupt` if there was a Ctrl-C in the block that other code caught.
+
+    >>> with interrupts_noticed() as notice:
+    ...     notice()
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield lambda: None
+        return
+    arrived: list[int] = []
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        arrived.append(number)
+        before(number, frame)
+
+    def notice() -> None:
+        if arrived:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield notice
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from solvable.streams import visible
+
 
 class Bar(Protocol):
     """The callback that `progress` yields."""
@@ -46,7 +48,7 @@ def progress(
         transient=console.is_terminal,  # a file keeps the last line
     )
     with bar:
-        task = bar.add_task(what, total=total, completed=done)
+        task = bar.add_task(visible(what), total=total, completed=done)
 
         def advance(pieces: int = 1, *, next: str | None = None) -> None:
             bar.update(task, advance=pieces, description=next)

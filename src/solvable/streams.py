@@ -1,4 +1,4 @@
-"""ASCII stand-ins for characters that a terminal or a pipe cannot show, such as Windows' cp1252.
+"""Escapes for control characters, and ASCII stand-ins for what a terminal or a pipe cannot show, such as Windows' cp1252.
 
 A result that took an hour must not be lost because of an arrow in its last line.
 """
@@ -48,6 +48,17 @@ _SUBSCRIPTS = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 # Where 1½ becomes 1 1/2.
 _AFTER_DIGIT = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
 _NOT = "\u0338"
+# All but the tab and the line break, with the marks that reverse the direction of text, and halves of surrogate pairs.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""Return text with control characters as escapes, such as those with which a name could clear the terminal.
+
+    >>> print(visible("\x1b[2Jname"))
+    \x1b[2Jname
+    """
+    return _CONTROLS.sub(lambda one: one[0].encode("unicode_escape").decode(), text)
 
 
 def stand_ins(text: str) -> str:
@@ -107,7 +118,8 @@ def can_show(text: str, stream: Any = None) -> bool:
 
 
 def printable(text: str) -> str:
-    """Return a text for `print`, with stand-ins if stdout cannot show it."""
+    """Return a text for `print`, with escapes for control characters, and stand-ins if stdout cannot show it."""
+    text = visible(text)
     if can_show(text):
         return text
     codecs.register_error(_NAME, _replace)

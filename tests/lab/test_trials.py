@@ -123,10 +123,11 @@ def test_a_killed_run_resumes_where_it_stopped(tmp_path):
     saved = _trial_files(tmp_path)
     assert 2 <= len(saved) < 6
     assert list((tmp_path / "runs").glob("toy/*")) == []
-    # Leftovers of a process that was killed while writing; no running process has this number.
-    dead = f"{files._PREFIX}-{files.socket.gethostname()}-{process.pid}-0"
-    (saved[0].parent / f"{dead}.nc").write_text("half a trial")
-    (tmp_path / "runs" / "toy" / dead).mkdir(parents=True)
+    # Leftovers of a process that was killed while writing, the second without its lock file.
+    dead = f"{files._UNFINISHED}trial-0005.nc"
+    (saved[0].parent / dead).write_text("half a trial")
+    (saved[0].parent / f"{dead}{files._LOCK}").touch()
+    (tmp_path / "runs" / "toy" / f"{files._UNFINISHED}0123").mkdir(parents=True)
 
     again = _start(tmp_path, 0, "--n-jobs", "1", "--trials", "6")
     out, err = again.communicate()
@@ -137,7 +138,7 @@ def test_a_killed_run_resumes_where_it_stopped(tmp_path):
     runs = [int(line) for line in (tmp_path / "log").read_text().split()]
     assert set(runs) == set(range(6))
     assert all(runs.count(int(path.stem.removeprefix("trial-"))) == 1 for path in saved)
-    assert not [path for path in (tmp_path / "runs").rglob("*") if path.name.startswith(files._PREFIX)]
+    assert not [path for path in (tmp_path / "runs").rglob("*") if path.name.startswith(files._UNFINISHED)]
     assert len(list((tmp_path / "runs").glob("toy/*/record.json"))) == 1
 
 
@@ -151,13 +152,22 @@ def test_ctrl_c_says_that_trials_are_kept(tmp_path):
 
 
 def test_leftovers_of_running_processes_stay(tmp_path):
-    running = tmp_path / f"{files._PREFIX}-{files.socket.gethostname()}-{os.getpid()}-0.nc"
-    elsewhere = tmp_path / f"{files._PREFIX}-another.host-1-0.nc"
-    running.touch()
-    elsewhere.touch()
+    # A process id would be wrong in both cases: another container on this folder may have the same one.
+    elsewhere = "from solvable.lab.files import locked\nfrom pathlib import Path\nimport sys\n"
+    elsewhere += "with locked(Path(sys.argv[1])) as path:\n    path.touch()\n    print('locked', flush=True)\n"
+    elsewhere += "    sys.stdin.read()\n"
+    command = [sys.executable, "-c", elsewhere, str(tmp_path / "trial.nc")]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "locked\n"
+    left = {path.name for path in tmp_path.iterdir()}
+    assert f"{files._UNFINISHED}trial.nc" in left
     files.remove_leftovers(tmp_path)
-    assert running.exists()
-    assert elsewhere.exists()
+    assert {path.name for path in tmp_path.iterdir()} == left
+    other.kill()
+    other.communicate()
+    files.remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_keys_follow_parameters_data_and_code(monkeypatch):

@@ -1,27 +1,61 @@
-"""Atomic files: written under a temporary name in the same folder, then renamed.
+"""Files and folders that are written whole or not at all, and files that show whether they were damaged.
 
-A temporary name contains the host and the process id, which distinguish the leftovers of killed runs from files that
-another run is writing.
+They are written under a temporary name in the same folder, then renamed. A lock of the name keeps other processes from
+writing the same file, and distinguishes the leftovers of killed processes from what is being written: a process id
+would not, since containers with a common folder have the same ones.
 """
 
+import hashlib
 import os
 import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import xarray as xr
+from filelock import FileLock, Timeout
 
 from solvable.errors import InputError
 
-_PREFIX = ".unfinished"
+T = TypeVar("T")
+
+_UNFINISHED = ".unfinished-"
+_LOCK = ".lock"
+# Seconds until a lock must be free; files are written within a fraction of one.
+_LOCKED_WITHIN = 60.0
+# How often a file is written again after its folder was removed meanwhile.
+_ATTEMPTS = 20
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[Path]:
+    """Hold the lock of a path, and yield a temporary path beside it, which is removed at the end if it exists.
+
+    >>> from tempfile import mkdtemp
+    >>> with locked(Path(mkdtemp()) / "answer.txt") as temporary:
+    ...     temporary.name
+    '.unfinished-answer.txt'
+    """
+    with writing_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{_UNFINISHED}{path.name}")
+        lock = temporary.with_name(temporary.name + _LOCK)
+        with FileLock(lock, timeout=_LOCKED_WITHIN):
+            try:
+                yield temporary
+            finally:
+                _remove_now(temporary)
+                # Unlinked while held: a process that waits for it looks whether the name is still that of its lock.
+                with suppress(OSError):
+                    lock.unlink()
 
 
 @contextmanager
 def atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path; the file or folder written there moves to `path` if the block succeeds.
+    """Yield a temporary path; the file written there moves to `path` if the block succeeds.
 
     >>> from tempfile import mkdtemp
     >>> path = Path(mkdtemp()) / "answer.txt"
@@ -30,62 +64,123 @@ def atomically(path: Path) -> Iterator[Path]:
     >>> path.read_text(), len(list(path.parent.iterdir()))
     ('42', 1)
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot create the folder {str(path.parent)!r} ({error.strerror}); choose another one"
-        ) from None
-    temporary = path.with_name(
-        f"{_PREFIX}-{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}{path.suffix}"
-    )
-    try:
+    with locked(path) as temporary:
         yield temporary
         os.replace(temporary, path)
-    finally:
-        remove(temporary)
+
+
+def written_once(path: Path, content: Callable[[], bytes], read: Callable[[bytes], T]) -> T:
+    """Return what `read` makes of the file, after writing `content()` and its checksum if it is absent or damaged.
+
+    Of several processes one writes and all read the same. The file may be removed at any time.
+
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "answer"
+    >>> [written_once(path, lambda: word, bytes.decode) for word in (b"42", b"43")]
+    ['42', '42']
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            with locked(path) as temporary:
+                # A damaged file can raise any error.
+                with suppress(Exception):
+                    return read(read_checked(path))
+                temporary.write_bytes(_with_checksum(content()))
+                outcome = read(read_checked(temporary))
+                os.replace(temporary, path)
+                return outcome
+        except InputError as error:
+            if attempt == _ATTEMPTS - 1 or not isinstance(error.__cause__, FileNotFoundError):
+                raise
+    raise AssertionError  # the last attempt returns or raises
+
+
+def read_checked(path: Path) -> bytes:
+    """Return the content of a file from `written_once`.
+
+    Raises:
+        ValueError: if the file was changed.
+    """
+    whole = path.read_bytes()
+    content = whole[: -len(_with_checksum(b""))]
+    if _with_checksum(content) != whole:
+        raise ValueError(f"{path} differs from its checksum")
+    return content
+
+
+def _with_checksum(content: bytes) -> bytes:
+    return content + b"\n" + checksum(content).encode()
+
+
+def checksum(content: bytes) -> str:
+    """Return the SHA-256 hash of bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def writing_errors(path: Path) -> Iterator[None]:
+    """Raise an `InputError` in place of an `OSError`, for a disk that is full or cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write {str(path)!r} ({error.strerror or error}); make room there or choose another folder"
+        ) from error
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of dead processes of this machine from `folder`; those of running ones stay."""
-    prefix = f"{_PREFIX}-{socket.gethostname()}-"
-    for path in folder.glob(f"{prefix}*"):
-        pid = path.name.removeprefix(prefix).split("-")[0]
-        if pid.isdigit() and not _is_running(int(pid)):
-            remove(path)
+    """Remove what killed processes left in a folder; what others are writing stays."""
+    for path in folder.glob(f"{_UNFINISHED}*"):
+        lock = path if path.suffix == _LOCK else path.with_name(path.name + _LOCK)
+        # Nothing is lost if it stays, as in a folder that cannot be written.
+        with suppress(OSError, Timeout), FileLock(lock, blocking=False):
+            _remove_now(path)
+            lock.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it exists."""
-    if path.is_dir():
-        shutil.rmtree(path)
+    """Remove a file, a link or a folder, if it exists; a folder disappears at once, for other processes too."""
+    if path.is_dir() and not path.is_symlink():
+        renamed = path.with_name(f"{_UNFINISHED}{uuid4().hex}")
+        with suppress(FileNotFoundError):  # another process was faster
+            os.replace(path, renamed)
+        path = renamed
+    _remove_now(path)
+
+
+def _remove_now(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        # Another process may be removing it as well.
+        shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
 
 
 def size(path: Path) -> int:
     """Return the size of a file or a folder in bytes."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    total = 0
+    for file in [path] if path.is_file() else path.rglob("*"):
+        with suppress(OSError):  # removed meanwhile
+            total += file.stat().st_size if file.is_file() else 0
+    return total
+
+
+def netcdf_bytes(dataset: xr.Dataset) -> bytes:
+    """Return a dataset as a netCDF file: on a full disk, the HDF5 library would crash at exit."""
+    return bytes(dataset.to_netcdf(engine="h5netcdf"))  # pyright: ignore[reportArgumentType]
+
+
+def from_netcdf_bytes(content: bytes) -> xr.Dataset:
+    """Return the dataset in the bytes of a netCDF file."""
+    return xr.load_dataset(BytesIO(content), engine="h5netcdf")
 
 
 def write_netcdf(dataset: xr.Dataset, path: Path) -> None:
     """Write a dataset atomically, as netCDF."""
     with atomically(path) as temporary:
-        dataset.to_netcdf(temporary, engine="h5netcdf")
+        temporary.write_bytes(netcdf_bytes(dataset))
 
 
 def read_netcdf(path: Path) -> xr.Dataset:
     """Read a dataset into memory."""
     return xr.load_dataset(path, engine="h5netcdf")
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # owned by another user, so it is running
-        return True
-    return True

@@ -18,6 +18,9 @@ from solvable.datasets.encoding import Missing
 from solvable.datasets.labels import Task
 from solvable.errors import InputError
 
+_LARGEST_WHOLE = 2**32 - 1
+"""Largest whole number of a field without a bound of its own, as scikit-learn's seeds have."""
+
 
 @dataclass(frozen=True)
 class ParameterField:
@@ -159,7 +162,11 @@ def as_json(value: Any) -> Any:
 
 
 def check_parameters(
-    parameters: Any, *, at_least: Mapping[str, float] | None = None, above: Mapping[str, float] | None = None
+    parameters: Any,
+    *,
+    at_least: Mapping[str, float] | None = None,
+    above: Mapping[str, float] | None = None,
+    at_most: Mapping[str, float] | None = None,
 ) -> None:
     """Raise if a field of a study's parameters has the wrong type, is out of range, or lists a value twice.
 
@@ -169,12 +176,19 @@ def check_parameters(
         parameters: an instance of a `Parameters` dataclass.
         at_least: field -> inclusive lower bound of its value or of each item.
         above: field -> exclusive lower bound, likewise.
+        at_most: field -> inclusive upper bound; whole numbers without one are below 2^32, as seeds must be.
 
     Raises:
         InputError: naming the field.
     """
     for field in parameter_fields(type(parameters)):
         value: Any = getattr(parameters, field.name)
+        sides = {"at_least": at_least, "above": above, "at_most": at_most}
+        bounds: dict[str, Any] = {
+            side: of[field.name] for side, of in sides.items() if of and field.name in of
+        }
+        if field.items is int:
+            bounds = {"at_least": 0, "at_most": _LARGEST_WHOLE} | bounds
         if value is None:
             if field.default is not None:
                 raise InputError(f"{field.name} is None; expected a value such as {as_text(field.default)}")
@@ -183,11 +197,11 @@ def check_parameters(
             if not isinstance(value, (tuple, list, np.ndarray)):
                 raise InputError(f"{field.name} must be a list; got {value!r}")
             if len(value) or field.default:
-                _check_list(field, value, at_least or {}, above or {})
+                _check_list(field, value, bounds)
         elif field.items is int:
-            whole(field.name, value, at_least=int((at_least or {}).get(field.name, 0)))
+            whole(field.name, value, **bounds)
         elif field.items is float:
-            one_number(field.name, value, **_bounds(field.name, at_least or {}, above or {}))
+            one_number(field.name, value, **bounds)
         elif get_origin(field.items) is Literal:
             choice(field.name, str(value), get_args(field.items))
         elif isinstance(field.items, type) and not isinstance(value, field.items):
@@ -195,26 +209,19 @@ def check_parameters(
             raise InputError(f"{field.name} must be {expected}; got {value!r}")
 
 
-def _check_list(
-    field: ParameterField, value: Any, at_least: Mapping[str, float], above: Mapping[str, float]
-) -> None:
+def _check_list(field: ParameterField, value: Any, bounds: Mapping[str, Any]) -> None:
     if len(value) == 0:
         raise InputError(f"{field.name} is empty; expected one or more, as in {as_text(field.default)}")
     if field.items is int:
         for item in value:
-            whole(field.name, item, at_least=int(at_least.get(field.name, 0)))
+            whole(field.name, item, **bounds)
     elif field.items is float:
-        grid(field.name, value, **_bounds(field.name, at_least, above))
+        grid(field.name, value, **bounds)
     elif any(not isinstance(item, str) for item in value):
         raise InputError(f"{field.name} must be a list of text; got {value!r}")
     duplicate = next((item for i, item in enumerate(value) if item in value[:i]), None)
     if duplicate is not None:
         raise InputError(f"{field.name} lists {as_text(duplicate)} twice; expected distinct values")
-
-
-def _bounds(name: str, at_least: Mapping[str, float], above: Mapping[str, float]) -> dict[str, float]:
-    bounds = {"at_least": at_least.get(name), "above": above.get(name)}
-    return {end: value for end, value in bounds.items() if value is not None}
 
 
 def seed_of(*numbers: int) -> int:

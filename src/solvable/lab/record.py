@@ -1,6 +1,7 @@
 """`Record`: a finished run, stored as a self-explanatory folder."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -13,12 +14,15 @@ import xarray as xr
 
 from solvable.errors import InputError
 from solvable.lab.compare import Agreement, Comparison
-from solvable.lab.files import read_netcdf, size
+from solvable.lab.files import checksum, read_netcdf, size
 
 if TYPE_CHECKING:
     from solvable.lab.study import Study
 
 CACHE = ".cache"
+
+_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
+_SUMS = "sha256"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,20 +60,21 @@ class Record:
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":
-        """Return the record in a folder.
+        """Return the record in a folder, after comparing its files with their checksums.
 
         Raises:
             InputError: if the folder holds no record.
+            DamagedRecord: if a file is missing or was changed.
         """
         path = Path(path)
+        if not (path / "record.json").is_file() and not _NAME.fullmatch(path.name):
+            raise InputError(f"{str(path)!r} holds no record; expected a folder that `solvable run` wrote")
+        facts = _verified(path)
         try:
-            facts = json.loads((path / "record.json").read_text(encoding="utf-8"))
-            facts["notes"] = tuple(facts["notes"])
-            return cls(path=path, **{f.name: facts[f.name] for f in fields(cls) if f.name != "path"})
-        except (OSError, ValueError, KeyError, TypeError):
-            raise InputError(
-                f"{str(path)!r} holds no record; expected a folder that `solvable run` wrote"
-            ) from None
+            known = {f.name: facts[f.name] for f in fields(cls) if f.name != "path"}
+        except KeyError as error:  # another version wrote it
+            raise DamagedRecord(path, f"record.json has no {error.args[0]}") from None
+        return cls(path=path, **known | {"notes": tuple(facts["notes"])})
 
     @property
     def name(self) -> str:
@@ -117,15 +122,90 @@ def records(runs_dir: str | Path = "runs") -> list[Record]:
     """
     if Path(runs_dir).is_file():
         raise InputError(f"{str(runs_dir)!r} is a file; expected the folder of the records")
-    return sorted(_records(Path(runs_dir)), key=lambda record: datetime.fromisoformat(record.created))
+    valid = (one for one in _all(runs_dir) if isinstance(one, Record))
+    return sorted(valid, key=lambda record: datetime.fromisoformat(record.created))
 
 
-def _records(runs_dir: Path) -> Iterator[Record]:
-    for path in runs_dir.glob("[!.]*/[!.]*/record.json"):
-        try:
-            yield Record.load(path.parent)
-        except InputError:  # edited by hand
-            continue
+def damaged_records(runs_dir: str | Path = "runs") -> "list[DamagedRecord]":
+    """Return an error for each damaged record in a folder, by name."""
+    return sorted((one for one in _all(runs_dir) if isinstance(one, DamagedRecord)), key=lambda one: one.name)
+
+
+def _all(runs_dir: str | Path) -> "Iterator[Record | DamagedRecord]":
+    for path in Path(runs_dir).glob("[!.]*/[!.]*/"):
+        if _NAME.fullmatch(path.name) or (path / "record.json").is_file():
+            try:
+                yield Record.load(path)
+            except DamagedRecord as error:
+                if path.exists():  # not deleted meanwhile
+                    yield error
+
+
+class DamagedRecord(InputError):
+    """A record with a file that is missing or was changed.
+
+    Attributes:
+        path: the folder.
+        problem: what is wrong, in a few words.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path, self.problem = path, problem
+        super().__init__(
+            f"record {path.parent.name}/{path.name} is damaged: {problem}; delete it with `solvable runs delete "
+            f"{path.name}`, then repeat the run"
+        )
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.name
+
+    @property
+    def study(self) -> str:
+        """Name of the study."""
+        return self.path.parent.name
+
+
+def seal(folder: Path) -> None:
+    """Add the checksums of all files to `record.json`, its own included."""
+    path = folder / "record.json"
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts.pop(_SUMS, None)
+    sums = {one.name: checksum(one.read_bytes()) for one in sorted(folder.iterdir()) if one != path}
+    facts[_SUMS] = sums | {path.name: _own_checksum(facts)}
+    path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _own_checksum(facts: dict[str, Any]) -> str:
+    return checksum(json.dumps(facts, sort_keys=True).encode())
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    """Return the content of `record.json`.
+
+    Raises:
+        DamagedRecord: if a file does not have its checksum.
+    """
+    name = "record.json"
+    try:
+        facts = json.loads((folder / name).read_text(encoding="utf-8"))
+        sums = facts.pop(_SUMS)
+        if sums.pop("record.json") != _own_checksum(facts):
+            raise DamagedRecord(folder, "record.json was changed")
+        for name, expected in sums.items():
+            if checksum((folder / name).read_bytes()) != expected:
+                raise DamagedRecord(folder, f"{name} was changed")
+    except DamagedRecord:
+        raise
+    except FileNotFoundError:
+        raise DamagedRecord(folder, f"{name} is missing") from None
+    except OSError as error:
+        raise DamagedRecord(folder, f"{name} cannot be read ({error.strerror})") from None
+    # Anything may stand in the file.
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DamagedRecord(folder, "record.json has no checksums") from None
+    return facts
 
 
 def find_record(reference: str | Path, runs_dir: str | Path = "runs") -> Record:
@@ -137,23 +217,31 @@ def find_record(reference: str | Path, runs_dir: str | Path = "runs") -> Record:
 
     Raises:
         InputError: if none or more than one matches.
+        DamagedRecord: if the one that matches is damaged.
     """
     reference = str(reference).rstrip("/")
     if (Path(reference) / "record.json").is_file():
         return Record.load(reference)
-    candidates = records(runs_dir)
+    valid, damaged = records(runs_dir), damaged_records(runs_dir)
+    candidates: list[Record | DamagedRecord] = [*valid, *damaged]
     if not candidates:
         raise InputError(f"there are no records in {str(runs_dir)!r}; create one with `solvable run`")
+
+    def names(one: Record | DamagedRecord) -> tuple[str, ...]:
+        return one.name, one.name.rsplit("-", 1)[-1], f"{one.study}/{one.name}"
+
     if reference == "latest":
-        return candidates[-1]
-
-    def names(record: Record) -> tuple[str, ...]:
-        return record.name, record.name.rsplit("-", 1)[-1], f"{record.study}/{record.name}"
-
-    matches = [one for one in candidates if any(name.startswith(reference) for name in names(one))]
+        # Names begin with the time.
+        dated = [one for one in damaged if _NAME.fullmatch(one.name)]
+        later = [one for one in dated if not valid or one.name > valid[-1].name]
+        matches = later[-1:] or candidates[len(valid) - 1 : len(valid)]
+    else:
+        matches = [one for one in candidates if any(name.startswith(reference) for name in names(one))]
     if len(matches) == 1 and reference:
+        if isinstance(matches[0], DamagedRecord):
+            raise matches[0]
         return matches[0]
-    options = ", ".join(names(record)[-1] for record in (matches or candidates)[-5:])
+    options = ", ".join(names(one)[-1] for one in (matches or candidates)[-5:])
     problem = f"{len(matches)} records match {reference!r}" if matches else f"no record matches {reference!r}"
     raise InputError(f"{problem}; expected one of {options}, or latest")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from solvable.lab.record import Record
 from solvable.lab.text import readable
+from solvable.streams import visible
 
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})")
 
@@ -15,7 +16,12 @@ def render(record: Record) -> str:
 
     templates = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
-        loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=templates,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     comparison = record.comparison
     quantities = [

@@ -1,11 +1,12 @@
 """`run`: predict, measure, compare and record a study, from the command line or a notebook."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ import numpy as np
 import xarray as xr
 
 from solvable.lab.compare import Comparison, compare
-from solvable.lab.files import atomically, remove_leftovers, write_netcdf
+from solvable.lab.files import locked, netcdf_bytes, remove_leftovers
 from solvable.lab.keys import record_key, trial_key
 from solvable.lab.parameters import as_json, command_line
-from solvable.lab.record import CACHE, Record, finished
+from solvable.lab.record import CACHE, Record, finished, seal
 from solvable.lab.study import Study
-from solvable.lab.trials import TrialStore, check_jobs, run_trials
+from solvable.lab.trials import TrialStore, check_jobs, check_trials, run_trials
 from solvable.machine import cores
+from solvable.streams import visible
 
 
 def run(
@@ -51,8 +53,11 @@ def run(
     start = time.perf_counter()
     parameters = study.Parameters() if parameters is None else parameters
     runs_dir = Path(runs_dir)
+    trials = getattr(parameters, "trials", 1)
     check_jobs(n_jobs)
-    remove_leftovers(runs_dir / study.name)
+    check_trials("trials", trials)
+    for folder in (runs_dir, runs_dir / study.name, runs_dir / CACHE):
+        remove_leftovers(folder)
     setting = study.prepare(parameters)
     key = record_key(study, parameters, setting)
     if (record := finished(study, key, runs_dir)) is not None:
@@ -69,17 +74,17 @@ def run(
     folder = runs_dir / CACHE / study.name / trial_key(study, parameters, setting)
     store = TrialStore.of_datasets(folder, "trial-{:04d}.nc".format)
     prediction = study.predict(parameters, setting)
-    trials = run_trials(
+    outcomes = run_trials(
         study.trial,
         (parameters, setting),
-        [(index,) for index in range(getattr(parameters, "trials", 1))],
+        [(index,) for index in range(trials)],
         store,
         n_jobs=n_jobs,
         cluster=cluster,
         quiet=quiet,
         say=say,
     )
-    measurement = stacked(trials)
+    measurement = stacked(outcomes)
     comparison = compare(prediction, measurement, study.compared)
     facts = {
         "study": study.name,
@@ -118,23 +123,22 @@ def _write(
     runs_dir: Path,
     start: float,
 ) -> Record:
-    """Write the record's folder atomically and return the record."""
+    """Write the record's folder atomically, unless an equal run was faster, and return the record."""
     from solvable.lab.figure import house_style, save
     from solvable.lab.report import render
 
-    if (record := finished(study, facts["key"], runs_dir)) is not None:
-        return record  # another process was faster
-    now = datetime.now().astimezone()
-    path = runs_dir / study.name / f"{now:%Y%m%d-%H%M%S}-{facts['key'][:7]}"
-    with atomically(path) as folder:
+    with locked(runs_dir / study.name / facts["key"]) as folder:
+        if (record := finished(study, facts["key"], runs_dir)) is not None:
+            return record
         folder.mkdir()
-        write_netcdf(prediction, folder / "prediction.nc")
-        write_netcdf(measurement, folder / "measurement.nc")
+        (folder / "prediction.nc").write_bytes(netcdf_bytes(prediction))
+        (folder / "measurement.nc").write_bytes(netcdf_bytes(measurement))
         comparison.table.to_csv(folder / "comparison.csv", index=False)
         with house_style():
             figure = study.plot(prediction, measurement)
         save(figure, folder / "figure.svg")
         save(figure, folder / "figure.png")
+        now = datetime.now().astimezone()
         facts |= {
             "created": now.isoformat(timespec="milliseconds"),
             "seconds": round(time.perf_counter() - start, 2),
@@ -142,8 +146,16 @@ def _write(
         _write_json(folder / "parameters.json", parameters)
         _write_json(folder / "environment.json", environment())
         _write_json(folder / "record.json", facts)
-        (folder / "report.html").write_text(render(Record.load(folder)), encoding="utf-8")
-    return Record.load(path)
+        seal(folder)
+        record = Record.load(folder)
+        (folder / "report.html").write_text(render(record), encoding="utf-8")
+        seal(folder)
+        while (path := runs_dir / study.name / f"{now:%Y%m%d-%H%M%S}-{facts['key'][:7]}").exists():
+            now += timedelta(seconds=1)  # a damaged record
+        os.replace(folder, path)
+    # Its tables are in memory, so that another process may delete it now.
+    object.__setattr__(record, "path", path)
+    return record
 
 
 def environment() -> dict[str, str | int]:
@@ -189,7 +201,7 @@ def _write_json(path: Path, value: Any) -> None:
 def _to_stderr(sentence: str) -> None:
     from rich.console import Console
 
-    Console(stderr=True).print(sentence, markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def _discard(sentence: str) -> None:

@@ -2,89 +2,109 @@
 
 import json
 import os
+import re
+import threading
+import time
 import warnings
-from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, Literal
 
 import numpy as np
 
 from solvable.errors import InputError
-from solvable.interrupts import uninterrupted
-from solvable.lab.files import atomically, read_netcdf, remove_leftovers, write_netcdf
+from solvable.interrupts import interrupts_noticed, uninterrupted
+from solvable.lab.files import (
+    from_netcdf_bytes,
+    netcdf_bytes,
+    read_checked,
+    remove_leftovers,
+    writing_errors,
+    written_once,
+)
 from solvable.machine import WHOLE_PROCESS, cores, limited_blas_threads, limited_torch_threads
 from solvable.progress import progress
 
 Engine = Literal["threads", "processes"]
 Call = tuple[Hashable, ...]
 
+MOST_TRIALS = 1_000_000
+"""Number of trials that a run may have; their outcomes are in memory together."""
+# Upper limit of parallel trials for each core.
+_MOST_JOBS = 4
+_RESUME = "finished ones are kept; rerun the same command to resume"
+
 
 @dataclass(frozen=True)
 class TrialStore:
-    """A folder of finished trials, one file each, written atomically.
+    """A folder of finished trials, one file each, written atomically and with a checksum.
 
     Attributes:
-        folder: the folder, created when the first trial is stored.
+        folder: the folder, which is created.
         name: function from a call to its file name, which may include folders. Folder and name must determine
             everything that the outcome depends on.
-        write: function that writes an outcome to a path.
-        read: function that reads it; an exception means that the file is damaged and the trial is run again.
+        encode: function from an outcome to bytes.
+        decode: its inverse; an exception means that the trial is run again.
 
     Raises:
-        InputError: if the folder cannot be created.
+        InputError: if the folder cannot be written.
     """
 
     folder: Path
     name: Callable[..., str]
-    write: Callable[[Any, Path], None]
-    read: Callable[[Path], Any]
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
 
     def __post_init__(self) -> None:
-        folder = self.folder.absolute()
-        ancestor = next(path for path in (folder, *folder.parents) if path.exists())
-        if not ancestor.is_dir() or not os.access(ancestor, os.W_OK):
-            raise InputError(
-                f"cannot keep trials in {str(self.folder)!r}, since {str(ancestor)!r} is not a writable folder; "
-                "choose another"
-            )
+        # Absolute, since a trial may change the working directory.
+        object.__setattr__(self, "folder", self.folder.absolute())
+        with writing_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self.folder):
+                pass
 
     @classmethod
     def of_datasets(cls, folder: Path, name: Callable[..., str]) -> "TrialStore":
-        """Return a store of `xarray.Dataset`s in netCDF files."""
-        return cls(folder, name, write_netcdf, read_netcdf)
+        """Return a store of `xarray.Dataset`s: netCDF, followed by the checksum."""
+        return cls(folder, name, netcdf_bytes, from_netcdf_bytes)
 
     @classmethod
     def of_tuples(cls, folder: Path, name: Callable[..., str], kind: Callable[..., Any]) -> "TrialStore":
-        """Return a store of named tuples of numbers and strings in JSON files; `kind` is the class of the tuples."""
+        """Return a store of named tuples of numbers and strings: a line of JSON, and the checksum below it.
 
-        def write(outcome: Any, path: Path) -> None:
-            with atomically(path) as temporary:
-                temporary.write_text(json.dumps(outcome), encoding="utf-8")
-
-        def read(path: Path) -> Any:
-            return kind(*json.loads(path.read_text(encoding="utf-8")))
-
-        return cls(folder, name, write, read)
+        `kind` is the class of the tuples.
+        """
+        return cls(
+            folder, name, lambda outcome: json.dumps(outcome).encode(), lambda text: kind(*json.loads(text))
+        )
 
     def path(self, call: Call) -> Path:
         """Return the file of a call."""
         return self.folder / self.name(*call)
 
-    def found(self, calls: Sequence[Call]) -> dict[Call, Any]:
+    def kept(self, call: Call, outcome: Any) -> Any:
+        """Keep an outcome, unless another process was faster, and return the one that is kept."""
+        return written_once(self.path(call), lambda: self.encode(outcome), self.decode)
+
+    def found(self, calls: Iterable[Call]) -> dict[Call, Any]:
         """Return the stored outcomes, and remove temporary files of killed processes."""
-        paths = {call: self.path(call) for call in calls}
-        for folder in {path.parent for path in paths.values()}:
-            remove_leftovers(folder)
         outcomes: dict[Call, Any] = {}
-        for call, path in paths.items():
-            if path.exists():
+        existing: dict[Path, set[str]] = {}
+        for call in calls:
+            path = self.path(call)
+            if path.parent not in existing:
+                remove_leftovers(path.parent)
+                existing[path.parent] = set()
+                with suppress(OSError):
+                    existing[path.parent].update(os.listdir(path.parent))
+            if path.name in existing[path.parent]:
                 # A damaged file can raise any error.
-                try:
-                    outcomes[call] = self.read(path)
-                except Exception:
-                    continue
+                with suppress(Exception):
+                    outcomes[call] = self.decode(read_checked(path))
         return outcomes
 
 
@@ -98,6 +118,7 @@ def run_trials(
     n_jobs: int | None = None,
     cluster: str | None = None,
     what: str = "trials",
+    describe: Callable[..., str] = "trial {}".format,
     quiet: bool = False,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> list[Any]:
@@ -114,11 +135,13 @@ def run_trials(
             default for processes.
         cluster: address of a dask scheduler, such as `tcp://127.0.0.1:8786`, whose workers run the trials.
         what: name of the trials in the progress bar.
+        describe: function from a call to words for it in messages.
         quiet: show no progress bar; without a terminal on stderr there is none.
         say: function that receives a message about the stored trials.
 
     Raises:
-        InputError: if the cluster cannot be reached or goes away; finished trials are kept.
+        InputError: if the cluster cannot be reached or goes away, if a trial ends its process or cannot be sent to
+            another one, or if finished trials cannot be kept; those that were are found by the next run.
 
     >>> run_trials(pow, (2,), [(0,), (1,), (10,)], quiet=True)
     [1, 2, 1024]
@@ -135,15 +158,16 @@ def run_trials(
     if missing:
         bar = progress(what, len(calls), done=len(outcomes), quiet=quiet)
         try:
-            with bar as advance, _completions(trial, shared, missing, engine, n_jobs, cluster) as completions:
+            with (
+                bar as advance,
+                interrupts_noticed() as notice,
+                _completions(trial, shared, missing, engine, n_jobs, cluster, describe) as completions,
+            ):
                 for call, outcome in completions:
-                    if store is None:
-                        outcomes[call] = outcome
-                    else:
-                        with uninterrupted():
-                            store.write(outcome, store.path(call))
-                            # Read back, so that interrupted and uninterrupted runs give bitwise equal results.
-                            outcomes[call] = store.read(store.path(call))
+                    with uninterrupted():
+                        # Read back, so that interrupted and uninterrupted runs give bitwise equal results.
+                        outcomes[call] = outcome if store is None else store.kept(call, outcome)
+                    notice()
                     advance()
         except KeyboardInterrupt:
             if store is not None and any(store.path(call).exists() for call in calls):
@@ -152,6 +176,12 @@ def run_trials(
                 ) from None
             raise
     return [outcomes[call] for call in calls]
+
+
+def check_trials(name: str, n: int) -> None:
+    """Raise an `InputError` for more than `MOST_TRIALS` trials; `name` is what there are too many of."""
+    if n > MOST_TRIALS:
+        raise InputError(f"{name} must be at most {MOST_TRIALS}; got {n}")
 
 
 def check_jobs(n_jobs: int | None) -> None:
@@ -171,6 +201,7 @@ def _completions(
     engine: Engine,
     n_jobs: int | None,
     cluster: str | None,
+    describe: Callable[..., str],
 ) -> Iterator[Iterator[tuple[Call, Any]]]:
     """Yield an iterator over calls and outcomes; at the end of the block, cancel unfinished trials silently."""
     check_jobs(n_jobs)
@@ -178,8 +209,10 @@ def _completions(
         from solvable.lab.cluster import trials_on
 
         outcomes = trials_on(cluster, trial, shared, calls, n_jobs)
+    elif engine == "threads":
+        outcomes = _in_threads(trial, shared, calls, n_jobs)
     else:
-        outcomes = (_in_threads if engine == "threads" else _in_processes)(trial, shared, calls, n_jobs)
+        outcomes = _in_processes(trial, shared, calls, n_jobs, describe)
     with warnings.catch_warnings(), closing(outcomes):
         # joblib warns about unused results, which an interrupted run always has.
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
@@ -195,7 +228,9 @@ def _in_threads(
     active, configured = get_active_backend(prefer="threads")
     threads = type(active).__name__ == "ThreadingBackend"
     if n_jobs == -1 or (n_jobs is None and threads and configured in (None, 1)):
-        n_jobs = min(cores(), len(calls))
+        n_jobs = cores()
+    if n_jobs is not None:
+        n_jobs = min(n_jobs, len(calls), _MOST_JOBS * cores())
     # Without this limit, every trial would start as many BLAS threads as there are cores.
     share = max(1, cores() // n_jobs) if n_jobs else cores()
     with limited_blas_threads(share), limited_torch_threads(share):
@@ -204,22 +239,86 @@ def _in_threads(
 
 
 def _in_processes(
-    trial: Callable[..., Any], shared: tuple[Any, ...], calls: Sequence[Call], n_jobs: int | None
+    trial: Callable[..., Any],
+    shared: tuple[Any, ...],
+    calls: Sequence[Call],
+    n_jobs: int | None,
+    describe: Callable[..., str],
 ) -> Generator[tuple[Call, Any]]:
+    from pickle import PicklingError
+
     from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import BrokenProcessPool
 
     if n_jobs is not None and n_jobs > 1:
-        n_jobs = min(n_jobs, len(calls), 4 * cores())
+        n_jobs = min(n_jobs, len(calls), _MOST_JOBS * cores())
     # Copy-on-write, since some trials need writable arrays.
     pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", mmap_mode="c")
-    yield from pool(delayed(_run_exclusively)(trial, shared, call) for call in calls)  # pyright: ignore
+    with TemporaryDirectory(prefix="solvable-trials-", ignore_cleanup_errors=True) as running:
+        job = _Job(trial, shared, Path(running), os.getpid())
+        try:
+            yield from pool(delayed(_run_exclusively)(job, i, call) for i, call in enumerate(calls))  # pyright: ignore
+        except BrokenProcessPool as error:
+            started = sorted(int(one.name) for one in Path(running).iterdir())
+            suspects = " or ".join(describe(*calls[i]) for i in started) or "its start"
+            codes = re.search(r"\{(.*)\}", str(error))
+            raise InputError(
+                f"a process ended{f' with {codes[1]}' if codes else ''} during {suspects}; expected a trial that "
+                f"returns, and enough memory for as many at once: run it alone to see why; {_RESUME}"
+            ) from error
+        except PicklingError as error:
+            raise InputError(
+                f"the trials cannot be sent to other processes ({error.__cause__ or error}); expected objects that "
+                "pickle can copy: leave n_jobs out, or remove locks, open files and the like"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What all trials in processes share.
+
+    Attributes:
+        trial: the function.
+        shared: its first arguments.
+        running: a folder in which each running trial has a file with its number.
+        parent: id of the process that waits for the results.
+    """
+
+    trial: Callable[..., Any]
+    shared: tuple[Any, ...]
+    running: Path
+    parent: int
 
 
 def _with_call(trial: Callable[..., Any], shared: tuple[Any, ...], call: Call) -> tuple[Call, Any]:
     return call, trial(*shared, *call)
 
 
-def _run_exclusively(trial: Callable[..., Any], shared: tuple[Any, ...], call: Call) -> tuple[Call, Any]:
+def _run_exclusively(job: _Job, number: int, call: Call) -> tuple[Call, Any]:
     """Run a trial while no other thread of this process does, since some joblib backends use threads."""
     with WHOLE_PROCESS:
-        return call, trial(*shared, *call)
+        if os.getpid() != job.parent:
+            _end_with(job.parent)
+        # A trial may change the working directory, and others of this process would not find their files.
+        folder, mark = os.getcwd(), job.running / str(number)
+        with suppress(OSError):
+            mark.touch()
+        try:
+            return call, job.trial(*job.shared, *call)
+        finally:
+            os.chdir(folder)
+            with suppress(OSError):
+                mark.unlink()
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """Let this process end soon after `parent` has ended; joblib's would wait for five minutes."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.getppid() == parent:
+        threading.Thread(target=watch, name="solvable-parent-watch", daemon=True).start()

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from textwrap import fill
 
-from solvable.streams import printable
+from solvable.streams import printable, visible
 
 _WIDTH = 96
 # Spaces at which a line must not break: those between a number and its unit or error.
@@ -113,8 +113,8 @@ class Verdict:
 
 
 def escape(text: str) -> str:
-    """Return text as HTML with non-breaking spaces before percent signs."""
-    return html.escape(text).replace(" %", "&nbsp;%")
+    """Return text as HTML: control characters as escapes, non-breaking spaces before percent signs."""
+    return html.escape(visible(text)).replace(" %", "&nbsp;%")
 
 
 def _wrap(text: str, first: str = "", others: str = "") -> str:

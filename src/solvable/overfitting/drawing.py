@@ -88,7 +88,7 @@ def _errors(ax: "Axes", p: ProfileNumbers) -> None:
     ax.set_ylim(bottom=-2.0 if p.n_classes else 0.0)
     ax.set_xticks(levels if len(levels) < 8 else levels[:: len(levels) // 6 + 1])
     name = p.estimator
-    ax.set_title(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…")
+    ax.set_title(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…", parse_math=False)
     ax.legend(loc="upper left", **_LEGEND)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from solvable.streams import can_show
+from solvable.streams import can_show, visible
 
 
 @Parameter(name="*")
@@ -34,7 +34,7 @@ class Output:
             from solvable.lab.parameters import as_json
 
             text = json.dumps(as_json(facts), indent=2, ensure_ascii=False)
-            print(text if can_show(text) else json.dumps(as_json(facts), indent=2))
+            print(text if can_show(text) and visible(text) == text else json.dumps(as_json(facts), indent=2))
         elif self.quiet:
             print(*(f"{word}\n" for word in short), sep="", end="")
         else:
@@ -69,16 +69,16 @@ def print_table(table: Any) -> None:
 
 
 def plain(text: str) -> str:
-    """Return text with rich markup escaped."""
+    """Return text with rich markup and control characters escaped."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(visible(text))
 
 
 def print_written(paths: Sequence[str]) -> None:
     """Print the files that a command wrote, if any."""
     if paths:
-        print(f"\nwritten: {', '.join(paths)}")
+        print(visible(f"\nwritten: {', '.join(paths)}"))
 
 
 def open_in_browser(address: str) -> None:

@@ -1,13 +1,23 @@
 """The commands `solvable show` and `solvable runs`: show, open, list and delete records."""
 
+from pathlib import Path
 from typing import Any
 
 from cyclopts import App
 
 from solvable.errors import InputError
 from solvable.lab.files import remove
-from solvable.lab.record import CACHE, Record, cache_sizes, find_record, records
+from solvable.lab.record import (
+    CACHE,
+    DamagedRecord,
+    Record,
+    cache_sizes,
+    damaged_records,
+    find_record,
+    records,
+)
 from solvable.lab.text import file_size
+from solvable.streams import visible
 from solvable.terminal.output import (
     OUTPUT,
     Output,
@@ -47,13 +57,18 @@ def list_runs(*, output: Output = OUTPUT) -> None:
     from rich.table import Table
 
     all_records, cache = records(output.runs_dir), cache_sizes(output.runs_dir)
+    damaged = damaged_records(output.runs_dir)
     facts = {
         "records": [_identity(one) | {"created": one.created, "bytes": one.size} for one in all_records],
+        "damaged": [
+            {"name": one.name, "study": one.study, "path": one.path, "problem": one.problem}
+            for one in damaged
+        ],
         "cache": [{"study": name, "trials": n, "bytes": n_bytes} for name, (n, n_bytes) in cache.items()],
     }
 
     def full() -> None:
-        if not all_records and not cache:
+        if not all_records and not damaged and not cache:
             print_styled(
                 f"There is nothing in {plain(str(output.runs_dir))} yet; `solvable run` creates a record."
             )
@@ -62,6 +77,12 @@ def list_runs(*, output: Output = OUTPUT) -> None:
             for one in all_records:
                 table.add_row(plain(one.name), one.study, file_size(one.size), plain(one.conclusion))
             print_styled(table)
+        for one in damaged:
+            print_styled(f"[yellow]damaged[/yellow] {plain(f'{one.study}/{one.name}: {one.problem}')}")
+        if damaged:
+            print_styled(
+                "[dim]Delete a damaged record with `solvable runs delete NAME`, then repeat the run.[/dim]"
+            )
         for study, (n, n_bytes) in cache.items():
             print_styled(f"[dim]cache[/dim] {study}: {n} trials, {file_size(n_bytes)}")
 
@@ -78,7 +99,7 @@ def open_(run: str, /, *, output: Output = OUTPUT) -> None:
     """
     report = (find_record(run, output.runs_dir).path / "report.html").resolve()
     open_in_browser(report.as_uri())
-    output.emit({"report": report}, [str(report)], lambda: print(report))
+    output.emit({"report": report}, [str(report)], lambda: print(visible(str(report))))
 
 
 @runs.command(help_epilogue=example("solvable runs delete 20260101-120000-1a2b3c4"))
@@ -92,21 +113,31 @@ def delete(*run: str, output: Output = OUTPUT) -> None:
     if not run:
         raise InputError("no record was named; expected one or more of those listed by `solvable runs`")
     # All records are looked up before the first is deleted, so that a typo deletes nothing.
-    paths = {
-        record.path.resolve(): record.name for record in (find_record(name, output.runs_dir) for name in run)
-    }
+    paths = {path.absolute(): path.name for path in (_folder(name, output) for name in run)}
     for path in paths:
         remove(path)
     names = list(paths.values())
-    output.emit({"deleted": names}, names, lambda: print(*(f"deleted {name}" for name in names), sep="\n"))
+    output.emit(
+        {"deleted": names}, names, lambda: print(*(visible(f"deleted {name}") for name in names), sep="\n")
+    )
 
 
 @runs.command(help_epilogue=example("solvable runs clear-cache"))
 def clear_cache(*, output: Output = OUTPUT) -> None:
     """Delete all cached trials; records stay."""
     n_bytes = sum(size for _, size in cache_sizes(output.runs_dir).values())
-    remove(output.runs_dir / CACHE)
+    # One by one, since the folder may be a link to another disk.
+    for folder in (output.runs_dir / CACHE).glob("*"):
+        remove(folder)
     output.emit({"freed_bytes": n_bytes}, [str(n_bytes)], lambda: print(f"freed {file_size(n_bytes)}"))
+
+
+def _folder(reference: str, output: Output) -> Path:
+    """Return the folder of a record, which may be damaged."""
+    try:
+        return find_record(reference, output.runs_dir).path
+    except DamagedRecord as damaged:
+        return damaged.path
 
 
 def _identity(record: Record) -> dict[str, Any]:
@@ -142,7 +173,7 @@ def print_record(record: Record, output: Output) -> None:
                 table.add_column(head, justify="right", no_wrap=True)
             for row in rows[:_MAX_ROWS]:
                 style = "yellow" if row["outside"] else None if row["counted"] else "dim"
-                table.add_row(*row["cells"], style=style)
+                table.add_row(*map(plain, row["cells"]), style=style)
             print_styled(f"[bold]{name}[/bold]{', ' if constant else ''}{plain(constant)}")
             print_table(table)
             if len(rows) > _MAX_ROWS:
