@@ -257,7 +257,7 @@ def test_booleans_beside_gaps_stay_booleans(tmp_path):
         ("\n\n", "is empty"),
         ("a,y\n", "has 0 rows"),
         ('a,y\n1,"2\n3,4\n', "cannot be read as a CSV table"),
-        ("a,y\n" + _lines(A, Y) + "x\0,1\n", "holds numbers and 'x"),
+        ("a,y\n" + _lines(A, Y) + "x\0,1\n", "holds characters with the code 0"),
         (
             "# made by hand\na,y\n1,2\n3,4\n",
             "expected inputs and a target",

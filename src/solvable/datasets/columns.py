@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
+from solvable.datasets.files import plain, short
 from solvable.datasets.inputs import BEYOND_FLOATS
 from solvable.errors import InputError
 
@@ -62,7 +63,14 @@ class Origin:
         return (i if self.rows is None else int(self.rows[i])) + 1
 
     def name(self, key: str | int) -> str:
-        """Return the name of a column, or its number if the array has no names."""
+        """Return the name of a column, or its number if the array has no names, as `short` does."""
+        return short(self._name(key))
+
+    def listed(self, key: str | int) -> str:
+        """Return the name of a column as a list without quotes shows it."""
+        return plain(self._name(key))
+
+    def _name(self, key: str | int) -> str:
         if isinstance(key, str):
             return key
         return str(self.names[key]) if self.names is not None else f"column {key}"
@@ -77,7 +85,9 @@ class Origin:
         """Return the advice that removes a column."""
         if self.target:
             return "choose another target with --target (in Python: target=...)"
-        name = self.name(key)
+        name = self._name(key)
+        if plain(name) != name:
+            return "leave it out"
         if self.file and isinstance(key, str):
             return f"drop it with --drop {shlex.quote(name)} (in Python: drop=[{name!r}])"
         by_name = isinstance(key, str) and self.names is None
@@ -140,14 +150,14 @@ def refuse_dates_and_numbers(values: pd.Series, origin: Origin, key: str | int) 
     one_other = len(others) == 1 or (others and set(map(str.strip, others)) <= _MARKERS)
     if one_other and len(texts) - len(others) >= _SEVERAL:
         raise InputError(
-            f"{origin.column(key)} holds numbers and {others[0]!r}; expected numbers only: leave the cells empty if "
-            f"they are missing, or {origin.how_to_drop(key)}"
+            f"{origin.column(key)} holds numbers and {short(others[0])!r}; expected numbers only: leave the cells "
+            f"empty if they are missing, or {origin.how_to_drop(key)}"
         )
     if _share(counts, like_numbers) < _NEARLY_ALL:
         return
     # The best example is a value that kept the column from being read as numbers.
     not_floats = [text for text in texts if not _is_float(text)]
-    example = not_floats[0] if not_floats else texts.iloc[0]
+    example = short(not_floats[0] if not_floats else texts.iloc[0])
     if re.fullmatch(r"[+-]?\d+,\d+", example) and not re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", example):
         raise InputError(
             f"{origin.column(key)} holds numbers with a decimal comma, as in {example!r}; expected a decimal point, "
@@ -172,7 +182,7 @@ def _text(values: pd.Series, origin: Origin, key: str | int) -> Literal["text"]:
 
 def _dates_error(example: Any, origin: Origin, key: str | int) -> InputError:
     return InputError(
-        f"{origin.column(key)} holds dates, as in {str(example)!r}; rows ordered in time resemble their "
+        f"{origin.column(key)} holds dates, as in {short(example)!r}; rows ordered in time resemble their "
         f"neighbours, which makes leave-one-out wrong: {origin.how_to_drop(key)}, or turn it into numbers (the "
         "month, the days since a start)"
     )

@@ -4,12 +4,13 @@ import csv
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from solvable.datasets.files import need_memory_for, refuse_repeats, short
 from solvable.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _SEPARATORS = (",", ";", "\t")
 _RECORDS = 50
+# Wide tables have 200 000 columns of 20 characters; a file without line breaks would fill the memory.
+_LONGEST_LINE = 4_000_000
 # Two or three columns of small whole numbers may have a row 0, 1, 2.
 _FEW_COLUMNS = 3
 _EXTRA = "\0extra"
@@ -62,11 +65,10 @@ class CsvFile:
             InputError: for names that repeat, rows longer than the header, and a first record that may be either names
                 or data.
         """
-        separator, records = _first_records(path)
+        separator, records = _first_records(path, name)
         if not records:
             raise InputError(f"{name!r} is empty; expected a header and at least 2 rows")
-        if any("\0" in cell for record in records for cell in record):
-            raise InputError(f"{name!r} holds characters with the code 0; expected text: save it as UTF-8")
+        _refuse_code_0((cell for record in records for cell in record), name)
         header = _is_header(records, name)
         comma = separator == ";" and any("," in one and _is_number(one) for row in records for one in row)
         if not header:
@@ -93,7 +95,7 @@ class CsvFile:
                 return cls(path, name, separator, True, named, "row names", comma, [note])
         row = next(row for row in rows if len(row) > len(names))
         raise InputError(
-            f"{name!r} has a row of {len(row)} cells, which starts with {separator.join(row[:3])!r}, and a header of "
+            f"{name!r} has a row of {len(row)} cells, which starts with {_start(row, separator)!r}, and a header of "
             f"{len(names)}; expected equal numbers: put quotes around cells that hold the separator"
         )
 
@@ -113,7 +115,8 @@ class CsvFile:
 
     def as_text(self, columns: Sequence[str]) -> "pd.DataFrame":
         """Return columns as they stand in the file."""
-        return self._table(columns, str)
+        # Text may be read piece by piece, so that the other columns are never in memory as a whole.
+        return self._table(columns, str, low_memory=True)
 
     def pieces(self, rows: int) -> "Iterator[pd.DataFrame]":
         """Yield the table as text, `rows` rows at a time."""
@@ -130,8 +133,8 @@ class CsvFile:
         numbers = pd.read_csv(text, low_memory=False, header=None, names=list(columns))
         return self._with_numbers(numbers, lambda names: table[names])
 
-    def _table(self, columns: Sequence[str] | None, dtype: Any) -> Any:
-        table: Any = self._parse(usecols=columns if self.regular else None, dtype=dtype)
+    def _table(self, columns: Sequence[str] | None, dtype: Any, **options: Any) -> Any:
+        table: Any = self._parse(usecols=columns if self.regular else None, dtype=dtype, **options)
         self._refuse_short_rows(table)
         if self.extra is not None:
             last = self.extra == "nothing"
@@ -159,7 +162,7 @@ class CsvFile:
                 if 0 < len(row) < least and row != [""]:
                     raise InputError(
                         f"{self.name!r} has a row of {len(row)} {'cell' if len(row) == 1 else 'cells'} in line "
-                        f"{rows.line_num}, which starts with {self.separator.join(row[:3])!r}; expected {least}: "
+                        f"{rows.line_num}, which starts with {_start(row, self.separator)!r}; expected {least}: "
                         "complete the row, with empty cells for missing values, or remove it"
                     )
 
@@ -168,6 +171,8 @@ class CsvFile:
 
         names = self.names if self.regular else [*self.names, _EXTRA]
         # `low_memory` would infer the type of a column piece by piece, and mix numbers and text in one column.
+        if not options.get("low_memory"):
+            need_memory_for(self.name, self.path.stat().st_size, "load some of its rows with rows=")
         defaults: dict[str, Any] = {"low_memory": False, "skipinitialspace": True, "encoding": "utf-8-sig"}
         with warnings.catch_warnings():
             # A warning of pandas that it leaves out the last cells of rows.
@@ -195,6 +200,7 @@ class CsvFile:
             codes, distinct = pd.factorize(table[name])
             if not all(isinstance(one, str) for one in distinct):
                 continue
+            _refuse_code_0(distinct, self.name)
             # Word processors write a minus of their own.
             text = pd.Series(distinct).str.strip()
             text = text.mask(text.str.startswith("−"), "-" + text.str[1:])
@@ -205,10 +211,10 @@ class CsvFile:
                 if not with_comma.any():
                     values = pd.to_numeric(text)
                 elif commas and text[~with_comma].str.contains(".", regex=False).any():
+                    point = text[~with_comma & text.str.contains(".", regex=False)].iloc[0]
                     raise InputError(
-                        f"column {name!r} of {self.name!r} holds {text[with_comma].iloc[0]!r} and "
-                        f"{text[~with_comma & text.str.contains('.', regex=False)].iloc[0]!r}; expected one decimal "
-                        "sign: replace the commas or the points"
+                        f"column {short(name)!r} of {self.name!r} holds {short(text[with_comma].iloc[0])!r} and "
+                        f"{short(point)!r}; expected one decimal sign: replace the commas or the points"
                     )
                 elif commas:
                     values, found = text.str.replace(",", ".").astype("float64"), True
@@ -238,9 +244,9 @@ class CsvFile:
         if doubtful and {",", "."} <= found:
             name, cell = doubtful[0]
             raise InputError(
-                f"column {name!r} of {self.name!r} holds {cell!r}, where the sign may separate thousands, since other "
-                "numbers have the other sign; expected one decimal sign throughout and nothing between thousands: "
-                "replace them"
+                f"column {short(name)!r} of {self.name!r} holds {short(cell)!r}, where the sign may separate "
+                "thousands, since other numbers have the other sign; expected one decimal sign throughout and nothing "
+                "between thousands: replace them"
             )
 
 
@@ -250,28 +256,52 @@ def _named(names: list[str], file: str) -> list[str]:
     Raises:
         InputError: for names that repeat, since a second target among the inputs would give it away.
     """
-    repeated = [name for name, count in Counter(filter(None, names)).items() if count > 1]
-    if repeated:
-        raise InputError(
-            f"{file!r} has more than one column {repeated[0]!r}; expected unique names: rename the columns"
-        )
+    refuse_repeats(filter(None, names), file)
     made = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     # A table that was written twice has such a name already.
-    return [one if name or one not in names else f"{one}.1" for one, name in zip(made, names, strict=True)]
+    given = set(names)
+    return [one if name or one not in given else f"{one}.1" for one, name in zip(made, names, strict=True)]
 
 
-def _first_records(path: Path) -> tuple[str, list[list[str]]]:
+def _refuse_code_0(cells: Iterable[str], name: str) -> None:
+    if any("\0" in cell for cell in cells):
+        raise InputError(f"{name!r} holds characters with the code 0; expected text: save it as UTF-8")
+
+
+def _start(row: list[str], separator: str) -> str:
+    """Return the first cells of a row for a message."""
+    return separator.join(short(cell, 20) for cell in row[:3])
+
+
+def _lines(file: TextIO, name: str) -> Iterator[str]:
+    """Yield the lines of a file, without reading more than the longest that is allowed."""
+    while line := file.readline(_LONGEST_LINE + 1):
+        if len(line) > _LONGEST_LINE:
+            raise InputError(
+                f"{name!r} has a line of more than {_LONGEST_LINE} characters; expected a line for each row: put line "
+                "breaks between the rows"
+            )
+        yield line
+
+
+def _first_records(path: Path, name: str) -> tuple[str, list[list[str]]]:
     """Return the separator and the first records that are not empty, split at it."""
     best: tuple[tuple[bool, int, int], str, list[list[str]]] = ((False, 0, 0), ",", [])
+    failed = None
     for separator in _SEPARATORS:
         records = []
         # Line breaks inside quotes belong to the cell.
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for record in csv.reader(file, delimiter=separator, skipinitialspace=True):
-                if record:
-                    records.append(record)
-                if len(records) > _RECORDS:
-                    break
+            try:
+                for record in csv.reader(_lines(file, name), delimiter=separator, skipinitialspace=True):
+                    if record:
+                        records.append(record)
+                    if len(records) > _RECORDS:
+                        break
+            except csv.Error as error:
+                # A wide table is one long cell if it is split at another separator than its own.
+                failed = error
+                continue
         if not records:
             continue
         n_fields = Counter(map(len, records[1:] or records)).most_common(1)[0][0]
@@ -283,6 +313,8 @@ def _first_records(path: Path) -> tuple[str, list[list[str]]]:
         score = (certain, alike if near else 0, n_fields)
         if not best[2] or score > best[0]:
             best = (score, separator, records)
+    if failed and not best[2]:
+        raise failed
     return best[1], best[2]
 
 
@@ -330,7 +362,7 @@ def _is_header(records: list[list[str]], name: str) -> bool:
 
 def _either(first: list[str], name: str) -> InputError:
     return InputError(
-        f"the first line of {name!r}, which starts with {','.join(first[:3])!r}, may be names or data; expected names: "
+        f"the first line of {name!r}, which starts with {_start(first, ',')!r}, may be names or data; expected names: "
         "add a line of names, or put a letter into those that are numbers"
     )
 

@@ -20,8 +20,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.checks import finite
 from solvable.datasets.columns import Origin, kind_of
+from solvable.datasets.files import plain, short
 from solvable.datasets.inputs import as_array, as_pandas, floats, with_text_names
-from solvable.datasets.labels import names_an_identifier
+from solvable.datasets.labels import names_an_identifier, refuse_extreme
 from solvable.errors import InputError
 
 Missing = Literal["drop", "mean"] | None
@@ -88,10 +89,8 @@ def plain_numbers(X: Any) -> Float[NDArray, "n d"] | None:
     if not all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in dtypes):
         return None
     # Column by column, since signed and unsigned integers together become floats.
-    columns = [X] if isinstance(X, np.ndarray) else [X.iloc[:, i].to_numpy() for i in range(X.shape[1])]
-    if any(
-        column.dtype.kind in "iu" and column.dtype.itemsize == 8 and _is_large(column) for column in columns
-    ):
+    long = [i for i, dtype in enumerate(dtypes) if dtype.kind in "iu" and dtype.itemsize == 8]
+    if any(_is_large(X if isinstance(X, np.ndarray) else X.iloc[:, i].to_numpy()) for i in long):
         return None
     return np.asarray(X, dtype=np.float64)
 
@@ -124,7 +123,7 @@ def _less(column: pd.Series, origin: int) -> Float[NDArray, "n"]:
 
 
 def _named(column: pd.Series) -> str:
-    return f"column {column.name!r} of X"
+    return f"column {short(column.name)!r} of X"
 
 
 class ToText(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -157,7 +156,7 @@ class InputEncoder(ColumnTransformer):
         names = getattr(self, "feature_names_in_", None)
         if isinstance(X, pd.DataFrame) and names is not None and (absent := set(names) - set(X.columns)):
             raise InputError(
-                f"X lacks the column {min(absent)!r}; expected the columns that the encoder was fitted to"
+                f"X lacks the column {short(min(absent))!r}; expected the columns that the encoder was fitted to"
             )
         if isinstance(X, np.ndarray) and names is not None:
             if X.ndim != 2 or X.shape[1] != len(names):
@@ -215,6 +214,7 @@ class ImageScaler(TransformerMixin, BaseEstimator):
     def _fit(self, X: Any) -> Float[NDArray, "n d"]:
         flat = self._flat(X)
         self.n_features_in_ = flat.shape[1]
+        refuse_extreme(np.array([[flat.min(initial=0.0)], [flat.max(initial=0.0)]]), "X")
         self.mean_, self.scale_ = float(flat.mean()), float(flat.std())
         if self.scale_ == 0:
             raise InputError("every pixel has the same value; expected pixels that vary")
@@ -270,7 +270,7 @@ def encode_inputs(
     if varying_texts:
         onehots = [encoder.named_transformers_[f"text_{i}"]["onehot"] for i in range(len(varying_texts))]
         counts = [
-            f"{origin.name(key)} ({len(onehot.categories_[0])} values)"
+            f"{origin.listed(key)} ({len(onehot.categories_[0])} values)"
             for key, onehot in zip(varying_texts, onehots, strict=True)
         ]
         notes.append(
@@ -348,7 +348,7 @@ def _missing(
     keep = np.ones(n, dtype=bool)
     if not absent:
         return keep, missing == "mean", []
-    gaps = _join([f"{origin.name(key)} ({rows.sum()})" for key, rows in absent.items()])
+    gaps = _join([f"{origin.listed(key)} ({rows.sum()})" for key, rows in absent.items()])
     any_absent = np.logical_or.reduce(list(absent.values()))
     if missing is None:
         where = origin.column(next(iter(absent)))
@@ -376,10 +376,10 @@ def _missing(
         )
     notes = []
     if columns := [
-        f"{origin.name(k)} ({absent[k].sum()})" for k in absent if k in numbers and not absent[k].all()
+        f"{origin.listed(k)} ({absent[k].sum()})" for k in absent if k in numbers and not absent[k].all()
     ]:
         notes.append(f"missing values filled with the column's mean: {_join(columns)}")
-    if columns := [f"{origin.name(k)} ({absent[k].sum()})" for k in absent if k in texts]:
+    if columns := [f"{origin.listed(k)} ({absent[k].sum()})" for k in absent if k in texts]:
         notes.append(f"missing text counted as a value of its own: {_join(columns)}")
     return keep, True, notes
 
@@ -402,10 +402,11 @@ def _varying(
         raise InputError(
             f"every input column of {origin.shown} is constant; expected at least one varying column"
         )
-    constant_keys = [key for key in [*numbers.columns, *texts] if key not in {*varying, *varying_texts}]
+    kept = {*varying, *varying_texts}
+    constant_keys = [key for key in [*numbers.columns, *texts] if key not in kept]
     if not constant_keys:
         return varying, varying_texts, []
-    columns = _join([str(key) if origin.names is None else origin.name(key) for key in constant_keys])
+    columns = _join([plain(key) if origin.names is None else origin.listed(key) for key in constant_keys])
     return (
         varying,
         varying_texts,

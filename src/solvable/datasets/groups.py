@@ -51,7 +51,8 @@ def group_codes(groups: ArrayLike, n: int, after: str = "", fewest: int = FEWEST
         raise InputError(f"groups has {missing} missing values; expected a group for each point")
     if infer_dtype(array).startswith("mixed"):
         kinds = sorted({type(one).__name__ for one in array})
-        raise InputError(f"groups mixes {' and '.join(kinds)}; expected names of one type")
+        got = f"mixes {' and '.join(kinds)}" if len(kinds) > 1 else f"holds {kinds[0]} values"
+        raise InputError(f"groups {got}; expected names or numbers of one type")
     codes, names = pd.factorize(array, sort=True)
     if len(names) < fewest:
         raise InputError(

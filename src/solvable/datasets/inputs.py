@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from solvable.datasets.files import short
 from solvable.errors import InputError, InputTypeError
 
 BEYOND_FLOATS = "numbers that floats do not reach; expected at most 1e308 in size: use another unit"
@@ -73,7 +74,7 @@ def numeric_inputs(X: Any, name: str = "X") -> Any:
         X = with_text_names(X)
         if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes):
             return X
-        columns = {key: floats(X[key], f"column {key!r} of {name}") for key in X.columns}
+        columns = {key: floats(X[key], f"column {short(key)!r} of {name}") for key in X.columns}
         return pd.DataFrame(columns, index=X.index)
     array = as_array(X, name)
     if array.ndim == 0:
@@ -88,7 +89,7 @@ def _named_by_text(table: pd.DataFrame, name: str) -> bool:
     if not table.columns.is_unique:
         duplicate = table.columns[table.columns.duplicated()][0]
         raise InputError(
-            f"{name} has more than one column {duplicate!r}; expected unique names: rename the columns"
+            f"{name} has more than one column {short(duplicate)!r}; expected unique names: rename the columns"
         )
     kinds = {isinstance(column, str) for column in table.columns}
     if len(kinds) > 1:
@@ -129,7 +130,7 @@ def floats(values: Any, what: str) -> NDArray[np.float64]:
 
 def _no_number(example: Any, what: str) -> InputError:
     if isinstance(example, str):
-        return InputError(f"{what} holds text, as in {str(example)!r}; expected numbers: encode it first")
+        return InputError(f"{what} holds text, as in {short(example)!r}; expected numbers: encode it first")
     if isinstance(example, Complex):
         # In scikit-learn's words, which its checks look for.
         return InputError(f"{what} holds complex numbers; expected real ones: Complex data not supported")
@@ -273,7 +274,7 @@ def check_columns(**named: Any) -> None:
 
 
 def _listed(names: pd.Index) -> str:
-    return ", ".join(map(repr, names[:5])) + (" and others" if len(names) > 5 else "")
+    return ", ".join(repr(short(one)) for one in names[:5]) + (" and others" if len(names) > 5 else "")
 
 
 def check_lengths(n_rows: int, n_targets: int, X: str = "X", y: str = "y") -> None:

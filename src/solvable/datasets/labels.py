@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Shaped
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite
+from solvable.datasets.files import plain, short
 from solvable.errors import InputError
 
 Task = Literal["auto", "classes", "number"]
@@ -121,6 +122,10 @@ def split_missing(y: Any, name: str = "the target") -> tuple[Shaped[NDArray, "n 
             return _numbers(y[~absent], gaps=bool(absent.any())), absent
         if y.dtype.kind in "iub":
             return y, np.zeros(len(y), dtype=bool)
+        if y.dtype.kind == "V":
+            raise InputError(
+                f"{name} has the type {short(y.dtype)}; expected labels or numbers, all of one type"
+            )
         y = with_gaps(y)
         y = pd.Series(y) if y.dtype.kind != "S" else pd.Series(y.tolist(), dtype=object)
     absent = y.isna().to_numpy(dtype=bool)
@@ -134,7 +139,7 @@ def as_numbers(labels: NDArray, name: str = "y") -> NDArray[np.float64]:
         InputError: for text, and for large integers of which different ones become equal floats.
     """
     if labels.dtype.kind == "U":
-        raise InputError(f"{name} holds text, as in {str(labels.flat[0])!r}; expected numbers")
+        raise InputError(f"{name} holds text, as in {short(labels.flat[0])!r}; expected numbers")
     numbers = labels.astype(np.float64)
     if labels.dtype.kind in "iu" and len(np.unique(numbers)) < len(np.unique(labels)):
         raise InputError(
@@ -216,7 +221,7 @@ def decide(
         return labels, notes
     if task == "number":
         raise InputError(
-            f"the target holds text, as in {str(labels[0])!r}, and the task is a number; expected numbers: convert "
+            f"the target holds text, as in {short(labels[0])!r}, and the task is a number; expected numbers: convert "
             "the text, or do not set the task"
         )
     if task == "classes" and labels.dtype.kind == "f":
@@ -269,7 +274,7 @@ def refuse_one_class(values: Sequence[Any] | NDArray, name: str = "y") -> None:
     """Raise if the distinct labels are a single one."""
     if len(values) == 1:
         raise InputError(
-            f"{name} has one class only, {values[0]!s}, so there is nothing to learn; expected at least two"
+            f"{name} has one class only, {plain(values[0])}, so there is nothing to learn; expected at least two"
         )
 
 
@@ -303,7 +308,7 @@ def _refuse_identifier(labels: NDArray, name: str | None, choose_number: str) ->
         reason = "holds integers that are all different and is named like one"
     else:
         return
-    target = f"the target {name!r}" if name else "the target"
+    target = f"the target {short(name)!r}" if name else "the target"
     raise InputError(
         f"{target} looks like an identifier, since it {reason}; expected labels that repeat or a "
         f"quantity: predict another column, or set {choose_number} if it is a quantity"
@@ -335,8 +340,8 @@ def _present(column: Any, name: str, gaps: bool) -> NDArray:
         if least >= 0 and most < 2**64:
             return column.to_numpy(dtype=np.uint64)
         raise InputError(
-            f"{name} holds integers beyond 64 bits, as in {most if most >= 2**63 else least}; expected smaller ones: "
-            "use floats if they are numbers, or text if they are names"
+            f"{name} holds integers beyond 64 bits, as in {short(most if most >= 2**63 else least)}; expected "
+            "smaller ones: use floats if they are numbers, or text if they are names"
         )
     if kind in ("floating", "mixed-integer-float", "decimal"):
         return _numbers(column.to_numpy(dtype=np.float64), gaps)
@@ -345,7 +350,7 @@ def _present(column: Any, name: str, gaps: bool) -> NDArray:
     example = column.iloc[0]
     if kind == "bytes":
         raise InputError(
-            f"{name} holds bytes, as in {example!r}; expected text: use [one.decode() for one in y]"
+            f"{name} holds bytes, as in {short(example)}; expected text: use [one.decode() for one in y]"
         )
     if kind in ("datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period"):
         raise InputError(

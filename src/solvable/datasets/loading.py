@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from solvable.checks import choice
 from solvable.datasets.encoding import Missing
+from solvable.datasets.files import LONGEST_PATH, listed, short
 from solvable.datasets.labels import Task, decide, declares_classes, encode, name_of_target, split_missing
 from solvable.datasets.readers import FILE_TYPES, Source, at_least_two, open_file
 from solvable.datasets.sampling import draw_rows
@@ -151,20 +152,23 @@ def load(
         drop = (drop,)
     if suffix in FILE_TYPES:
         _check_choices(task, missing)
-        source = open_file(Path(name).expanduser(), name, target, drop, rows=rows, quiet=quiet)
-        return _finish(name, repr(name), source, task, missing, rows, random_state, file=True)
+        shown = short(name, LONGEST_PATH)
+        source = open_file(Path(name), shown, target, drop, rows=rows, quiet=quiet)
+        return _finish(name, repr(shown), source, task, missing, rows, random_state, file=True)
     if name not in NAMES and (suffix or os.sep in name):
-        got = f"a file ending in {suffix!r}" if suffix else "a path without an ending"
-        raise InputError(f"cannot read {name!r}, {got}; expected a {', '.join(FILE_TYPES)} file: convert it")
+        got = f"a file ending in {short(suffix)!r}" if suffix else "a path without an ending"
+        raise InputError(
+            f"cannot read {short(name, LONGEST_PATH)!r}, {got}; expected a {', '.join(FILE_TYPES)} file: convert it"
+        )
     try:
-        choice("data set", name, NAMES)
+        choice("data set", short(name), NAMES)
     except InputError as error:
         raise InputError(f"{error} (or a path to a file: {', '.join(FILE_TYPES)})") from None
     if task != "auto":
         raise InputError(f"task={task!r} applies to files, but {name!r} has its own task; omit task")
     if target is not None:
         raise InputError(
-            f"target={target!r} chooses a column of a file, but {name!r} has its own target; omit target"
+            f"target={short(target)!r} chooses a column of a file, but {name!r} has its own target; omit target"
         )
     if missing is not None:
         raise InputError(
@@ -172,7 +176,7 @@ def load(
         )
     if drop:
         raise InputError(
-            f"drop={', '.join(drop)!r} removes columns of a file, but {name!r} is a fixed data set; omit drop"
+            f"drop={listed(drop)!r} removes columns of a file, but {name!r} is a fixed data set; omit drop"
         )
     source = _from_folder(name) if name in ("mnist", "cifar10") else _from_sklearn(name)
     return _finish(name, repr(name), source, None, None, rows, random_state)
@@ -292,7 +296,7 @@ def _present_targets(
     source: Source, origin: "Origin", missing: str | None
 ) -> tuple[Shaped[NDArray, "n *c"], Shaped[NDArray, "rows"], list[str]]:
     """Return the targets that are not missing, a mask of their rows, and a note on the others."""
-    file_target = f"target column {source.target_name!r} of {origin.shown}"
+    file_target = f"target column {short(source.target_name)!r} of {origin.shown}"
     labels, absent = split_missing(source.y, file_target if origin.file else "the target")
     integers = labels.dtype.kind == "i" and getattr(getattr(source.y, "dtype", None), "kind", "") == "f"
     if not absent.any():

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -12,8 +11,19 @@ import numpy as np
 from jaxtyping import Int
 from numpy.typing import NDArray
 
-from solvable.checks import choice
 from solvable.datasets.csv_files import WHOLE, CsvFile
+from solvable.datasets.files import (
+    LONGEST_PATH,
+    array_of,
+    choose,
+    existing_file,
+    listed,
+    need_memory_for,
+    plain,
+    read_errors,
+    refuse_repeats,
+    short,
+)
 from solvable.errors import InputError
 from solvable.progress import progress
 
@@ -86,8 +96,7 @@ def open_file(
         InputError: for a file or column that does not exist, or a file that cannot be read.
     """
     suffix = path.suffix.lower()
-    if not path.is_file():
-        raise InputError(f"there is no file {name!r}; expected a path to an existing {suffix} file")
+    path = existing_file(path, name, f"a path to an existing {suffix} file")
     if suffix == ".npz":
         return _open_npz(path, name, target, drop)
     return {".csv": _open_csv, ".parquet": _open_parquet}[suffix](path, name, target, drop, rows, quiet)
@@ -107,21 +116,22 @@ def read_column(path: Path, name: str, column: str) -> NDArray[Any]:
 
     from solvable.datasets.inputs import arrow_to_pandas, cells
 
-    suffix = path.suffix.lower()
-    if not path.is_file():
-        raise InputError(f"there is no file {name!r}; expected a path to an existing {suffix} file")
-    with _read_errors(name, f"a {suffix} file"):
+    suffix, name = path.suffix.lower(), short(name, LONGEST_PATH)
+    path = existing_file(path, name, f"a path to an existing {suffix} file")
+    with read_errors(name, suffix):
         if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return archive[choice(f"array of {name!r}", column, archive.files)]
+            with path.open("rb") as stream, np.lib.npyio.NpzFile(stream) as archive:
+                return array_of(archive, choose(f"array of {name!r}", column, archive.files), name)
         if suffix == ".parquet":
             from pyarrow import parquet
 
             file = parquet.ParquetFile(path)
-            choice(f"column of {name!r}", column, file.schema_arrow.names)
+            refuse_repeats(file.schema_arrow.names, name)
+            choose(f"column of {name!r}", column, file.schema_arrow.names)
+            need_memory_for(name, 8 * file.metadata.num_rows)
             return cells(arrow_to_pandas(file.read(columns=[column]))[column])
         file = CsvFile.of(path, name)
-        choice(f"column of {name!r}", column, file.names)
+        choose(f"column of {name!r}", column, file.names)
         return cells(_digits_kept(file.read([column])[column], file))
 
 
@@ -139,8 +149,8 @@ def _digits_kept(column: Any, file: CsvFile) -> Any:
         if (several := spellings[spellings.map(len) > 1]).size:
             first, second, *_ = several.iloc[0]
             raise InputError(
-                f"column {column.name!r} of {file.name!r} holds {first!r} and {second!r}, which are one number; "
-                "expected one spelling of each: put a letter before them if they are names"
+                f"column {short(column.name)!r} of {file.name!r} holds {short(first)!r} and {short(second)!r}, which "
+                "are one number; expected one spelling of each: put a letter before them if they are names"
             )
         return column
     if column.dtype.kind != "f" or not column.isna().any() or not (column.abs() >= 2.0**53).any():
@@ -164,30 +174,21 @@ def at_least_two(name: str, n: int) -> None:
 
 
 def _open_npz(path: Path, name: str, target: str | None, drop: Sequence[str]) -> Source:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = list(archive.files)
-            pairs = [(x, target or y) for x, y in _NPZ_KEYS if x in keys and (target or y) in keys]
-            if not pairs:
-                got = f"holds the arrays {', '.join(keys)}" if keys else "holds no arrays"
-                expected = " or ".join(f"{x} and {target or y}" for x, y in _NPZ_KEYS)
-                raise InputError(f"{name!r} {got}; expected {expected}: rename them with numpy.savez")
-            X, y = archive[pairs[0][0]], archive[pairs[0][1]]
-            notes = (
-                [f"arrays {pairs[0][0]} and {pairs[0][1]} used; {', '.join(rest)} ignored"]
-                if (rest := [key for key in keys if key not in pairs[0]])
-                else []
-            )
-    except InputError:
-        raise
-    # A damaged archive raises BadZipFile, EOFError, OSError or ValueError, depending on where it broke.
-    except Exception as error:
-        raise InputError(
-            f"{name!r} cannot be read as a .npz archive of plain arrays ({_first_line(error)})"
-        ) from None
+    with read_errors(name, ".npz"), path.open("rb") as stream, np.lib.npyio.NpzFile(stream) as archive:
+        keys = list(archive.files)
+        pairs = [(x, target or y) for x, y in _NPZ_KEYS if x in keys and (target or y) in keys]
+        if not pairs:
+            got = f"holds the arrays {listed(keys)}" if keys else "holds no arrays"
+            expected = " or ".join(f"{x} and {plain(target or y)}" for x, y in _NPZ_KEYS)
+            raise InputError(f"{name!r} {got}; expected {expected}: rename them with numpy.savez")
+        X, y = (array_of(archive, key, name) for key in pairs[0])
+        rest = [key for key in keys if key not in pairs[0]]
+        notes = (
+            [f"arrays {listed(pairs[0]).replace(', ', ' and ')} used; {listed(rest)} ignored"] if rest else []
+        )
     if drop:
         raise InputError(
-            f"the columns of {name!r} have no names, so {', '.join(drop)} cannot be dropped; expected a .csv or "
+            f"the columns of {name!r} have no names, so {listed(drop)} cannot be dropped; expected a .csv or "
             ".parquet file: remove these columns from the array instead"
         )
     if X.dtype.kind not in "fiub":
@@ -206,12 +207,13 @@ def _open_csv(
 ) -> Source:
     import pandas as pd
 
-    with _read_errors(name, "a CSV table"):
+    with read_errors(name, ".csv"):
         file = CsvFile.of(path, name)
         columns = _Columns.choose(file.names, name, target, drop)
         narrow = None
         if rows is not None and file.regular:
-            narrow = file.read(sorted({columns.target, *columns.unnamed}, key=columns.all.index))
+            names = [columns.target, *(one for one in columns.unnamed if one != columns.target)]
+            narrow = file.inferred(file.as_text(names), names)
         if narrow is None or len(narrow) <= (rows or 0):
             table = file.read()
             table[columns.target] = _digits_kept(table[columns.target], file)
@@ -224,7 +226,7 @@ def _open_csv(
     def read_inputs(numbers: NDArray[np.int64] | None) -> Any:
         numbers = np.arange(n) if numbers is None else numbers
         parts = []
-        with _read_errors(name, "a CSV table"):
+        with read_errors(name, ".csv"):
             for start, piece in _with_first_row(file.pieces(_BATCH), f"reading {name}", n, quiet):
                 in_piece = numbers[(numbers >= start) & (numbers < start + len(piece))]
                 parts.append(piece.iloc[in_piece - start])
@@ -253,13 +255,15 @@ def _open_parquet(
     from solvable.datasets.inputs import arrow_to_pandas
 
     def frame(table: Any) -> Any:
+        table.validate(full=True)  # for text that is no UTF-8, which pandas would find later
         table = arrow_to_pandas(table)
         return table.astype({column: "category" for column in categories if column in table.columns})
 
-    with _read_errors(name, "a Parquet table"):
+    with read_errors(name, ".parquet"):
         file = parquet.ParquetFile(path, pre_buffer=False)
         schema = file.schema_arrow
         facts = schema.pandas_metadata or {}
+        refuse_repeats(schema.names, name)
         # The index of a pandas table is stored as a column, which is not an input.
         index = [column for column in facts.get("index_columns", []) if isinstance(column, str)]
         # Parquet itself has categories of text only.
@@ -268,14 +272,16 @@ def _open_parquet(
             [column for column in schema.names if column not in index], name, target, drop
         )
         names = list({columns.target, *columns.unnamed})
+        need_memory_for(name, 8 * file.metadata.num_rows * len(names))
         narrow: Any = frame(file.read(columns=names))
         columns = columns.without_row_numbers(narrow)
     n = len(narrow)
     at_least_two(repr(name), n)
 
     def read_inputs(numbers: NDArray[np.int64] | None) -> Any:
-        with _read_errors(name, "a Parquet table"):
+        with read_errors(name, ".parquet"):
             if numbers is None:
+                need_memory_for(name, 8 * n * len(columns.inputs), "load some of its rows with rows=")
                 return frame(file.read(columns=columns.inputs))[columns.inputs]
             pieces = file.iter_batches(_BATCH, columns=columns.inputs)
             # pyarrow cannot take rows of views of text.
@@ -321,31 +327,30 @@ class _Columns:
     def choose(cls, names: Iterable[Any], name: str, target: str | None, drop: Sequence[str]) -> "_Columns":
         """Return the columns of a table, divided into inputs and target."""
         columns = [str(column) for column in names]
-        if duplicates := [column for i, column in enumerate(columns) if column in columns[:i]]:
-            raise InputError(
-                f"{name!r} has more than one column {duplicates[0]!r}; expected unique names: rename the columns"
-            )
         for column in drop:
-            choice(f"column of {name!r} to drop", column, columns)
+            choose(f"column of {name!r} to drop", column, columns)
         if target is not None:
-            choice(f"column of {name!r}", target, columns)
+            choose(f"column of {name!r}", target, columns)
             if target in drop:
-                raise InputError(f"column {target!r} of {name!r} is both the target and dropped; choose one")
-        remaining = [column for column in columns if column not in drop]
+                raise InputError(
+                    f"column {short(target)!r} of {name!r} is both the target and dropped; choose one"
+                )
+        dropped = set(drop)
+        remaining = [column for column in columns if column not in dropped]
         if len(remaining) < 2:
-            without = f" besides {', '.join(drop)}" if drop else ""
+            without = f" besides {listed(drop)}" if drop else ""
             raise InputError(
                 f"{name!r} has {len(remaining)} column(s){without}; expected inputs and a target, separated by commas"
             )
-        notes = [f"columns dropped as requested: {', '.join(dict.fromkeys(drop))}"] if drop else []
+        notes = [f"columns dropped as requested: {listed(list(dict.fromkeys(drop)))}"] if drop else []
         if target is None:
             candidates = [column for column in remaining if column.lower() in _TARGET_NAMES]
             target = candidates[0] if len(candidates) == 1 else remaining[-1]
             notes.append(
-                f"target column: {target!r} ({'by its name' if len(candidates) == 1 else 'the last one'})"
+                f"target column: {short(target)!r} ({'by its name' if len(candidates) == 1 else 'the last one'})"
             )
         else:
-            notes.append(f"target column: {target!r}")
+            notes.append(f"target column: {short(target)!r}")
         return cls(columns, [column for column in remaining if column != target], target, notes)
 
     @property
@@ -360,27 +365,13 @@ class _Columns:
             return self
         if len(self.inputs) == len(numbers):
             raise InputError(
-                f"the table has only {self.target!r} and row numbers; expected at least one input column"
+                f"the table has only {short(self.target)!r} and row numbers; expected at least one input column"
             )
         which = "column has no name and looks" if len(numbers) == 1 else "columns have no names and look"
         inputs = [name for name in self.inputs if name not in numbers]
         return _Columns(
             self.all, inputs, self.target, [f"the first {which} like row numbers: dropped", *self.notes]
         )
-
-
-@contextmanager
-def _read_errors(name: str, kind: str) -> Iterator[None]:
-    """Raise `InputError` for a file that cannot be read as its kind."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, OSError) as error:
-        if type(error).__name__ == "EmptyDataError":
-            raise InputError(f"{name!r} is empty; expected a header and at least 2 rows") from None
-        remedy = "; save it as UTF-8" if isinstance(error, UnicodeError) else ""
-        raise InputError(f"{name!r} cannot be read as {kind} ({_first_line(error)}){remedy}") from None
 
 
 def _with_first_row(pieces: Any, words: str, total: int, quiet: bool) -> Iterator[tuple[int, Any]]:
@@ -391,7 +382,3 @@ def _with_first_row(pieces: Any, words: str, total: int, quiet: bool) -> Iterato
             yield start, piece
             start += len(piece)
             advance(len(piece))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -11,6 +11,7 @@ from cyclopts import App
 from solvable import datasets
 from solvable.checks import whole
 from solvable.datasets.encoding import Missing
+from solvable.datasets.files import LONGEST_PATH, existing_file, read_npy, short
 from solvable.datasets.labels import Task
 from solvable.datasets.readers import FILE_TYPES, read_column
 from solvable.errors import InputError
@@ -82,7 +83,7 @@ def diagnose_file(
     if groups is not None:
         if suffix not in FILE_TYPES:
             raise InputError(f"--groups names a column of a file, but {data!r} has none; leave it out")
-        read_column(Path(data).expanduser(), data, groups)  # raises for a wrong name
+        read_column(Path(data), data, groups)  # raises for a wrong name
         if suffix != ".npz":  # whose groups are an array beside the inputs
             drop = (*drop, groups)
     loaded = datasets.load(
@@ -91,7 +92,7 @@ def diagnose_file(
     if features is not None:
         loaded = _with_features(loaded, features)
         kernel = kernel or "linear"
-    codes = None if groups is None else read_column(Path(data).expanduser(), data, groups)[loaded.rows]
+    codes = None if groups is None else read_column(Path(data), data, groups)[loaded.rows]
     stages = len(NATURAL_KERNELS) + 2 if kernel is None else 2
     with progress("preparing", stages, quiet=output.silent) as advance:
         diagnosis = diagnose_dataset(
@@ -110,20 +111,15 @@ def diagnose_file(
 
 def _with_features(loaded: Any, path: Path) -> Any:
     """Return the data set with an embedding in place of its inputs."""
-    expected = "expected an array (n, d) saved by numpy.save"
-    if not path.is_file():
-        raise InputError(f"there is no file {str(path)!r}; {expected}")
-    try:
-        embedding = np.load(path, allow_pickle=False)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{str(path)!r} cannot be read as a .npy file ({error}); {expected}") from None
-    if not isinstance(embedding, np.ndarray) or embedding.ndim != 2 or len(embedding) != loaded.n_rows:
+    name = short(path, LONGEST_PATH)
+    embedding = read_npy(existing_file(path, name, "an array (n, d) saved by numpy.save"), name)
+    if embedding.ndim != 2 or len(embedding) != loaded.n_rows:
         raise InputError(
-            f"{str(path)!r} has shape {np.shape(embedding)}; expected one row for each of the {loaded.n_rows} rows of "
+            f"{name!r} has shape {embedding.shape}; expected one row for each of the {loaded.n_rows} rows of "
             f"{loaded.name!r}: (n, d)"
         )
     if embedding.dtype.kind not in "fiub":
-        raise InputError(f"{str(path)!r} has type {embedding.dtype}; expected numbers (n, d)")
+        raise InputError(f"{name!r} has type {short(embedding.dtype)}; expected numbers (n, d)")
     y = loaded.labels if loaded.labels is not None else loaded.y + loaded.offset
     if y.ndim == 1 or y.shape[1] == 1:
         y = pd.Series(y.ravel(), name=loaded.target_name)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import numbers
+from solvable.datasets.files import LONGEST_PATH, existing_file, short
 from solvable.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ def lay_over(
     return xr.Dataset(variables, {"n_train": sizes}, attrs={"measure": name})
 
 
+# Ten thousands of measurements; a line of any length would fill the memory.
+_MOST_BYTES = 10**6
+
+
 def read_measured(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return sizes and errors from a CSV file of two columns, with or without a header.
 
@@ -61,21 +66,23 @@ def read_measured(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     """
     import pandas as pd
 
-    expected = "expected a CSV of two columns, n and error, one row for each measurement"
-    if not path.is_file():
-        raise InputError(f"there is no file {str(path)!r}; {expected}")
+    description = "a CSV of two columns, n and error, one row for each measurement"
+    expected, name = f"expected {description}", short(path, LONGEST_PATH)
+    path = existing_file(path, name, description)
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise InputError(f"{name!r} has {size} bytes, more than {_MOST_BYTES}; {expected}")
     try:
         table = pd.read_csv(path, header=None, comment="#", skip_blank_lines=True)
     except (ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{str(path)!r} cannot be read ({reason}); {expected}") from None
+        raise InputError(f"{name!r} cannot be read ({reason}); {expected}") from None
     if table.shape[1] != 2:
-        raise InputError(f"{str(path)!r} has {table.shape[1]} columns; {expected}")
+        raise InputError(f"{name!r} has {table.shape[1]} columns; {expected}")
     values: Any = table.apply(pd.to_numeric, errors="coerce")
     if values.iloc[0].isna().all():
         values = values.iloc[1:]
     if values.empty or values.isna().to_numpy().any():
-        raise InputError(f"{str(path)!r} has values that are not numbers, or none; {expected}")
+        raise InputError(f"{name!r} has values that are not numbers, or none; {expected}")
     return values[0].to_numpy(dtype=float), values[1].to_numpy(dtype=float)
 
 
