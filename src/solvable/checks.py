@@ -1,6 +1,7 @@
 """Argument checks with uniform error messages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
 
@@ -102,15 +103,36 @@ def one_number(
     return float(numbers(name, number, above=above, at_least=at_least, at_most=at_most))
 
 
-def whole(name: str, value: Any, *, at_least: int) -> int:
+def whole(name: str, value: Any, *, at_least: int, at_most: float = np.inf) -> int:
     """Return `value` as an int.
 
     Raises:
-        InputError: if it is not a whole number of at least `at_least`.
+        InputError: if it is not a whole number of at least `at_least` and at most `at_most`.
+
+    >>> whole("steps", 3, at_least=1, at_most=10)
+    3
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Integral) or int(value) < at_least:
         raise InputError(f"{name} must be a whole number of at least {at_least}; got {value!r}")
+    if int(value) > at_most:
+        raise InputError(f"{name} must be a whole number of at most {at_most:,}; got {value!r}")
     return int(value)
+
+
+def bytes_of_training(sizes: Sequence[int], n_samples: int) -> float:
+    """Return about how many bytes the training of a network takes.
+
+    Args:
+        sizes: units of its layers.
+        n_samples: number of samples in a step.
+
+    >>> bytes_of_training([10, 100, 1], 5)
+    30880.0
+    """
+    weights = sum(a * b for a, b in pairwise(sizes))
+    # A weight has a gradient, a copy of its first value and two moments of the optimizer; a unit has a pre-activation,
+    # an activation and their gradients. The numbers have 4 bytes.
+    return 4.0 * (5 * weights + 4 * n_samples * sum(sizes))
 
 
 def seed(name: str, value: Any) -> int:

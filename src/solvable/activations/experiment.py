@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from solvable.checks import one_number
 from solvable.datasets.sphere import Split
-from solvable.errors import missing_extra
+from solvable.errors import InputError, missing_extra
 from solvable.kernels import NTK
 from solvable.kernels.duals import Activation, Sine, as_activation
 
@@ -46,6 +47,26 @@ def activation_of(words: str) -> Activation:
     amplitude, name, frequency = match.groups()
     phase = np.pi / 2 if name.lower() == "cos" else 0.0
     return Sine(float(amplitude or 1.0), float(frequency or 1.0), phase)
+
+
+def check_gain(w_std: float, depth: int, largest: float) -> None:
+    """Raise unless weights of a standard deviation keep outputs and gradients of a deep network representable.
+
+    Args:
+        w_std: standard deviation of the weights, times 1/sqrt(fan in).
+        depth: number of hidden layers, each of which may multiply its inputs by `w_std`.
+        largest: largest factor over all layers, and inverse of the smallest one.
+
+    Raises:
+        InputError: naming `w_std`.
+    """
+    one_number("w_std", w_std, above=0)
+    if depth * abs(np.log(w_std)) > np.log(largest):
+        factor = largest ** (1 / depth)
+        raise InputError(
+            f"w_std is {w_std:g} over {depth} hidden layer{'s' * (depth > 1)}, beyond the range of floats; "
+            f"expected between {1 / factor:.2g} and {factor:.2g}"
+        )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import xarray as xr
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from solvable.activations.experiment import activation_of, need_torch
+from solvable.activations.experiment import activation_of, check_gain, need_torch
 from solvable.activations.finite_width import finite_width_moments
 from solvable.errors import InputError
 from solvable.kernels import NTK
@@ -31,6 +31,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import check_parameters, seed_of
+from solvable.machine import cores, need_memory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +40,7 @@ _PILOTS = 100
 _PILOT_WIDTH = 256
 _LARGEST_WEIGHTS = 2.0**28
 """Largest number of weights in one network: 2 GB in double precision."""
+_LARGEST_GAIN = 1e60
 _AIM = 0.05
 _FEWEST_TRIALS = 10
 
@@ -76,13 +78,22 @@ class Parameters:
 
     def __post_init__(self) -> None:
         least = {"depth": 1, "widths": 1, "n_points": 1, "d": 1, "b_std": 0, "trials": 1}
-        check_parameters(self, at_least=least, above={"w_std": 0})
+        check_parameters(self, at_least=least, at_most={"depth": 1000, "d": 100_000, "b_std": 1e6})
+        check_gain(self.w_std, max(self.depth), _LARGEST_GAIN)
         numbers = max(self.widths) ** 2 * (max(self.depth) - 1) + max(self.widths) * self.d
         if numbers > _LARGEST_WEIGHTS:
             raise InputError(
                 f"a network of {max(self.depth)} layers of {max(self.widths)} units has {numbers:.2g} weights; "
                 f"expected at most {_LARGEST_WEIGHTS:.2g} (2 GB); lower the width"
             )
+        # Matrices of the points for each depth and in each trial, and the outputs of all layers.
+        n_matrices = len(self.depth) + 6 * min(cores(), self.trials)
+        units = max(self.widths) * max(self.depth) + self.d
+        need_memory(
+            8.0 * self.n_points * (n_matrices * self.n_points + 2 * min(cores(), self.trials) * units),
+            f"the kernel of {self.n_points} points",
+            "lower n_points",
+        )
 
 
 @dataclass(frozen=True, eq=False)

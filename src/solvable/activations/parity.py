@@ -18,7 +18,8 @@ import xarray as xr
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from solvable.activations.experiment import activation_of, need_torch
+from solvable.activations.experiment import activation_of, check_gain, need_torch
+from solvable.checks import bytes_of_training
 from solvable.errors import InputError
 from solvable.kernels import NTK, Kernel
 from solvable.kernels.duals import Activation
@@ -26,6 +27,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import check_parameters, seed_of
+from solvable.machine import cores, need_memory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 _MOST_BITS = 13
 # Eigenvalues below this fraction of the largest count as zero.
 _CUTOFF = 1e-10
+# The nets have single precision, and squares of their gradients must be representable.
+_LARGEST_GAIN = 1e9
 # Number of splits over which the kernel's error is averaged; it hardly varies.
 _MOST_SPLITS = 3
 # A net with a lower error rate has learned parity.
@@ -87,10 +91,12 @@ class Parameters:
                 "b_std": 0,
                 "steps": 1,
                 "stop_at": 0,
+                "rate": 1e-9,
                 "trials": 1,
             },
-            above={"w_std": 0, "rate": 0},
+            at_most={"depth": 100, "b_std": 1000, "rate": 1e6, "steps": 1_000_000},
         )
+        check_gain(self.w_std, self.depth, _LARGEST_GAIN)
         if self.n_bits > _MOST_BITS:
             raise InputError(
                 f"n_bits is {self.n_bits}; expected at most {_MOST_BITS}, since the kernel matrix has a row for half "
@@ -133,6 +139,9 @@ def prepare(parameters: Parameters) -> Setting:
     """Return the hypercube and the kernel; raise for an activation without a known kernel."""
     need_torch()
     n = parameters.n_bits
+    sizes = [n, *[max(parameters.widths)] * parameters.depth, 1]
+    n_bytes = min(cores(), parameters.trials) * bytes_of_training(sizes, 2 ** (n - 1))
+    need_memory(n_bytes, f"training networks of width {max(parameters.widths)}", "lower the widths")
     X = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     kernel = NTK(
         parameters.depth,

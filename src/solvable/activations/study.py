@@ -21,6 +21,7 @@ from solvable import datasets
 from solvable.activations.design import design
 from solvable.activations.experiment import Model, need_torch
 from solvable.activations.training import training_curve
+from solvable.checks import bytes_of_training
 from solvable.datasets.labels import Task
 from solvable.datasets.sphere import Split, split_on_sphere
 from solvable.kernels.duals import ABReLU
@@ -29,6 +30,7 @@ from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import DataParameters, check_parameters, seed_of
 from solvable.lab.text import percent
+from solvable.machine import cores, need_memory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +83,8 @@ class Parameters(DataParameters):
 
     def __post_init__(self) -> None:
         least = {"n_train": 2, "depth": 1, "width": 1, "deep_width": 1, "steps": 1, "trials": 1}
-        check_parameters(self, at_least=least, above={"rate": 0})
+        most = {"depth": 100, "steps": 100_000, "rate": 1e6}
+        check_parameters(self, at_least=least | {"rate": 1e-9}, at_most=most)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +104,17 @@ def prepare(parameters: Parameters) -> Setting:
     rows = None if parameters.data in datasets.NAMES else _MOST_ROWS
     data = parameters.load(parameters.task, rows, parameters.random_state)
     split = split_on_sphere(data, parameters.n_train, parameters.random_state)
+    d, k = split.X.shape[1], split.y.shape[1]
+    for name, width, depth in (
+        ("width", parameters.width, 1),
+        ("deep_width", parameters.deep_width, parameters.depth),
+    ):
+        n_bytes = min(cores(), parameters.trials) * bytes_of_training([d, *[width] * depth, k], len(split.X))
+        need_memory(n_bytes, f"training networks of width {width}", f"lower {name}")
     deep = Model(DEEP, ABReLU(), parameters.depth, parameters.deep_width, _W_STD, _B_STD)
     activation = design(deep.kernel(), family=parameters.family)
     designed = Model(DESIGNED, activation, 1, parameters.width, 1.0, 0.0)
     shallow = Model(SHALLOW, ABReLU(), 1, parameters.width, _W_STD, _B_STD)
-    d, k = split.X.shape[1], split.y.shape[1]
     sizes = [f"{model.n_parameters(d, k):,} parameters ({model.name})" for model in (deep, designed, shallow)]
     notes = (
         *data.notes,

@@ -94,6 +94,7 @@ class Parameters(DataParameters):
                 "max_iter": 1,
                 "trials": 1,
             },
+            at_most={"l2": 1e6, "steps": 100_000, "starts": 10_000, "max_iter": 100_000},
         )
 
 

@@ -164,6 +164,7 @@ def resampled_noise(share: ArrayLike, n_classes: int) -> NDArray[np.float64]:
 Channel = Literal["symmetric"]
 
 _MOST_NOISE = 10.0
+_LEAST_NOISE = 1e-6
 
 
 def channel_matrix(channel: "Channel | ArrayLike", n_classes: int) -> NDArray[np.float64]:
@@ -232,6 +233,10 @@ def check_levels(
         raise InputError(
             f"noise level {levels.max():g} is in standard deviations of the target; expected at most {_MOST_NOISE:g}, "
             "above which nothing can be learned: for 20 % of a standard deviation give 0.2"
+        )
+    if (low := (levels > 0) & (levels < _LEAST_NOISE)).any():
+        raise InputError(
+            f"noise level {levels[low].max():g} is too low to be measured; expected 0 or at least {_LEAST_NOISE:g}"
         )
     if not (levels > 0).any():
         raise InputError("noise_levels has no level above 0; give at least one, as in (0, 0.2)")

@@ -66,8 +66,9 @@ class Parameters(FlipParameters):
     def __post_init__(self) -> None:
         check_parameters(
             self,
-            at_least={"n_train": 2, "n_test": 1, "noise_levels": 0, "trials": 1},
-            above={"length_scale": 0, "ridge": 0},
+            at_least={"n_train": 2, "n_test": 1, "noise_levels": 0, "length_scale": 1e-6, "trials": 1},
+            above={"ridge": 0},
+            at_most={"ridge": 1e6, "length_scale": 1e6},
         )
         for word in self.models:
             model_named(word)

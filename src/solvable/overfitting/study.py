@@ -21,6 +21,7 @@ from solvable.kernels.stationary import Stationary
 from solvable.lab import Comparison, Study
 from solvable.lab.parameters import check_parameters, seed_of
 from solvable.lab.text import readable
+from solvable.machine import cores, need_memory
 from solvable.overfitting.asymptotics import (
     Asymptotics,
     exponential_asymptotics,
@@ -43,6 +44,7 @@ PAPER = (
 # Number of resolved degrees of the harmonics; higher ones enter by their trace.
 _LEVELS = 100
 _MOST_TRAIN = 5000
+_LARGEST_LOGARITHM = 700.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ class Parameters:
             self,
             at_least={"n_train": 2, "dimension": 2, "n_test": 1, "n_modes": 10, "trials": 1},
             above={"alpha": 1, "decay": 0, "length_scale": 0, "ridge": 0},
+            at_most={"alpha": 20, "dimension": 1000, "length_scale": 1000, "ridge": 1e6},
         )
         largest = max(self.n_train)
         if largest > _MOST_TRAIN:
@@ -98,6 +101,19 @@ class Parameters:
                 f"n_modes is {self.n_modes} for n_train up to {largest}; expected at least three times as many, since "
                 "with fewer the end of the spectrum dominates"
             )
+        if self.decay * largest > _LARGEST_LOGARITHM:
+            raise InputError(
+                f"decay is {self.decay:g} for n_train up to {largest}, whose eigenvalues exp(-c n) are below the range "
+                f"of floats; expected at most {_LARGEST_LOGARITHM / largest:.3g}"
+            )
+        columns = max(self.n_modes, self.dimension + 1)
+        need_memory(
+            8.0
+            * min(cores(), self.trials)
+            * (columns * (4 * largest + 2 * self.n_test) + 3 * largest * self.n_test),
+            f"a trial with n_modes {self.n_modes}, n_test {self.n_test} and n_train {largest}, on each core,",
+            "lower n_modes or n_test",
+        )
 
 
 @dataclass(frozen=True, eq=False)

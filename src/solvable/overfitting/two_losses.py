@@ -67,8 +67,15 @@ class Parameters(FlipParameters):
     def __post_init__(self) -> None:
         check_parameters(
             self,
-            at_least={"n_train": 2, "n_test": 1, "ridge": 0, "trials": 1},
-            above={"length_scale": 0, "noise_level": 0},
+            at_least={
+                "n_train": 2,
+                "n_test": 1,
+                "ridge": 0,
+                "length_scale": 1e-6,
+                "noise_level": 1e-6,
+                "trials": 1,
+            },
+            at_most={"ridge": 1e6, "length_scale": 1e6},
         )
         for name in self.kernels:
             as_kernel(name)

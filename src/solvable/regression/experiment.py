@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
+_MOST_FEATURES = 1e9
 
 
 def measure(
@@ -120,6 +121,8 @@ def whole_widths(n_features: ArrayLike) -> Array:
     widths = grid("n_features", n_features, at_least=1.0)
     if (fractional := widths != np.floor(widths)).any():
         raise InputError(f"n_features must be whole numbers or inf; got {widths[fractional][0]:g}")
+    if (large := np.isfinite(widths) & (widths > _MOST_FEATURES)).any():
+        raise InputError(f"n_features must be at most {_MOST_FEATURES:g}, or inf; got {widths[large][0]:g}")
     return widths
 
 

@@ -15,6 +15,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.parameters import DataParameters, check_parameters
 from solvable.lab.text import percent
+from solvable.machine import cores, need_memory
 from solvable.regression import theory
 from solvable.regression.drawing import draw_study
 from solvable.regression.experiment import as_dataset, trial_errors, whole_widths
@@ -69,7 +70,7 @@ class Parameters(DataParameters):
             "forecast": 1,
             "trials": 1,
         }
-        check_parameters(self, at_least=least)
+        check_parameters(self, at_least=least, at_most={"forecast": 1e15})
         whole_widths(self.n_features)
         if np.isinf(self.forecast).any():
             raise InputError("forecast must be finite, since a sample does not determine the limit; got inf")
@@ -138,6 +139,14 @@ def prepare(parameters: Parameters) -> Setting:
     widths = np.unique(np.array(parameters.n_features, dtype=float))
     if np.isfinite(widths).any():
         kernel.features(1)  # raises for a kernel without random features, before the long work
+        k, columns = widths[np.isfinite(widths)].max(), targets.columns.shape[1]
+        # Features of the points, scaled and copied by the solver; their frequencies; weights for each fit.
+        per_feature = 4 * n_pool + X.shape[1] + 2 * len(parameters.ridge) * len(sizes) * columns
+        need_memory(
+            8.0 * min(cores(), parameters.trials) * k * per_feature,
+            f"a fit of {k:g} random features to {n_pool} points on each core",
+            "lower n_features, or take inf for the kernel itself",
+        )
     gram = to_float64(kernel(X)) if np.isinf(widths).any() else None
     ridge = np.unique(np.abs(np.array(parameters.ridge, dtype=float)))  # -0.0 is 0.0
     return Setting(X, targets, kernel, gram, n_sample, sizes, widths, ridge, tuple(notes), data.fingerprint)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
+from solvable.checks import bytes_of_training
 from solvable.datasets.labels import Task
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
+from solvable.machine import cores, need_memory
 from solvable.scaling.study import Setting, need_two, split_data
 from solvable.scaling.theory import depth_multipliers
 
@@ -67,8 +69,11 @@ class Parameters(DataParameters):
 
     def __post_init__(self) -> None:
         least = {"n_train": 2, "depths": 1, "width": 2, "steps": 1, "batch_size": 1, "trials": 1}
-        check_parameters(self, at_least=least)
+        check_parameters(self, at_least=least, at_most={"depths": 1000, "steps": 100_000})
         need_two("depths", self.depths)
+        inner = [self.width] * (2 * max(self.depths) + 1)
+        n_bytes = min(cores(), self.trials) * bytes_of_training(inner, self.batch_size)
+        need_memory(n_bytes, f"training networks of width {self.width}", "lower width, depths or batch_size")
 
 
 def prepare(parameters: Parameters) -> Setting:

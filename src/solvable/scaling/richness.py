@@ -15,10 +15,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from solvable.checks import bytes_of_training
 from solvable.datasets.labels import Task
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable
+from solvable.machine import cores, need_memory
 from solvable.scaling.study import Setting, need_two, split_data
 from solvable.scaling.theory import max_lr_richness
 
@@ -61,8 +63,12 @@ class Parameters(DataParameters):
 
     def __post_init__(self) -> None:
         least = {"n_train": 2, "layers": 2, "width": 1, "steps": 1, "trials": 1}
-        check_parameters(self, at_least=least, above={"gammas": 0})
+        limits = {"layers": 1000, "steps": 100_000, "gammas": 1e9}
+        check_parameters(self, at_least=least | {"gammas": 1e-9}, at_most=limits)
         need_two("gammas", self.gammas)
+        inner = [self.width] * (max(self.layers) - 1)
+        n_bytes = min(cores(), self.trials) * bytes_of_training(inner, self.n_train or _MOST_POINTS)
+        need_memory(n_bytes, f"training networks of width {self.width}", "lower width or layers")
 
 
 def prepare(parameters: Parameters) -> Setting:

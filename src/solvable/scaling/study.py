@@ -22,12 +22,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from solvable.checks import bytes_of_training
 from solvable.datasets.labels import Task
 from solvable.datasets.sphere import Split, split_on_sphere
 from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
+from solvable.machine import cores, need_memory
 from solvable.scaling.drawing import CHANGES, NTP, SP, SPECTRAL, SWEEPS, plot, transfer_of
 from solvable.scaling.parametrizations import exponents
 
@@ -87,8 +89,14 @@ class Parameters(DataParameters):
             "lrs_per_octave": 1,
             "trials": 1,
         }
-        check_parameters(self, at_least=least, above={"loss_share": 0})
+        most = {"depth": 1000, "steps": 100_000, "lrs_per_octave": 1000}
+        check_parameters(self, at_least=least | {"loss_share": 1e-6}, at_most=most)
         need_two("widths", self.widths)
+        inner = [max(self.widths)] * (self.depth - 1)
+        n_bytes = min(cores(), self.trials) * bytes_of_training(inner, self.batch_size)
+        need_memory(
+            n_bytes, f"training networks of width {max(self.widths)}", "lower widths, depth or batch_size"
+        )
         if self.loss_share >= 1:
             raise InputError(
                 f"loss_share is {self.loss_share:g}; expected a share below 1, to which the loss falls"

@@ -19,9 +19,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from solvable.checks import bytes_of_training
 from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.text import percent
+from solvable.machine import cores, need_memory
 from solvable.stepwise.drawing import plot_network
 from solvable.stepwise.experiment import image_shape, record_steps
 from solvable.stepwise.study import check_small
@@ -35,6 +37,7 @@ MADE = ("before training", "in training")
 """When predictions are made."""
 
 _LARGEST_SAMPLE = 2000
+_PREDICTION_VIEWS = 8000
 # The learning rate as a share of the largest stable one of so many networks; the longest training, as a multiple of the
 # last predicted step.
 _SHARE, _NETWORKS, _LONGEST = 0.2, 4, 1.6
@@ -87,11 +90,17 @@ class Parameters(DataParameters):
                 "n_samples": 8,
                 "batch_size": 2,
                 "steps": 1,
+                "init_scale": 1e-15,
                 "trials": 1,
             },
-            above={"init_scale": 0, "learning_rate": 0},
+            above={"learning_rate": 0},
+            at_most={"dim": 10_000, "steps": 1_000_000},
         )
         check_small(self.init_scale)
+        sizes = [self.width, self.width, self.dim]
+        # Predictions and records are for thousands of samples at once.
+        n_bytes = min(cores(), self.trials) * bytes_of_training(sizes, _PREDICTION_VIEWS)
+        need_memory(n_bytes, f"training networks of width {self.width}", "lower width or dim")
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,8 +95,9 @@ class Parameters(DataParameters):
     def __post_init__(self) -> None:
         check_parameters(
             self,
-            at_least={"dim": 1, "n_pairs": 8, "noise": 0, "trials": 1},
-            above={"crop": 0, "init_scale": 0, "learning_rate": 0},
+            at_least={"dim": 1, "n_pairs": 8, "noise": 0, "init_scale": 1e-30, "trials": 1},
+            above={"crop": 0, "learning_rate": 0},
+            at_most={"dim": 10_000, "noise": 1e6},
         )
         if self.crop > 1:
             raise InputError(f"crop is {self.crop:g}; expected at most 1, the whole image")
