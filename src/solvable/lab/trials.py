@@ -1,5 +1,6 @@
 """Run trials in threads, in processes or on a cluster, and keep each finished one on disk."""
 
+import faulthandler
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import chdir, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -267,9 +268,11 @@ def _in_processes(
                 f"returns, and enough memory for as many at once: run it alone to see why; {_RESUME}"
             ) from error
         except PicklingError as error:
+            # The cause's text is a traceback in quotes.
+            reason = str(error.__cause__ or error).strip(' \n"').splitlines()[-1:]
             raise InputError(
-                f"the trials cannot be sent to other processes ({error.__cause__ or error}); expected objects that "
-                "pickle can copy: leave n_jobs out, or remove locks, open files and the like"
+                f"the trials cannot be sent to other processes ({''.join(reason)}); expected objects that pickle can "
+                "copy: leave n_jobs out, or remove locks, open files and the like"
             ) from error
 
 
@@ -299,21 +302,25 @@ def _run_exclusively(job: _Job, number: int, call: Call) -> tuple[Call, Any]:
     with WHOLE_PROCESS:
         if os.getpid() != job.parent:
             _end_with(job.parent)
-        # A trial may change the working directory, and others of this process would not find their files.
-        folder, mark = os.getcwd(), job.running / str(number)
+        mark = job.running / str(number)
         with suppress(OSError):
             mark.touch()
         try:
-            return call, job.trial(*job.shared, *call)
+            # A trial may change the working directory, and others of this process would not find their files.
+            with chdir("."):
+                return call, job.trial(*job.shared, *call)
         finally:
-            os.chdir(folder)
             with suppress(OSError):
                 mark.unlink()
 
 
 @cache
 def _end_with(parent: int) -> None:
-    """Let this process end soon after `parent` has ended; joblib's would wait for five minutes."""
+    """Let this process end soon after `parent` has ended; joblib's would wait for five minutes.
+
+    If it crashes, the parent says so in a sentence; joblib's would print a page before.
+    """
+    faulthandler.disable()
 
     def watch() -> None:
         while os.getppid() == parent:

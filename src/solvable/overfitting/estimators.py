@@ -41,7 +41,7 @@ def maker(estimator: Any) -> Callable[[int], Any]:
             model = estimator(n)
         except InputError:
             raise
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise InputError(
                 f"{call} raised {type(problem).__name__}: {problem}; expected {expected}"
             ) from problem
@@ -105,7 +105,10 @@ def _function_name(function: Any) -> str:
 
 def described(estimator: Any) -> str:
     """Return an estimator's repr in one line of at most 160 characters, or its name if it has no repr of its own."""
-    text = " ".join(repr(estimator).split())
+    try:
+        text = " ".join(repr(estimator).split())
+    except Exception:  # it was measured, so its errors are worth more than its description
+        return name_of(estimator)
     # Python's default repr, and that of skorch's nets.
     if text.startswith("<"):
         return name_of(estimator)

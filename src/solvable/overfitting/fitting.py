@@ -57,7 +57,7 @@ def fit_in_trial(estimators: dict[int, Any], task: Task, trial: int, n_train: in
         InputError: when the estimator fails.
     """
     estimator = estimators[n_train]
-    with one_thread(), naming_failures(estimator, n_train, level):
+    with one_thread(), naming_failures(estimator, on_fit(trial, n_train, level)):
         return fit_and_score(estimator, task, task.draw(n_train, np.array([level]), trial), 0)
 
 
@@ -148,18 +148,29 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def naming_failures(estimator: Any, n_train: int, level: float) -> Iterator[None]:
-    """Turn an estimator's exceptions into an `InputError` that names the fit."""
+def naming_failures(estimator: Any, when: str) -> Iterator[None]:
+    """Turn an estimator's exceptions, and its attempts to end the program, into an `InputError` that names the fit."""
     try:
         yield
-    except InputError:
+    except (InputError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as problem:
-        lines = str(problem).strip().splitlines()
+    except BaseException as problem:
+        try:
+            lines = str(problem).strip().splitlines()
+        except Exception:  # the exception is the user's, too
+            lines = []
         raise InputError(
-            f"{name_of(estimator)} failed on {n_train} samples at noise level {level:g}: {type(problem).__name__}: "
-            f"{lines[0] if lines else 'no message'}"
+            f"{name_of(estimator)} failed {when}: {type(problem).__name__}: {lines[0] if lines else 'no message'}"
         ) from problem
+
+
+def on_fit(trial: int, n_train: int, level: float) -> str:
+    """Return words for a fit.
+
+    >>> on_fit(0, 200, 0.1)
+    'on 200 samples at noise level 0.1 (trial 0)'
+    """
+    return f"on {n_train} samples at noise level {level:g} (trial {trial})"
 
 
 @contextmanager

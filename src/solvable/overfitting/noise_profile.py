@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from solvable.checks import whole
 from solvable.datasets.labels import Task as Kind
 from solvable.lab.keys import code_of, object_key, short_hash
-from solvable.lab.trials import TrialStore, run_trials
+from solvable.lab.trials import TrialStore, check_trials, run_trials
 from solvable.overfitting.build_task import prepare
 from solvable.overfitting.drawing import draw_profile
 from solvable.overfitting.estimators import (
@@ -21,7 +21,7 @@ from solvable.overfitting.estimators import (
     takes_missing,
     warnings_of,
 )
-from solvable.overfitting.fitting import Fit, fit_in_trial, fresh
+from solvable.overfitting.fitting import Fit, fit_in_trial, fresh, naming_failures, on_fit
 from solvable.overfitting.label_noise import Channel
 from solvable.overfitting.profile_numbers import ProfileNumbers
 from solvable.overfitting.task import Task
@@ -131,10 +131,13 @@ def noise_profile(
     }
     make, setup = estimators_and_task(estimator, X, y, task, random_state=random_state, **options)
     levels, sizes = setup.levels(noise_levels), setup.sizes(train_sizes)
+    check_trials("n_trials times the numbers of sizes and levels", trials * len(sizes) * len(levels))
     estimators = {int(n): make(int(n)) for n in sizes}
-    store, store_notes = _store(cache, estimators, setup)
+    with naming_failures(next(iter(estimators.values())), "when it was copied"):
+        store, store_notes = _store(cache, estimators, setup)
     calls = [(trial, n, level) for trial in range(trials) for n in estimators for level in levels.tolist()]
     settings: dict[str, Any] = {"engine": "processes", "n_jobs": n_jobs, "what": "fits", "quiet": quiet}
+    settings["describe"] = lambda trial, n, level: f"{name_of(estimators[n])} {on_fit(trial, n, level)}"
     fits = run_trials(fit_in_trial, (estimators, setup), calls, store, **settings)
     errors = np.array([fit[:3] for fit in fits]).reshape(trials, len(sizes), len(levels), 3)
     notes = (*warnings_of(fit.warnings for fit in fits), *store_notes)
@@ -157,7 +160,9 @@ def estimators_and_task(
     make = maker(estimator)
     # The type of the labels is that of the estimator for all samples.
     first = make(X.shape[0] if getattr(X, "shape", ()) else len(X) if hasattr(X, "__len__") else 1)
-    return make, prepare(X, y, kind=kind_of(first, kind), nan_allowed=takes_missing(first), **options)
+    with naming_failures(first, "when it was asked what it predicts"):
+        kind, nan_allowed = kind_of(first, kind), takes_missing(first)
+    return make, prepare(X, y, kind=kind, nan_allowed=nan_allowed, **options)
 
 
 def _store(

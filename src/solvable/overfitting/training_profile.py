@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from solvable.checks import choice, grid, whole
 from solvable.datasets.labels import Task as Kind
 from solvable.errors import InputError
-from solvable.lab.trials import run_trials
+from solvable.lab.trials import check_trials, run_trials
 from solvable.machine import one_thread
 from solvable.overfitting.drawing import draw_training
 from solvable.overfitting.epochs import EpochByEpoch, check_trainable
-from solvable.overfitting.estimators import described_over_sizes, warnings_of
-from solvable.overfitting.fitting import fresh, naming_failures, quietly, seeded
+from solvable.overfitting.estimators import described_over_sizes, name_of, warnings_of
+from solvable.overfitting.fitting import fresh, naming_failures, on_fit, quietly, seeded
 from solvable.overfitting.label_noise import Channel
 from solvable.overfitting.noise_profile import NoiseProfile, estimators_and_task
 from solvable.overfitting.profile_numbers import FITTED
@@ -186,12 +186,14 @@ def training_profile(
     options = {"X_test": X_test, "y_test": y_test, "test_size": test_size, "channel": channel}
     make, setup = estimators_and_task(estimator, X, y, task, random_state=random_state, **options)
     sizes, levels = setup.sizes(train_sizes), setup.levels(noise_levels)
+    check_trials("n_trials times the number of sizes", n_trials * len(sizes))
     estimators = {int(n): make(int(n)) for n in sizes}
     for model in estimators.values():
         check_trainable(model)
     # Largest size first, so that no single long training is left at the end.
     calls = [(trial, n) for n in reversed(estimators) for trial in range(n_trials)]
     settings: dict[str, Any] = {"engine": "processes", "n_jobs": n_jobs, "what": "trainings", "quiet": quiet}
+    settings["describe"] = lambda trial, n: f"trial {trial} of {name_of(estimators[n])} on {n} samples"
     outcomes = run_trials(_runs, (estimators, setup, levels, recorded, until), calls, **settings)
     by_call = dict(zip(calls, outcomes, strict=True))
     rows = [[by_call[trial, n] for n in estimators] for trial in range(n_trials)]
@@ -246,7 +248,7 @@ def _runs(
     runs = []
     with one_thread():
         for i, level in enumerate(levels.tolist()):
-            with naming_failures(estimator, n_train, level):
+            with naming_failures(estimator, on_fit(trial, n_train, level)):
                 runs.append(_run(estimator, task, draw, i, level, recorded, until))
     return runs
 

@@ -40,7 +40,7 @@ def estimator_named(name: str, params: dict[str, Any]) -> Any:
         check_params(target, params, attribute)
         try:
             return target(**params)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise InputError(
                 f"{attribute} cannot be created with {params or 'no params'} ({type(problem).__name__}: {problem}); "
                 "expected other --params, or the name of an instance or of a function of the number of samples"
@@ -48,8 +48,14 @@ def estimator_named(name: str, params: dict[str, Any]) -> Any:
     if not params:
         return target
     if hasattr(target, "set_params"):
+        try:
+            known = target.get_params()
+        except Exception as problem:
+            raise InputError(
+                f"{attribute}.get_params() raised {type(problem).__name__}: {problem}; expected its parameters"
+            ) from problem
         for param in params:
-            choice(f"parameter of {attribute}", param, target.get_params())
+            choice(f"parameter of {attribute}", param, known)
         return target.set_params(**params)
     if not inspect.isroutine(target):
         raise InputError(f"{attribute} takes no --params; leave them out")
@@ -91,7 +97,7 @@ def _module(name: str) -> Any:
             f"there is no module {name!r} here; expected an installed module, or FILE for a FILE.py in {os.getcwd()!r}"
             f"{hint}"
         ) from None
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         raise InputError(
             f"module {name!r} cannot be imported ({type(problem).__name__}: {problem}); fix it first"
         ) from problem
