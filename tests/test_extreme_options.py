@@ -1,5 +1,6 @@
 """Numbers far out of range, in every study: one sentence before any work, or a right result."""
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -113,5 +114,30 @@ def test_the_memory_of_a_network_counts_weights_and_units() -> None:
 
 def test_a_whole_number_has_an_upper_bound() -> None:
     assert whole("steps", 10, at_least=1, at_most=10) == 10
-    with pytest.raises(InputError, match="^steps must be a whole number of at most 1,000; got 1001$"):
+    with pytest.raises(InputError, match=r"^steps must be a whole number of at most 1,000; got 1001$"):
         whole("steps", 1001, at_least=1, at_most=1000)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("stepwise directions --loss 3 --dim 1e18", "dim must be a whole number of at most 10,000,000"),
+        (
+            "stepwise directions --loss 3 --dim 8 --batch-size 1e300",
+            "batch_size must be a whole number of at most",
+        ),
+        (
+            "activations design 0,1e300,1",
+            "power coefficients must be at least -1e+60 and at most 1e+60; got 1e+300",
+        ),
+        (
+            "activations design 'relu ntk 1000000'",
+            "depth must be a whole number of at most 10,000; got 1000000",
+        ),
+        ("activations design laplace:1 --width 1e300", "width must be a whole number of at most"),
+    ],
+)
+def test_commands_refuse_what_no_one_can_mean(words: str, sentence: str, command_line: Any) -> None:
+    code, out, err = command_line(*shlex.split(words))
+    assert (code, out) == (2, "")
+    assert sentence in " ".join(err.split())

@@ -68,7 +68,7 @@ def design_command(
     """
     check_path("output", code, (".py",))
     check_path("figure", figure, FIGURES)
-    width = whole("width", width, at_least=1)
+    width = whole("width", width, at_least=1, at_most=10**12)
     try:
         phi = design(
             _kernel(kernel), kind.replace("-", " "), degree, family.replace("-", " "), _signs(signs), project

@@ -31,6 +31,8 @@ _HIGHEST_POWER_FUNCTION = 400
 # On the circle that `power_series` uses for these powers rounding grows by e; the rest allows for functions that lose
 # digits themselves.
 _ROUNDING = 1e-11
+# Of a coefficient, whose activation is raised to the fourth power.
+_LARGEST = 1e60
 _ROUNDING_ON_CIRCLE = 1e-13
 
 
@@ -134,7 +136,7 @@ def _short(kernel: Kernel) -> str:
 def _of_series(values: Any) -> Target:
     if np.iscomplexobj(values):
         raise InputError("the power coefficients are complex; expected real numbers; take the real part")
-    series = numbers("power coefficients", values)
+    series = numbers("power coefficients", values, at_least=-_LARGEST, at_most=_LARGEST)
     if series.ndim != 1:
         raise InputError(
             f"the power coefficients have shape {series.shape}; expected a flat list of numbers a_0, a_1, ..."

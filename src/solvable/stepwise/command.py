@@ -6,6 +6,7 @@ from cyclopts import App, Parameter
 
 from solvable.lab.text import readable
 from solvable.lab.verdict import Section, Verdict
+from solvable.terminal.arguments import OptionalWhole, Whole
 from solvable.terminal.output import OUTPUT, Output, example
 
 stepwise = App(
@@ -23,9 +24,9 @@ stepwise = App(
 def directions(
     *,
     loss: float,
-    dim: int,
+    dim: Whole,
     off_diagonal_weight: Annotated[float, Parameter(name=("--lambda", "--off-diagonal-weight"))] = 0.0051,
-    batch_size: int | None = None,
+    batch_size: OptionalWhole = None,
     scale: float = 1.0,
     output: Output = OUTPUT,
 ) -> None:

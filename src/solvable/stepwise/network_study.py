@@ -91,9 +91,9 @@ class Parameters(DataParameters):
                 "batch_size": 2,
                 "steps": 1,
                 "init_scale": 1e-15,
+                "learning_rate": 1e-9,
                 "trials": 1,
             },
-            above={"learning_rate": 0},
             at_most={"dim": 10_000, "steps": 1_000_000},
         )
         check_small(self.init_scale)

@@ -17,6 +17,7 @@ from solvable.errors import InputError
 
 # The share of a finite batch fluctuates, and depends a little on the tails of the features.
 _FLOOR_ERROR = 0.01
+_MOST_DIMENSIONS = 10**7
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,11 @@ def directions_from_loss(
     2036
     """
     L = one_number("loss", loss, at_least=0)
-    d, lam = whole("dim", dim, at_least=1), one_number("off_diagonal_weight", off_diagonal_weight, above=0)
-    size = np.inf if batch_size is None else whole("batch_size", batch_size, at_least=1)
+    d, lam = (
+        whole("dim", dim, at_least=1, at_most=_MOST_DIMENSIONS),
+        one_number("off_diagonal_weight", off_diagonal_weight, above=0),
+    )
+    size = np.inf if batch_size is None else whole("batch_size", batch_size, at_least=1, at_most=10**12)
     if size < 2:
         raise InputError("batch_size is 1; expected at least 2, as one sample has no correlations")
 

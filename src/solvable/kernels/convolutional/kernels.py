@@ -53,7 +53,7 @@ class ConvKernel(Kernel):
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        depth = whole("depth", self.depth, at_least=1)
+        depth = whole("depth", self.depth, at_least=1, at_most=10_000)
         activation, activations = checked_activations(self.activation, depth)
         put(self, "depth", depth)
         put(self, "activation", activation)

@@ -45,7 +45,7 @@ class NetworkKernel(AngularKernel):
     _activations: tuple[Activation, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        depth = whole("depth", self.depth, at_least=1)
+        depth = whole("depth", self.depth, at_least=1, at_most=10_000)
         activation, activations = checked_activations(self.activation, depth)
         for name, value in (
             ("depth", depth),
