@@ -147,7 +147,8 @@ class CsvFile:
             table = table.drop(columns=table.columns[-1]) if last else table.iloc[:, 1:]
             table = table.set_axis(self.names, axis=1)
             table = table if columns is None else table[list(columns)]
-        return table
+        # One block of numbers in place of one for each column, which pandas would handle one by one.
+        return table.copy()
 
     def _refuse_short_rows(self, table: Any) -> None:
         """Raise for a row with fewer cells than there are names, which pandas fills with missing values."""

@@ -257,7 +257,10 @@ def encode_inputs(
     notes += constant_notes
     if texts and not isinstance(raw, pd.DataFrame):
         raw = raw.astype(object)
-    encoder = _column_encoder(varying, varying_texts, fill)
+    # By position, since scikit-learn searches all names for each; it still finds columns by name in another order.
+    by_name = bool(varying) and isinstance(varying[0], str)
+    positions = raw.columns.get_indexer(varying).tolist() if by_name else varying
+    encoder = _column_encoder(positions, varying_texts, fill)
     X = np.ascontiguousarray(encoder.fit_transform(raw))
     if varying:
         notes.append(f"{len(varying)} columns scaled to mean 0 and standard deviation 1 each")

@@ -38,6 +38,7 @@ _NPZ_KEYS = (("X", "y"), ("x_train", "y_train"), ("data", "target"))
 _TARGET_NAMES = ("target", "label", "y")
 # Number of rows in memory at a time while some rows are selected: 100 columns of these take 50 MB.
 _BATCH = 65536
+_SMALL_FILE = 10**8
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +214,9 @@ def _open_csv(
         narrow = None
         if rows is not None and file.regular:
             names = [columns.target, *(one for one in columns.unnamed if one != columns.target)]
-            narrow = file.inferred(file.as_text(names), names)
+            # pandas would hold all cells of the file while it reads one column as numbers.
+            small = path.stat().st_size < _SMALL_FILE
+            narrow = file.read(names) if small else file.inferred(file.as_text(names), names)
         if narrow is None or len(narrow) <= (rows or 0):
             table = file.read()
             table[columns.target] = _digits_kept(table[columns.target], file)
@@ -327,15 +330,16 @@ class _Columns:
     def choose(cls, names: Iterable[Any], name: str, target: str | None, drop: Sequence[str]) -> "_Columns":
         """Return the columns of a table, divided into inputs and target."""
         columns = [str(column) for column in names]
+        known, dropped = set(columns), set(drop)
         for column in drop:
-            choose(f"column of {name!r} to drop", column, columns)
+            if column not in known:
+                choose(f"column of {name!r} to drop", column, columns)
         if target is not None:
             choose(f"column of {name!r}", target, columns)
             if target in drop:
                 raise InputError(
                     f"column {short(target)!r} of {name!r} is both the target and dropped; choose one"
                 )
-        dropped = set(drop)
         remaining = [column for column in columns if column not in dropped]
         if len(remaining) < 2:
             without = f" besides {listed(drop)}" if drop else ""
