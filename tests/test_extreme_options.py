@@ -91,6 +91,16 @@ def test_numbers_near_the_end_of_floats_are_refused_by_name(name: str, field: An
         ("regression", {"n_features": (1e8,)}, "a fit of 1e\\+08 random features .* lower n_features"),
         ("regression", {"n_features": (1e300,)}, "n_features must be at most 1e\\+09, or inf; got 1e\\+300"),
         ("noise-profiles", {"noise_levels": (1e-300,)}, "noise level 1e-300 is too low to be measured"),
+        (
+            "parity",
+            {"activation": "1e300 sin z"},
+            "the amplitude of '1e300 sin z' must be at least 1e-06 and at most",
+        ),
+        (
+            "kernel-convergence",
+            {"activation": "cos 1e-300z"},
+            "the frequency of 'cos 1e-300z' must be at least",
+        ),
         ("landscapes", {"n_hidden": 10**7}, "needs about .* GB of memory"),
     ],
 )
@@ -134,6 +144,7 @@ def test_a_whole_number_has_an_upper_bound() -> None:
             "activations design 'relu ntk 1000000'",
             "depth must be a whole number of at most 10,000; got 1000000",
         ),
+        ("noise-profile wine --test-size 1e300", "test_size is 1e+300; expected fewer than the 178 samples"),
         ("activations design laplace:1 --width 1e300", "width must be a whole number of at most"),
     ],
 )

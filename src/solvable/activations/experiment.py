@@ -46,7 +46,12 @@ def activation_of(words: str) -> Activation:
         return as_activation(words)
     amplitude, name, frequency = match.groups()
     phase = np.pi / 2 if name.lower() == "cos" else 0.0
-    return Sine(float(amplitude or 1.0), float(frequency or 1.0), phase)
+    limits = {"at_least": 1e-6, "at_most": 1e6}
+    return Sine(
+        one_number(f"the amplitude of {words!r}", float(amplitude or 1.0), **limits),
+        one_number(f"the frequency of {words!r}", float(frequency or 1.0), **limits),
+        phase,
+    )
 
 
 def check_gain(w_std: float, depth: int, largest: float) -> None:

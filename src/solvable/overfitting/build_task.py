@@ -209,6 +209,8 @@ def _n_test(labels: NDArray[Any], classes: Sequence[Any], test_size: float | int
     wanted = min(_TEST_SHARE, _MOST_TEST / n) if test_size is None else test_size
     n_test = number_of("test_size", wanted, n, at_least=2)
     least = max(2, 2 * len(classes))
+    if n_test > n:
+        raise InputError(f"test_size is {wanted:g}; expected fewer than the {n} samples, or a share below 1")
     if n - n_test < least:
         raise InputError(
             f"test_size {test_size or _TEST_SHARE!r} leaves {n - n_test} of {n} samples to train on; expected at least "

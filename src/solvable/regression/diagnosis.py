@@ -163,7 +163,8 @@ class DiagnosisNumbers:
         """
         import xarray as xr
 
-        sizes = grid("n_train", n_train, above=0.0)
+        # Beyond this many the remaining error is far below any that a sample can show.
+        sizes = grid("n_train", n_train, above=0.0, at_most=1e9)
         if ridge is None:
             ridges = np.atleast_1d(self.surface.optimal_ridge(sizes).to_numpy())
         else:

@@ -70,7 +70,7 @@ class Parameters(DataParameters):
             "forecast": 1,
             "trials": 1,
         }
-        check_parameters(self, at_least=least, at_most={"forecast": 1e15})
+        check_parameters(self, at_least=least, at_most={"forecast": 1e9})
         whole_widths(self.n_features)
         if np.isinf(self.forecast).any():
             raise InputError("forecast must be finite, since a sample does not determine the limit; got inf")
