@@ -136,12 +136,13 @@ def _short(kernel: Kernel) -> str:
 def _of_series(values: Any) -> Target:
     if np.iscomplexobj(values):
         raise InputError("the power coefficients are complex; expected real numbers; take the real part")
-    series = numbers("power coefficients", values, at_least=-_LARGEST, at_most=_LARGEST)
+    series = numbers("power coefficients", values)
     if series.ndim != 1:
         raise InputError(
             f"the power coefficients have shape {series.shape}; expected a flat list of numbers a_0, a_1, ..."
         )
     finite("power coefficients", series, remedy="")
+    numbers("power coefficients", series, at_least=-_LARGEST, at_most=_LARGEST)
     words = ", ".join(f"{a:.4g}" for a in series[:6]) + (", …" if len(series) > 6 else "")
     name = f"the series {words}"
     curve = _finite_curve(name, series_curve(series, COSINES))
