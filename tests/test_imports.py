@@ -14,7 +14,8 @@ SOURCE = Path(solvable.__file__).parent
 # Packages may import those in earlier rows.
 FLOORS = (
     ("errors",),
-    ("checks", "machine", "progress", "interrupts", "streams"),
+    ("streams",),
+    ("checks", "machine", "progress", "interrupts", "eigh"),
     ("datasets", "kernels", "spectra"),
     ("networks",),
     ("lab",),

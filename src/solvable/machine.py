@@ -126,7 +126,7 @@ def one_thread() -> Iterator[None]:
 
 
 def free_memory() -> int | None:
-    """Return the bytes of free memory of the machine or container, or None if unknown."""
+    """Return the bytes of free memory of the machine, container or process, or None if unknown."""
     free = []
     try:
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
@@ -134,19 +134,49 @@ def free_memory() -> int | None:
                 free.append(int(line.split()[1]) * 1024)
     except (OSError, ValueError):
         pass
-    # Containers have a limit of their own, in version 2 or 1 of control groups.
-    for limit, usage in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            remaining = int(Path(limit).read_text()) - int(Path(usage).read_text())
-        except (OSError, ValueError):
-            continue
-        free.append(remaining + _file_cache(Path(usage).with_name("memory.stat")))
+    for folder in _control_groups():
+        # In version 2 or 1 of control groups.
+        for limit, usage in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            try:
+                remaining = int((folder / limit).read_text()) - int((folder / usage).read_text())
+            except (OSError, ValueError):
+                continue
+            free.append(remaining + _file_cache(folder / "memory.stat"))
+    free += _address_space()
     if not free and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         free.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min(free, default=None)
+
+
+def _control_groups() -> Iterator[Path]:
+    """Yield the folders of the groups of this process, each of which may have a limit: containers, services, jobs."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in ["0::/", "0:memory:/", *lines]:
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "memory" in controllers.split(","):
+            root = Path("/sys/fs/cgroup") / controllers
+            folder = root / path.lstrip("/")
+            yield from (one for one in (folder, *folder.parents) if one.is_relative_to(root))
+
+
+def _address_space() -> list[int]:
+    """Return the bytes that this process may still reserve, if that is limited, as by `ulimit -v`."""
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return []
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError, ValueError):
+        return []
+    return [max(0, limit - pages * resource.getpagesize())]
 
 
 def _file_cache(statistics: Path) -> int:

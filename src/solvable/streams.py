@@ -1,4 +1,4 @@
-"""Escapes for control characters, and ASCII stand-ins for what a terminal or a pipe cannot show, such as Windows' cp1252.
+"""Escapes for control characters, and ASCII stand-ins for what a terminal or a pipe (Windows' cp1252) cannot show.
 
 A result that took an hour must not be lost because of an arrow in its last line.
 """

@@ -154,7 +154,9 @@ def test_ctrl_c_says_that_trials_are_kept(tmp_path):
 def test_leftovers_of_running_processes_stay(tmp_path):
     # A process id would be wrong in both cases: another container on this folder may have the same one.
     elsewhere = "from solvable.lab.files import locked\nfrom pathlib import Path\nimport sys\n"
-    elsewhere += "with locked(Path(sys.argv[1])) as path:\n    path.touch()\n    print('locked', flush=True)\n"
+    elsewhere += (
+        "with locked(Path(sys.argv[1])) as path:\n    path.touch()\n    print('locked', flush=True)\n"
+    )
     elsewhere += "    sys.stdin.read()\n"
     command = [sys.executable, "-c", elsewhere, str(tmp_path / "trial.nc")]
     other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

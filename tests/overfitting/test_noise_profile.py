@@ -325,7 +325,10 @@ def test_no_skill_is_no_verdict(labels) -> None:
 def test_a_fit_that_fails_says_which() -> None:
     with pytest.raises(InputError) as caught:
         small(Failing(), task="classes")
-    assert str(caught.value) == "Failing failed on 200 samples at noise level 0: RuntimeError: out of luck"
+    assert (
+        str(caught.value)
+        == "Failing failed on 200 samples at noise level 0 (trial 0): RuntimeError: out of luck"
+    )
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
@@ -365,7 +368,7 @@ def test_a_fit_that_fails_says_which() -> None:
         ({"X_test": X, "y_test": Y + 5, "test_size": None}, "no class of y"),
         (
             {"estimator": KNeighborsClassifier(100)},
-            "KNeighborsClassifier failed on 60 samples at noise level 0: ",
+            "KNeighborsClassifier failed on 60 samples at noise level 0 (trial 0): ",
         ),
     ],
 )

@@ -205,7 +205,7 @@ def test_params_are_read() -> None:
         ("digits --train-sizes 10.5", "whole numbers"),
         ("digits --trials 0", "n_trials must be a whole number of at least 1; got 0"),
         ("digits --trials many", "many"),
-        ("digits --test-size 2000", "leaves -203 of 1797 samples"),
+        ("digits --test-size 2000", "test_size is 2000; expected fewer than the 1797 samples"),
         (
             "digits --n-jobs 0",
             "n_jobs must be a whole number of at least 1, or -1 for one on each core; got 0",

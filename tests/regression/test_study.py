@@ -78,7 +78,7 @@ def test_number_as_target_from_a_file(tmp_path: Path, command_line: CommandLine)
         (("--trials", "2.5"), "2.5"),
         (("--n-features", "64.5"), "whole numbers"),
         (("--n-sample", "1700"), "1700 is too large"),
-        (("--forecast", "inf"), "forecast must be finite"),
+        (("--forecast", "inf"), "forecast must be at least 1 and at most"),
         (("--data", "table.csv", "--n-sample", "10"), "at least 20"),
         (("--n-sample", "5"), "n_sample must be a whole number of at least 20; got 5"),
         (("--kernel", "laplac"), "did you mean 'laplace'"),

@@ -1,4 +1,4 @@
-"""The server of `solvable app`, which accepts requests from this machine and its own pages only."""
+"""The server of `solvable app`, which accepts requests from this machine and its own pages only, and not too many."""
 
 import asyncio
 import contextlib
@@ -10,25 +10,35 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import marimo
 import uvicorn
+from filelock import FileLock, Timeout
+from marimo._session.model import ConnectionState
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from solvable.app.gallery import Entry, gallery
 from solvable.errors import InputError
+from solvable.lab.page import LARGEST_FILE_MB
 
 _HERE = "127.0.0.1"
 _LOOPBACK = (_HERE, "localhost", "::1")
 # Seconds for closing open pages, and until the process ends in any case: Ctrl-C takes at most 3 s.
 _CLOSE_WITHIN = 1
 _EXIT_WITHIN = 2.5
+# Each open page has a thread and about five file descriptors, of which a system may allow 256.
+_MOST_PAGES = 20
+_MOST_CONNECTIONS = 120
+# Files arrive in base 64, with a few words around them.
+_LARGEST_REQUEST = LARGEST_FILE_MB * 1_000_000 * 4 // 3 + 100_000
+_TEMPORARY = "solvable-app-"
 # Pages work without a network, so browsers are told to load nothing from elsewhere.
 _POLICY = "; ".join(
     (
@@ -64,19 +74,34 @@ def listen(port: int | None) -> socket.socket:
 
 
 def serve(wings: Sequence[Entry], listening: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve the gallery and the wings' pages until SIGINT or SIGTERM, then exit the process with 0.
+    """Serve the gallery and the wings' pages until SIGINT, SIGTERM or SIGHUP, then exit the process with 0.
 
     `ready` is called when the server accepts requests.
     """
     # All temporary files of pages are in one folder, so that none remain after an interrupt.
-    tempfile.tempdir = tempfile.mkdtemp(prefix="solvable-app-")
-    managers: list[Any] = []
-    app = OnlyThisMachine(_application(wings, managers))
-    config = uvicorn.Config(
-        app, log_level="critical", lifespan="off", timeout_graceful_shutdown=_CLOSE_WITHIN
-    )
-    _Server(config, managers, ready).run(sockets=[listening])
-    _end()
+    tempfile.tempdir, lock = _own_folder(Path(tempfile.gettempdir()))
+    with lock:
+        managers: list[Any] = []
+        app = OnlyThisMachine(Bounded(_application(wings, managers), managers))
+        config = uvicorn.Config(
+            app,
+            log_level="critical",
+            lifespan="off",
+            timeout_graceful_shutdown=_CLOSE_WITHIN,
+            limit_concurrency=_MOST_CONNECTIONS,
+        )
+        _Server(config, managers, ready).run(sockets=[listening])
+        _end()
+
+
+def _own_folder(parent: Path) -> tuple[str, FileLock]:
+    """Return a new temporary folder and its lock, after removing those of processes that were killed."""
+    for left in parent.glob(f"{_TEMPORARY}*"):
+        # Those of other users cannot be opened.
+        with contextlib.suppress(OSError, Timeout), FileLock(left / "lock", blocking=False):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent)
+    return folder, FileLock(Path(folder) / "lock", blocking=False)
 
 
 def _application(wings: Sequence[Entry], managers: list[Any]) -> ASGIApp:
@@ -113,7 +138,8 @@ class OnlyThisMachine:
             await self.app(scope, receive, send)
             return
         headers = HTTPConnection(scope).headers
-        if reason := _refusal(headers.getlist("host"), headers.getlist("origin")):
+        sites = headers.getlist("sec-fetch-site")
+        if reason := _refusal(headers.getlist("host"), headers.getlist("origin"), sites):
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": "foreign origin"})
             else:
@@ -129,8 +155,80 @@ class OnlyThisMachine:
         await self.app(scope, receive, send_with_policy)
 
 
-def _refusal(hosts: Sequence[str], origins: Sequence[str]) -> str:
+class Bounded:
+    """Middleware that bounds the number of open pages and the size of requests."""
+
+    def __init__(self, app: ASGIApp, managers: Sequence[Any]) -> None:
+        self.app = app
+        self._managers = managers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on a request, unless it is too large, or opens one page too many."""
+        path = scope.get("path", "").rstrip("/")
+        # marimo's other channel, which its pages do not use.
+        if scope["type"] == "http" and path.endswith("/sse"):
+            await PlainTextResponse("there is no such page\n", status_code=404)(scope, receive, send)
+        elif scope["type"] == "websocket" and path.endswith("/ws") and self._full():
+            await send({"type": "websocket.close", "code": 1013, "reason": "too many open pages"})
+        elif scope["type"] == "http" and path.count("/") == 1 and self._full():
+            text = f"{_MOST_PAGES} pages are open, and no more are allowed: close one, wait a moment and reload\n"
+            await PlainTextResponse(text, status_code=503)(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._bounded(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _full(self) -> bool:
+        """Return whether as many pages are open as allowed, after closing sessions whose page was closed."""
+        sessions = [
+            (manager, key, one) for manager in self._managers for key, one in manager.sessions.items()
+        ]
+        if len(sessions) < _MOST_PAGES:
+            return False
+        for manager, key, session in sessions:
+            if session.connection_state() in (ConnectionState.CLOSED, ConnectionState.ORPHANED):
+                manager.close_session(key)
+        return sum(len(manager.sessions) for manager in self._managers) >= _MOST_PAGES
+
+    async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received, answered = 0, False
+
+        async def refuse() -> None:
+            nonlocal answered
+            text = f"a request of more than {LARGEST_FILE_MB} MB; choose a smaller file, or a part of it\n"
+            await PlainTextResponse(text, status_code=413)(scope, receive, send)
+            answered = True
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > _LARGEST_REQUEST and not answered:
+                await refuse()
+            return {"type": "http.disconnect"} if answered else message
+
+        async def send_unless_answered(message: Message) -> None:
+            if not answered:
+                await send(message)
+
+        declared = HTTPConnection(scope).headers.get("content-length", "0")
+        if declared.isdigit() and int(declared) > _LARGEST_REQUEST:
+            await refuse()
+            return
+        try:
+            await self.app(scope, counted, send_unless_answered)
+        except ClientDisconnect:  # as it was told
+            if not answered:
+                raise
+
+
+def _refusal(hosts: Sequence[str], origins: Sequence[str], sites: Sequence[str] = ()) -> str:
     """Return why a request is refused, or an empty string.
+
+    Args:
+        hosts: values of the header `Host`.
+        origins: values of `Origin`, which some requests of other web sites do not have.
+        sites: values of `Sec-Fetch-Site`, which browsers add to all requests.
 
     >>> _refusal(["127.0.0.1:8000"], []), _refusal(["localhost:8000"], ["http://localhost:8000"])
     ('', '')
@@ -147,8 +245,17 @@ def _refusal(hosts: Sequence[str], origins: Sequence[str]) -> str:
     if name not in _LOOPBACK:
         return f"this server accepts requests to localhost only; got the host {host!r}"
     for origin in origins:
-        if urlsplit(origin).netloc != host:
+        try:
+            place = urlsplit(origin).netloc
+        except ValueError:
+            place = None
+        if place != host:
             return f"this server accepts requests from its own pages only; got the origin {origin!r}"
+    if foreign := [site for site in sites if site not in ("same-origin", "none")]:
+        return (
+            f"this server accepts requests from its own pages only; got one of a {foreign[0]!r} page: type the "
+            "address, rather than following a link"
+        )
     return ""
 
 
@@ -173,7 +280,9 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         # uvicorn raises the signal again at the end, which would print a traceback; here Ctrl-C is the regular exit.
-        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        # SIGHUP is sent when the terminal is closed; Windows has none.
+        names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+        before = {one: signal.signal(one, self.handle_exit) for one in (getattr(signal, n) for n in names)}
         try:
             yield
         finally:

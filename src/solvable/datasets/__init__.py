@@ -3,7 +3,7 @@
 Nothing is downloaded. `Dataset.notes` lists the changes to the data (scaling, encoding, dropped columns and rows), and
 `Dataset.encoder` applies them to new inputs.
 
-Files: `loading` has both functions, with `readers` and `csv_files` for files and `inputs` for arrays and tables;
+Files: `loading` has both functions, with `files`, `readers` and `csv_files` for files and `inputs` for arrays;
 `columns`, `encoding`, `labels` and `groups` turn values into numbers; `estimator_data` has what scikit-learn estimators
 take; `sampling` selects rows; `sphere` splits and scales for studies.
 """

@@ -24,7 +24,6 @@ from solvable.lab.files import (
     netcdf_bytes,
     read_checked,
     remove_leftovers,
-    writing_errors,
     written_once,
 )
 from solvable.machine import WHOLE_PROCESS, cores, limited_blas_threads, limited_torch_threads
@@ -45,7 +44,7 @@ class TrialStore:
     """A folder of finished trials, one file each, written atomically and with a checksum.
 
     Attributes:
-        folder: the folder, which is created.
+        folder: the folder, created when the first trial is stored.
         name: function from a call to its file name, which may include folders. Folder and name must determine
             everything that the outcome depends on.
         encode: function from an outcome to bytes.
@@ -63,10 +62,15 @@ class TrialStore:
     def __post_init__(self) -> None:
         # Absolute, since a trial may change the working directory.
         object.__setattr__(self, "folder", self.folder.absolute())
-        with writing_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=self.folder):
+        ancestor = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        try:
+            with TemporaryFile(dir=ancestor):
                 pass
+        except OSError as error:
+            raise InputError(
+                f"cannot keep trials in {str(self.folder)!r}, since {str(ancestor)!r} cannot be written "
+                f"({error.strerror}); choose another folder"
+            ) from None
 
     @classmethod
     def of_datasets(cls, folder: Path, name: Callable[..., str]) -> "TrialStore":

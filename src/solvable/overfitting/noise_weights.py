@@ -11,9 +11,10 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import eigh, get_lapack_funcs
+from scipy.linalg import get_lapack_funcs
 
 from solvable.checks import finite, numbers, one_number
+from solvable.eigh import eigh_in_place
 from solvable.errors import InputError
 from solvable.kernels import check_gram, check_positive_semidefinite
 from solvable.kernels.gram import cholesky_in_place
@@ -126,7 +127,7 @@ def loo_noise_costs(gram: ArrayLike, ridge: ArrayLike = 0.0) -> Matrix:
         diagonal = np.square(inverse.diagonal())
         inverse *= inverse
         return (inverse.sum(axis=0) + inverse.sum(axis=1)) / diagonal - 1.0
-    values, vectors = eigh(matrix, driver="evd", check_finite=False)
+    values, vectors = eigh_in_place(matrix.copy())
     shifted = values[:, None] + ridges.ravel()
     # As for a single ridge, a factorisation decides; eigenvalues only exclude the cases in which it cannot fail: its
     # condition number is in another norm, at most n times theirs.
@@ -206,7 +207,7 @@ class Factor:
         if self.lower is None:
             # The upper half is unchanged.
             np.fill_diagonal(matrix, diagonal)
-            values, vectors = eigh(matrix, lower=False, driver="evd", check_finite=False)
+            values, vectors = np.linalg.eigh(matrix, "U")
             check_positive_semidefinite(values)
             shifted = values + ridge
             known = shifted > len(gram) * np.finfo(float).eps * shifted[-1]

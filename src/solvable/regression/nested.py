@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from scipy.linalg import eigh, get_blas_funcs
+from scipy.linalg import get_blas_funcs
 
+from solvable.eigh import eigh_in_place
 from solvable.kernels.gram import cholesky_in_place
 
 Matrix = NDArray[np.float64]
@@ -112,7 +113,7 @@ def _by_eigh(
 ) -> Iterator[tuple[int, Matrix]]:
     alpha = np.zeros((len(which), len(gram), len(n_train), targets.shape[1]))
     for i, n in enumerate(n_train):
-        values, vectors = eigh(gram[:n, :n], check_finite=False)
+        values, vectors = eigh_in_place(gram[:n, :n].copy())
         values, projected = np.maximum(values, 0.0), vectors.T @ targets[:n]
         for j, r in enumerate(which):
             shifted = values + ridge[r]

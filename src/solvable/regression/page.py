@@ -70,7 +70,7 @@ def _(drop_choice, missing_choice, target_choice, upload):
                     tuple(word.strip() for word in drop_choice.value.split(",") if word.strip()),
                     watch=lambda stage: spinner.update(subtitle=f"{stage}; up to 30 seconds in all"),
                 )
-            except InputError as error:
+            except (InputError, MemoryError, OSError) as error:
                 refusal = page.problem(error)
     if diagnosis is not None:
         verdict = f"""

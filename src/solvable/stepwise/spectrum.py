@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 from torch import Tensor
 
 from solvable.stepwise.metrics import (
@@ -164,4 +163,4 @@ def descending(matrix: Tensor) -> NDArray[np.float64]:
     matrix = matrix.detach().cpu()
     if matrix.shape[0] > _SINGLE_EIGENVALUES:
         return torch.linalg.eigvalsh(matrix.float()).double().numpy()[::-1].copy()
-    return eigh(matrix.double().numpy(), eigvals_only=True, check_finite=False)[::-1].copy()
+    return np.linalg.eigvalsh(matrix.double().numpy())[::-1].copy()

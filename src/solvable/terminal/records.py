@@ -1,5 +1,6 @@
 """The commands `solvable show` and `solvable runs`: show, open, list and delete records."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,8 @@ def clear_cache(*, output: Output = OUTPUT) -> None:
     # One by one, since the folder may be a link to another disk.
     for folder in (output.runs_dir / CACHE).glob("*"):
         remove(folder)
+    with suppress(OSError):  # a link, or in use
+        (output.runs_dir / CACHE).rmdir()
     output.emit({"freed_bytes": n_bytes}, [str(n_bytes)], lambda: print(f"freed {file_size(n_bytes)}"))
 
 
