@@ -324,7 +324,7 @@ def test_samples_for_is_the_curve_turned_around(of_diabetes: Diagnosis, of_tumou
         (lambda d: d.forecast([]), "n_train is empty"),
         (lambda d: d.forecast([0]), "n_train must be above 0"),
         (lambda d: d.forecast(["many"]), "n_train must be numbers"),
-        (lambda d: d.forecast([np.inf]), "n_train must be above 0 and at most 1e\\+09; got inf"),
+        (lambda d: d.forecast([np.inf]), "n_train must be above 0 and at most 1e+09; got inf"),
         (lambda d: d.forecast([10], ridge=-1), "ridge must be at least 0"),
         (lambda d: d.forecast([10, 20], ridge=[1, 2]), "ridge must be one number"),
     ],

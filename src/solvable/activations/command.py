@@ -13,7 +13,7 @@ from solvable.errors import InputError
 from solvable.kernels import as_kernel
 from solvable.lab.figure import save
 from solvable.terminal.arguments import FIGURES, OptionalWhole, Whole, check_path
-from solvable.terminal.output import OUTPUT, Output, example, print_written
+from solvable.terminal.output import OUTPUT, Output, example
 
 _COSINES = (0.5, 0.9)
 _MOST_PRINTED = 12
@@ -76,15 +76,13 @@ def design_command(
     except InputError as error:
         # On the command line the remedy has another name.
         raise InputError(str(error).replace("design(..., project=True)", "--project")) from None
-    written = []
-    if code is not None:
-        code.write_text(phi.source(library), encoding="utf-8")
-        written.append(str(code))
-    if figure is not None:
-        save(phi.plot(width), figure)
-        written.append(str(figure))
-    facts = _facts(phi, width, library if source else None) | {"written": written}
-    output.emit(facts, [repr(b) for b in phi.coefficients.tolist()], lambda: _print(phi, facts, width))
+    facts = _facts(phi, width, library if source else None)
+    files = {
+        code: lambda path: path.write_text(phi.source(library), encoding="utf-8"),
+        figure: lambda path: save(phi.plot(width), path),
+    }
+    short = [repr(b) for b in phi.coefficients.tolist()]
+    output.emit(facts, short, lambda: _print(phi, facts, width), files)
 
 
 def _facts(phi: DesignedActivation, width: int, library: str | None) -> dict[str, Any]:
@@ -136,7 +134,6 @@ def _print(phi: DesignedActivation, facts: dict[str, Any], width: int) -> None:
         print(f"at c = {c}: K = {row['kernel']:.4g} ± {row['std']:.3g} with {width} neurons; {words}")
     if facts["source"] is not None:
         print(f"\n{facts['source']}", end="")
-    print_written(facts["written"])
 
 
 def _coefficient(b: float) -> str:

@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from solvable.lab.compare import mean_and_error
+from solvable.lab.files import atomically
 from solvable.lab.text import readable
 
 if TYPE_CHECKING:
@@ -175,10 +176,15 @@ def log_axes(ax: "Axes", which: str = "xy") -> None:
 
 @house_style()
 def save(figure: "Figure", path: Path) -> None:
-    """Write a figure; equal figures give identical bytes."""
+    """Write a figure; equal figures give identical bytes.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     # Metadata with date and creator would differ between runs of the same study.
     keys = {".svg": ("Date", "Creator", "Format", "Type"), ".pdf": ("CreationDate", "Creator", "Producer")}
-    figure.savefig(path, metadata=dict.fromkeys(keys.get(path.suffix.lower(), ("Software",))))
+    with atomically(path) as temporary:
+        figure.savefig(temporary, metadata=dict.fromkeys(keys.get(path.suffix.lower(), ("Software",))))
 
 
 def _finite(values: ArrayLike) -> np.ndarray:

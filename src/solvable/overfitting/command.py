@@ -21,7 +21,7 @@ from solvable.overfitting.noise_profile import noise_profile as noise_profile_of
 from solvable.overfitting.verdict import verdict_on
 from solvable.terminal.arguments import FIGURES, Numbers, OptionalWhole, Whole, Wholes, Words, check_path
 from solvable.terminal.estimator import estimator_named, params_from
-from solvable.terminal.output import OUTPUT, Output, example, print_written
+from solvable.terminal.output import OUTPUT, Output, example
 
 _CACHE = "noise-profile"
 # Parts of notes by `datasets.load` on its encoding of targets and on leave-one-out, neither of which is used here.
@@ -164,13 +164,6 @@ def _print(
     except InputError:  # nothing was learned, as the text says
         verdict = None
     regime = "undecided" if verdict is None else verdict.regime
-    written = []
-    if figure is not None:
-        save_figure(draw_profile(profile, level, strict=strict), figure)
-        written.append(str(figure))
-    if save is not None:
-        profile.save(save)
-        written.append(str(save))
     gain = profile.cleaning_gain(level)
     facts: dict[str, Any] = {
         "data": loaded.name,
@@ -191,11 +184,13 @@ def _print(
             for n, value, error in zip(gain.n_train, gain, gain.standard_error, strict=True)
         ],
         "notes": profile.notes,
-        "written": written,
     }
 
     def print_full() -> None:
         print(f"Data: {loaded.name}, {loaded.n_rows} rows\n\n{verdict_on(profile, level, strict=strict)}")
-        print_written(written)
 
-    output.emit(facts, [regime], print_full)
+    files = {
+        figure: lambda path: save_figure(draw_profile(profile, level, strict=strict), path),
+        save: profile.save,
+    }
+    output.emit(facts, [regime], print_full, files)

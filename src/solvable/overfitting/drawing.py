@@ -126,7 +126,10 @@ def _sensitivities(ax: "Axes", p: ProfileNumbers, level: float, strict: bool) ->
             ax.axhspan(low, top, label="floor at n → ∞, 95 %", color=color, alpha=0.12, linewidth=0, zorder=0)
     ax.set(xlabel="training samples", ylabel="sensitivity to noise", title=title)
     bar = np.nan_to_num(error)
-    ax.set_ylim(min(-0.08, float(np.nanmin(s - bar)) - 0.05), max(1.12, 1.08 * float(np.nanmax(s + bar))))
+    lowest, highest = np.nanmin(s - bar, initial=0.0), np.nanmax(s + bar, initial=1.0)
+    ax.set_ylim(min(-0.08, float(lowest) - 0.05), max(1.12, 1.08 * float(highest)))
+    if not np.isfinite(s).any():  # nothing was learned
+        ax.set_xlim(p.n_train[0] / 1.2, 1.2 * p.n_train[-1])
     log_axes(ax, "x")
     ax.legend(loc="best", **_LEGEND)
 

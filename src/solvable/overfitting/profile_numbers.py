@@ -328,12 +328,7 @@ class ProfileNumbers:
             raise InputError(
                 f"the profile is written as netCDF; expected a file that ends in .nc, got {str(path)!r}"
             )
-        try:
-            write_netcdf(self.data, Path(path))
-        except OSError:
-            raise InputError(
-                f"{str(path)!r} cannot be written; name a file in an existing folder that you can write to"
-            ) from None
+        write_netcdf(self.data, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -16,6 +16,7 @@ from solvable.datasets.labels import Task
 from solvable.datasets.readers import FILE_TYPES, read_column
 from solvable.errors import InputError
 from solvable.lab.figure import save as save_figure
+from solvable.lab.files import write_netcdf
 from solvable.lab.text import readable
 from solvable.progress import progress
 from solvable.regression.diagnose import NATURAL_KERNELS, Diagnosis, diagnose_dataset
@@ -23,7 +24,7 @@ from solvable.regression.diagnosis import MOST_SAMPLES
 from solvable.regression.own_model import read_measured
 from solvable.regression.surface import FEWEST_TRUSTED, TRUSTED_FACTOR
 from solvable.terminal.arguments import FIGURES, Numbers, Whole, Words, check_path
-from solvable.terminal.output import OUTPUT, Output, example, print_written
+from solvable.terminal.output import OUTPUT, Output, example
 
 diagnose = App(name="diagnose", help_epilogue=example("solvable diagnose FILE.csv --target COLUMN --ridge 1"))
 
@@ -140,11 +141,6 @@ def _print(
     forecast = diagnosis.forecast(n_train) if n_train else diagnosis.to_dataset()
     sizes = None if want is None else diagnosis.samples_for(want)
     measured = diagnosis.measured
-    if figure is not None:
-        save_figure(diagnosis.plot(), figure)
-    if save is not None:
-        diagnosis.to_dataset().to_netcdf(save, engine="h5netcdf")
-    written = [str(path) for path in (figure, save) if path is not None]
     facts = {
         "data": diagnosis.data.name,
         "n_samples": diagnosis.n_samples,
@@ -165,7 +161,6 @@ def _print(
         "log_fall_ratio": diagnosis.surface.check.log_fall_ratio,
         "measured": None if measured is None else _records(measured),
         "notes": diagnosis.notes,
-        "written": written,
     }
     text = str(diagnosis) if not (output.json or output.quiet) else ""
 
@@ -175,10 +170,13 @@ def _print(
             print(f"\n{_forecast_lines(diagnosis, forecast)}")
         if sizes is not None:
             print(f"\n{_samples_line(diagnosis, want, sizes)}")
-        print_written(written)
 
     short = forecast[diagnosis.measure].to_numpy() if sizes is None else sizes[:1]
-    output.emit(facts, [f"{value:.6g}" for value in short], full)
+    files = {
+        figure: lambda path: save_figure(diagnosis.plot(), path),
+        save: lambda path: write_netcdf(diagnosis.to_dataset(), path),
+    }
+    output.emit(facts, [f"{value:.6g}" for value in short], full, files)
 
 
 def _records(table: Any) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from solvable.errors import InputError
+from solvable.lab.files import write_netcdf
 from solvable.regression.error_rate import ErrorRates
 from solvable.regression.halves import HalvesCheck
 from solvable.regression.one_gram import OneGram
@@ -39,7 +40,7 @@ def write(
     """Write a surface; `facts` are values that JSON can represent, infinities included.
 
     Raises:
-        InputError: when there is no such folder to write in.
+        InputError: when there is no such folder to write in, or no room.
     """
     import xarray as xr
 
@@ -54,7 +55,7 @@ def write(
     counts = {name: getattr(statistics, name) for name in _COUNTS}
     attrs = {"format": _FORMAT, **counts, "facts": json.dumps(facts)}
     coords = {"check_ratios": check.ratios, "check_ridge": check.ridge}
-    xr.Dataset(variables, coords, attrs).to_netcdf(path, engine="h5netcdf")
+    write_netcdf(xr.Dataset(variables, coords, attrs), Path(path))
 
 
 def read(path: str | Path) -> tuple[OneGram, HalvesCheck, ErrorRates | None, dict[str, Any]]:

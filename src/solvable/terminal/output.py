@@ -1,7 +1,8 @@
 """Output of commands: in full, as JSON, or in a few words for a script."""
 
 import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,18 +29,40 @@ class Output:
         """Whether to suppress messages and progress bars."""
         return self.quiet or self.json
 
-    def emit(self, facts: Any, short: Sequence[str], full: Callable[[], None]) -> None:
-        """Print a result: `facts` as JSON, the lines `short` for a script, or `full()` for a reader."""
+    def emit(
+        self, facts: Any, short: Sequence[str], full: Callable[[], None], files: "Files | None" = None
+    ) -> None:
+        """Print a result, `facts` as JSON, the lines `short` for a script, or `full()` for a reader; then write files.
+
+        The result took longer than the files: it is printed even if one of these cannot be drawn or written.
+
+        Args:
+            facts: what JSON has; with files, their paths are added as `written`.
+            short: a few lines.
+            full: prints the text.
+            files: path -> function that writes it; paths may be None.
+        """
+        asked = {path: write for path, write in (files or {}).items() if path is not None}
+        written = list(map(str, asked))
         if self.json:
             from solvable.lab.parameters import as_json
 
-            text = json.dumps(as_json(facts), indent=2, ensure_ascii=False)
-            print(text if can_show(text) and visible(text) == text else json.dumps(as_json(facts), indent=2))
+            facts = as_json(facts if files is None else facts | {"written": written})
+            text = json.dumps(facts, indent=2, ensure_ascii=False)
+            print(text if can_show(text) and visible(text) == text else json.dumps(facts, indent=2))
         elif self.quiet:
             print(*(f"{word}\n" for word in short), sep="", end="")
         else:
             full()
+        sys.stdout.flush()
+        for path, write in asked.items():
+            write(path)
+        if written and not self.silent:
+            print(visible(f"\nwritten: {', '.join(written)}"))
 
+
+Files = Mapping[Path | None, Callable[[Path], None]]
+"""Files to write: path, or None if it was not asked for -> function that writes it."""
 
 OUTPUT = Output()
 """The defaults."""
@@ -75,16 +98,9 @@ def plain(text: str) -> str:
     return escape(visible(text))
 
 
-def print_written(paths: Sequence[str]) -> None:
-    """Print the files that a command wrote, if any."""
-    if paths:
-        print(visible(f"\nwritten: {', '.join(paths)}"))
-
-
 def open_in_browser(address: str) -> None:
     """Open an address in the browser if there is a display; without one, a text browser would start."""
     import os
-    import sys
     import webbrowser
 
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
