@@ -50,6 +50,7 @@ def nearest() -> NoiseProfile:
 
 def net(kind: str, hidden: int = 32, outputs: int = 10, inputs: int = 64):
     skorch, torch = pytest.importorskip("skorch"), pytest.importorskip("torch")
+    torch.manual_seed(0)  # of the initial weights
     module = torch.nn.Sequential
     layers = (torch.nn.Linear(inputs, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, outputs))
     loss = {"criterion": torch.nn.CrossEntropyLoss} if kind == "NeuralNetClassifier" else {}
