@@ -1,14 +1,18 @@
 """An interrupt in the middle of a file waits for its end, and one that Python drops comes again."""
 
+import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 import weakref
+from contextlib import suppress
 
 import pytest
 
-from solvable.interrupts import repeated_if_dropped, uninterrupted
+from solvable.interrupts import interrupts_noticed, repeated_if_dropped, uninterrupted
+from solvable.lab import TrialStore, run_trials
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +100,52 @@ def test_other_errors_that_python_drops_are_reported_as_before(monkeypatch):
         _dies(ValueError("of a callback"))
     assert [one.exc_type for one in reported] == [ValueError]
     assert sys.unraisablehook.__self__ is reported
+
+
+def test_an_interrupt_that_other_code_caught_is_noticed():
+    with interrupts_noticed() as notice:
+        notice()
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            notice()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_that_a_trial_swallows_ends_the_run(tmp_path):
+    done = []
+
+    def trial(index):
+        with suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        done.append(index)
+        return (index,)
+
+    store = TrialStore.of_tuples(tmp_path, "trial-{}.json".format, lambda *values: values)
+    with pytest.raises(KeyboardInterrupt, match="finished trials are kept"):
+        run_trials(trial, (), [(i,) for i in range(9)], store, engine="processes", n_jobs=1, quiet=True)
+    assert done == [0]
+    assert store.found([(0,), (1,)]) == {(0,): (0,)}
+
+
+@pytest.mark.parametrize("module", ["solvable.cli", "cyclopts", "solvable.terminal.run", "xarray"])
+def test_an_interrupt_during_imports_is_one_word(tmp_path, module):
+    # Python imports this file at its start; it interrupts itself when the module is imported.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import signal, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            sys.meta_path.remove(self)\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    end = subprocess.run(
+        [sys.executable, "-m", "solvable", "list"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (end.returncode, end.stderr) == (130, "interrupted\n")

@@ -79,7 +79,7 @@ def written_once(path: Path, content: Callable[[], bytes], read: Callable[[bytes
     >>> [written_once(path, lambda: word, bytes.decode) for word in (b"42", b"43")]
     ['42', '42']
     """
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         try:
             with locked(path) as temporary:
                 # A damaged file can raise any error.
@@ -90,7 +90,9 @@ def written_once(path: Path, content: Callable[[], bytes], read: Callable[[bytes
                 os.replace(temporary, path)
                 return outcome
         except InputError as error:
-            if not isinstance(error.__cause__, FileNotFoundError):
+            gone = isinstance(error.__cause__, FileNotFoundError)
+            # `mkdir` says that a folder exists if it is gone a moment later.
+            if not gone and not (isinstance(error.__cause__, FileExistsError) and attempt < _ATTEMPTS - 1):
                 raise
     # Another process removes the folder all the time.
     return read(content())
