@@ -1,5 +1,6 @@
 """`solvable app` as a process: how it ends, whom it answers, and its sentences."""
 
+import contextlib
 import http.client
 import signal
 import socket
@@ -62,6 +63,12 @@ def test_it_ends_within_three_seconds_with_a_page_open(browser, gallery, tmp_pat
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        # Requests of other web sites for images or styles, and by fetch with `no-cors`, have no origin.
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
     ],
 )
 def test_only_this_machine_and_its_own_pages_are_answered(address, headers, status):
@@ -82,13 +89,68 @@ UPGRADE = {
 }
 
 
-def ask_for(port, path, headers, method="GET"):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def ask_for(port, path, headers=None, method="GET", body=None):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        connection.request(method, path, headers=headers)
+        with contextlib.suppress(BrokenPipeError):  # answered before all of it was sent
+            connection.request(method, path, body, headers or {}, encode_chunked=True)
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def _open_page(port: int, number: int) -> tuple[socket.socket, bytes]:
+    """Open a session as a page does, and return its connection and the first line of the answer."""
+    connection = socket.create_connection(("127.0.0.1", port))
+    headers = UPGRADE | {"Host": f"127.0.0.1:{port}", "Origin": f"http://127.0.0.1:{port}"}
+    lines = [
+        f"GET /regression/ws?session_id=s_{number:06d} HTTP/1.1",
+        *(f"{k}: {v}" for k, v in headers.items()),
+    ]
+    connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    return connection, connection.makefile("rb").readline()
+
+
+def test_pages_connections_and_requests_are_bounded(gallery):
+    with gallery() as (process, address):
+        port, server = urlsplit(address).port, psutil.Process(process.pid)
+        # marimo's other channel would open sessions by plain requests.
+        assert ask_for(port, "/regression/sse?session_id=s_abcdef") == 404
+        opened = [_open_page(port, number) for number in range(24)]
+        answers = [line.split()[1] for _, line in opened]
+        assert answers == [b"101"] * 20 + [b"403"] * 4
+        assert server.num_threads() < 120
+        assert server.num_fds() < 160
+        assert ask_for(port, "/regression/") == 503
+        assert ask_for(port, "/") == 200
+        for connection, _ in opened:
+            connection.close()
+        # Sessions of closed pages make room.
+        while ask_for(port, "/regression/") == 503:
+            time.sleep(0.1)
+        before = server.memory_info().rss
+        path = "/regression/api/kernel/set_ui_element_value"
+        assert ask_for(port, path, method="POST", body=b"x" * 34_000_000) == 413
+        pieces = (b"x" * 1_000_000 for _ in range(60))
+        assert ask_for(port, path, {"Transfer-Encoding": "chunked"}, "POST", pieces) == 413
+        assert server.memory_info().rss - before < 200e6
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
+def test_nothing_remains_of_a_closed_terminal_and_of_a_crash(gallery, tmp_path):
+    with gallery(TMPDIR=str(tmp_path)) as (first, _), gallery(TMPDIR=str(tmp_path)) as (second, _):
+        assert len(list(tmp_path.iterdir())) == 2  # the second leaves the first alone
+        second.send_signal(signal.SIGHUP)
+        assert second.wait(timeout=10) == 0
+        (folder,) = tmp_path.iterdir()
+        (folder / "secret.csv").write_text("a file that was dropped on the page")
+        first.kill()
+        first.wait()
+        with gallery(TMPDIR=str(tmp_path)) as (third, _):
+            assert not folder.exists()
+            third.terminate()
+            third.wait(timeout=10)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_code_is_not_shown(address):

@@ -19,6 +19,7 @@ from solvable.overfitting.estimators import kind_of, maker, takes_missing
 from solvable.overfitting.noise_profile import NoiseProfile
 from solvable.overfitting.noise_profile import noise_profile as noise_profile_of
 from solvable.overfitting.verdict import verdict_on
+from solvable.streams import visible
 from solvable.terminal.arguments import FIGURES, Numbers, OptionalWhole, Whole, Wholes, Words, check_path
 from solvable.terminal.estimator import estimator_named, params_from
 from solvable.terminal.output import OUTPUT, Output, example
@@ -187,7 +188,11 @@ def _print(
     }
 
     def print_full() -> None:
-        print(f"Data: {loaded.name}, {loaded.n_rows} rows\n\n{verdict_on(profile, level, strict=strict)}")
+        print(
+            visible(
+                f"Data: {loaded.name}, {loaded.n_rows} rows\n\n{verdict_on(profile, level, strict=strict)}"
+            )
+        )
 
     files = {
         figure: lambda path: save_figure(draw_profile(profile, level, strict=strict), path),
