@@ -13,25 +13,26 @@ from solvable.errors import InputError
 from solvable.lab import Record, TrialStore, find_record, records, run
 from solvable.lab.record import damaged_records
 from solvable.wings import Wing
-from toy_wing.study import Parameters, study
+from toy_wing.study import Parameters
+from toy_wing.study import plain as study
 
 WINGS = (Wing("toy", studies={"toy": "toy_wing.study:study"}),)
 
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
-    """A folder with one sound record."""
+    """A folder with two sound records, and the folder of the second."""
     folder = tmp_path_factory.mktemp("sound")
     run(study, Parameters(trials=2), runs_dir=folder, quiet=True)
-    return folder
+    return folder, run(study, Parameters(trials=3), runs_dir=folder, quiet=True).path
 
 
 @pytest.fixture
 def folders(sound, tmp_path):
-    """A folder with two records, and the folder of the second, which may be damaged."""
-    runs_dir = tmp_path / "runs"
-    shutil.copytree(sound, runs_dir)
-    return runs_dir, run(study, Parameters(trials=3), runs_dir=runs_dir, quiet=True).path
+    """A copy of it, which may be damaged."""
+    runs_dir, (original, second) = tmp_path / "runs", sound
+    shutil.copytree(original, runs_dir)
+    return runs_dir, runs_dir / second.relative_to(original)
 
 
 def _changed(key, value):

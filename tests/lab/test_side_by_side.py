@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,9 @@ import xarray as xr
 
 from solvable.cli import main
 from solvable.lab import Record, TrialStore, files, records, run
-from solvable.lab import run as run_function
 from solvable.lab.record import damaged_records
 from solvable.wings import Wing
-from toy_wing.study import Parameters, study
+from toy_wing.study import Parameters, plain
 
 HERE = Path(__file__).parent.parent
 WINGS = (Wing("toy", studies={"toy": "toy_wing.study:study"}),)
@@ -62,9 +62,7 @@ def test_equal_runs_in_threads_that_finish_at_once_make_one_record(tmp_path):
         barrier.wait()
         return "Yes."
 
-    from dataclasses import replace
-
-    together = replace(study, conclude=conclude)
+    together = replace(plain, conclude=conclude)
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             pool.submit(run, together, Parameters(trials=1), runs_dir=tmp_path, n_jobs=1, quiet=True)
@@ -101,7 +99,7 @@ def test_clearing_the_cache_hurts_no_run(tmp_path):
     assert cleared > 5
     (record,) = records(tmp_path)
     assert out == f"{record.path}\n"
-    expected = run_function(study, Parameters(trials=40), runs_dir=tmp_path / "undisturbed", quiet=True)
+    expected = run(plain, Parameters(trials=40), runs_dir=tmp_path / "undisturbed", quiet=True)
     xr.testing.assert_identical(record.measurement, expected.measurement)
 
 
@@ -133,7 +131,7 @@ def test_deleting_records_hurts_no_run(tmp_path, capsys):
     thread.start()
     try:
         for trials in range(1, 6):
-            record = run(study, Parameters(trials=trials), runs_dir=tmp_path, quiet=True)
+            record = run(plain, Parameters(trials=trials), runs_dir=tmp_path, quiet=True)
             assert record.comparison.summary["mse"].points
             assert record.parameters["trials"] == trials
     finally:
@@ -144,8 +142,8 @@ def test_deleting_records_hurts_no_run(tmp_path, capsys):
 
 
 def test_two_records_of_one_second_have_two_names(tmp_path):
-    first = run(study, Parameters(trials=1), runs_dir=tmp_path, quiet=True)
+    first = run(plain, Parameters(trials=1), runs_dir=tmp_path, quiet=True)
     (first.path / "comparison.csv").unlink()
-    again = run(study, Parameters(trials=1), runs_dir=tmp_path, quiet=True)
+    again = run(plain, Parameters(trials=1), runs_dir=tmp_path, quiet=True)
     assert again.path != first.path
     assert Record.load(again.path).key == first.key

@@ -5,7 +5,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -104,3 +104,15 @@ study = Study(
     plot=plot,
     conclude=conclude,
 )
+
+
+def plain_plot(prediction: xr.Dataset, measurement: xr.Dataset):
+    from solvable.lab.figure import subplots
+
+    figure, ax = subplots(width=2.0)
+    ax.set_axis_off()
+    return figure
+
+
+plain = replace(study, plot=plain_plot)
+"""The same with an empty figure, which is drawn in a tenth of the time."""
