@@ -66,8 +66,7 @@ def test_output_on_a_full_disk(tmp_path, words):
     with FULL.open("w") as full:
         end = _toy(tmp_path, *words, stdout=full)
         assert _sentence(end) == (
-            "error: cannot write the output (No space left on device); expected a path that is allowed, and room on "
-            "the disk"
+            "error: cannot write the output (No space left on device); expected room on the disk"
         )
         assert _toy(tmp_path, *words, stdout=full, stderr=full).returncode == 2
 

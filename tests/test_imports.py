@@ -16,6 +16,7 @@ FLOORS = (
     ("errors",),
     ("streams",),
     ("checks", "machine", "progress", "interrupts", "eigh"),
+    ("processes",),
     ("datasets", "kernels", "spectra"),
     ("networks",),
     ("lab",),

@@ -3,6 +3,7 @@
 Each command imports its heavy dependencies itself, so that `solvable --help` is fast.
 """
 
+import errno
 import os
 import sys
 import warnings
@@ -14,11 +15,15 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from solvable import __version__
 from solvable.errors import InputError
 from solvable.interrupts import repeated_if_dropped
-from solvable.streams import use_stand_ins, visible
+from solvable.streams import short, use_stand_ins, visible
 from solvable.terminal.arguments import OptionalWhole
 from solvable.terminal.output import OUTPUT, Output, example
 from solvable.wings import WINGS, Wing, load_study, study_names
 
+# An error without a file's name is one of stdout if it is of a disk.
+_OF_A_DISK = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EBADF")}
+# Most characters of a message: values in it can be as long as a command line.
+_LONGEST = 1500
 _RECORDS = "solvable.terminal.records"
 
 
@@ -54,11 +59,14 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
             f"not enough memory{f' ({error})' if str(error) else ''}; choose smaller sizes or fewer at once"
         )
     except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        if error.filename:
+            path = os.fsdecode(error.filename)
+            _fail(f"cannot use {path!r} ({reason}); expected a path that is allowed, and room there")
+        if error.errno not in _OF_A_DISK:
+            _fail(f"the system refused a request ({reason}); close other programs, or ask for less at once")
         _drop_output()
-        where = f"use {os.fsdecode(error.filename)!r}" if error.filename else "write the output"
-        _fail(
-            f"cannot {where} ({error.strerror or error}); expected a path that is allowed, and room on the disk"
-        )
+        _fail(f"cannot write the output ({reason}); expected room on the disk")
     except KeyboardInterrupt as stop:
         print(f"interrupted: {stop}" if str(stop) else "interrupted", file=sys.stderr)
         sys.exit(130)
@@ -67,7 +75,7 @@ def main(tokens: Sequence[str] | None = None, wings: Sequence[Wing] = WINGS) -> 
 def _fail(problem: str) -> None:
     # Where stderr is full or closed, the exit status has to do.
     with suppress(OSError):
-        print(f"error: {visible(' '.join(problem.split()))}", file=sys.stderr, flush=True)
+        print(f"error: {visible(short(' '.join(problem.split()), _LONGEST))}", file=sys.stderr, flush=True)
     sys.exit(2)
 
 

@@ -1,11 +1,12 @@
 """Eigenvectors of a symmetric matrix, computed without holding the interpreter's lock.
 
-SciPy's `eigh` holds the lock until LAPACK returns, so that other threads wait and Ctrl-C is not heard for as long.
-NumPy's releases it, but takes 15 % more time and half as much memory again. So LAPACK's routine is called through the
-pointer that SciPy offers to Cython, which `ctypes` does without the lock.
+SciPy's `eigh` holds the lock until LAPACK returns, so that all other threads wait, the main one too, which hears
+Ctrl-C. NumPy's releases it, but takes 15 % more time and half as much memory again. So LAPACK's routine is called
+through the pointer that SciPy offers to Cython, which `ctypes` does without the lock.
 """
 
 import ctypes
+import os
 from functools import lru_cache
 from typing import Any
 
@@ -23,8 +24,8 @@ def eigh_in_place(matrix: Float[NDArray, "n n"]) -> tuple[Float[NDArray, "n"], F
     The divide-and-conquer method of LAPACK (`dsyevd`).
 
     Args:
-        matrix: contiguous, without NaN; its memory is overwritten, and is that of the eigenvectors if possible. Only
-            the lower half is read if its order is Fortran's, otherwise the upper half.
+        matrix: without NaN. If it is contiguous and writable, its memory is overwritten and becomes that of the
+            eigenvectors. Only the lower half is read if its order is Fortran's, otherwise the upper half.
 
     Raises:
         LinAlgError: if the eigenvalues do not converge.
@@ -35,7 +36,10 @@ def eigh_in_place(matrix: Float[NDArray, "n n"]) -> tuple[Float[NDArray, "n"], F
     """
     n = len(matrix)
     routine = _dsyevd()
-    if matrix.dtype != np.float64 or not matrix.flags.forc or not 0 < n <= _LARGEST or routine is None:
+    usable = (
+        matrix.dtype == np.float64 and matrix.shape == (n, n) and (matrix.flags.carray or matrix.flags.farray)
+    )
+    if routine is None or not usable or not 0 < n <= _LARGEST:
         return np.linalg.eigh(matrix, "L" if matrix.flags.f_contiguous else "U")
     columns = matrix if matrix.flags.f_contiguous else matrix.T
     values, info = np.empty(n), ctypes.c_int()
@@ -54,11 +58,13 @@ def eigh_in_place(matrix: Float[NDArray, "n n"]) -> tuple[Float[NDArray, "n"], F
 
 @lru_cache
 def _dsyevd() -> Any:
-    """Return LAPACK's routine as a function of 11 addresses, or None if its integers are not C's."""
-    from scipy.linalg import cython_lapack
+    """Return LAPACK's routine as a function of 11 addresses, or None if SciPy has none, or its integers are not C's."""
+    from scipy.linalg import cython_lapack  # pyright: ignore[reportAttributeAccessIssue]
 
-    capsule = cython_lapack.__pyx_capi__["dsyevd"]
-    python: Any = ctypes.pythonapi
+    capsule = getattr(cython_lapack, "__pyx_capi__", {}).get("dsyevd")
+    if capsule is None:
+        return None
+    python: Any = ctypes.PyDLL(None) if os.name == "posix" else ctypes.pythonapi
     python.PyCapsule_GetName.restype = ctypes.c_char_p
     python.PyCapsule_GetName.argtypes = [ctypes.py_object]
     python.PyCapsule_GetPointer.restype = ctypes.c_void_p

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ WHOLE_PROCESS = threading.RLock()
 
 # Bytes that no machine lacks; looking how many are free takes longer than using them.
 _LITTLE = 2**16
+_jobs: ContextVar[int] = ContextVar("parallel trials", default=1)
 _lock = threading.Lock()
 _scan: tuple[int, list[Any]] = (0, [])
 _limits: list[int] = []
@@ -177,6 +179,26 @@ def _address_space() -> list[int]:
     except (ImportError, OSError, ValueError):
         return []
     return [max(0, limit - pages * resource.getpagesize())]
+
+
+@contextmanager
+def parallel_trials(n_jobs: int | None) -> Iterator[None]:
+    """Let `at_once` count on `n_jobs` trials at the same time in the block: None or -1 for one on each core.
+
+    >>> with parallel_trials(2):
+    ...     at_once(10)
+    2
+    """
+    token = _jobs.set(cores() if n_jobs in (None, -1) else n_jobs)
+    try:
+        yield
+    finally:
+        _jobs.reset(token)
+
+
+def at_once(trials: int) -> int:
+    """Return how many of a study's trials are in memory at the same time; 1 where `parallel_trials` does not say."""
+    return min(_jobs.get(), trials)
 
 
 def _file_cache(statistics: Path) -> int:

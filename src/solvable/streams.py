@@ -61,6 +61,17 @@ def visible(text: str) -> str:
     return _CONTROLS.sub(lambda one: one[0].encode("unicode_escape").decode(), text)
 
 
+def short(name: object, most: int = 60) -> str:
+    """Return a name or value of the user's as a message quotes it, without its middle if it is long.
+
+    >>> short("a" * 100, 9), short("height")
+    ('aaa...aaa', 'height')
+    """
+    text = str(name)
+    end = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:end]}...{text[-end:]}"
+
+
 def stand_ins(text: str) -> str:
     """Return text in ASCII: signs as they are typed, Greek letters by name, other letters without accents.
 

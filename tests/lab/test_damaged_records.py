@@ -1,6 +1,7 @@
 """Records and trials that were damaged on the disk are noticed, named, and hinder nothing else."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def sound(tmp_path_factory):
     """A folder with two sound records, and the folder of the second."""
     folder = tmp_path_factory.mktemp("sound")
     run(study, Parameters(trials=2), runs_dir=folder, quiet=True)
-    return folder, run(study, Parameters(trials=3), runs_dir=folder, quiet=True).path
+    run(study, Parameters(trials=3), runs_dir=folder, quiet=True)
+    # Those of one second are in the order of their hashes.
+    return folder, max((record.path for record in records(folder)), key=lambda path: path.name)
 
 
 @pytest.fixture
@@ -44,10 +47,32 @@ def _changed(key, value):
     return damage
 
 
+def _changed_back(folder: Path) -> None:
+    facts = json.loads((folder / "record.json").read_text())
+    del facts["sha256"]
+    (folder / "record.json").write_text(json.dumps(facts))
+
+
 def _half(name):
     return lambda folder: (folder / name).write_bytes(
         (folder / name).read_bytes()[: (folder / name).stat().st_size // 2]
     )
+
+
+def _pipe(name):
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return damage
+
+
+def _device(name):
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to("/dev/zero")
+
+    return damage
 
 
 def _gone(name):
@@ -60,15 +85,18 @@ DAMAGES = {
     "a time without zone": (_changed("created", "2026-01-01T00:00:00"), "record.json was changed"),
     "a word as time": (_changed("created", "x"), "record.json was changed"),
     "a field of the future": (_changed("future", [1]), "record.json was changed"),
-    "no checksums": (_changed("sha256", {}), "record.json has no checksums"),
-    "a list": (lambda folder: (folder / "record.json").write_text("[1]"), "record.json has no checksums"),
-    "nothing": (lambda folder: (folder / "record.json").write_bytes(b""), "record.json has no checksums"),
+    "no checksums": (_changed("sha256", {}), "record.json was changed"),
+    "of an earlier version": (_changed_back, "record.json has no checksums, as in an earlier version"),
+    "another checksum": (_changed("sha256", {"record.json": "0"}), "record.json was changed"),
+    "a list": (lambda folder: (folder / "record.json").write_text("[1]"), "record.json was changed"),
+    "nothing": (lambda folder: (folder / "record.json").write_bytes(b""), "record.json was changed"),
     "half a table": (_half("comparison.csv"), "comparison.csv was changed"),
     "half a measurement": (_half("measurement.nc"), "measurement.nc was changed"),
-    "half a report": (_half("report.html"), "report.html was changed"),
+    "a pipe": (_pipe("measurement.nc"), "measurement.nc cannot be read (it is no regular file)"),
+    "a device": (_device("comparison.csv"), "comparison.csv cannot be read (it is no regular file)"),
     **{
         f"no {name}": (_gone(name), f"{name} is missing")
-        for name in ("record.json", "comparison.csv", "parameters.json", "environment.json", "figure.svg")
+        for name in ("record.json", "comparison.csv", "parameters.json", "environment.json", "prediction.nc")
     },
 }
 
@@ -76,6 +104,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_record_is_listed_and_hinders_nothing(folders, damage, capsys):
     (runs_dir, folder), (inflict, problem) = folders, DAMAGES[damage]
+    trials = Record.load(folder).parameters["trials"]
     inflict(folder)
     options = ("--runs-dir", str(runs_dir))
     # Listed beside the sound one, with the way on.
@@ -93,12 +122,29 @@ def test_a_damaged_record_is_listed_and_hinders_nothing(folders, damage, capsys)
         assert stop.value.code == 2
         assert f"record toy/{folder.name} is damaged: {problem}; delete it with" in capsys.readouterr().err
     # The same run can be made again, under another name, and its trials are kept.
-    again = run(study, Parameters(trials=3), runs_dir=runs_dir, quiet=True)
+    again = run(study, Parameters(trials=trials), runs_dir=runs_dir, quiet=True)
     assert again.path != folder
     xr.testing.assert_identical(Record.load(again.path).prediction, again.prediction)
     main(["runs", "delete", folder.name, *options, "--quiet"], WINGS)
     assert not folder.exists()
     assert {one.path for one in records(runs_dir)} == {sound.path, again.path}
+
+
+def test_a_note_in_ones_report_costs_no_record(folders, capsys):
+    runs_dir, folder = folders
+    with (folder / "report.html").open("a") as report:
+        report.write("<p>Send this to Ada.</p>")
+    (folder / "figure.png").unlink()
+    assert damaged_records(runs_dir) == []
+    main(["show", folder.name, "--runs-dir", str(runs_dir)], WINGS)
+    assert "Twice the sample" in capsys.readouterr().out
+
+
+def test_a_damaged_record_is_found_by_its_path(folders):
+    runs_dir, folder = folders
+    (folder / "record.json").unlink()
+    main(["runs", "delete", str(folder), "--runs-dir", str(runs_dir), "--quiet"], WINGS)
+    assert not folder.exists()
 
 
 def test_foreign_folders_are_no_records(folders):
@@ -157,6 +203,12 @@ def test_no_flipped_bit_changes_a_number(tmp_path, kind):
     for cut in (b"", whole[:1], whole[: len(whole) // 2], whole[:-1], whole + b"\n"):
         path.write_bytes(cut)
         assert store.found([(0,)]) == {}
-    # It is written again.
+    # It is written again, also in place of what could be read without end.
     store.kept((0,), outcome)
     assert path.read_bytes() == whole
+    for special in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        path.unlink()
+        special(path)
+        assert store.found([(0,)]) == {}
+        store.kept((0,), outcome)
+        assert path.read_bytes() == whole

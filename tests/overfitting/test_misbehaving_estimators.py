@@ -152,7 +152,7 @@ def test_the_end_of_a_process_is_a_sentence(tmp_path, how, code, capfd):
     ) as caught:
         profile(estimator, n_jobs=2, cache=tmp_path)
     assert "\n" not in str(caught.value)
-    assert "finished ones are kept; rerun the same command to resume" in str(caught.value)
+    assert "finished ones are kept: rerun the same command to resume" in str(caught.value)
     assert list(tmp_path.rglob("trial-*"))
     assert capfd.readouterr() == ("", "")
 

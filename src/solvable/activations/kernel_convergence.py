@@ -31,7 +31,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import check_parameters, seed_of
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,10 +87,10 @@ class Parameters:
                 f"expected at most {_LARGEST_WEIGHTS:.2g} (2 GB); lower the width"
             )
         # Matrices of the points for each depth and in each trial, and the outputs of all layers.
-        n_matrices = len(self.depth) + 6 * min(cores(), self.trials)
+        n_matrices = len(self.depth) + 6 * at_once(self.trials)
         units = max(self.widths) * max(self.depth) + self.d
         need_memory(
-            8.0 * self.n_points * (n_matrices * self.n_points + 2 * min(cores(), self.trials) * units),
+            8.0 * self.n_points * (n_matrices * self.n_points + 2 * at_once(self.trials) * units),
             f"the kernel of {self.n_points} points",
             "lower n_points",
         )

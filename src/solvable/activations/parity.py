@@ -27,7 +27,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import check_parameters, seed_of
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,7 +140,7 @@ def prepare(parameters: Parameters) -> Setting:
     need_torch()
     n = parameters.n_bits
     sizes = [n, *[max(parameters.widths)] * parameters.depth, 1]
-    n_bytes = min(cores(), parameters.trials) * bytes_of_training(sizes, 2 ** (n - 1))
+    n_bytes = at_once(parameters.trials) * bytes_of_training(sizes, 2 ** (n - 1))
     need_memory(n_bytes, f"training networks of width {max(parameters.widths)}", "lower the widths")
     X = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     kernel = NTK(

@@ -30,7 +30,7 @@ from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import DataParameters, check_parameters, seed_of
 from solvable.lab.text import percent
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,7 +109,7 @@ def prepare(parameters: Parameters) -> Setting:
         ("width", parameters.width, 1),
         ("deep_width", parameters.deep_width, parameters.depth),
     ):
-        n_bytes = min(cores(), parameters.trials) * bytes_of_training([d, *[width] * depth, k], len(split.X))
+        n_bytes = at_once(parameters.trials) * bytes_of_training([d, *[width] * depth, k], len(split.X))
         need_memory(n_bytes, f"training networks of width {width}", f"lower {name}")
     deep = Model(DEEP, ABReLU(), parameters.depth, parameters.deep_width, _W_STD, _B_STD)
     activation = design(deep.kernel(), family=parameters.family)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import marimo
 import uvicorn
@@ -79,8 +80,8 @@ def serve(wings: Sequence[Entry], listening: socket.socket, ready: Callable[[], 
     `ready` is called when the server accepts requests.
     """
     # All temporary files of pages are in one folder, so that none remain after an interrupt.
-    tempfile.tempdir, lock = _own_folder(Path(tempfile.gettempdir()))
-    with lock:
+    with _own_folder(Path(tempfile.gettempdir())) as folder:
+        tempfile.tempdir = str(folder)
         managers: list[Any] = []
         app = OnlyThisMachine(Bounded(_application(wings, managers), managers))
         config = uvicorn.Config(
@@ -94,14 +95,21 @@ def serve(wings: Sequence[Entry], listening: socket.socket, ready: Callable[[], 
         _end()
 
 
-def _own_folder(parent: Path) -> tuple[str, FileLock]:
-    """Return a new temporary folder and its lock, after removing those of processes that were killed."""
-    for left in parent.glob(f"{_TEMPORARY}*"):
+@contextlib.contextmanager
+def _own_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new temporary folder of this user, after removing those of processes that were killed."""
+    for file in parent.glob(f"{_TEMPORARY}*.lock"):
         # Those of other users cannot be opened.
-        with contextlib.suppress(OSError, Timeout), FileLock(left / "lock", blocking=False):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = tempfile.mkdtemp(prefix=_TEMPORARY, dir=parent)
-    return folder, FileLock(Path(folder) / "lock", blocking=False)
+        with contextlib.suppress(OSError, Timeout), FileLock(file, blocking=False):
+            shutil.rmtree(file.with_suffix(""), ignore_errors=True)
+            file.unlink()
+    folder = parent / f"{_TEMPORARY}{uuid4().hex}"
+    lock = FileLock(f"{folder}.lock")
+    with lock:
+        folder.mkdir(mode=0o700)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _application(wings: Sequence[Entry], managers: list[Any]) -> ASGIApp:
@@ -161,6 +169,7 @@ class Bounded:
     def __init__(self, app: ASGIApp, managers: Sequence[Any]) -> None:
         self.app = app
         self._managers = managers
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on a request, unless it is too large, or opens one page too many."""
@@ -168,8 +177,16 @@ class Bounded:
         # marimo's other channel, which its pages do not use.
         if scope["type"] == "http" and path.endswith("/sse"):
             await PlainTextResponse("there is no such page\n", status_code=404)(scope, receive, send)
-        elif scope["type"] == "websocket" and path.endswith("/ws") and self._full():
-            await send({"type": "websocket.close", "code": 1013, "reason": "too many open pages"})
+        elif scope["type"] == "websocket" and path.endswith("/ws"):
+            if self._full():
+                await send({"type": "websocket.close", "code": 1013, "reason": "too many open pages"})
+                return
+            # Counted before the first `await`, since marimo adds the session later.
+            self._open += 1
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self._open -= 1
         elif scope["type"] == "http" and path.count("/") == 1 and self._full():
             text = f"{_MOST_PAGES} pages are open, and no more are allowed: close one, wait a moment and reload\n"
             await PlainTextResponse(text, status_code=503)(scope, receive, send)
@@ -180,15 +197,16 @@ class Bounded:
 
     def _full(self) -> bool:
         """Return whether as many pages are open as allowed, after closing sessions whose page was closed."""
-        sessions = [
-            (manager, key, one) for manager in self._managers for key, one in manager.sessions.items()
+        left = [
+            (manager, key)
+            for manager in self._managers
+            for key, session in manager.sessions.items()
+            if session.connection_state() in (ConnectionState.CLOSED, ConnectionState.ORPHANED)
         ]
-        if len(sessions) < _MOST_PAGES:
-            return False
-        for manager, key, session in sessions:
-            if session.connection_state() in (ConnectionState.CLOSED, ConnectionState.ORPHANED):
+        if self._open + len(left) >= _MOST_PAGES:
+            for manager, key in left:
                 manager.close_session(key)
-        return sum(len(manager.sessions) for manager in self._managers) >= _MOST_PAGES
+        return self._open >= _MOST_PAGES
 
     async def _bounded(self, scope: Scope, receive: Receive, send: Send) -> None:
         received, answered = 0, False
@@ -246,7 +264,7 @@ def _refusal(hosts: Sequence[str], origins: Sequence[str], sites: Sequence[str] 
         return f"this server accepts requests to localhost only; got the host {host!r}"
     for origin in origins:
         try:
-            place = urlsplit(origin).netloc
+            place = urlsplit(origin).netloc if origin.startswith("http:") else None
         except ValueError:
             place = None
         if place != host:
@@ -281,8 +299,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         # uvicorn raises the signal again at the end, which would print a traceback; here Ctrl-C is the regular exit.
         # SIGHUP is sent when the terminal is closed; Windows has none.
-        names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        before = {one: signal.signal(one, self.handle_exit) for one in (getattr(signal, n) for n in names)}
+        heard = [signal.SIGINT, signal.SIGTERM]
+        # `nohup` lets it be ignored.
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            heard.append(signal.SIGHUP)
+        before = {one: signal.signal(one, self.handle_exit) for one in heard}
         try:
             yield
         finally:
@@ -307,6 +328,7 @@ def _end() -> None:
             child.kill()
     if tempfile.tempdir is not None:
         shutil.rmtree(tempfile.tempdir, ignore_errors=True)
+        Path(f"{tempfile.tempdir}.lock").unlink(missing_ok=True)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

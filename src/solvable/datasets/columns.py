@@ -14,9 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api import types
 
-from solvable.datasets.files import plain, short
+from solvable.datasets.files import plain
 from solvable.datasets.inputs import BEYOND_FLOATS
 from solvable.errors import InputError
+from solvable.streams import short
 
 MOST_TEXT_VALUES = 30
 

@@ -10,16 +10,19 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from solvable.datasets.files import need_memory_for, refuse_repeats, short
+from solvable.datasets.files import need_memory_for, refuse_repeats
 from solvable.errors import InputError
+from solvable.streams import short
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SEPARATORS = (",", ";", "\t")
 _RECORDS = 50
-# Wide tables have 200 000 columns of 20 characters; a file without line breaks would fill the memory.
-_LONGEST_LINE = 4_000_000
+# Wide tables have 800 000 columns of 20 characters; a file without line breaks would fill the memory.
+_LONGEST_LINE = 16_000_000
+# Bytes from which the number of cells is estimated.
+_SAMPLE = 100_000
 # Two or three columns of small whole numbers may have a row 0, 1, 2.
 _FEW_COLUMNS = 3
 _EXTRA = "\0extra"
@@ -167,13 +170,21 @@ class CsvFile:
                         "complete the row, with empty cells for missing values, or remove it"
                     )
 
+    def _bytes_needed(self) -> int:
+        """Return the size of the file, or of its cells as numbers beside pandas' copies if these are short texts."""
+        size = self.path.stat().st_size
+        with self.path.open("rb") as file:
+            sample = file.read(_SAMPLE)
+        cells = sample.count(self.separator.encode()) + sample.count(b"\n")
+        return max(size, 15 * size * cells // max(1, len(sample)))
+
     def _parse(self, **options: Any) -> Any:
         import pandas as pd
 
         names = self.names if self.regular else [*self.names, _EXTRA]
         # `low_memory` would infer the type of a column piece by piece, and mix numbers and text in one column.
         if not options.get("low_memory"):
-            need_memory_for(self.name, self.path.stat().st_size, "load some of its rows with rows=")
+            need_memory_for(self.name, self._bytes_needed(), "load some of its rows with rows=")
         defaults: dict[str, Any] = {"low_memory": False, "skipinitialspace": True, "encoding": "utf-8-sig"}
         with warnings.catch_warnings():
             # A warning of pandas that it leaves out the last cells of rows.

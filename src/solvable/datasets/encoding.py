@@ -20,10 +20,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvable.checks import finite
 from solvable.datasets.columns import Origin, kind_of
-from solvable.datasets.files import plain, short
+from solvable.datasets.files import plain
 from solvable.datasets.inputs import as_array, as_pandas, floats, with_text_names
 from solvable.datasets.labels import names_an_identifier, refuse_extreme
 from solvable.errors import InputError
+from solvable.streams import short
 
 Missing = Literal["drop", "mean"] | None
 """Treatment of missing values; None: refuse them."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from solvable.errors import InputError
 from solvable.machine import need_memory
+from solvable.streams import short
 
 _MOST_LISTED = 20
 LONGEST_PATH = 200
@@ -26,17 +27,6 @@ _KINDS = {
     ".npz": ("a .npz archive of plain arrays", "a complete one of numbers or text, written by numpy.savez"),
     ".npy": ("a .npy file", "a complete one of numbers, written by numpy.save"),
 }
-
-
-def short(name: Any, most: int = 60) -> str:
-    """Return a name or value of the user's as a message quotes it, without its middle if it is long.
-
-    >>> short("a" * 100, 9), short("height")
-    ('aaa...aaa', 'height')
-    """
-    text = str(name)
-    end = (most - 3) // 2
-    return text if len(text) <= most else f"{text[:end]}...{text[-end:]}"
 
 
 def plain(name: Any) -> str:
@@ -89,10 +79,15 @@ def existing_file(path: Path, name: str, expected: str) -> Path:
     """
     try:
         path = path.expanduser()
-        found = path.is_file()
+        found, kind = (
+            path.is_file(),
+            "a folder" if path.is_dir() else "a pipe or device" if path.exists() else "",
+        )
     # Too long; a character with the code 0; an unknown user behind `~`.
     except (OSError, ValueError, RuntimeError):
-        found = False
+        found, kind = False, ""
+    if not found and kind:
+        raise InputError(f"{name!r} is {kind}; expected {expected}")
     if not found:
         raise InputError(f"there is no file {name!r}; expected {expected}")
     return path
@@ -105,7 +100,12 @@ def read_errors(name: str, ending: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    # Damaged files raise errors of many types: those of csv, zipfile, zlib and pyarrow, EOFError, MemoryError, ...
+    except MemoryError as error:
+        reason = short(str(error) or type(error).__name__, LONGEST_PATH)
+        raise InputError(
+            f"{name!r} needs more memory than is free ({reason}); write a smaller file, or one with fewer columns"
+        ) from error
+    # Damaged files raise errors of many types: those of csv, zipfile, zlib and pyarrow, EOFError, ...
     except Exception as error:
         kind, expected = _KINDS[ending]
         if type(error).__name__ == "EmptyDataError":

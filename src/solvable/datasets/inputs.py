@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from solvable.datasets.files import short
 from solvable.errors import InputError, InputTypeError
+from solvable.streams import short
 
 BEYOND_FLOATS = "numbers that floats do not reach; expected at most 1e308 in size: use another unit"
 """End of a sentence about whole numbers, fractions or decimals."""

@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float, Shaped
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import finite
-from solvable.datasets.files import plain, short
+from solvable.datasets.files import plain
 from solvable.errors import InputError
+from solvable.streams import short
 
 Task = Literal["auto", "classes", "number"]
 

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from solvable.checks import choice
 from solvable.datasets.encoding import Missing
-from solvable.datasets.files import LONGEST_PATH, listed, short
+from solvable.datasets.files import LONGEST_PATH, listed
 from solvable.datasets.labels import Task, decide, declares_classes, encode, name_of_target, split_missing
 from solvable.datasets.readers import FILE_TYPES, Source, at_least_two, open_file
 from solvable.datasets.sampling import draw_rows
 from solvable.errors import InputError
+from solvable.streams import short
 
 if TYPE_CHECKING:
     from solvable.datasets.columns import Origin

@@ -22,10 +22,10 @@ from solvable.datasets.files import (
     plain,
     read_errors,
     refuse_repeats,
-    short,
 )
 from solvable.errors import InputError
 from solvable.progress import progress
+from solvable.streams import short
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,11 @@ writing the same file, and distinguishes the leftovers of killed processes from 
 would not, since containers with a common folder have the same ones.
 """
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
@@ -19,13 +21,14 @@ import xarray as xr
 from filelock import FileLock, Timeout
 
 from solvable.errors import InputError
+from solvable.interrupts import uninterrupted
 
 T = TypeVar("T")
 
 _UNFINISHED = ".unfinished-"
 _LOCK = ".lock"
 # Seconds until a lock must be free; files are written within a fraction of one.
-_LOCKED_WITHIN = 60.0
+_LOCKED_WITHIN = 15.0
 # How often a file is written again after its folder was removed meanwhile.
 _ATTEMPTS = 20
 
@@ -44,6 +47,7 @@ def locked(path: Path) -> Iterator[Path]:
         temporary = path.with_name(f"{_UNFINISHED}{path.name}")
         lock = temporary.with_name(temporary.name + _LOCK)
         with FileLock(lock, timeout=_LOCKED_WITHIN):
+            _remove_now(temporary)  # left by a killed process
             try:
                 yield temporary
             finally:
@@ -57,6 +61,8 @@ def locked(path: Path) -> Iterator[Path]:
 def atomically(path: Path) -> Iterator[Path]:
     """Yield a temporary path; the file written there moves to `path` if the block succeeds.
 
+    A link stays a link, and a file keeps its mode; a device or a pipe is written itself.
+
     >>> from tempfile import mkdtemp
     >>> path = Path(mkdtemp()) / "answer.txt"
     >>> with atomically(path) as temporary:
@@ -64,8 +70,15 @@ def atomically(path: Path) -> Iterator[Path]:
     >>> path.read_text(), len(list(path.parent.iterdir()))
     ('42', 1)
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        with writing_errors(path):
+            yield path
+        return
     with locked(path) as temporary:
         yield temporary
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
 
 
@@ -81,7 +94,7 @@ def written_once(path: Path, content: Callable[[], bytes], read: Callable[[bytes
     """
     for attempt in range(_ATTEMPTS):
         try:
-            with locked(path) as temporary:
+            with locked(path) as temporary, uninterrupted():
                 # A damaged file can raise any error.
                 with suppress(Exception):
                     return read(read_checked(path))
@@ -103,12 +116,24 @@ def read_checked(path: Path) -> bytes:
 
     Raises:
         ValueError: if the file was changed.
+        OSError: if it cannot be read.
     """
-    whole = path.read_bytes()
+    whole = regular_bytes(path)
     content = whole[: -len(_with_checksum(b""))]
     if _with_checksum(content) != whole:
         raise ValueError(f"{path} differs from its checksum")
     return content
+
+
+def regular_bytes(path: Path) -> bytes:
+    """Return the content of a file of our own.
+
+    Raises:
+        OSError: for a pipe or a link, such as to a device, which could be read without end.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return path.read_bytes()
 
 
 def _with_checksum(content: bytes) -> bytes:

@@ -219,8 +219,8 @@ def _check_list(field: ParameterField, value: Any, bounds: Mapping[str, Any]) ->
         grid(field.name, value, **bounds)
     elif any(not isinstance(item, str) for item in value):
         raise InputError(f"{field.name} must be a list of text; got {value!r}")
-    duplicate = next((item for i, item in enumerate(value) if item in value[:i]), None)
-    if duplicate is not None:
+    if len(set(value)) < len(value):
+        duplicate = next(item for i, item in enumerate(value) if item in value[:i])
         raise InputError(f"{field.name} lists {as_text(duplicate)} twice; expected distinct values")
 
 

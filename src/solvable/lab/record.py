@@ -1,8 +1,10 @@
 """`Record`: a finished run, stored as a self-explanatory folder."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +16,7 @@ import xarray as xr
 
 from solvable.errors import InputError
 from solvable.lab.compare import Agreement, Comparison
-from solvable.lab.files import checksum, read_netcdf, size
+from solvable.lab.files import checksum, read_netcdf, regular_bytes, size
 
 if TYPE_CHECKING:
     from solvable.lab.study import Study
@@ -23,6 +25,7 @@ CACHE = ".cache"
 
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
 _SUMS = "sha256"
+_CHECKED = ("parameters.json", "environment.json", "prediction.nc", "measurement.nc", "comparison.csv")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +74,11 @@ class Record:
             raise InputError(f"{str(path)!r} holds no record; expected a folder that `solvable run` wrote")
         facts = _verified(path)
         try:
-            known = {f.name: facts[f.name] for f in fields(cls) if f.name != "path"}
+            known: dict[str, Any] = {f.name: facts[f.name] for f in fields(cls) if f.name != "path"}
         except KeyError as error:  # another version wrote it
             raise DamagedRecord(path, f"record.json has no {error.args[0]}") from None
-        return cls(path=path, **known | {"notes": tuple(facts["notes"])})
+        known["notes"] = tuple(known["notes"])
+        return cls(path=path, **known)
 
     @property
     def name(self) -> str:
@@ -142,7 +146,7 @@ def _all(runs_dir: str | Path) -> "Iterator[Record | DamagedRecord]":
 
 
 class DamagedRecord(InputError):
-    """A record with a file that is missing or was changed.
+    """A record of which a file with numbers is missing or was changed.
 
     Attributes:
         path: the folder.
@@ -168,13 +172,18 @@ class DamagedRecord(InputError):
 
 
 def seal(folder: Path) -> None:
-    """Add the checksums of all files to `record.json`, its own included."""
+    """Add checksums to `record.json`: its own, and those of the files from which figure and report are made."""
     path = folder / "record.json"
     facts = json.loads(path.read_text(encoding="utf-8"))
-    facts.pop(_SUMS, None)
-    sums = {one.name: checksum(one.read_bytes()) for one in sorted(folder.iterdir()) if one != path}
-    facts[_SUMS] = sums | {path.name: _own_checksum(facts)}
-    path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    facts[_SUMS] = {name: checksum((folder / name).read_bytes()) for name in _CHECKED}
+    facts[_SUMS][path.name] = _own_checksum(facts)
+    write_json(path, facts)
+
+
+def write_json(path: Path, facts: Any) -> None:
+    """Write facts as JSON; halves of surrogate pairs, as in names of files that are not UTF-8, become escapes."""
+    text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _own_checksum(facts: dict[str, Any]) -> str:
@@ -189,12 +198,13 @@ def _verified(folder: Path) -> dict[str, Any]:
     """
     name = "record.json"
     try:
-        facts = json.loads((folder / name).read_text(encoding="utf-8"))
-        sums = facts.pop(_SUMS)
-        if sums.pop("record.json") != _own_checksum(facts):
+        facts = json.loads(regular_bytes(folder / name))
+        if isinstance(facts, dict) and _SUMS not in facts:
+            raise DamagedRecord(folder, "record.json has no checksums, as in an earlier version")
+        if facts[_SUMS].pop("record.json") != _own_checksum(facts):
             raise DamagedRecord(folder, "record.json was changed")
-        for name, expected in sums.items():
-            if checksum((folder / name).read_bytes()) != expected:
+        for name in _CHECKED:
+            if checksum(regular_bytes(folder / name)) != facts[_SUMS][name]:
                 raise DamagedRecord(folder, f"{name} was changed")
     except DamagedRecord:
         raise
@@ -204,7 +214,7 @@ def _verified(folder: Path) -> dict[str, Any]:
         raise DamagedRecord(folder, f"{name} cannot be read ({error.strerror})") from None
     # Anything may stand in the file.
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise DamagedRecord(folder, "record.json has no checksums") from None
+        raise DamagedRecord(folder, "record.json was changed") from None
     return facts
 
 
@@ -220,7 +230,7 @@ def find_record(reference: str | Path, runs_dir: str | Path = "runs") -> Record:
         DamagedRecord: if the one that matches is damaged.
     """
     reference = str(reference).rstrip("/")
-    if (Path(reference) / "record.json").is_file():
+    if (Path(reference) / "record.json").is_file() or (os.sep in reference and Path(reference).is_dir()):
         return Record.load(reference)
     valid, damaged = records(runs_dir), damaged_records(runs_dir)
     candidates: list[Record | DamagedRecord] = [*valid, *damaged]
@@ -256,5 +266,9 @@ def cache_sizes(runs_dir: str | Path = "runs") -> dict[str, tuple[int, int]]:
 
 def finished(study: "Study", key: str, runs_dir: str | Path) -> Record | None:
     """Return the record of an earlier run with the same key, if any."""
-    folder = Path(runs_dir) / study.name
-    return next((r for r in records(runs_dir) if r.path.parent == folder and r.key == key), None)
+    for path in sorted((Path(runs_dir) / study.name).glob("[!.]*/record.json")):
+        # Few are of this run, so that few are compared with their checksums.
+        with suppress(OSError, ValueError, DamagedRecord):
+            if key in path.read_text(encoding="utf-8") and (record := Record.load(path.parent)).key == key:
+                return record
+    return None

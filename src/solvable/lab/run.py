@@ -1,11 +1,11 @@
 """`run`: predict, measure, compare and record a study, from the command line or a notebook."""
 
-import json
 import os
 import platform
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +18,10 @@ from solvable.lab.compare import Comparison, compare
 from solvable.lab.files import locked, netcdf_bytes, remove_leftovers
 from solvable.lab.keys import record_key, trial_key
 from solvable.lab.parameters import as_json, command_line
-from solvable.lab.record import CACHE, Record, finished, seal
+from solvable.lab.record import CACHE, Record, finished, seal, write_json
 from solvable.lab.study import Study
 from solvable.lab.trials import TrialStore, check_jobs, check_trials, run_trials
-from solvable.machine import cores
+from solvable.machine import cores, parallel_trials
 from solvable.streams import visible
 
 
@@ -58,7 +58,8 @@ def run(
     check_trials("trials", trials)
     for folder in (runs_dir, runs_dir / study.name, runs_dir / CACHE):
         remove_leftovers(folder)
-    setting = study.prepare(parameters)
+    with parallel_trials(1 if cluster else n_jobs):
+        setting = study.prepare(parameters)
     key = record_key(study, parameters, setting)
     if (record := finished(study, key, runs_dir)) is not None:
         say(
@@ -143,17 +144,19 @@ def _write(
             "created": now.isoformat(timespec="milliseconds"),
             "seconds": round(time.perf_counter() - start, 2),
         }
-        _write_json(folder / "parameters.json", parameters)
-        _write_json(folder / "environment.json", environment())
-        _write_json(folder / "record.json", facts)
+        for name, values in (
+            ("parameters", parameters),
+            ("environment", environment()),
+            ("record", facts),
+        ):
+            write_json(folder / f"{name}.json", as_json(values))
         seal(folder)
         record = Record.load(folder)
-        (folder / "report.html").write_text(render(record), encoding="utf-8")
-        seal(folder)
+        (folder / "report.html").write_text(render(record), encoding="utf-8", errors="backslashreplace")
         while (path := runs_dir / study.name / f"{now:%Y%m%d-%H%M%S}-{facts['key'][:7]}").exists():
             now += timedelta(seconds=1)  # a damaged record
         os.replace(folder, path)
-    # Its tables are in memory, so that another process may delete it now.
+    # Its table of errors is in memory, so that it can be shown even if another process deletes it now.
     object.__setattr__(record, "path", path)
     return record
 
@@ -194,14 +197,10 @@ def _notes(setting: Any, *datasets: xr.Dataset) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(as_json(value), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def _to_stderr(sentence: str) -> None:
-    from rich.console import Console
-
-    Console(stderr=True).print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
+    # Where stderr is closed, the run goes on.
+    with suppress(OSError):
+        print(visible(sentence), file=sys.stderr, flush=True)
 
 
 def _discard(sentence: str) -> None:

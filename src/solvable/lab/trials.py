@@ -1,24 +1,20 @@
 """Run trials in threads, in processes or on a cluster, and keep each finished one on disk."""
 
-import faulthandler
 import json
 import os
-import re
-import threading
-import time
 import warnings
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
-from contextlib import chdir, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from typing import Any, Literal
 
 import numpy as np
 
 from solvable.errors import InputError
-from solvable.interrupts import interrupts_noticed, uninterrupted
+from solvable.interrupts import interrupts_noticed
 from solvable.lab.files import (
     from_netcdf_bytes,
     netcdf_bytes,
@@ -26,7 +22,8 @@ from solvable.lab.files import (
     remove_leftovers,
     written_once,
 )
-from solvable.machine import WHOLE_PROCESS, cores, limited_blas_threads, limited_torch_threads
+from solvable.machine import cores, limited_blas_threads, limited_torch_threads
+from solvable.processes import MOST_JOBS, in_processes
 from solvable.progress import progress
 
 Engine = Literal["threads", "processes"]
@@ -34,9 +31,6 @@ Call = tuple[Hashable, ...]
 
 MOST_TRIALS = 1_000_000
 """Number of trials that a run may have; their outcomes are in memory together."""
-# Upper limit of parallel trials for each core.
-_MOST_JOBS = 4
-_RESUME = "finished ones are kept; rerun the same command to resume"
 
 
 @dataclass(frozen=True)
@@ -162,16 +156,20 @@ def run_trials(
         say(f"Found all {len(calls)} {what} from an earlier run.")
     if missing:
         bar = progress(what, len(calls), done=len(outcomes), quiet=quiet)
+        resume = "" if store is None else "; finished ones are kept: rerun the same command to resume"
+        if store is not None and not cluster:
+            trial = partial(_and_kept, trial, store, len(shared))
         try:
             with (
                 bar as advance,
                 interrupts_noticed() as notice,
-                _completions(trial, shared, missing, engine, n_jobs, cluster, describe) as completions,
+                _completions(
+                    trial, shared, missing, engine, n_jobs, cluster, describe, resume
+                ) as completions,
             ):
                 for call, outcome in completions:
-                    with uninterrupted():
-                        # Read back, so that interrupted and uninterrupted runs give bitwise equal results.
-                        outcomes[call] = outcome if store is None else store.kept(call, outcome)
+                    # Read back, so that interrupted and uninterrupted runs give bitwise equal results.
+                    outcomes[call] = store.kept(call, outcome) if store is not None and cluster else outcome
                     notice()
                     advance()
         except KeyboardInterrupt:
@@ -207,6 +205,7 @@ def _completions(
     n_jobs: int | None,
     cluster: str | None,
     describe: Callable[..., str],
+    resume: str,
 ) -> Iterator[Iterator[tuple[Call, Any]]]:
     """Yield an iterator over calls and outcomes; at the end of the block, cancel unfinished trials silently."""
     check_jobs(n_jobs)
@@ -217,7 +216,7 @@ def _completions(
     elif engine == "threads":
         outcomes = _in_threads(trial, shared, calls, n_jobs)
     else:
-        outcomes = _in_processes(trial, shared, calls, n_jobs, describe)
+        outcomes = in_processes(trial, shared, calls, n_jobs, describe, resume)
     with warnings.catch_warnings(), closing(outcomes):
         # joblib warns about unused results, which an interrupted run always has.
         warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
@@ -235,7 +234,7 @@ def _in_threads(
     if n_jobs == -1 or (n_jobs is None and threads and configured in (None, 1)):
         n_jobs = cores()
     if n_jobs is not None:
-        n_jobs = min(n_jobs, len(calls), _MOST_JOBS * cores())
+        n_jobs = min(n_jobs, len(calls), MOST_JOBS * cores())
     # Without this limit, every trial would start as many BLAS threads as there are cores.
     share = max(1, cores() // n_jobs) if n_jobs else cores()
     with limited_blas_threads(share), limited_torch_threads(share):
@@ -243,93 +242,10 @@ def _in_threads(
         yield from pool(delayed(_with_call)(trial, shared, call) for call in calls)  # pyright: ignore
 
 
-def _in_processes(
-    trial: Callable[..., Any],
-    shared: tuple[Any, ...],
-    calls: Sequence[Call],
-    n_jobs: int | None,
-    describe: Callable[..., str],
-) -> Generator[tuple[Call, Any]]:
-    from pickle import PicklingError
-
-    from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    if n_jobs is not None and n_jobs > 1:
-        n_jobs = min(n_jobs, len(calls), _MOST_JOBS * cores())
-    # Copy-on-write, since some trials need writable arrays.
-    pool = Parallel(n_jobs=n_jobs, return_as="generator_unordered", mmap_mode="c")
-    with TemporaryDirectory(prefix="solvable-trials-", ignore_cleanup_errors=True) as running:
-        job = _Job(trial, shared, Path(running), os.getpid())
-        try:
-            yield from pool(delayed(_run_exclusively)(job, i, call) for i, call in enumerate(calls))  # pyright: ignore
-        except BrokenProcessPool as error:
-            started = sorted(int(one.name) for one in Path(running).iterdir())
-            suspects = " or ".join(describe(*calls[i]) for i in started) or "its start"
-            codes = re.search(r"\{(.*)\}", str(error))
-            raise InputError(
-                f"a process ended{f' with {codes[1]}' if codes else ''} during {suspects}; expected a trial that "
-                f"returns, and enough memory for as many at once: run it alone to see why; {_RESUME}"
-            ) from error
-        except PicklingError as error:
-            # The cause's text is a traceback in quotes.
-            reason = str(error.__cause__ or error).strip(' \n"').splitlines()[-1:]
-            raise InputError(
-                f"the trials cannot be sent to other processes ({''.join(reason)}); expected objects that pickle can "
-                "copy: leave n_jobs out, or remove locks, open files and the like"
-            ) from error
-
-
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """What all trials in processes share.
-
-    Attributes:
-        trial: the function.
-        shared: its first arguments.
-        running: a folder in which each running trial has a file with its number.
-        parent: id of the process that waits for the results.
-    """
-
-    trial: Callable[..., Any]
-    shared: tuple[Any, ...]
-    running: Path
-    parent: int
-
-
 def _with_call(trial: Callable[..., Any], shared: tuple[Any, ...], call: Call) -> tuple[Call, Any]:
     return call, trial(*shared, *call)
 
 
-def _run_exclusively(job: _Job, number: int, call: Call) -> tuple[Call, Any]:
-    """Run a trial while no other thread of this process does, since some joblib backends use threads."""
-    with WHOLE_PROCESS:
-        if os.getpid() != job.parent:
-            _end_with(job.parent)
-        mark = job.running / str(number)
-        with suppress(OSError):
-            mark.touch()
-        try:
-            # A trial may change the working directory, and others of this process would not find their files.
-            with chdir("."):
-                return call, job.trial(*job.shared, *call)
-        finally:
-            with suppress(OSError):
-                mark.unlink()
-
-
-@cache
-def _end_with(parent: int) -> None:
-    """Let this process end soon after `parent` has ended; joblib's would wait for five minutes.
-
-    If it crashes, the parent says so in a sentence; joblib's would print a page before.
-    """
-    faulthandler.disable()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    if os.getppid() == parent:
-        threading.Thread(target=watch, name="solvable-parent-watch", daemon=True).start()
+def _and_kept(trial: Callable[..., Any], store: TrialStore, n_shared: int, *arguments: Any) -> Any:
+    """Return the outcome of a trial, after keeping it where it was measured: no later failure can lose it."""
+    return store.kept(arguments[n_shared:], trial(*arguments))

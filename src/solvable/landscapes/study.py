@@ -29,7 +29,7 @@ from solvable.landscapes.drawing import plot
 from solvable.landscapes.experiment import CUTOFFS, METHOD_NAMES, gaussian_covariance, search, stop_early
 from solvable.landscapes.sampling import descend, sample_starts
 from solvable.landscapes.theory import CRITICAL
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 
 _LEARNING_RATE, _INIT_STD = 0.01, 0.1
 # At |g|^2 = 1e-10 the loss is right to nine digits.
@@ -93,7 +93,7 @@ class Parameters:
         )
         n_parameters = 2 * self.n_inputs * self.n_hidden
         # The trajectory and a copy, Hessians of the starts, the samples.
-        n_numbers = n_parameters * (2 * self.steps + 3 * n_parameters * min(cores(), self.trials))
+        n_numbers = n_parameters * (2 * self.steps + 3 * n_parameters * at_once(self.trials))
         need_memory(
             8.0 * (n_numbers + 2 * self.n_samples * self.n_inputs),
             f"the search with {n_parameters:,} parameters, {self.steps:,} steps and {self.n_samples:,} samples",

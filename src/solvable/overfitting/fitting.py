@@ -17,6 +17,7 @@ from solvable.errors import InputError
 from solvable.machine import one_thread
 from solvable.overfitting.estimators import is_net, name_of, net_inputs, net_targets
 from solvable.overfitting.task import Draw, Task
+from solvable.streams import short
 
 # The training error is measured on at most this many samples: predicting all could cost more than fitting.
 _MOST_CHECKED = 2000
@@ -152,15 +153,16 @@ def naming_failures(estimator: Any, when: str) -> Iterator[None]:
     """Turn an estimator's exceptions, and its attempts to end the program, into an `InputError` that names the fit."""
     try:
         yield
-    except (InputError, KeyboardInterrupt, GeneratorExit):
+    except (InputError, KeyboardInterrupt):
         raise
     except BaseException as problem:
         try:
             lines = str(problem).strip().splitlines()
         except Exception:  # the exception is the user's, too
             lines = []
+        reason = short(lines[0], 300) if lines else "no message"
         raise InputError(
-            f"{name_of(estimator)} failed {when}: {type(problem).__name__}: {lines[0] if lines else 'no message'}"
+            f"{name_of(estimator)} failed {when}: {type(problem).__name__}: {reason}"
         ) from problem
 
 

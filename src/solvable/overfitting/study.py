@@ -21,7 +21,7 @@ from solvable.kernels.stationary import Stationary
 from solvable.lab import Comparison, Study
 from solvable.lab.parameters import check_parameters, seed_of
 from solvable.lab.text import readable
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 from solvable.overfitting.asymptotics import (
     Asymptotics,
     exponential_asymptotics,
@@ -109,7 +109,7 @@ class Parameters:
         columns = max(self.n_modes, self.dimension + 1)
         need_memory(
             8.0
-            * min(cores(), self.trials)
+            * at_once(self.trials)
             * (columns * (4 * largest + 2 * self.n_test) + 3 * largest * self.n_test),
             f"a trial with n_modes {self.n_modes}, n_test {self.n_test} and n_train {largest}, on each core,",
             "lower n_modes or n_test",

@@ -11,7 +11,7 @@ from cyclopts import App
 from solvable import datasets
 from solvable.checks import whole
 from solvable.datasets.encoding import Missing
-from solvable.datasets.files import LONGEST_PATH, existing_file, read_npy, short
+from solvable.datasets.files import LONGEST_PATH, existing_file, read_npy
 from solvable.datasets.labels import Task
 from solvable.datasets.readers import FILE_TYPES, read_column
 from solvable.errors import InputError
@@ -23,6 +23,7 @@ from solvable.regression.diagnose import NATURAL_KERNELS, Diagnosis, diagnose_da
 from solvable.regression.diagnosis import MOST_SAMPLES
 from solvable.regression.own_model import read_measured
 from solvable.regression.surface import FEWEST_TRUSTED, TRUSTED_FACTOR
+from solvable.streams import short
 from solvable.terminal.arguments import FIGURES, Numbers, Whole, Words, check_path
 from solvable.terminal.output import OUTPUT, Output, example
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import numbers
-from solvable.datasets.files import LONGEST_PATH, existing_file, short
+from solvable.datasets.files import LONGEST_PATH, existing_file
 from solvable.errors import InputError
+from solvable.streams import short
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,7 +15,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.parameters import DataParameters, check_parameters
 from solvable.lab.text import percent
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 from solvable.regression import theory
 from solvable.regression.drawing import draw_study
 from solvable.regression.experiment import as_dataset, trial_errors, whole_widths
@@ -143,7 +143,7 @@ def prepare(parameters: Parameters) -> Setting:
         # Features of the points, scaled and copied by the solver; their frequencies; weights for each fit.
         per_feature = 4 * n_pool + X.shape[1] + 2 * len(parameters.ridge) * len(sizes) * columns
         need_memory(
-            8.0 * min(cores(), parameters.trials) * k * per_feature,
+            8.0 * at_once(parameters.trials) * k * per_feature,
             f"a fit of {k:g} random features to {n_pool} points on each core",
             "lower n_features, or take inf for the kernel itself",
         )

@@ -18,7 +18,7 @@ from solvable.datasets.labels import Task
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 from solvable.scaling.study import Setting, need_two, split_data
 from solvable.scaling.theory import depth_multipliers
 
@@ -72,7 +72,7 @@ class Parameters(DataParameters):
         check_parameters(self, at_least=least, at_most={"depths": 1000, "steps": 100_000})
         need_two("depths", self.depths)
         inner = [self.width] * (2 * max(self.depths) + 1)
-        n_bytes = min(cores(), self.trials) * bytes_of_training(inner, self.batch_size)
+        n_bytes = at_once(self.trials) * bytes_of_training(inner, self.batch_size)
         need_memory(n_bytes, f"training networks of width {self.width}", "lower width, depths or batch_size")
 
 

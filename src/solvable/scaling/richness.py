@@ -20,7 +20,7 @@ from solvable.datasets.labels import Task
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 from solvable.scaling.study import Setting, need_two, split_data
 from solvable.scaling.theory import max_lr_richness
 
@@ -67,7 +67,7 @@ class Parameters(DataParameters):
         check_parameters(self, at_least=least | {"gammas": 1e-9}, at_most=limits)
         need_two("gammas", self.gammas)
         inner = [self.width] * (max(self.layers) - 1)
-        n_bytes = min(cores(), self.trials) * bytes_of_training(inner, self.n_train or _MOST_POINTS)
+        n_bytes = at_once(self.trials) * bytes_of_training(inner, self.n_train or _MOST_POINTS)
         need_memory(n_bytes, f"training networks of width {self.width}", "lower width or layers")
 
 

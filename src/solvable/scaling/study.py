@@ -29,7 +29,7 @@ from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 from solvable.scaling.drawing import CHANGES, NTP, SP, SPECTRAL, SWEEPS, plot, transfer_of
 from solvable.scaling.parametrizations import exponents
 
@@ -93,7 +93,7 @@ class Parameters(DataParameters):
         check_parameters(self, at_least=least | {"loss_share": 1e-6}, at_most=most)
         need_two("widths", self.widths)
         inner = [max(self.widths)] * (self.depth - 1)
-        n_bytes = min(cores(), self.trials) * bytes_of_training(inner, self.batch_size)
+        n_bytes = at_once(self.trials) * bytes_of_training(inner, self.batch_size)
         need_memory(
             n_bytes, f"training networks of width {max(self.widths)}", "lower widths, depth or batch_size"
         )

@@ -23,7 +23,7 @@ from solvable.checks import bytes_of_training
 from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.text import percent
-from solvable.machine import cores, need_memory
+from solvable.machine import at_once, need_memory
 from solvable.stepwise.drawing import plot_network
 from solvable.stepwise.experiment import image_shape, record_steps
 from solvable.stepwise.study import check_small
@@ -99,7 +99,7 @@ class Parameters(DataParameters):
         check_small(self.init_scale)
         sizes = [self.width, self.width, self.dim]
         # Predictions and records are for thousands of samples at once.
-        n_bytes = min(cores(), self.trials) * bytes_of_training(sizes, _PREDICTION_VIEWS)
+        n_bytes = at_once(self.trials) * bytes_of_training(sizes, _PREDICTION_VIEWS)
         need_memory(n_bytes, f"training networks of width {self.width}", "lower width or dim")
 
 

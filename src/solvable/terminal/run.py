@@ -9,6 +9,8 @@ from cyclopts import App, Parameter
 from solvable.errors import InputError
 from solvable.lab.run import run
 from solvable.lab.study import Study
+from solvable.lab.trials import check_jobs
+from solvable.machine import parallel_trials
 from solvable.terminal.arguments import OptionalWhole, example_of, options_of
 from solvable.terminal.output import OUTPUT, Output, example, plain, print_styled
 from solvable.terminal.records import print_record
@@ -34,8 +36,10 @@ def _run_command(study: Study) -> Callable[..., None]:
     def command(
         *, output: Output = OUTPUT, n_jobs: OptionalWhole = None, cluster: str = "", **values: Any
     ) -> None:
+        check_jobs(n_jobs)
         try:
-            parameters = study.Parameters(**values)
+            with parallel_trials(1 if cluster else n_jobs):
+                parameters = study.Parameters(**values)
         except InputError:
             raise
         except ValueError as error:  # a check in the study's own Parameters
