@@ -36,9 +36,8 @@ def eigh_in_place(matrix: Float[NDArray, "n n"]) -> tuple[Float[NDArray, "n"], F
     """
     n = len(matrix)
     routine = _dsyevd()
-    usable = (
-        matrix.dtype == np.float64 and matrix.shape == (n, n) and (matrix.flags.carray or matrix.flags.farray)
-    )
+    flags = matrix.flags
+    usable = matrix.dtype == np.float64 and matrix.shape == (n, n) and flags.forc and flags.behaved
     if routine is None or not usable or not 0 < n <= _LARGEST:
         return np.linalg.eigh(matrix, "L" if matrix.flags.f_contiguous else "U")
     columns = matrix if matrix.flags.f_contiguous else matrix.T

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import xarray as xr
 
 from solvable.cli import main
-from solvable.lab import Record, TrialStore, files, records, run
+from solvable.lab import Record, TrialStore, files, records, run, run_trials
 from solvable.lab.record import damaged_records
 from solvable.wings import Wing
 from toy_wing.study import Parameters, plain
@@ -92,6 +93,7 @@ def test_clearing_the_cache_hurts_no_run(tmp_path):
     cleared = 0
     while process.poll() is None:
         cleared += 1
+        time.sleep(0.005)
         main(["runs", "clear-cache", "--runs-dir", str(tmp_path), "--quiet"], WINGS)
     out, err = process.communicate()
     assert err == ""
@@ -147,3 +149,80 @@ def test_two_records_of_one_second_have_two_names(tmp_path):
     again = run(plain, Parameters(trials=1), runs_dir=tmp_path, quiet=True)
     assert again.path != first.path
     assert Record.load(again.path).key == first.key
+
+
+def test_a_run_whose_twin_is_killed_while_it_writes_takes_over(tmp_path):
+    # The leftover appears while the lock is waited for, after leftovers were removed.
+    first = files.locked(tmp_path / "toy" / "key")
+    with first as temporary:
+        temporary.mkdir()
+        (temporary / "half").touch()
+        lock = temporary.with_name(temporary.name + files._LOCK)
+        left = lock.with_name("kept")
+        temporary.rename(left)
+    left.rename(temporary)
+    with files.locked(tmp_path / "toy" / "key") as again:
+        assert not again.exists()
+
+
+def test_trials_that_finished_before_another_failed_are_kept(tmp_path):
+    """Those whose outcomes were not yet looked at when the failure came, too."""
+    store = TrialStore.of_tuples(tmp_path, "trial-{}.json".format, lambda *values: values)
+    started = threading.Barrier(2)
+
+    def trial(index: int) -> tuple[int]:
+        if index < 2:
+            started.wait()
+        if index == 1:
+            while len(list(tmp_path.glob("trial-*"))) < 5:
+                time.sleep(0.01)
+            raise RuntimeError("no power")
+        return (index,)
+
+    with pytest.raises(RuntimeError, match="no power"):
+        run_trials(trial, (), [(i,) for i in range(6)], store, n_jobs=2, quiet=True)
+    assert set(store.found([(i,) for i in range(6)])) == {(0,), (2,), (3,), (4,), (5,)}
+
+
+def test_files_of_users_stay_what_they_are(tmp_path):
+    target, link, pipe = tmp_path / "target.nc", tmp_path / "link.nc", tmp_path / "pipe"
+    target.touch(mode=0o600)
+    target.chmod(0o600)
+    link.symlink_to(target)
+    files.write_netcdf(xr.Dataset({"a": 1}), link)
+    assert link.is_symlink()
+    assert files.read_netcdf(target).a == 1
+    assert target.stat().st_mode & 0o777 == 0o600
+    os.mkfifo(pipe)
+    received = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    with files.atomically(pipe) as path:
+        path.write_bytes(b"through")
+    reader.join()
+    assert received == [b"through"]
+    assert pipe.is_fifo()
+
+
+def test_names_that_are_no_unicode_are_recorded(tmp_path):
+    name = os.fsdecode(b"a\xff")
+    record = run(plain, Parameters(trials=1, label=name), runs_dir=tmp_path, quiet=True)
+    assert Record.load(record.path).parameters["label"] == name
+    assert "a\\udcff" in (record.path / "report.html").read_text()
+
+
+def test_a_closed_stderr_ends_no_run(tmp_path):
+    run(
+        plain, Parameters(trials=1), runs_dir=tmp_path, quiet=True
+    )  # whose trial the other run finds, and says so
+    reader, writer = os.pipe()
+    os.close(reader)
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    command = [sys.executable, "-m", "toy_wing", "run", "toy", "--trials", "2", "--runs-dir", str(tmp_path)]
+    end = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=writer, check=False
+    )
+    os.close(writer)
+    assert end.returncode == 0
+    assert b"report.html" in end.stdout
+    assert len(records(tmp_path)) == 2

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -62,6 +63,7 @@ def test_it_ends_within_three_seconds_with_a_page_open(browser, gallery, tmp_pat
         ({"Host": "evil.example"}, 403),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "https://127.0.0.1:{port}"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "http://["}, 403),
         # Requests of other web sites for images or styles, and by fetch with `no-cors`, have no origin.
@@ -116,8 +118,10 @@ def test_pages_connections_and_requests_are_bounded(gallery):
         port, server = urlsplit(address).port, psutil.Process(process.pid)
         # marimo's other channel would open sessions by plain requests.
         assert ask_for(port, "/regression/sse?session_id=s_abcdef") == 404
-        opened = [_open_page(port, number) for number in range(24)]
-        answers = [line.split()[1] for _, line in opened]
+        # All at once, before a session exists.
+        with ThreadPoolExecutor(24) as pool:
+            opened = list(pool.map(lambda number: _open_page(port, number), range(24)))
+        answers = sorted(line.split()[1] for _, line in opened)
         assert answers == [b"101"] * 20 + [b"403"] * 4
         assert server.num_threads() < 120
         assert server.num_fds() < 160
@@ -139,10 +143,13 @@ def test_pages_connections_and_requests_are_bounded(gallery):
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
 def test_nothing_remains_of_a_closed_terminal_and_of_a_crash(gallery, tmp_path):
     with gallery(TMPDIR=str(tmp_path)) as (first, _), gallery(TMPDIR=str(tmp_path)) as (second, _):
-        assert len(list(tmp_path.iterdir())) == 2  # the second leaves the first alone
+        assert (
+            len(list(tmp_path.iterdir())) == 4
+        )  # two folders and their locks: the second leaves the first alone
         second.send_signal(signal.SIGHUP)
         assert second.wait(timeout=10) == 0
-        (folder,) = tmp_path.iterdir()
+        (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+        assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "secret.csv").write_text("a file that was dropped on the page")
         first.kill()
         first.wait()
@@ -151,6 +158,18 @@ def test_nothing_remains_of_a_closed_terminal_and_of_a_crash(gallery, tmp_path):
             third.terminate()
             third.wait(timeout=10)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
+def test_nohup_is_heeded(gallery):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which the child inherits
+    try:
+        with gallery() as (process, address):
+            process.send_signal(signal.SIGHUP)
+            assert ask_for(urlsplit(address).port, "/") == 200
+            assert process.poll() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_code_is_not_shown(address):
