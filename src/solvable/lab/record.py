@@ -151,24 +151,16 @@ class DamagedRecord(InputError):
     Attributes:
         path: the folder.
         problem: what is wrong, in a few words.
+        name, study: names of the folder and of its study.
     """
 
     def __init__(self, path: Path, problem: str) -> None:
         self.path, self.problem = path, problem
+        self.name, self.study = path.name, path.parent.name
         super().__init__(
             f"record {path.parent.name}/{path.name} is damaged: {problem}; delete it with `solvable runs delete "
             f"{path.name}`, then repeat the run"
         )
-
-    @property
-    def name(self) -> str:
-        """Name of the folder."""
-        return self.path.name
-
-    @property
-    def study(self) -> str:
-        """Name of the study."""
-        return self.path.parent.name
 
 
 def seal(folder: Path) -> None:
@@ -243,8 +235,7 @@ def find_record(reference: str | Path, runs_dir: str | Path = "runs") -> Record:
     if reference == "latest":
         # Names begin with the time.
         dated = [one for one in damaged if _NAME.fullmatch(one.name)]
-        later = [one for one in dated if not valid or one.name > valid[-1].name]
-        matches = later[-1:] or candidates[len(valid) - 1 : len(valid)]
+        matches = [one for one in dated[-1:] if not valid or one.name > valid[-1].name] or valid[-1:]
     else:
         matches = [one for one in candidates if any(name.startswith(reference) for name in names(one))]
     if len(matches) == 1 and reference:
