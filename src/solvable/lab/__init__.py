@@ -16,7 +16,7 @@ from solvable.lab.parameters import (
     check_parameters,
     parameter_fields,
 )
-from solvable.lab.record import Record, find_record, records
+from solvable.lab.record import DamagedRecord, Record, damaged_records, find_record, records
 from solvable.lab.run import run
 from solvable.lab.study import Study
 from solvable.lab.trials import TrialStore, run_trials
@@ -25,6 +25,7 @@ from solvable.lab.verdict import Section, Table, Verdict
 __all__ = [
     "Agreement",
     "Comparison",
+    "DamagedRecord",
     "DataParameters",
     "ParameterField",
     "Record",
@@ -36,6 +37,7 @@ __all__ = [
     "as_text",
     "check_parameters",
     "compare",
+    "damaged_records",
     "find_record",
     "mean_and_error",
     "parameter_fields",
