@@ -124,5 +124,5 @@ def test_bad_files_are_one_sentence(tmp_path: Path, content: bytes, sentence: st
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no file"):
+    with pytest.raises(InputError, match="is a folder"):
         read_measured(tmp_path)
