@@ -627,7 +627,9 @@ def test_columns_named_by_numbers_in_another_order():
     for model in (regressor, trained.fit(named, NUMBER)):
         with pytest.raises(ValueError, match="feature names should match"):
             model.predict(turned)
-    with pytest.raises(InputError, match="the columns of X_test are '3', '1', '2' and those of X '1', '2', '3'"):
+    with pytest.raises(
+        InputError, match="the columns of X_test are '3', '1', '2' and those of X '1', '2', '3'"
+    ):
         noise_profile(KNeighborsRegressor(1), named, NUMBER, [0.3], X_test=turned, y_test=NUMBER)
     with pytest.raises(InputError, match="the columns of the tables X and Z differ in name or order"):
         Gaussian(1.0)(named, turned)
