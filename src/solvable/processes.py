@@ -109,6 +109,9 @@ class _Job:
 def _run_exclusively(job: _Job, number: int, call: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     """Run a call while no other thread of this process does, since some joblib backends use threads."""
     with WHOLE_PROCESS:
+        if os.getpid() != job.parent:
+            # If it crashes, the parent says so in a sentence; joblib's handler would print a page before.
+            faulthandler.disable()
         mark = job.running / str(number)
         with suppress(OSError):
             mark.touch()
@@ -123,11 +126,7 @@ def _run_exclusively(job: _Job, number: int, call: tuple[Any, ...]) -> tuple[tup
 
 @cache
 def _end_with(parent: int) -> None:
-    """Let this process end soon after `parent` has ended; joblib's would wait for five minutes.
-
-    If it crashes, the parent says so in a sentence; joblib's would print a page before.
-    """
-    faulthandler.disable()
+    """Let this process end soon after `parent` has ended; joblib's would wait for five minutes."""
 
     def watch() -> None:
         while os.getppid() == parent:
