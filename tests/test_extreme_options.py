@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from solvable import machine
-from solvable.checks import bytes_of_training, whole
+from solvable.checks import whole
 from solvable.errors import InputError
 from solvable.lab.parameters import parameter_fields
+from solvable.machine import bytes_of_training
 from solvable.wings import load_study, study_names
 
 FREE = 16e9
@@ -152,3 +153,16 @@ def test_commands_refuse_what_no_one_can_mean(words: str, sentence: str, command
     code, out, err = command_line(*shlex.split(words))
     assert (code, out) == (2, "")
     assert sentence in " ".join(err.split())
+
+
+def test_memory_is_that_of_the_trials_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 128)
+    study = load_study("overfitting")
+    large = {"n_modes": 10**5, "trials": 200}
+    replace(study.tiny, **large)  # one trial fits
+    for n_jobs in (None, -1, 128):
+        with machine.parallel_trials(n_jobs), pytest.raises(InputError, match="GB are free"):
+            replace(study.tiny, **large | {"n_modes": 10**7})
+    with machine.parallel_trials(1):
+        replace(study.tiny, **large)
+    assert machine.at_once(200) == 1

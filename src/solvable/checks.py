@@ -1,7 +1,6 @@
 """Argument checks with uniform error messages."""
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -117,22 +116,6 @@ def whole(name: str, value: Any, *, at_least: int, at_most: float = np.inf) -> i
     if int(value) > at_most:
         raise InputError(f"{name} must be a whole number of at most {at_most:,}; got {value!r}")
     return int(value)
-
-
-def bytes_of_training(sizes: Sequence[int], n_samples: int) -> float:
-    """Return about how many bytes the training of a network takes.
-
-    Args:
-        sizes: units of its layers.
-        n_samples: number of samples in a step.
-
-    >>> bytes_of_training([10, 100, 1], 5)
-    30880.0
-    """
-    weights = sum(a * b for a, b in pairwise(sizes))
-    # A weight has a gradient, a copy of its first value and two moments of the optimizer; a unit has a pre-activation,
-    # an activation and their gradients. The numbers have 4 bytes.
-    return 4.0 * (5 * weights + 4 * n_samples * sum(sizes))
 
 
 def seed(name: str, value: Any) -> int:

@@ -3,9 +3,10 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,22 @@ def _file_cache(statistics: Path) -> int:
     except OSError:
         return 0
     return next((int(line[1]) for line in lines if line[0] in ("inactive_file", "total_inactive_file")), 0)
+
+
+def bytes_of_training(sizes: Sequence[int], n_samples: int) -> float:
+    """Return about how many bytes the training of a network takes.
+
+    Args:
+        sizes: units of its layers.
+        n_samples: number of samples in a step.
+
+    >>> bytes_of_training([10, 100, 1], 5)
+    30880.0
+    """
+    weights = sum(a * b for a, b in pairwise(sizes))
+    # A weight has a gradient, a copy of its first value and two moments of the optimizer; a unit has a pre-activation,
+    # an activation and their gradients. The numbers have 4 bytes.
+    return 4.0 * (5 * weights + 4 * n_samples * sum(sizes))
 
 
 def need_memory(n_bytes: float, what: str, remedy: str) -> None:

@@ -11,7 +11,7 @@ from pyarrow import parquet
 
 from solvable import machine
 from solvable.cli import main
-from solvable.datasets import files, from_arrays, load, readers
+from solvable.datasets import csv_files, files, from_arrays, load, readers
 from solvable.datasets.readers import read_column
 from solvable.errors import InputError
 from solvable.regression.own_model import read_measured
@@ -208,3 +208,19 @@ def test_commands_end_with_a_sentence(tmp_path, capsys, command):
         error = capsys.readouterr().err
         assert "expected" in error
         assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(("cell", "times"), [("1", 15), ("0.123456789012", 3)])
+def test_short_cells_take_more_than_the_file(tmp_path, monkeypatch, cell, times):
+    path = tmp_path / "a.csv"
+    header = ",".join(f"c{i}" for i in range(200))
+    path.write_text("\n".join([header, *[",".join([cell] * 200)] * 3000]) + "\n")
+    size = path.stat().st_size
+    # pandas needs about 45 bytes for a number; long ones are the file's own size, three times.
+    for free, fits in ((times * size, False), (2 * times * size, True)):
+        monkeypatch.setattr(machine, "free_memory", lambda free=free: int(0.95 * free))
+        file = csv_files.CsvFile.of(path, "a.csv")
+        if fits:
+            assert file.read().shape == (3000, 200)
+        else:
+            _refused(file.read, "GB are free")

@@ -152,17 +152,13 @@ def test_two_records_of_one_second_have_two_names(tmp_path):
 
 
 def test_a_run_whose_twin_is_killed_while_it_writes_takes_over(tmp_path):
-    # The leftover appears while the lock is waited for, after leftovers were removed.
-    first = files.locked(tmp_path / "toy" / "key")
-    with first as temporary:
-        temporary.mkdir()
-        (temporary / "half").touch()
-        lock = temporary.with_name(temporary.name + files._LOCK)
-        left = lock.with_name("kept")
-        temporary.rename(left)
-    left.rename(temporary)
-    with files.locked(tmp_path / "toy" / "key") as again:
-        assert not again.exists()
+    # The leftover came after leftovers were removed, while the lock was waited for.
+    leftover = tmp_path / f"{files._UNFINISHED}key"
+    leftover.mkdir()
+    (leftover / "half").touch()
+    with files.locked(tmp_path / "key") as temporary:
+        assert temporary == leftover
+        assert not temporary.exists()
 
 
 def test_trials_that_finished_before_another_failed_are_kept(tmp_path):

@@ -19,7 +19,6 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from solvable.activations.experiment import activation_of, check_gain, need_torch
-from solvable.checks import bytes_of_training
 from solvable.errors import InputError
 from solvable.kernels import NTK, Kernel
 from solvable.kernels.duals import Activation
@@ -27,7 +26,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import check_parameters, seed_of
-from solvable.machine import at_once, need_memory
+from solvable.machine import at_once, bytes_of_training, need_memory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,7 +21,6 @@ from solvable import datasets
 from solvable.activations.design import design
 from solvable.activations.experiment import Model, need_torch
 from solvable.activations.training import training_curve
-from solvable.checks import bytes_of_training
 from solvable.datasets.labels import Task
 from solvable.datasets.sphere import Split, split_on_sphere
 from solvable.kernels.duals import ABReLU
@@ -30,7 +29,7 @@ from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import DataParameters, check_parameters, seed_of
 from solvable.lab.text import percent
-from solvable.machine import at_once, need_memory
+from solvable.machine import at_once, bytes_of_training, need_memory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

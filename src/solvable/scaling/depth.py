@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import xarray as xr
 
-from solvable.checks import bytes_of_training
 from solvable.datasets.labels import Task
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
-from solvable.machine import at_once, need_memory
+from solvable.machine import at_once, bytes_of_training, need_memory
 from solvable.scaling.study import Setting, need_two, split_data
 from solvable.scaling.theory import depth_multipliers
 

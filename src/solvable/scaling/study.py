@@ -22,14 +22,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from solvable.checks import bytes_of_training
 from solvable.datasets.labels import Task
 from solvable.datasets.sphere import Split, split_on_sphere
 from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.parameters import seed_of
 from solvable.lab.text import readable, with_error
-from solvable.machine import at_once, need_memory
+from solvable.machine import at_once, bytes_of_training, need_memory
 from solvable.scaling.drawing import CHANGES, NTP, SP, SPECTRAL, SWEEPS, plot, transfer_of
 from solvable.scaling.parametrizations import exponents
 

@@ -19,11 +19,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from solvable.checks import bytes_of_training
 from solvable.errors import InputError
 from solvable.lab import Comparison, DataParameters, Study, check_parameters
 from solvable.lab.text import percent
-from solvable.machine import at_once, need_memory
+from solvable.machine import at_once, bytes_of_training, need_memory
 from solvable.stepwise.drawing import plot_network
 from solvable.stepwise.experiment import image_shape, record_steps
 from solvable.stepwise.study import check_small
