@@ -212,3 +212,19 @@ def test_no_flipped_bit_changes_a_number(tmp_path, kind):
         assert store.found([(0,)]) == {}
         store.kept((0,), outcome)
         assert path.read_bytes() == whole
+
+
+def test_a_cache_of_other_programs_is_left_alone(tmp_path, capsys):
+    run(study, Parameters(trials=1), runs_dir=tmp_path, quiet=True)
+    others = [
+        tmp_path / ".cache" / "mesa" / name for name in ("index", "0123456789abcdef/shader", "toy/trial-1")
+    ]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("not ours")
+    main(["runs", "--runs-dir", str(tmp_path), "--json"], WINGS)
+    assert [one["study"] for one in json.loads(capsys.readouterr().out)["cache"]] == ["toy"]
+    main(["runs", "clear-cache", "--runs-dir", str(tmp_path), "--quiet"], WINGS)
+    assert all(path.read_text() == "not ours" for path in others)
+    assert list(tmp_path.rglob("trial-0*")) == []
+    assert not (tmp_path / ".cache" / "toy").exists()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CACHE = ".cache"
 
 _NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
+_KEY = re.compile(r"[0-9a-f]{16}")
+_OURS = ("trial-", ".unfinished-")
 _SUMS = "sha256"
 _CHECKED = ("parameters.json", "environment.json", "prediction.nc", "measurement.nc", "comparison.csv")
 
@@ -247,11 +249,24 @@ def find_record(reference: str | Path, runs_dir: str | Path = "runs") -> Record:
     raise InputError(f"{problem}; expected one of {options}, or latest")
 
 
+def cached(runs_dir: str | Path = "runs") -> dict[str, list[Path]]:
+    """Return the folders of cached trials of each study: only those that hold nothing else.
+
+    Other programs have a folder of this name too, such as that in a home directory.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted((Path(runs_dir) / CACHE).glob("[!.]*/*/")):
+        with suppress(OSError):  # removed meanwhile
+            if _KEY.fullmatch(path.name) and all(one.name.startswith(_OURS) for one in path.iterdir()):
+                found.setdefault(path.parent.name, []).append(path)
+    return found
+
+
 def cache_sizes(runs_dir: str | Path = "runs") -> dict[str, tuple[int, int]]:
     """Return the number of cached trials and their size in bytes, for each study."""
     return {
-        folder.name: (sum(1 for _ in folder.glob("*/trial-*")), size(folder))
-        for folder in sorted((Path(runs_dir) / CACHE).glob("[!.]*"))
+        study: (sum(1 for folder in folders for _ in folder.glob("trial-*")), sum(map(size, folders)))
+        for study, folders in cached(runs_dir).items()
     }
 
 

@@ -56,7 +56,7 @@ def run(
     trials = getattr(parameters, "trials", 1)
     check_jobs(n_jobs)
     check_trials("trials", trials)
-    for folder in (runs_dir, runs_dir / study.name, runs_dir / CACHE):
+    for folder in (runs_dir / study.name, runs_dir / CACHE / study.name):
         remove_leftovers(folder)
     with parallel_trials(1 if cluster else n_jobs):
         setting = study.prepare(parameters)

@@ -13,6 +13,7 @@ from solvable.lab.record import (
     DamagedRecord,
     Record,
     cache_sizes,
+    cached,
     damaged_records,
     find_record,
     records,
@@ -127,9 +128,11 @@ def delete(*run: str, output: Output = OUTPUT) -> None:
 def clear_cache(*, output: Output = OUTPUT) -> None:
     """Delete all cached trials; records stay."""
     n_bytes = sum(size for _, size in cache_sizes(output.runs_dir).values())
-    # One by one, since the folder may be a link to another disk.
-    for folder in (output.runs_dir / CACHE).glob("*"):
-        remove(folder)
+    for folders in cached(output.runs_dir).values():
+        for folder in folders:
+            remove(folder)
+        with suppress(OSError):  # in use
+            folders[0].parent.rmdir()
     with suppress(OSError):  # a link, or in use
         (output.runs_dir / CACHE).rmdir()
     output.emit({"freed_bytes": n_bytes}, [str(n_bytes)], lambda: print(f"freed {file_size(n_bytes)}"))
