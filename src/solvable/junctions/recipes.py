@@ -1,0 +1,585 @@
+r"""Recipes of shadow evaporation: masks and steps, what they make, whether it works, and by what margin.
+
+A junction is where the films of the first two evaporations overlap, with an oxide between them. `manhattan`
+crosses two trenches, `squid` has two such crossings, `dolan` uses a suspended bridge, `bridge_free` a wide
+opening with two leads. `pict` (patch-integrated cross type) adds wide openings at the ends of crossed
+trenches. There, after an ion mill, a third evaporation of the same vacuum cycle connects the electrodes with
+wires that were on the wafer before; its beam has to miss the trenches.
+
+The recipe `pict` is our reading of the abstract of Osman et al., Applied Physics Letters 118, 064002 (2021).
+The masks, angles and thicknesses here are ours, not those of the paper, which are not known to us; give those
+of your process.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from solvable.checks import grid, one_number
+from solvable.errors import InputError
+from solvable.junctions.evaporation import Resist, Step, crossing_leak, grow, shadow
+
+if TYPE_CHECKING:
+    from shapely import MultiPolygon, Polygon
+
+_DARK_UM2 = 1e-8  # less metal is a rounding error: 0.01 nm^2
+_PRECISION_UM = 1e-5  # of the largest width without stray metal
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Openings of a mask by their purpose, as polygons of shapely in um.
+
+    Trench 1 is for electrode 1 alone and trench 2 for electrode 2; shared openings are coated by both.
+    """
+
+    windows: "tuple[Polygon, ...]"
+    """Where a junction is meant to be: one polygon for each."""
+    trenches: "tuple[Any, ...]" = ()
+    """Openings of trench 1 and trench 2, polygons or multipolygons; none for a Dolan bridge."""
+    widths_um: tuple[float, ...] = ()
+    """The largest widths of trench 1 and trench 2."""
+    azimuths_deg: tuple[float, ...] = ()
+    """Directions of the trenches, anticlockwise from x."""
+    shared: "tuple[Polygon, ...]" = ()
+    """Other openings, such as those for the patch."""
+    wires: "tuple[Polygon, ...]" = ()
+    """Metal on the wafer before: the wire of electrode 1 and that of electrode 2."""
+    cavity: Any = None
+    """Openings of the lower layer, if they are not those of the upper one grown by the undercut."""
+
+    @property
+    def opening(self) -> "MultiPolygon":
+        """All openings of the upper layer, united."""
+        return _union(*self.trenches, *self.shared)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A mask, a resist, and the steps of one vacuum cycle in their order.
+
+    The first two evaporations make the electrodes; oxidation between them is no step here. Those after them
+    are patches.
+
+    Raises:
+        InputError: if there are fewer than two evaporations.
+    """
+
+    name: str
+    mask: Mask
+    resist: Resist
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        count = sum(step.kind == "evaporate" for step in self.steps)
+        if count < 2:
+            raise InputError(f"a recipe needs at least 2 evaporations, for the two electrodes; got {count}")
+
+
+def cross_mask(w1_um: float, w2_um: float, length_um: float) -> Mask:
+    """Return the mask of two crossing trenches of one length, trench 1 along x and trench 2 along y.
+
+    Args:
+        w1_um: width of trench 1, above 0.
+        w2_um: width of trench 2, above 0.
+        length_um: of both, with the crossing in the middle, above both widths.
+
+    Raises:
+        InputError: if an argument is outside its range.
+
+    >>> cross_mask(0.2, 0.3, 4).opening.bounds
+    (-2.0, -2.0, 2.0, 2.0)
+    """
+    w1, w2 = one_number("w1_um", w1_um, above=0), one_number("w2_um", w2_um, above=0)
+    half = one_number("length_um", length_um, above=max(w1, w2)) / 2
+    return _crossed((-half, half), (-half, half), w1, [(0.0, w2)])
+
+
+def manhattan(
+    resist: Resist,
+    tilt_deg: float,
+    *,
+    w1_um: float = 0.2,
+    w2_um: float = 0.2,
+    length_um: float = 4.0,
+    thicknesses_nm: tuple[float, float] = (30.0, 60.0),
+) -> Recipe:
+    """Return the recipe of a cross-type junction, whose area is w1 w2: one beam along each trench.
+
+    Args:
+        resist: thicknesses and undercut.
+        tilt_deg: of both beams; their azimuths, the in-plane directions towards the source, are 0 and 90
+            degrees.
+        w1_um: width of trench 1, along x.
+        w2_um: width of trench 2, along y.
+        length_um: of both trenches; each film ends (t1 + t2) tan(tilt) before the end that faces the source.
+        thicknesses_nm: of the two films; examples.
+
+    Raises:
+        InputError: if an argument is outside its range.
+
+    >>> result = simulate(manhattan(Resist(0.6, 0.3, 0.3), 45, w1_um=0.2, w2_um=0.3))
+    >>> result.areas_um2.round(6)
+    array([0.06])
+    """
+    mask = cross_mask(w1_um, w2_um, length_um)
+    return Recipe("Manhattan", mask, resist, _two_steps(tilt_deg, (0.0, 90.0), thicknesses_nm))
+
+
+def squid(
+    resist: Resist,
+    tilt_deg: float,
+    *,
+    w1_um: float = 0.2,
+    w2_um: tuple[float, float] = (0.15, 0.25),
+    spacing_um: float = 4.0,
+    length_um: float = 4.0,
+    thicknesses_nm: tuple[float, float] = (30.0, 60.0),
+) -> Recipe:
+    """Return the recipe of the two junctions of a SQUID: two trenches along y cross one trench along x.
+
+    Args:
+        resist: thicknesses and undercut.
+        tilt_deg: of both beams; their azimuths, the in-plane directions towards the source, are 0 and 90
+            degrees.
+        w1_um: width of trench 1, along x.
+        w2_um: widths of the two arms, left and right.
+        spacing_um: between the centre lines of the arms.
+        length_um: of the arms; trench 1 is longer by the spacing.
+        thicknesses_nm: of the two films; examples.
+
+    Raises:
+        InputError: if an argument is outside its range, or the arms touch.
+
+    >>> simulate(squid(Resist(0.6, 0.3, 0.3), 45)).areas_um2.round(6)
+    array([0.03, 0.05])
+    """
+    arms = [one_number("w2_um", width, above=0) for width in w2_um]
+    w1 = one_number("w1_um", w1_um, above=0)
+    away = one_number("spacing_um", spacing_um, above=max(arms)) / 2
+    half = one_number("length_um", length_um, above=max(w1, *arms)) / 2
+    mask = _crossed((-away - half, away + half), (-half, half), w1, [(-away, arms[0]), (away, arms[1])])
+    return Recipe("SQUID", mask, resist, _two_steps(tilt_deg, (0.0, 90.0), thicknesses_nm))
+
+
+def pict(
+    resist: Resist,
+    tilt_deg: float,
+    patch_tilt_deg: float,
+    *,
+    w1_um: float = 0.2,
+    w2_um: float = 0.2,
+    patch_azimuth_deg: float = 225.0,
+    lead_um: float = 3.0,
+    pad_um: float = 2.5,
+    thicknesses_nm: tuple[float, float, float] = (30.0, 60.0, 120.0),
+) -> Recipe:
+    """Return the recipe of a cross-type junction with its patch: two electrodes, an ion mill, and the patch.
+
+    Square openings lie at the ends of the trenches on the sides of -x and -y, above the ends of the wires.
+    This is our reading of the process, not the published recipe.
+
+    Args:
+        resist: thicknesses and undercut.
+        tilt_deg: of the beams of the electrodes; their azimuths are 0 and 90 degrees.
+        patch_tilt_deg: of the mill and the patch.
+        w1_um: width of trench 1, along x.
+        w2_um: width of trench 2, along y.
+        patch_azimuth_deg: of the mill and the patch. Like all azimuths it is the in-plane direction towards
+            the source: from 225 degrees the patch is displaced towards the junction, on the electrodes.
+        lead_um: from the crossing to either patch opening.
+        pad_um: side of the patch openings.
+        thicknesses_nm: of the electrodes and the patch; examples.
+
+    Raises:
+        InputError: if an argument is outside its range.
+
+    >>> all(one.passed for one in check(pict(Resist(0.6, 0.3, 0.3), 45, 65)))
+    True
+    """
+    import shapely
+
+    w1, w2 = one_number("w1_um", w1_um, above=0), one_number("w2_um", w2_um, above=0)
+    lead, pad = (
+        one_number("lead_um", lead_um, above=max(w1, w2)),
+        one_number("pad_um", pad_um, above=max(w1, w2)),
+    )
+    steps = _two_steps(tilt_deg, (0.0, 90.0), thicknesses_nm[:2])
+    # A film ends before the end of its trench that faces the source: the trench goes on beyond the crossing.
+    beyond = resist.height_um * np.tan(np.radians(tilt_deg)) + max(w1, w2)
+    cross = _crossed((-lead, beyond), (-lead, beyond), w1, [(0.0, w2)])
+    pads = (
+        shapely.box(-lead - pad, -pad / 2, -lead, pad / 2),
+        shapely.box(-pad / 2, -lead - pad, pad / 2, -lead),
+    )
+    wires = (
+        shapely.box(-lead - 2 * pad, -pad / 2, -lead, pad / 2),
+        shapely.box(-pad / 2, -lead - 2 * pad, pad / 2, -lead),
+    )
+    mask = Mask(cross.windows, cross.trenches, cross.widths_um, cross.azimuths_deg, pads, wires)
+    mill = Step(patch_tilt_deg, patch_azimuth_deg, kind="mill")
+    patch = Step(patch_tilt_deg, patch_azimuth_deg, thicknesses_nm[2])
+    return Recipe("PICT", mask, resist, (*steps, mill, patch))
+
+
+def dolan(
+    resist: Resist,
+    tilt_deg: float,
+    *,
+    width_um: float = 0.2,
+    bridge_um: float = 0.2,
+    lead_um: float = 3.0,
+    thicknesses_nm: tuple[float, float] = (30.0, 60.0),
+) -> Recipe:
+    """Return the recipe of a Dolan bridge: two leads along x, a bridge between them, beams from both sides.
+
+    The junction is as long as `dolan_overlap` says with h1 = 0.
+
+    Args:
+        resist: thicknesses and undercut; the bridge hangs free if the undercut is at least half its width.
+        tilt_deg: of both beams; their azimuths, the in-plane directions towards the source, are 0 and 180
+            degrees.
+        width_um: of the leads.
+        bridge_um: length of the gap between the leads.
+        lead_um: length of the leads.
+        thicknesses_nm: of the two films; examples.
+
+    Raises:
+        InputError: if an argument is outside its range.
+
+    >>> simulate(dolan(Resist(0.7, 0.3, 0.3), 25)).areas_um2.round(6)  # 0.452831 x 0.2
+    array([0.090566])
+    """
+    import shapely
+
+    half = one_number("width_um", width_um, above=0) / 2
+    edge = one_number("bridge_um", bridge_um, above=0) / 2
+    end = edge + one_number("lead_um", lead_um, above=0)
+    leads = shapely.box(edge, -half, end, half), shapely.box(-end, -half, -edge, half)
+    mask = Mask((shapely.box(-edge, -half, edge, half),), shared=leads)
+    return Recipe("Dolan", mask, resist, _two_steps(tilt_deg, (0.0, 180.0), thicknesses_nm))
+
+
+def bridge_free(
+    resist: Resist,
+    tilt_deg: float,
+    *,
+    opening_um: float = 2.0,
+    width_um: float = 0.2,
+    w_lead_um: float = 0.4,
+    lead_um: float = 3.0,
+    thicknesses_nm: tuple[float, float] = (30.0, 60.0),
+) -> Recipe:
+    """Return the recipe of a junction without a bridge: a wide opening, two leads undercut on one side each.
+
+    The films are displaced to either side and overlap in the middle, on a length of opening - 2 (t1 + t2)
+    tan(tilt). Lead 1 leaves downwards, on the left, and is undercut on the left only, so that the second film
+    ends on its wall; lead 2 is its mirror image. The technique is that of Lecocq et al., Nanotechnology 22,
+    315302 (2011); the mask is ours.
+
+    Args:
+        resist: thicknesses and undercut.
+        tilt_deg: of both beams; their azimuths, the in-plane directions towards the source, are 0 and 180
+            degrees.
+        opening_um: length of the opening along x.
+        width_um: of the opening along y, which is the width of the junction.
+        w_lead_um: width of the leads, between t2 tan(tilt) and (t1 + t2) tan(tilt).
+        lead_um: length of the leads.
+        thicknesses_nm: of the two films; examples.
+
+    Raises:
+        InputError: if an argument is outside its range.
+
+    >>> simulate(bridge_free(Resist(0.6, 0.3, 0.5), 35)).areas_um2.round(6)  # 0.739626 x 0.2
+    array([0.147925])
+    """
+    import shapely
+
+    a, width = one_number("opening_um", opening_um, above=0) / 2, one_number("width_um", width_um, above=0)
+    lead, w = one_number("lead_um", lead_um, above=0), one_number("w_lead_um", w_lead_um, above=0, at_most=a)
+    middle = shapely.box(-a, 0, a, width)
+    leads = shapely.box(-a, -lead, -a + w, 0), shapely.box(a - w, width, a, width + lead)
+    u = resist.undercut_um
+    undercuts = shapely.box(-a - u, -lead, -a, width), shapely.box(a, 0, a + u, width + lead)
+    cavity = _union(middle, *leads, *undercuts) if u > 0 else _union(middle, *leads)
+    mask = Mask((middle,), leads, (w, w), (90.0, 90.0), (middle,), cavity=cavity)
+    return Recipe("bridge-free", mask, resist, _two_steps(tilt_deg, (0.0, 180.0), thicknesses_nm))
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The films of a recipe, as multipolygons in um."""
+
+    recipe: Recipe
+    films: "tuple[MultiPolygon, ...]"
+    """One for each step: where its metal lands, or what it mills."""
+    junctions: "tuple[Polygon, ...]"
+    """The overlaps of the films of the first two evaporations that reach into a window of the mask."""
+
+    @property
+    def areas_um2(self) -> NDArray[np.float64]:
+        """Areas of the junctions, one for each."""
+        return np.array([one.area for one in self.junctions])
+
+
+def simulate(recipe: Recipe) -> Simulation:
+    """Return the films of all steps of a recipe, and its junctions.
+
+    Films are ballistic shadows: they do not narrow the openings for later steps, nor cover the sides of
+    earlier films.
+
+    Args:
+        recipe: one of the built-in ones, or your own.
+
+    Raises:
+        InputError: if a mask is no polygon.
+    """
+    mask = recipe.mask
+    films = tuple(shadow(mask.opening, recipe.resist, step, cavity=mask.cavity) for step in recipe.steps)
+    first, second = _electrodes(recipe)
+    overlaps = _union(films[first].intersection(films[second])).geoms
+    meant = [one for one in overlaps if any(one.intersection(w).area > _DARK_UM2 for w in mask.windows)]
+    meant.sort(key=lambda one: one.bounds)
+    return Simulation(recipe, films, tuple(meant))
+
+
+class Check(NamedTuple):
+    """One requirement on a recipe."""
+
+    name: str
+    passed: bool
+    margin: float
+    """Distance from failing; of a failed check it may be the area of stray metal, with a minus sign."""
+    unit: str
+    sentence: str
+
+
+def check(recipe: Recipe) -> list[Check]:
+    r"""Return what a recipe has to fulfil, as a list of named checks with margins.
+
+    - *electrode 1 (2) only in trench 1 (2)*: no metal through the other trench, of width w. Margin: t2 |T| - w in
+      um, with T as in `trench_floor`. Metal that a wide trench would put on its wall lands in the cavity of the
+      other one near the crossing; without undercut there is none, and the margin is (t1 + t2) |T| - w.
+    - *one junction per window*: one overlap for each, complete if the trenches cross. Margin: area in um^2.
+    - *bridge hangs free* (masks without trenches): no wall under it. Margin: undercut - half the bridge, in um.
+
+    For each step after the electrodes:
+
+    - *clear of the junction*: margin is the distance, in um.
+    - *nothing through the trenches*: the trenches by themselves let nothing in (`crossing_leak`). Margin: degrees
+      of tilt beyond the one that is enough for any undercut. If it is negative although the check passes, only
+      the walls of the lower layer keep the metal out. The area of a single trench that leaks grows with length.
+    - *no short* (patches): no piece touches both electrodes. Margin: its distance to the farther one, in um.
+    - *reaches wire 1 (2)*, *reaches electrode 1 (2)* (patches): the patch lies on bare metal of the wire, and the
+      same piece of it on bare metal of the electrode. Metal is bare where the mill has been and no other film
+      lies between. Margin: the area in um^2.
+
+    Args:
+        recipe: one of the built-in ones, or your own; checks that its mask says nothing about are left out.
+
+    Source: derived here.
+
+    >>> for one in check(pict(Resist(0.6, 0.3, 0.3), 45, 45)):
+    ...     if not one.passed:
+    ...         print(one.sentence)
+    step 3 (mill) leaves 0.00405 um^2 in the trenches; a tilt of 62.1 degrees is enough
+    step 4 (evaporate) leaves 0.00405 um^2 in the trenches; a tilt of 62.1 degrees is enough
+    """
+    checks = _checks(simulate(recipe))
+    return [one._replace(passed=bool(one.passed), margin=float(one.margin)) for one in checks]
+
+
+def _checks(result: Simulation) -> Iterator[Check]:
+    import shapely
+
+    recipe, mask, films = result.recipe, result.recipe.mask, result.films
+    first, second = _electrodes(recipe)
+    if mask.trenches:
+        yield _only_in_its_trench(result, first, 0)
+        yield _only_in_its_trench(result, second, 1)
+    junctions = _union(*result.junctions)
+    area, count, wanted = junctions.area, len(result.junctions), len(mask.windows)
+    whole = not _crosses(mask) or area >= _union(*mask.windows).area - _DARK_UM2
+    text = f"{count} overlaps where {wanted} are meant, of {area:.6f} um^2{'' if whole else ', not complete'}"
+    yield Check("one junction per window", count == wanted and whole, area, "um^2", text)
+    if not mask.trenches:
+        low_x, _, high_x, _ = mask.windows[0].bounds
+        free = recipe.resist.undercut_um - (high_x - low_x) / 2
+        text = (
+            f"the undercut is {recipe.resist.undercut_um:g} um, half the bridge {(high_x - low_x) / 2:g} um"
+        )
+        yield Check("bridge hangs free", free >= 0, free, "um", text)
+    electrodes = [_touching(films[i], junctions) for i in (first, second)]
+    bare = [electrodes[0].difference(films[second]), electrodes[1]]
+    wires = [wire.difference(films[first].union(films[second])) for wire in mask.wires]
+    milled = shapely.MultiPolygon()
+    for i in range(second + 1, len(recipe.steps)):
+        step, film, name = recipe.steps[i], films[i], f"step {i + 1} ({recipe.steps[i].kind})"
+        hit = film.intersection(junctions).area
+        away = -hit if hit > _DARK_UM2 else _distance(film, junctions)
+        text = (
+            f"{name} covers {hit:.6f} um^2 of the junction" if away < 0 else f"{name} is {away:.3f} um away"
+        )
+        yield Check(f"{name}: clear of the junction", away >= 0, away, "um^2" if away < 0 else "um", text)
+        if _crosses(mask):
+            yield _nothing_through(recipe, step, name)
+        if step.kind == "mill":
+            milled = _union(milled, film)
+            continue
+        near = [max(_distance(piece, one) for one in electrodes) for piece in film.geoms]
+        gap = min(near, default=np.inf)
+        text = f"each piece of {name} is at least {gap:.3f} um away from one of the electrodes"
+        yield Check(f"{name}: no short", gap > 0, gap, "um", text)
+        for k, wire in enumerate(wires):
+            contact = film.intersection(milled)
+            on_wire = contact.intersection(wire).area
+            joined = _touching(film, wire).intersection(milled).intersection(bare[k]).area
+            for what, size in ((f"wire {k + 1}", on_wire), (f"electrode {k + 1}", joined)):
+                text = f"{name} lies on {size:.3f} um^2 of bare {what}"
+                yield Check(f"{name}: reaches {what}", size > _DARK_UM2, size, "um^2", text)
+
+
+def _only_in_its_trench(result: Simulation, i: int, own: int) -> Check:
+    """Compare the film with that of the same mask without the other trench."""
+    recipe, mask, step = result.recipe, result.recipe.mask, result.recipe.steps[i]
+    other = 1 - own
+    undercut = recipe.resist.undercut_um if mask.cavity is None else 0.0
+    cavity = grow(mask.opening, undercut) if mask.cavity is None else mask.cavity
+    without = shadow(_union(mask.trenches[own], *mask.shared), recipe.resist, step, cavity=cavity)
+    stray = result.films[i].difference(without).area
+    across = np.radians(step.azimuth_deg - mask.azimuths_deg[other])
+    run = np.tan(np.radians(step.tilt_deg)) * abs(np.sin(across))
+    closed = (recipe.resist.t2_um if undercut > 0 else recipe.resist.height_um) * run
+    dark = stray <= _DARK_UM2
+    what = f"{stray:.6f} um^2 of electrode {own + 1}" if not dark else f"nothing of electrode {own + 1}"
+    text = f"{what} comes through trench {other + 1}, which is {mask.widths_um[other]:g} um wide; "
+    text += f"it is dark up to {closed:.3f} um"
+    name = f"electrode {own + 1} only in trench {own + 1}"
+    return Check(
+        name, dark, closed - mask.widths_um[other] if dark else -stray, "um" if dark else "um^2", text
+    )
+
+
+def _nothing_through(recipe: Recipe, step: Step, name: str) -> Check:
+    """Check the trenches without the openings of the patch, which let metal in on purpose."""
+    mask, t2 = recipe.mask, recipe.resist.t2_um
+    leak = shadow(_union(*mask.trenches), recipe.resist, step, cavity=mask.cavity).area
+    run = t2 * np.tan(np.radians(step.tilt_deg))
+    largest = float(
+        crossing_leak(mask.widths_um[0], mask.widths_um[1], step.azimuth_deg, run).largest_opening_um
+    )
+    needed = float(np.degrees(np.arctan(largest / t2)))
+    cure = (
+        f"a tilt of {needed:.1f} degrees is enough"
+        if largest < np.inf
+        else "no tilt along a trench is enough"
+    )
+    text = f"{name} leaves {leak:.5f} um^2 in the trenches; {cure}"
+    return Check(
+        f"{name}: nothing through the trenches", leak <= _DARK_UM2, step.tilt_deg - needed, "degrees", text
+    )
+
+
+class ProcessWindow(NamedTuple):
+    """The largest widths of two equal trenches that stay free of metal, for each tilt."""
+
+    tilt_deg: NDArray[np.float64]
+    by_formula_um: NDArray[np.float64]
+    by_polygons_um: NDArray[np.float64]
+    w_max_um: float
+    least_tilt_deg: float
+
+
+def process_window(
+    w_max_um: float, resist: Resist, azimuth_deg: float, tilts_deg: ArrayLike
+) -> ProcessWindow:
+    r"""Return the largest width of two equal crossed trenches that let in no metal, for each tilt.
+
+    By formula it is $w = t_2 \tan\theta / (1/|\sin\varphi| + 1/|\cos\varphi|)$ (`crossing_leak`), which is
+    enough for any undercut. By polygons it is at least as large, since the walls of the lower layer may catch
+    what comes in.
+
+    Args:
+        w_max_um: the largest width in use, above 0.
+        resist: thicknesses and undercut.
+        azimuth_deg: of the patch, the in-plane direction towards the source, anticlockwise from trench 1.
+        tilts_deg: of the patch, 0 to 89.
+
+    Returns:
+        The tilts (n,), the largest widths by formula and by polygons (n,), to 1e-5 um, `w_max_um`, and the
+        tilt that is enough for it by formula, `least_tilt_deg`: 90 along a trench, where none is.
+
+    Raises:
+        InputError: if an argument is outside its range.
+
+    Source: derived here.
+
+    >>> window = process_window(0.4, Resist(0.6, 0.3, 0.3), 225, [45, 60])
+    >>> window.by_formula_um.round(4), round(window.least_tilt_deg, 2)
+    (array([0.1061, 0.1837]), 75.15)
+    """
+    w_max, tilts = one_number("w_max_um", w_max_um, above=0), grid("tilts_deg", tilts_deg)
+    steps = [Step(tilt, azimuth_deg) for tilt in tilts]
+    chord = float(crossing_leak(1.0, 1.0, azimuth_deg, 0.0).largest_opening_um)
+    formula = np.array([resist.t2_um * np.tan(np.radians(tilt)) / chord for tilt in tilts])
+    polygons = [_largest_dark(w, resist, step) for w, step in zip(formula, steps, strict=True)]
+    least = float(np.degrees(np.arctan(w_max * chord / resist.t2_um)))
+    return ProcessWindow(tilts, formula, np.array(polygons), w_max, least)
+
+
+def _largest_dark(low: float, resist: Resist, step: Step) -> float:
+    """Bisect between a width that is dark and the one at which a trench by itself is lit."""
+    run = min(abs(step.run))
+    high = max(resist.t2_um * run, resist.height_um * run - resist.undercut_um)
+    while high - low > _PRECISION_UM:
+        middle = (low + high) / 2
+        mask = cross_mask(middle, middle, 4 * (middle + resist.height_um * float(max(abs(step.run)))))
+        lit = not shadow(mask.opening, resist, step).is_empty
+        low, high = (low, middle) if lit else (middle, high)
+    return low
+
+
+def _two_steps(tilt_deg: float, azimuths: tuple[float, float], thicknesses_nm: Any) -> tuple[Step, ...]:
+    return tuple(Step(tilt_deg, *one) for one in zip(azimuths, thicknesses_nm, strict=True))
+
+
+def _crossed(
+    x: tuple[float, float], y: tuple[float, float], w1: float, arms: list[tuple[float, float]]
+) -> Mask:
+    """Return trench 1 along x, and arms along y, each given by its place on x and its width."""
+    import shapely
+
+    across = shapely.box(x[0], -w1 / 2, x[1], w1 / 2)
+    along = [shapely.box(at - w / 2, y[0], at + w / 2, y[1]) for at, w in arms]
+    windows = tuple(shapely.box(at - w / 2, -w1 / 2, at + w / 2, w1 / 2) for at, w in arms)
+    return Mask(windows, (across, _union(*along)), (w1, max(w for _, w in arms)), (0.0, 90.0))
+
+
+def _crosses(mask: Mask) -> bool:
+    return mask.azimuths_deg == (0.0, 90.0)
+
+
+def _electrodes(recipe: Recipe) -> tuple[int, int]:
+    """Return which steps are the first two evaporations."""
+    first, second, *_ = (i for i, step in enumerate(recipe.steps) if step.kind == "evaporate")
+    return first, second
+
+
+def _union(*shapes: Any) -> "MultiPolygon":
+    """Return the polygons of the union, without lines and points."""
+    import shapely
+
+    parts = shapely.get_parts(shapely.get_parts(shapely.union_all(shapes)))
+    return shapely.MultiPolygon([one for one in parts if one.area > 0])
+
+
+def _touching(film: "MultiPolygon", shape: Any) -> "MultiPolygon":
+    """Return the pieces of a film that overlap with a shape."""
+    return _union(*(one for one in film.geoms if one.intersection(shape).area > _DARK_UM2))
+
+
+def _distance(one: Any, other: Any) -> float:
+    return np.inf if one.is_empty or other.is_empty else float(one.distance(other))
