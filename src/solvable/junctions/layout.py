@@ -250,7 +250,7 @@ def snapped_area_report(
     """
     import pandas as pd
 
-    w = _checked_designs(designs)
+    w = _pairs("designs", designs, "widths (w1_um, w2_um)", above=0)
     S = one_number("sensitivity", sensitivity, above=0)
     pitch = _pitch(grid_um, orientation_deg)
     snapped = _whole_units(w, pitch) * pitch
@@ -370,11 +370,14 @@ def test_wafer(
     gdstk = _gdstk()
     import pandas as pd
 
-    cells = [make_cell(float(w1), float(w2)) for w1, w2 in _checked_designs(designs)]
+    cells = [
+        make_cell(float(w1), float(w2))
+        for w1, w2 in _pairs("designs", designs, "widths (w1_um, w2_um)", above=0)
+    ]
     _check_labels(cells)
     repeats = whole("n_per_design", n_per_design, at_least=1)
     side = one_number("probe_pad_um", probe_pad_um, above=0)
-    centres = nearest_chips(chips) if isinstance(chips, int) else _checked_chips(chips)
+    centres = _chip_centres(chips)
     one, grid = cells[0], cells[0].grid_um
     if (np.abs(centres).max() + CHIP_MM) * 1e3 / grid > _LARGEST_COORDINATE:
         raise InputError(f"the wafer is too large for GDS on a grid of {grid:g} um; use a coarser grid_um")
@@ -596,21 +599,18 @@ def _whole_units(lengths: ArrayLike, unit: float) -> NDArray[np.float64]:
     return np.floor(np.round(np.asarray(lengths) / unit, 6) + 0.5)
 
 
-def _checked_designs(designs: ArrayLike) -> NDArray[np.float64]:
-    widths = numbers("designs", designs, above=0)
-    finite("designs", widths)
-    if widths.ndim != 2 or widths.shape[1] != 2:
-        raise InputError(f"designs must be pairs (w1_um, w2_um), of shape (n, 2); got shape {widths.shape}")
-    return widths
+def _pairs(name: str, values: ArrayLike, what: str, *, above: float = -np.inf) -> NDArray[np.float64]:
+    array = numbers(name, values, above=above)
+    finite(name, array)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise InputError(f"{name} must be {what}, of shape (n, 2); got shape {array.shape}")
+    return array
 
 
-def _checked_chips(chips: ArrayLike) -> NDArray[np.float64]:
-    centres = numbers("chips", chips)
-    finite("chips", centres)
-    if centres.ndim != 2 or centres.shape[1] != 2:
-        raise InputError(
-            f"chips must be a whole number or centres (x, y) in mm, of shape (n, 2); got {chips!r}"
-        )
+def _chip_centres(chips: Any) -> NDArray[np.float64]:
+    if np.ndim(chips) == 0:
+        return nearest_chips(chips)
+    centres = _pairs("chips", chips, "a whole number or centres (x, y) in mm")
     distance = np.abs(centres[:, None] - centres).max(axis=2) + CHIP_MM * np.eye(len(centres))
     if distance.min() < CHIP_MM:
         i, j = np.unravel_index(distance.argmin(), distance.shape)
@@ -658,19 +658,20 @@ def _site(cell: JunctionCell, name: str, side: float) -> Any:
 
 
 def _places(n: int, cell: JunctionCell, side: float) -> NDArray[np.float64]:
-    """Return places of structures on a chip, from its centre in um, by rows from the lower left."""
-    pitch = np.array([2 * side + _gap(cell) + 2 * _TEXT_UM, side + 3 * _TEXT_UM])
-    columns, rows = (floor((1e3 * CHIP_MM - 2 * _CHIP_MARGIN_UM) / step) for step in pitch)
-    if n > columns * rows:
+    """Return places all over a chip, from its centre in um, by rows from the lower left."""
+    least = np.array([2 * side + _gap(cell) + 2 * _TEXT_UM, side + 3 * _TEXT_UM])
+    usable = 1e3 * CHIP_MM - 2 * _CHIP_MARGIN_UM
+    most_columns, most_rows = (floor(usable / step) for step in least)
+    if n > most_columns * most_rows:
         raise InputError(
-            f"{n} structures on a chip, the two references included, but {max(columns * rows, 0)} find a place; have "
-            f"fewer designs, n_per_design or smaller probe pads"
+            f"{n} structures on a chip, the two references included, but {most_columns * most_rows} find a place; "
+            f"have fewer designs, a smaller n_per_design or smaller probe pads"
         )
-    index = np.arange(n)
-    place = np.stack(
-        [index % columns - (columns - 1) / 2, index // columns - ((n - 1) // columns) / 2], axis=1
-    )
-    return _whole_units(place * pitch, cell.grid_um) * cell.grid_um
+    columns = min(max(ceil(sqrt(n * least[1] / least[0])), ceil(n / most_rows)), most_columns)
+    shape = np.array([columns, ceil(n / columns)])
+    index = np.stack([np.arange(n) % columns, np.arange(n) // columns], axis=1)
+    place = (index - (shape - 1) / 2) * np.floor(usable / shape)
+    return _whole_units(place, cell.grid_um) * cell.grid_um
 
 
 def _text(text: str, size: float, position: ArrayLike, cell: JunctionCell) -> list[Any]:
