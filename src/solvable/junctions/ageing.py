@@ -45,7 +45,7 @@ DECIDED = 0.95
 """Weight from which on a law counts as the one that the readings pick."""
 
 # Ranges of a fit; _RISE is that of the relative rise at the last reading.
-_BETA, _P, _RISE = (0.05, 1.0), (0.01, 2.0), (-0.95, 1e3)
+_BETA, _P, _RISE = (0.05, 1.0), (0.01, 1.0), (-0.95, 1e3)
 
 
 def _curve(law: str, t: ArrayLike, *shape: ArrayLike) -> tuple[NDArray, tuple[NDArray, ...]]:
@@ -259,7 +259,7 @@ class LawFit:
     Attributes:
         law: its name.
         parameters: `R0_ohm` and those in `LAWS`. If the readings leave tau of the law `log` open towards zero, then
-            instead what they do determine: `R_1d_ohm`, the resistance after one day, and `rise_per_decade_ohm`.
+            instead those of the limit, R linear in ln t: `R_1d_ohm`, at one day, and `rise_per_decade_ohm`.
         standard_errors: of the parameters, linearised; NaN where the readings set no bound.
         residual_sd: standard deviation of ln R about the curve.
         aicc: Akaike's criterion with the correction for few readings; infinite if these are too few for it.
@@ -280,11 +280,25 @@ class LawFit:
     _t: NDArray
     _y: NDArray
 
+    def resistance(self, t_days: ArrayLike) -> NDArray:
+        """Return the fitted resistances (ohm) at times (days) of any shape, without an interval.
+
+        Raises:
+            InputError: if a time is below 0, or the fitted law falls to zero.
+        """
+        times = numbers("t_days", t_days, at_least=0)
+        last, theta = self._t[-1], self._theta[None]
+        rise, fitted = (_log_rise(self.law, one, last, theta)[0][0] for one in (times.ravel(), self._t))
+        if not np.isfinite(rise).all():
+            raise InputError(
+                f"the resistance by the law {self.law} falls to zero before day {times.max():g}; expected earlier times"
+            )
+        return np.exp(self._y.mean() - fitted.mean() + rise).reshape(times.shape)
+
     def _forecast(self, times: NDArray, level: float, since: float | None) -> Forecast:
         """Return the fitted values, and the range of values with a sum of squares below the limit of the level."""
         t, y, freedom = self._t, self._y, self.degrees_of_freedom
-        q = float(stdtrit(freedom, (1 + level) / 2))
-        limit = freedom * self.residual_sd**2 * (1 + q**2 / freedom)
+        limit = _limit(self.residual_sd, freedom, level)
         points, rss, stiffness = _region(self.law, t, y, self._theta, limit)
         # ln R is fitted about its mean, whose error is independent of the curve's; a ratio is free of it.
         reference = t if since is None else np.array([since])
@@ -297,11 +311,7 @@ class LawFit:
             return level_y + value - base.mean(1)[:, None], slopes[:, 0] - base_slopes[:, 0].mean(1)[:, None]
 
         flat = times.ravel()
-        mean = log_forecast(flat, self._theta[None])[0][0]
-        if not np.isfinite(mean).all():
-            raise InputError(
-                f"the resistance by the law {self.law} falls to zero before day {times.max():g}; expected earlier times"
-            )
+        mean = np.log(self.resistance(flat) / (1.0 if since is None else self.resistance(since)))
         low, high = np.empty_like(mean), np.empty_like(mean)
         for some in np.array_split(np.arange(flat.size), -(-flat.size // 200)):
             value, slope = log_forecast(flat[some], points)
@@ -422,9 +432,11 @@ class AgeingFit:
         It is the part of the uncertainty that the interval of one law leaves out, 0 if only one law was fitted.
         """
         t = numbers("t_days", t_days, at_least=0)
-        means = [one._forecast(t, 0.5, since_days).mean for one in self.laws.values()]
-        weighted = np.tensordot(list(self.weights.values()), means, 1)
-        return (np.max(means, axis=0) - np.min(means, axis=0)) / weighted
+        means = np.array([one.resistance(t) for one in self.laws.values()])
+        if since_days is not None:
+            base = np.array([one.resistance(since_days) for one in self.laws.values()])
+            means /= base.reshape(-1, *[1] * t.ndim)
+        return np.ptp(means, axis=0) / np.tensordot(list(self.weights.values()), means, 1)
 
     def table(
         self, t_days: ArrayLike, level: float = 0.95, since_days: float | None = None
@@ -504,6 +516,10 @@ def fit(
     top = max(fitted, key=lambda name: fitted[name].weight)
     undecided = bool(weights.max() < DECIDED)
     notes = [*left_out, *fitted[top].warnings]
+    chosen = fitted[top]
+    limit = _limit(chosen.residual_sd, chosen.degrees_of_freedom, 0.95)
+    if (_centred(np.log(R)) ** 2).sum() <= limit:
+        notes.append("the readings show no ageing beyond their scatter")
     if undecided:
         notes.append(
             f"the readings do not pick a law (the largest weight is {weights.max():.2f}, of {top}): forecasts by law "
@@ -523,8 +539,8 @@ def _geometric_mean(t: NDArray, R: NDArray, junction: Sequence[str]) -> tuple[ND
     if (counts != 1).any():
         i, j = np.argwhere(counts != 1)[0]
         raise InputError(
-            f"junction {names[i]!r} has {counts[i, j]} readings at day {times[j]:g}; expected one of each junction at "
-            "each time (leave out a junction that lacks some, or fit it alone)"
+            f"junction {str(names[i])!r} has {counts[i, j]} readings at day {times[j]:g}; expected one of each at "
+            "each time; leave out a junction that lacks some, or fit it alone"
         )
     return times, np.exp(np.bincount(column, np.log(R)) / len(names))
 
@@ -548,6 +564,11 @@ def _bounds(law: str, t: NDArray) -> list[tuple[float, float]]:
         return [_P]
     tau = float(np.log(t[t > 0][0] / 1e3)), float(np.log(t[-1] * 1e3))
     return [tau] if law == "log" else [tau, _BETA]
+
+
+def _limit(residual_sd: float, freedom: int, level: float) -> float:
+    """Return the largest sum of squares of curves inside the profile interval of a level."""
+    return residual_sd**2 * (freedom + float(stdtrit(freedom, (1 + level) / 2)) ** 2)
 
 
 def _centred(values: NDArray) -> NDArray:
@@ -598,7 +619,7 @@ def _fit_law(law: str, t: NDArray, y: NDArray) -> LawFit:
     correction = (k + 1) * (k + 2) / (freedom - 2) if freedom > 2 else np.inf
     aicc = float(n * np.log(max(best, 1e-300) / n) + 2 * (k + 1 + correction))
     fitted = LawFit(law, {}, {}, float(np.sqrt(best / freedom)), aicc, 1.0, freedom, (), theta, t, y)
-    limit = best * (1 + stdtrit(freedom, 0.975) ** 2 / freedom)
+    limit = _limit(fitted.residual_sd, freedom, 0.95)
     first = shapes[:, 0]
     open_low, open_high = (
         law != "power" and bool(np.nanmin(rss[first == end]) <= limit) for end in bounds[0]
@@ -610,6 +631,9 @@ def _with_parameters(fitted: LawFit, open_low: bool, open_high: bool) -> LawFit:
     """Return the fit with its parameters; `open_low` and `open_high` say where the readings leave tau open."""
     law, t, theta, variance = fitted.law, fitted._t, fitted._theta, fitted.residual_sd**2
     late = law == "log" and open_low
+    if late:  # the limit of a small tau, where R is linear in ln t
+        bound = np.array([[_bounds(law, t)[0][0]]])
+        theta = _best_rises(law, t, fitted._y, bound)[0][0]
 
     def quantities(x: NDArray) -> dict[str, float]:
         rises = _log_rise(law, np.append(t, 1.0), t[-1], x[None, 1:])[0][0]
@@ -620,7 +644,6 @@ def _with_parameters(fitted: LawFit, open_low: bool, open_high: bool) -> LawFit:
         shape = [np.exp(x[2]), *x[3:]] if law != "power" else x[2:]
         return dict(zip(("R0_ohm", *LAWS[law]), (R0, amplitude, *shape), strict=True))
 
-    # With tau open towards zero, the rest is determined at any small tau: hold it.
     free = [0] if late else list(range(len(theta)))
     jacobian = _centred(_log_rise(law, t, t[-1], theta[None])[1][0][free]).T
     scale = np.maximum(np.linalg.norm(jacobian, axis=0), 1e-150)
@@ -659,13 +682,16 @@ def _region(
     each beta. The rise at each is its best; the caller adds the others by the squared slope.
     """
     bounds = _bounds(law, t)
-    first, beta = np.linspace(*bounds[0], 61), None
+    first, beta, fine = np.linspace(*bounds[0], 61), None, 201
+    fitted = _best_rises(law, t, y, theta[None, 1:], theta[0])
     if len(bounds) > 1:
         slopes = _centred(_log_rise(law, t, t[-1], theta[None])[1][0])
         others = np.linalg.lstsq(slopes[:2].T, slopes[2], rcond=None)[0]
-        reach = np.sqrt(limit / max(((slopes[2] - others @ slopes[:2]) ** 2).sum(), 1e-300))
-        local = theta[2] + 1.6 * min(reach, 1.0) * np.linspace(-1, 1, 21)
+        spare = max(limit - float(fitted[1][0]), 0.0)
+        reach = np.sqrt(spare / max(((slopes[2] - others @ slopes[:2]) ** 2).sum(), 1e-300))
+        local = theta[2] + 1.6 * min(reach, 1.0) * np.linspace(-1, 1, 61)
         beta = np.unique(np.clip([*np.linspace(*bounds[1], 24), *local], *bounds[1]))
+        first, fine = first[::2], 25
 
     def fan(centre: NDArray, reach: NDArray, n: int) -> tuple[NDArray, NDArray, NDArray]:
         tau = np.clip(centre[:, None] + reach[:, None] * np.linspace(-1, 1, n), *bounds[0]).ravel()
@@ -673,7 +699,7 @@ def _region(
         return _best_rises(law, t, y, shapes, theta[0], 4)
 
     middle = np.full(1 if beta is None else len(beta), first.mean())
-    found = [fan(middle, first[-1] - middle, len(first)), _best_rises(law, t, y, theta[None, 1:], theta[0])]
+    found = [fan(middle, first[-1] - middle, len(first)), fitted]
     centre, spacing = first[found[0][1].reshape(-1, len(first)).argmin(axis=1)], first[1] - first[0]
     own, rss = np.ones(len(centre)), np.full(len(centre), limit)
     for _ in range(6):  # Gauss and Newton's steps along the first parameter of the shape
@@ -685,7 +711,7 @@ def _region(
         step = (_centred(y - value) * by_tau).sum(1) / own
         centre = np.clip(points[:, 1] + np.clip(step, -spacing, spacing), *bounds[0])
     reach = np.minimum(1.6 * np.sqrt(np.maximum(limit - rss, 0) / own), first[-1] - first[0])
-    found.append(fan(centre, reach, 33))
+    found.append(fan(centre, reach, fine))
     points, rss, stiffness = (np.concatenate(one) for one in zip(*found, strict=True))
     # The fit itself counts even where its residuals are rounding errors.
     inside = ((rss <= limit) & (stiffness > 1e-12)) | (np.arange(len(rss)) == found[0][1].size)
@@ -712,7 +738,7 @@ def plot_forecast(
     Raises:
         InputError: if a value is out of range.
     """
-    from solvable.lab.figure import COLORS, log_axes, prediction_line, subplots
+    from solvable.lab.figure import COLORS, house_style, log_axes, prediction_line, subplots
 
     if (t_days is None) != (R_ohm is None):
         raise InputError("t_days and R_ohm belong together; expected both or neither")
@@ -747,5 +773,6 @@ def plot_forecast(
         )
     ax.set(xlabel="time since evaporation (days)", ylabel="resistance (ohm)")
     log_axes(ax, "x")
-    ax.legend(loc="upper left")
+    with house_style():
+        ax.legend(loc="upper left")
     return figure
