@@ -1,3 +1,4 @@
+import struct
 from functools import partial
 from math import radians, sqrt, tan
 from typing import Any
@@ -121,7 +122,7 @@ def test_layers_are_replaced_one_by_one():
         ({"w1_um": 0.0}, "w1_um must be above 0"),
         ({"w2_um": -0.1}, "w2_um must be above 0"),
         ({"overshoot_um": -0.1}, "overshoot_um must be at least 0"),
-        ({"patch_pad_um": 0.15}, "patch_pad_um must be at least 0.2"),
+        ({"patch_pad_um": 0.15}, "patch_pad_um must be at least 0.2, the width of its electrode; got 0.15"),
         ({"patch_overlap_um": 4.0}, "patch_overlap_um must be below patch_pad_um = 4"),
         ({"patch_overlap_um": 0.0}, "patch_overlap_um must be above 0"),
         ({"electrode_length_um": 3.0}, "electrode_length_um must be above 3"),
@@ -211,6 +212,14 @@ def test_pads_are_connected_through_the_junction_or_the_short_alone():
         assert len(gdstk.boolean(wires, near, "and", PRECISION)) == number
 
 
+def test_pads_stay_clear_of_long_trenches():
+    make_cell = partial(pict_cell, overshoot_um=40)
+    top = top_cell(layout.test_wafer([(0.2, 0.4)], make_cell=make_cell, chips=1, n_per_design=1).library)
+    wires, trenches = polygons(top, "wiring"), polygons(top, "junction")
+    assert overlap(wires, trenches) == 0
+    assert len(trenches) == 2
+
+
 def test_whole_wafer_stays_on_its_chips_without_overlaps():
     widths = (0.1, 0.14, 0.2, 0.28, 0.4)
     designs = [(a, b) for a in widths for b in widths if 0.0099 < a * b < 0.1601]
@@ -243,7 +252,7 @@ def test_whole_wafer_stays_on_its_chips_without_overlaps():
         (DESIGNS, {"chips": [(0, 0), (3, 4)]}, "chips 1 and 2 overlap"),
         (DESIGNS, {"chips": [0, 0, 3]}, "of shape"),
         (DESIGNS, {"chips": 2.5}, "chips must be a whole number"),
-        (DESIGNS, {"probe_pad_um": 10}, "probe_pad_um = 10 is too small"),
+        (DESIGNS, {"probe_pad_um": 10}, "probe_pad_um must be at least 38, the height of the cell; got 10"),
         (DESIGNS, {"probe_pad_um": 3000}, "but 0 find a place"),
         (DESIGNS, {"make_cell": partial(pict_cell, grid_um=5e-6)}, "too large for GDS"),
     ],
@@ -277,6 +286,26 @@ def test_cells_are_written_in_any_order(tmp_path):
         assert points(read[one.cell.name]) == points(one.cell)
 
 
+def test_the_bytes_of_a_file(tmp_path):
+    # Read without gdstk: records of a length, a type and data, all big-endian; 0x1003 has corners in database units.
+    write_gds(pict_cell(0.2, 0.14, grid_um=1e-3), tmp_path / "a.gds")
+    content, records = (tmp_path / "a.gds").read_bytes(), []
+    while content:
+        length, kind = struct.unpack(">HH", content[:4])
+        records.append((kind, content[4:length]))
+        content = content[length:]
+    units = struct.unpack(">QQ", dict(records)[0x0305])
+    # Numbers are sign and exponent of 16, in excess of 64, then a fraction of 56 bits.
+    values = [(one & (2**56 - 1)) / 2**56 * 16.0 ** ((one >> 56) - 64) for one in units]
+    assert values == pytest.approx([1e-3, 1e-9])
+    corners = [np.frombuffer(data, ">i4").reshape(-1, 2) for kind, data in records if kind == 0x1003]
+    sizes = sorted(np.ptp(one, axis=0).tolist() for one in corners)
+    # Electrodes of 7 um beyond the centre, and half the other width and 1.2 um to the other side.
+    assert [140, 7000 + 100 + 1200] in sizes
+    assert [7000 + 70 + 1200, 200] in sizes
+    assert sizes.count([4000, 4000]) == 2
+
+
 @pytest.mark.parametrize(
     ("cells", "name", "message"),
     [
@@ -294,6 +323,14 @@ def test_bad_files_are_refused_before_anything_is_written(tmp_path, cells, name,
     with pytest.raises(InputError, match=message):
         write_gds(cells, tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_refused(tmp_path):
+    with pytest.raises(InputError, match="must be a JunctionCell or several"):
+        write_gds(gdstk.Cell("A"), tmp_path / "a.gds")  # pyright: ignore
+    (tmp_path / "folder.gds").mkdir()
+    with pytest.raises(InputError, match="cannot write"):
+        write_gds(pict_cell(0.2, 0.2), tmp_path / "folder.gds")
 
 
 def test_lumped_elements():

@@ -25,7 +25,6 @@ from solvable.junctions.josephson import (
     josephson_inductance,
     junction_capacitance,
 )
-from solvable.lab.files import atomically
 
 if TYPE_CHECKING:
     import gdstk
@@ -370,10 +369,8 @@ def test_wafer(
     gdstk = _gdstk()
     import pandas as pd
 
-    cells = [
-        make_cell(float(w1), float(w2))
-        for w1, w2 in _pairs("designs", designs, "widths (w1_um, w2_um)", above=0)
-    ]
+    widths = _pairs("designs", designs, "widths (w1_um, w2_um)", above=0)
+    cells = [make_cell(float(w1), float(w2)) for w1, w2 in widths]
     _check_labels(cells)
     repeats = whole("n_per_design", n_per_design, at_least=1)
     side = one_number("probe_pad_um", probe_pad_um, above=0)
@@ -395,21 +392,19 @@ def test_wafer(
         chip.add(*_text(text, _TEXT_UM, (place[0] - side, place[1] + side / 2 + _TEXT_UM / 4), one))
     top = gdstk.Cell("WAFER")
     rows, references = [], []
-    corner = np.array([_CHIP_MARGIN_UM / 2, _CHIP_MARGIN_UM / 4]) - [
-        CHIP_MM * 500,
-        -CHIP_MM * 500 + _CHIP_MARGIN_UM,
-    ]
+    half, margin = 500 * CHIP_MM, _CHIP_MARGIN_UM
+    corner = np.array([margin / 2 - half, half - 3 * margin / 4])
     for i, (x, y) in enumerate(centres):
         name, origin = f"C{i + 1:02d}", 1e3 * centres[i]
         top.add(gdstk.Reference(chip, tuple(origin)))
-        top.add(*_text(f"{wafer} {name}", _CHIP_MARGIN_UM / 2, origin + corner, one))
+        top.add(*_text(f"{wafer} {name}", margin / 2, origin + corner, one))
         start = {"wafer": wafer, "chip": name, "chip_x_mm": x, "chip_y_mm": y}
         for place, text in zip(places, texts, strict=True):
             top.add(gdstk.Label(f"{name} {text}", tuple(origin + place), layer=one.layers["text"]))
         for junction, place, cell in zip(names, places, cells * repeats, strict=False):
             where = {"junction": junction, "x_um": place[0], "y_um": place[1]}
-            widths = {"w1_um": round(cell.drawn_w1_um, 6), "w2_um": round(cell.drawn_w2_um, 6)}
-            rows.append(start | where | widths)
+            drawn = {"w1_um": round(cell.drawn_w1_um, 6), "w2_um": round(cell.drawn_w2_um, 6)}
+            rows.append(start | where | drawn)
         for structure, place in zip(shapes, places[len(names) :], strict=True):
             references.append(start | {"structure": structure, "x_um": place[0], "y_um": place[1]})
     library = gdstk.Library(wafer, unit=1e-6, precision=grid * 1e-6)
@@ -443,20 +438,25 @@ def write_gds(
     >>> path.read_bytes() == content
     True
     """
+    from solvable.lab.files import atomically
+
     gdstk = _gdstk()
     path = Path(path)
     if path.suffix.lower() != ".gds":
         raise InputError(f"a layout is written to a file that ends in .gds; got {str(path)!r}")
-    if isinstance(layout, WaferLayout):
-        layout = layout.library
-    if isinstance(layout, (JunctionCell, Iterable)):
-        junctions = [layout] if isinstance(layout, JunctionCell) else list(layout)
+    given: Any = layout.library if isinstance(layout, WaferLayout) else layout
+    if isinstance(given, gdstk.Library):
+        name, precision, cells = given.name, given.precision, list(given.cells)
+    else:
+        junctions = list(given) if isinstance(given, Iterable) else [given]
+        if not all(isinstance(junction, JunctionCell) for junction in junctions):
+            raise InputError(
+                "a layout must be a JunctionCell or several, a WaferLayout, or a library of gdstk"
+            )
         if len(grids := {junction.grid_um for junction in junctions}) > 1:
             raise InputError(f"cells have the grids {sorted(grids)} um; draw them with one grid_um")
         name, precision = "junctions", 1e-6 * max(grids, default=1e-4)
-        cells: list[Any] = [junction.cell for junction in junctions]
-    else:
-        name, precision, cells = layout.name, layout.precision, list(layout.cells)
+        cells = [junction.cell for junction in junctions]
     names = [cell.name for cell in cells]
     if twice := [one for one in names if names.count(one) > 1]:
         raise InputError(f"two cells are called {twice[0]}; a file needs different names, so write two files")
@@ -528,9 +528,13 @@ class _Sketch:
     def contact(self, length: float, side: float, overlap: float, widest: float) -> _Pad:
         pad = _Pad(
             one_number("electrode_length_um", length, above=0),
-            one_number("patch_pad_um", side, at_least=widest),
+            one_number("patch_pad_um", side, above=0),
             one_number("patch_overlap_um", overlap, above=0),
         )
+        if pad.side < widest:
+            raise InputError(
+                f"patch_pad_um must be at least {widest:g}, the width of its electrode; got {side:g}"
+            )
         if pad.overlap >= pad.side:
             raise InputError(f"patch_overlap_um must be below patch_pad_um = {side:g}; got {overlap:g}")
         if pad.length <= pad.wire / 2:
@@ -542,9 +546,8 @@ class _Sketch:
 
     def point(self, along: float, across: float) -> tuple[float, float]:
         u, v = (int(_whole_units(value, self.pitch)) for value in (along, across))
-        return (
-            (self.grid * (u - v), self.grid * (u + v)) if self.orientation else (self.grid * u, self.grid * v)
-        )
+        x, y = (u - v, u + v) if self.orientation else (u, v)
+        return self.grid * x, self.grid * y
 
     def rectangle(self, layer: str, along: tuple[float, float], across: tuple[float, float]) -> None:
         (u0, u1), (v0, v1) = along, across
@@ -628,9 +631,14 @@ def _check_labels(cells: list[JunctionCell]) -> None:
             )
 
 
+def _reach(cell: JunctionCell) -> NDArray[np.float64]:
+    """Return how far the cell reaches from its origin along x and y."""
+    return np.abs(np.array(cell.cell.bounding_box())).max(axis=0)
+
+
 def _gap(cell: JunctionCell) -> float:
     """Return the space between the two probe pads of a junction."""
-    return 20.0 * ceil((max(abs(x) for x, _ in cell.ports_um) + cell.wire_um) / 10)
+    return 20.0 * ceil((_reach(cell)[0] + cell.wire_um) / 10)
 
 
 def _box(points: NDArray[np.float64], margin: float, cell: JunctionCell) -> Any:
@@ -644,10 +652,8 @@ def _site(cell: JunctionCell, name: str, side: float) -> Any:
     """Return a cell of probe pads and wires; around the junction, unless it is for a reference structure."""
     site = _gdstk().Cell(f"SITE_{name}".replace(".", "p"))
     inner = _gap(cell) / 2
-    if max(abs(y) for _, y in cell.ports_um) + cell.wire_um / 2 > side / 2:
-        raise InputError(
-            f"probe_pad_um = {side:g} is too small for wires that end at {cell.ports_um}; make it larger"
-        )
+    if (least := 2 * _reach(cell)[1] + cell.wire_um) > side:
+        raise InputError(f"probe_pad_um must be at least {least:.3g}, the height of the cell; got {side:g}")
     for sign, port in zip((-1, 1), cell.ports_um, strict=True):
         pad = np.array([(sign * inner, -side / 2), (sign * (inner + side), side / 2)])
         site.add(_box(pad, 0, cell))

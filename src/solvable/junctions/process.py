@@ -303,7 +303,7 @@ def plot_gantt(flows: Iterable[Flow], *, queue_hours: Queue = 0.0) -> "Figure":
         axes[-1, 0].set(xlabel="time since the start (h)", xlim=(0, None))
         used = {step.kind for flow in flows for step in flow.steps}
         handles = [
-            Patch(color=color, label=kind.replace("_", " "))
+            Patch(color=color, label=kind.replace("load_pump", "load, pump").replace("_", " "))
             for kind, color in _KIND_COLORS.items()
             if kind in used
         ]
