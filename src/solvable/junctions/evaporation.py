@@ -32,7 +32,7 @@ Kind = Literal["evaporate", "mill"]
 LARGEST_TILT_DEG = 89.0
 """Tilts above this are refused: shadows are 57 times as long as the resist is thick here."""
 
-_NO_AREA_UM2 = 1e-11  # smaller polygons are rounding errors of intersections
+_GRID_UM = 1e-9  # corners are rounded to this grid
 _MITRE = 10.0  # corners sharper than 11.5 degrees are cut off where openings are grown
 
 
@@ -159,7 +159,7 @@ def grow(mask: Any, undercut_um: float) -> "MultiPolygon":
     >>> grow(shapely.box(0, 0, 1, 1), 0.5).bounds
     (-0.5, -0.5, 1.5, 1.5)
     """
-    return _polygons(_opening("mask", mask).buffer(undercut_um, join_style="mitre", mitre_limit=_MITRE))
+    return united(_opening("mask", mask).buffer(undercut_um, join_style="mitre", mitre_limit=_MITRE))
 
 
 def shadow(
@@ -200,7 +200,7 @@ def shadow(
     below = grow(mask, resist.undercut_um) if cavity is None else _opening("cavity", cavity)
     upper = _stays_inside(opening, step.run, resist.t1_um, resist.height_um)
     lower = _stays_inside(below, step.run, 0.0, resist.t1_um) if lower_walls else below
-    return _polygons(upper.intersection(lower))
+    return common(upper, lower)
 
 
 def dolan_overlap(
@@ -380,15 +380,38 @@ def _opening(name: str, shape: Any) -> "MultiPolygon":
     if shape.is_empty or not all(part.is_valid for part in shapely.get_parts(shape)):
         wrong = "empty" if shape.is_empty else shapely.is_valid_reason(shape).lower()
         raise InputError(f"{name} must be polygons that do not cross themselves; got {wrong}")
-    return _polygons(shapely.union_all(shapely.get_parts(shape)))
+    return united(*shapely.get_parts(shape))
+
+
+# Without a grid, intersections of edges that nearly coincide can silently lose a polygon (GEOS 3.14).
+def united(*shapes: Any) -> "MultiPolygon":
+    """Return the union of polygons on the grid of this module, without slivers."""
+    import shapely
+
+    return _polygons(shapely.union_all(shapes, grid_size=_GRID_UM))
+
+
+def common(one: Any, other: Any) -> "MultiPolygon":
+    """Return where two polygons overlap, on the grid of this module, without slivers."""
+    import shapely
+
+    return _polygons(shapely.intersection(one, other, grid_size=_GRID_UM))
+
+
+def minus(one: Any, other: Any) -> "MultiPolygon":
+    """Return the first polygon without the second, on the grid of this module, without slivers."""
+    import shapely
+
+    return _polygons(shapely.difference(one, other, grid_size=_GRID_UM))
 
 
 def _polygons(shape: Any) -> "MultiPolygon":
-    """Return the polygons of a geometry, without lines, points and polygons of no area."""
+    """Return the polygons of a geometry, without lines, points and slivers as thin as the grid."""
     import shapely
 
     parts = shapely.get_parts(shapely.get_parts(shape))
-    return shapely.MultiPolygon([one for one in parts if shapely.area(one) > _NO_AREA_UM2])
+    kept = [one for one in parts if shapely.area(one) > 2 * _GRID_UM * shapely.length(one)]
+    return shapely.MultiPolygon(kept)
 
 
 def _stays_inside(opening: "MultiPolygon", run: Numbers, low_um: float, high_um: float) -> Any:
@@ -401,7 +424,7 @@ def _stays_inside(opening: "MultiPolygon", run: Numbers, low_um: float, high_um:
     same = ring[1:] == ring[:-1]
     start, end = points[:-1][same], points[1:][same]
     corners = [start - low_um * run, end - low_um * run, end - high_um * run, start - high_um * run]
-    along = end - start
-    area = np.abs(along[:, 0] * run[1] - along[:, 1] * run[0]) * (high_um - low_um)
-    swept = shapely.polygons(np.stack(corners, axis=1)[area > _NO_AREA_UM2 / 100])
-    return moved.difference(shapely.union_all(swept))
+    swept: Any = shapely.polygons(np.stack(corners, axis=1))
+    # Edges along the beam sweep no area.
+    wide = shapely.area(swept) > _GRID_UM * shapely.length(swept)
+    return minus(moved, united(*swept[wide]))

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import grid, one_number
 from solvable.errors import InputError
-from solvable.junctions.evaporation import Resist, Step, crossing_leak, grow, shadow
+from solvable.junctions.evaporation import Resist, Step, common, crossing_leak, grow, minus, shadow, united
 
 if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
@@ -54,7 +54,7 @@ class Mask:
     @property
     def opening(self) -> "MultiPolygon":
         """All openings of the upper layer, united."""
-        return _union(*self.trenches, *self.shared)
+        return united(*self.trenches, *self.shared)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def squid(
     >>> simulate(squid(Resist(0.6, 0.3, 0.3), 45)).areas_um2.round(6)
     array([0.03, 0.05])
     """
-    arms = [one_number("w2_um", width, above=0) for width in w2_um]
+    arms = [one_number("w2_um", width, above=0) for width in _several("w2_um", w2_um, 2)]
     w1 = one_number("w1_um", w1_um, above=0)
     away = one_number("spacing_um", spacing_um, above=max(arms)) / 2
     half = one_number("length_um", length_um, above=max(w1, *arms)) / 2
@@ -207,7 +207,8 @@ def pict(
         one_number("lead_um", lead_um, above=max(w1, w2)),
         one_number("pad_um", pad_um, above=max(w1, w2)),
     )
-    steps = _two_steps(tilt_deg, (0.0, 90.0), thicknesses_nm[:2])
+    *films, patch_nm = _several("thicknesses_nm", thicknesses_nm, 3)
+    steps = _two_steps(tilt_deg, (0.0, 90.0), films)
     # A film ends before the end of its trench that faces the source: the trench goes on beyond the crossing.
     beyond = resist.height_um * np.tan(np.radians(tilt_deg)) + max(w1, w2)
     cross = _crossed((-lead, beyond), (-lead, beyond), w1, [(0.0, w2)])
@@ -221,7 +222,7 @@ def pict(
     )
     mask = Mask(cross.windows, cross.trenches, cross.widths_um, cross.azimuths_deg, pads, wires)
     mill = Step(patch_tilt_deg, patch_azimuth_deg, kind="mill")
-    patch = Step(patch_tilt_deg, patch_azimuth_deg, thicknesses_nm[2])
+    patch = Step(patch_tilt_deg, patch_azimuth_deg, patch_nm)
     return Recipe("PICT", mask, resist, (*steps, mill, patch))
 
 
@@ -304,7 +305,7 @@ def bridge_free(
     leads = shapely.box(-a, -lead, -a + w, 0), shapely.box(a - w, width, a, width + lead)
     u = resist.undercut_um
     undercuts = shapely.box(-a - u, -lead, -a, width), shapely.box(a, 0, a + u, width + lead)
-    cavity = _union(middle, *leads, *undercuts) if u > 0 else _union(middle, *leads)
+    cavity = united(middle, *leads, *undercuts) if u > 0 else united(middle, *leads)
     mask = Mask((middle,), leads, (w, w), (90.0, 90.0), (middle,), cavity=cavity)
     return Recipe("bridge-free", mask, resist, _two_steps(tilt_deg, (0.0, 180.0), thicknesses_nm))
 
@@ -340,8 +341,8 @@ def simulate(recipe: Recipe) -> Simulation:
     mask = recipe.mask
     films = tuple(shadow(mask.opening, recipe.resist, step, cavity=mask.cavity) for step in recipe.steps)
     first, second = _electrodes(recipe)
-    overlaps = _union(films[first].intersection(films[second])).geoms
-    meant = [one for one in overlaps if any(one.intersection(w).area > _DARK_UM2 for w in mask.windows)]
+    overlaps = common(films[first], films[second]).geoms
+    meant = [one for one in overlaps if any(common(one, w).area > _DARK_UM2 for w in mask.windows)]
     meant.sort(key=lambda one: one.bounds)
     return Simulation(recipe, films, tuple(meant))
 
@@ -400,10 +401,11 @@ def _checks(result: Simulation) -> Iterator[Check]:
     if mask.trenches:
         yield _only_in_its_trench(result, first, 0)
         yield _only_in_its_trench(result, second, 1)
-    junctions = _union(*result.junctions)
+    junctions = united(*result.junctions)
     area, count, wanted = junctions.area, len(result.junctions), len(mask.windows)
-    whole = not _crosses(mask) or area >= _union(*mask.windows).area - _DARK_UM2
-    text = f"{count} overlaps where {wanted} are meant, of {area:.6f} um^2{'' if whole else ', not complete'}"
+    whole = not _crosses(mask) or area >= united(*mask.windows).area - _DARK_UM2
+    text = f"{count} overlap{'' if count == 1 else 's'} where {wanted} {'is' if wanted == 1 else 'are'} meant"
+    text += f", of {area:.6f} um^2{'' if whole else ', not complete'}"
     yield Check("one junction per window", count == wanted and whole, area, "um^2", text)
     if not mask.trenches:
         low_x, _, high_x, _ = mask.windows[0].bounds
@@ -413,12 +415,12 @@ def _checks(result: Simulation) -> Iterator[Check]:
         )
         yield Check("bridge hangs free", free >= 0, free, "um", text)
     electrodes = [_touching(films[i], junctions) for i in (first, second)]
-    bare = [electrodes[0].difference(films[second]), electrodes[1]]
-    wires = [wire.difference(films[first].union(films[second])) for wire in mask.wires]
+    bare = [minus(electrodes[0], films[second]), electrodes[1]]
+    wires = [minus(wire, united(films[first], films[second])) for wire in mask.wires]
     milled = shapely.MultiPolygon()
     for i in range(second + 1, len(recipe.steps)):
         step, film, name = recipe.steps[i], films[i], f"step {i + 1} ({recipe.steps[i].kind})"
-        hit = film.intersection(junctions).area
+        hit = common(film, junctions).area
         away = -hit if hit > _DARK_UM2 else _distance(film, junctions)
         text = (
             f"{name} covers {hit:.6f} um^2 of the junction" if away < 0 else f"{name} is {away:.3f} um away"
@@ -427,16 +429,15 @@ def _checks(result: Simulation) -> Iterator[Check]:
         if _crosses(mask):
             yield _nothing_through(recipe, step, name)
         if step.kind == "mill":
-            milled = _union(milled, film)
+            milled = united(milled, film)
             continue
         near = [max(_distance(piece, one) for one in electrodes) for piece in film.geoms]
         gap = min(near, default=np.inf)
         text = f"each piece of {name} is at least {gap:.3f} um away from one of the electrodes"
         yield Check(f"{name}: no short", gap > 0, gap, "um", text)
         for k, wire in enumerate(wires):
-            contact = film.intersection(milled)
-            on_wire = contact.intersection(wire).area
-            joined = _touching(film, wire).intersection(milled).intersection(bare[k]).area
+            on_wire = common(common(film, milled), wire).area
+            joined = common(common(_touching(film, wire), milled), bare[k]).area
             for what, size in ((f"wire {k + 1}", on_wire), (f"electrode {k + 1}", joined)):
                 text = f"{name} lies on {size:.3f} um^2 of bare {what}"
                 yield Check(f"{name}: reaches {what}", size > _DARK_UM2, size, "um^2", text)
@@ -448,8 +449,8 @@ def _only_in_its_trench(result: Simulation, i: int, own: int) -> Check:
     other = 1 - own
     undercut = recipe.resist.undercut_um if mask.cavity is None else 0.0
     cavity = grow(mask.opening, undercut) if mask.cavity is None else mask.cavity
-    without = shadow(_union(mask.trenches[own], *mask.shared), recipe.resist, step, cavity=cavity)
-    stray = result.films[i].difference(without).area
+    without = shadow(united(mask.trenches[own], *mask.shared), recipe.resist, step, cavity=cavity)
+    stray = minus(result.films[i], without).area
     across = np.radians(step.azimuth_deg - mask.azimuths_deg[other])
     run = np.tan(np.radians(step.tilt_deg)) * abs(np.sin(across))
     closed = (recipe.resist.t2_um if undercut > 0 else recipe.resist.height_um) * run
@@ -466,7 +467,7 @@ def _only_in_its_trench(result: Simulation, i: int, own: int) -> Check:
 def _nothing_through(recipe: Recipe, step: Step, name: str) -> Check:
     """Check the trenches without the openings of the patch, which let metal in on purpose."""
     mask, t2 = recipe.mask, recipe.resist.t2_um
-    leak = shadow(_union(*mask.trenches), recipe.resist, step, cavity=mask.cavity).area
+    leak = shadow(united(*mask.trenches), recipe.resist, step, cavity=mask.cavity).area
     run = t2 * np.tan(np.radians(step.tilt_deg))
     largest = float(
         crossing_leak(mask.widths_um[0], mask.widths_um[1], step.azimuth_deg, run).largest_opening_um
@@ -475,7 +476,7 @@ def _nothing_through(recipe: Recipe, step: Step, name: str) -> Check:
     cure = (
         f"a tilt of {needed:.1f} degrees is enough"
         if largest < np.inf
-        else "no tilt along a trench is enough"
+        else "no tilt at this azimuth is enough"
     )
     text = f"{name} leaves {leak:.5f} um^2 in the trenches; {cure}"
     return Check(
@@ -543,7 +544,15 @@ def _largest_dark(low: float, resist: Resist, step: Step) -> float:
 
 
 def _two_steps(tilt_deg: float, azimuths: tuple[float, float], thicknesses_nm: Any) -> tuple[Step, ...]:
-    return tuple(Step(tilt_deg, *one) for one in zip(azimuths, thicknesses_nm, strict=True))
+    thicknesses = _several("thicknesses_nm", thicknesses_nm, 2)
+    return tuple(Step(tilt_deg, *one) for one in zip(azimuths, thicknesses, strict=True))
+
+
+def _several(name: str, values: Any, count: int) -> list[float]:
+    array = grid(name, values, at_least=0)
+    if len(array) != count:
+        raise InputError(f"{name} must be {count} numbers; got {len(array)}")
+    return array.tolist()
 
 
 def _crossed(
@@ -555,7 +564,7 @@ def _crossed(
     across = shapely.box(x[0], -w1 / 2, x[1], w1 / 2)
     along = [shapely.box(at - w / 2, y[0], at + w / 2, y[1]) for at, w in arms]
     windows = tuple(shapely.box(at - w / 2, -w1 / 2, at + w / 2, w1 / 2) for at, w in arms)
-    return Mask(windows, (across, _union(*along)), (w1, max(w for _, w in arms)), (0.0, 90.0))
+    return Mask(windows, (across, united(*along)), (w1, max(w for _, w in arms)), (0.0, 90.0))
 
 
 def _crosses(mask: Mask) -> bool:
@@ -568,17 +577,9 @@ def _electrodes(recipe: Recipe) -> tuple[int, int]:
     return first, second
 
 
-def _union(*shapes: Any) -> "MultiPolygon":
-    """Return the polygons of the union, without lines and points."""
-    import shapely
-
-    parts = shapely.get_parts(shapely.get_parts(shapely.union_all(shapes)))
-    return shapely.MultiPolygon([one for one in parts if one.area > 0])
-
-
 def _touching(film: "MultiPolygon", shape: Any) -> "MultiPolygon":
     """Return the pieces of a film that overlap with a shape."""
-    return _union(*(one for one in film.geoms if one.intersection(shape).area > _DARK_UM2))
+    return united(*(one for one in film.geoms if common(one, shape).area > _DARK_UM2))
 
 
 def _distance(one: Any, other: Any) -> float:

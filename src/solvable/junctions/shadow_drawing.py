@@ -1,4 +1,4 @@
-"""Figures of shadow evaporation: films from above, resist and films in cross section, and the window of a patch."""
+"""Figures of shadow evaporation: films from above, a cross section, and the process window of a patch."""
 
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -23,7 +23,7 @@ _SUBSTRATE_UM = 0.12  # drawn thickness
 
 @house_style()
 def plot_films(simulation: Simulation) -> "Figure":
-    """Draw the openings of the mask, the films on the floor and the junctions from above; around the junction, too.
+    """Draw the openings of the mask, the films on the floor and the junctions, from above.
 
     Args:
         simulation: result of `simulate`. In the labels, an azimuth is the in-plane direction towards the
@@ -104,7 +104,9 @@ def plot_cross_section(recipe: Recipe, along: Along = "x", at_um: float | None =
     axis = get_args(Along).index(choice("along", along, get_args(Along)))
     mask, resist = recipe.mask, recipe.resist
     middle = mask.windows[0].centroid.coords[0]
-    place = middle[1 - axis] if at_um is None else one_number("at_um", at_um)
+    place = (
+        round(middle[1 - axis] if at_um is None else one_number("at_um", at_um), 9) + 0.0
+    )  # no "-0" in the title
     reach = 2.2 * resist.height_um + (mask.windows[0].bounds[axis + 2] - mask.windows[0].bounds[axis]) / 2
     low, high = middle[axis] - reach, middle[axis] + reach
     cavity = grow(mask.opening, resist.undercut_um) if mask.cavity is None else mask.cavity
@@ -130,7 +132,7 @@ def plot_cross_section(recipe: Recipe, along: Along = "x", at_um: float | None =
         Patch(facecolor=_LOWER, label="lower layer"),
     ]
     below: list[tuple[float, float, float]] = []  # left, right and thickness of the films so far
-    films = simulate(recipe).films
+    films, beams = simulate(recipe).films, []
     for color, i in zip(_FILMS, _drawn(recipe), strict=False):
         step = recipe.steps[i]
         pieces = _cut(films[i], axis, place, low, high)
@@ -143,8 +145,13 @@ def plot_cross_section(recipe: Recipe, along: Along = "x", at_um: float | None =
                 ax.add_patch(Rectangle((start, base), end - start, thickness, facecolor=color, linewidth=0))
         below += [(left, right, thickness) for left, right in pieces]
         handles.append(Patch(facecolor=color, label=_label(recipe, i)))
-        _draw_beam(ax, (middle[axis], resist.height_um), step.run[axis], color)
-    ax.set(xlim=(low, high), ylim=(-_SUBSTRATE_UM, resist.height_um + 1.0), aspect="equal")
+        beams.append((float(step.run[axis]), color))
+    for k, (run, color) in enumerate(
+        sorted(beams)
+    ):  # in the order of their directions, so that they do not cross
+        aside = 0.5 * (k - (len(beams) - 1) / 2)
+        _draw_beam(ax, (middle[axis] + aside, resist.height_um), run, color)
+    ax.set(xlim=(low, high), ylim=(-_SUBSTRATE_UM, resist.height_um + 0.8), aspect="equal")
     other = "yx"[axis]
     ax.set(
         xlabel=f"{along} (μm)", ylabel="height (μm)", title=f"{recipe.name}: cut at {other} = {place:g} μm"
@@ -175,7 +182,7 @@ def plot_process_window(window: ProcessWindow) -> "Figure":
     ax.fill_between(tilt, 0, formula, color=COLORS[1], alpha=0.15, linewidth=0)
     ax.plot(tilt, formula, color=COLORS[1], label="any undercut, by formula")
     ax.plot(tilt, polygons, color=COLORS[2], linestyle="--", label="this undercut, by polygons")
-    ax.axhline(window.w_max_um, color="black", linewidth=0.8, label=f"largest in use, {window.w_max_um:g} μm")
+    ax.axhline(window.w_max_um, color="black", linewidth=0.8, label=f"in use, {window.w_max_um:g} μm")
     if tilt[0] <= window.least_tilt_deg <= tilt[-1]:
         ax.plot([window.least_tilt_deg], [window.w_max_um], "o", color="black")
         text = f"{window.least_tilt_deg:.1f}°"
@@ -224,6 +231,6 @@ def _draw_beam(ax: Any, end: tuple[float, float], run: float, color: str) -> Non
     """Draw arrows of a beam that ends above the resist, coming from the side of the source."""
     direction = np.array([run, 1.0]) / np.hypot(run, 1.0)
     for aside in (-0.12, 0.0, 0.12):
-        tip = np.array([end[0] + 0.35 * np.sign(run) + aside, end[1] + 0.06])
+        tip = np.array([end[0] + aside, end[1] + 0.06])
         arrow = {"arrowstyle": "-|>", "color": color, "linewidth": 1.2}
-        ax.annotate("", tip, tip + 0.8 * direction, arrowprops=arrow, annotation_clip=False)
+        ax.annotate("", tip, tip + 0.65 * direction, arrowprops=arrow, annotation_clip=False)
