@@ -157,7 +157,7 @@ def test_bad_bridges_are_refused(options, message):
 def test_the_nearest_chips():
     centres = nearest_chips(40)
     assert len(np.unique(centres, axis=0)) == 40
-    # By hand: a centre lies at odd multiples of 2.5 mm; of the twelve at 17.678 mm, eight are taken, from below.
+    # By hand: centres lie at odd multiples of 2.5 mm; of twelve at 17.678 mm, eight are taken, from below.
     distance = np.hypot(*centres.T)
     assert distance.max() == pytest.approx(17.678, abs=1e-3)
     assert (distance < 17.6).sum() == 32
@@ -287,7 +287,7 @@ def test_cells_are_written_in_any_order(tmp_path):
 
 
 def test_the_bytes_of_a_file(tmp_path):
-    # Read without gdstk: records of a length, a type and data, all big-endian; 0x1003 has corners in database units.
+    # Records are a length, a type and data, all big-endian; those of type 0x1003 are corners on the grid.
     write_gds(pict_cell(0.2, 0.14, grid_um=1e-3), tmp_path / "a.gds")
     content, records = (tmp_path / "a.gds").read_bytes(), []
     while content:

@@ -42,7 +42,7 @@ def test_blocks_have_the_hours_of_their_parts():
 
 
 def test_a_booking_is_a_run_of_steps_with_the_same_tool():
-    flow = Flow("f", [Step("s", "measure", 1, tool) for tool in ("a", "a", "", "a", "b", "a")])  # pyright: ignore
+    flow = Flow("f", tuple(Step("s", "measure", 1, tool) for tool in ("a", "a", "", "a", "b", "a")))
     assert flow.bookings == {"a": 3, "b": 1}
     assert flow.hours_with_queue({"a": 10}) == 6 + 30
     assert flow.hours_with_queue({"b": 5}) == 6 + 5

@@ -1,8 +1,9 @@
-"""Layouts of junctions as GDS files: cells with drawn areas after rounding to the grid, and a wafer of test junctions.
+"""Layouts of junctions as GDS files: cells with their areas on the grid, and wafers of test junctions.
 
-Lengths are in um. Electrodes are rounded so that they stay rectangles at exactly 0 or 45 degrees: their widths are
-whole multiples of the grid, or of sqrt(2) times the grid. Rounding corner by corner, as a file format does otherwise,
-makes the area of a rotated junction depend on where it lies. The drawings are ours, not those of a paper.
+Lengths are in um. Electrodes are rounded so that they stay rectangles at exactly 0 or 45 degrees: their
+widths are whole multiples of the grid, or of sqrt(2) times the grid. Rounding corner by corner, as a file
+format does otherwise, makes the area of a rotated junction depend on where it lies. The drawings are ours,
+not those of a paper.
 """
 
 # ruff: noqa: PT028 - `test_wafer` draws a wafer of test junctions, and is no test
@@ -89,9 +90,10 @@ class WaferLayout:
 
     Attributes:
         library: the `gdstk.Library`; its top cell is `WAFER`.
-        table: a row for each junction, with the columns wafer, chip, chip_x_mm, chip_y_mm, junction, x_um, y_um,
-            w1_um and w2_um: the chip's centre, the junction's place from there, and the drawn widths.
-        references: a row for each reference structure, likewise, with the column structure (`short` or `open`).
+        table: a row for each junction, with the columns wafer, chip, chip_x_mm, chip_y_mm, junction, x_um,
+            y_um, w1_um and w2_um: the chip's centre, the junction's place from there, and the drawn widths.
+        references: a row for each reference structure, likewise, with the column structure (`short` or
+            `open`).
     """
 
     library: "gdstk.Library"
@@ -112,17 +114,17 @@ def pict_cell(
     grid_um: float = 1e-4,
     layers: Mapping[str, int] | None = None,
 ) -> JunctionCell:
-    r"""Return a cross-type junction with patches in the same lithography: two trenches that cross at right angles.
+    r"""Return a cross-type junction with patches in the same lithography: two trenches at right angles.
 
-    The area is $w_1 w_2$. Trench 1 comes from the left, trench 2 from below; at 45 degrees both come from below. Each
-    ends in a patch pad, which overlaps a wire made before.
+    The area is $w_1 w_2$. Trench 1 comes from the left, trench 2 from below; at 45 degrees both come from
+    below. Each ends in a patch pad, which overlaps a wire made before.
 
     Args:
         w1_um: width of the film of the electrode from the left, > 0.
         w2_um: width of the film of the other electrode, > 0.
         electrode_length_um: from the crossing to the patch pads, more than half the wires' width.
-        overshoot_um: length of each trench beyond the crossing, at least 0; it should exceed the undercut plus the
-            displacement of the film, (t1 + t2 / 2) tan(tilt) for resist layers t1 and t2.
+        overshoot_um: length of each trench beyond the crossing, at least 0; it should exceed the undercut
+            plus the displacement of the film, (t1 + t2 / 2) tan(tilt) for resist layers t1 and t2.
         patch_pad_um: side of the patch pads, at least the larger width.
         patch_overlap_um: length of the patch on the wire, above 0 and less than the pad.
         orientation_deg: 0 (trenches along x and y) or 45.
@@ -131,11 +133,12 @@ def pict_cell(
         layers: GDS layers by name, to replace some of `LAYERS`.
 
     Raises:
-        InputError: for numbers outside these ranges, and if a width rounds to 0 or the area is off by more than 5 %.
+        InputError: for numbers outside these ranges, and if a width rounds to 0 or the area is off by more
+            than 5 %.
         MissingExtraError: if gdstk is not installed.
 
-    Source: our own drawing of a patch-integrated cross-type junction (Osman et al., Appl. Phys. Lett. 118, 064002,
-    2021), whose layout has not been published in numbers.
+    Source: our own drawing of a patch-integrated cross-type junction (Osman et al., Appl. Phys. Lett. 118,
+    064002, 2021), whose layout has not been published in numbers.
 
     >>> junction = pict_cell(0.2, 0.14)
     >>> junction.label, round(junction.drawn_area_um2, 6)
@@ -168,10 +171,11 @@ def dolan_cell(
     grid_um: float = 1e-4,
     layers: Mapping[str, int] | None = None,
 ) -> JunctionCell:
-    r"""Return a Dolan-bridge junction: two trenches in line with a bridge between, of $b = 2 t_1 \tan\theta - w_2$.
+    r"""Return a Dolan-bridge junction: two trenches and between them a bridge $b = 2 t_1 \tan\theta - w_2$.
 
-    The films of two evaporations at tilts of $\pm\theta$ along the trenches overlap on the length $w_2$. The drawing
-    fixes the bridge alone; unlike that of a cross, the area depends on the resist's thickness and on the tilt.
+    The films of two evaporations at tilts of $\pm\theta$ along the trenches overlap on the length $w_2$. The
+    drawing fixes the bridge alone; unlike that of a cross, the area depends on the resist's thickness and on
+    the tilt.
 
     Args:
         w1_um: width of the films, > 0.
@@ -187,12 +191,12 @@ def dolan_cell(
         layers: GDS layers by name, likewise.
 
     Raises:
-        InputError: for numbers outside these ranges, and if a width or the bridge rounds to 0 or the area is off by
-            more than 5 %.
+        InputError: for numbers outside these ranges, and if a width or the bridge rounds to 0 or the area is
+            off by more than 5 %.
         MissingExtraError: if gdstk is not installed.
 
-    Source: the overlap follows from straight rays (our derivation, for a film much thinner than the resist); G. J.
-    Dolan, Appl. Phys. Lett. 31, 337 (1977), for the bridge.
+    Source: the overlap follows from straight rays (our derivation, for a film much thinner than the resist);
+    G. J. Dolan, Appl. Phys. Lett. 31, 337 (1977), for the bridge.
 
     >>> junction = dolan_cell(0.2, 0.25, lower_resist_um=0.7, tilt_deg=25)
     >>> round(junction.drawn_area_um2, 4), round(1e5 * junction.area_error)
@@ -206,7 +210,8 @@ def dolan_cell(
     bridge = reach - one_number("w2_um", w2_um, above=0)
     if bridge <= 0:
         raise InputError(
-            f"w2_um must be below 2 lower_resist_um tan(tilt_deg) = {reach:.4g}, which leaves a bridge; got {w2_um:g}"
+            f"w2_um must be below 2 lower_resist_um tan(tilt_deg) = {reach:.4g}, which leaves a bridge; "
+            f"got {w2_um:g}"
         )
     sketch = _Sketch("DOLAN", (w1_um, w2_um), (width_bias_um, 0.0), orientation_deg, grid_um, layers)
     pad = sketch.contact(electrode_length_um, patch_pad_um, patch_overlap_um, sketch.drawn[0])
@@ -226,17 +231,18 @@ def dolan_cell(
 def snapped_area_report(
     designs: ArrayLike, *, grid_um: float = 1e-4, orientation_deg: int = 0, sensitivity: float = 0.5
 ) -> "pd.DataFrame":
-    r"""Return what rounding to the grid does to the area and frequency of crosses: $\delta f / f = S \, \delta A / A$.
+    r"""Return what the grid does to the area and frequency of crosses: $\delta f / f = S \, \delta A / A$.
 
     Args:
         designs: widths (w1, w2), of shape (n, 2), > 0.
         grid_um: the database unit, at least 1e-6.
         orientation_deg: 0 or 45, of the trenches.
-        sensitivity: S = -d ln f01 / d ln R, above 0; 0.5 is its limit for E_J >> E_C, and 0.52 to 0.54 are usual.
+        sensitivity: S = -d ln f01 / d ln R, above 0; 0.5 is its limit for E_J >> E_C, and 0.52 to 0.54 are
+            usual.
 
     Returns:
-        Columns w1_um, w2_um, area_um2 (as designed), snapped_w1_um, snapped_w2_um, snapped_area_um2, area_error and
-        f01_error, the last two relative, f01 to first order.
+        Columns w1_um, w2_um, area_um2 (as designed), snapped_w1_um, snapped_w2_um, snapped_area_um2,
+        area_error and f01_error, the last two relative, f01 to first order.
 
     Raises:
         InputError: for numbers outside these ranges, and if a width rounds to 0.
@@ -320,7 +326,7 @@ def lumped_elements(
 
 
 def nearest_chips(n: int = 40) -> NDArray[np.float64]:
-    """Return the centres of the n chips of 5 mm nearest the wafer's centre, in mm, by rows from the lower left.
+    """Return the centres of the n chips of 5 mm nearest the wafer's centre, in mm, by rows from below.
 
     Of chips at equal distance, those with the least (y, x) are taken.
 
@@ -345,20 +351,22 @@ def test_wafer(
 ) -> WaferLayout:
     """Return a wafer of chips that each have all designs, with two probe pads for each junction.
 
-    Repetitions of a design are spread over the chip, so that its position is not mistaken for a design. Each chip ends
-    with a short and an open, with the same pads and wires, for the resistances of the leads and of the substrate.
+    Repetitions of a design are spread over the chip, so that its position is not mistaken for a design. Each
+    chip ends with a short and an open, with the same pads and wires, for the resistances of the leads and of
+    the substrate.
 
     Args:
         designs: widths (w1, w2) in um, of shape (n, 2), > 0.
-        make_cell: the cell of a design; for other options, such as `functools.partial(pict_cell, orientation_deg=45)`.
+        make_cell: the function that draws a design; for other options pass, for example,
+            `functools.partial(pict_cell, orientation_deg=45)`.
         n_per_design: junctions of each design on each chip.
         chips: how many, as `nearest_chips` places them, or centres (x, y) in mm of shape (n, 2).
         wafer: the name of the wafer in the table.
         probe_pad_um: side of the probe pads.
 
     Raises:
-        InputError: for designs that get the same label, chips that overlap, and junctions that find no place; and
-            whatever `make_cell` refuses.
+        InputError: for designs that get the same label, chips that overlap, and junctions that find no place;
+            and whatever `make_cell` refuses.
 
     Source: our own drawing.
 
@@ -426,8 +434,8 @@ def write_gds(
         path: a file that ends in .gds.
 
     Raises:
-        InputError: for another ending, no cells, cells with equal names or on different grids, and a file that cannot
-            be written.
+        InputError: for another ending, no cells, cells with equal names or on different grids, and a file
+            that cannot be written.
         MissingExtraError: if gdstk is not installed.
 
     >>> from tempfile import mkdtemp
@@ -539,8 +547,8 @@ class _Sketch:
             raise InputError(f"patch_overlap_um must be below patch_pad_um = {side:g}; got {overlap:g}")
         if pad.length <= pad.wire / 2:
             raise InputError(
-                f"electrode_length_um must be above {pad.wire / 2:g}, half the wires' width, so that the wires stay "
-                f"apart; got {length:g}"
+                f"electrode_length_um must be above {pad.wire / 2:g}, half the wires' width, so that the "
+                f"wires stay apart; got {length:g}"
             )
         return pad
 
@@ -573,8 +581,8 @@ class _Sketch:
         error = (d1 + b1) * (d2 + b2) / (w1 * w2) - 1
         if abs(error) > _LARGEST_AREA_ERROR:
             raise InputError(
-                f"on a grid of {self.grid:g} um the area of {w1:g} x {w2:g} um is off by {100 * error:+.1f} %, more "
-                f"than {100 * _LARGEST_AREA_ERROR:g} %; use a finer grid_um"
+                f"on a grid of {self.grid:g} um the area of {w1:g} x {w2:g} um is off by "
+                f"{100 * error:+.1f} %, more than {100 * _LARGEST_AREA_ERROR:g} %; use a finer grid_um"
             )
         label = f"{round(1e3 * d1, 2):g}x{round(1e3 * d2, 2):g}"
         cell = _gdstk().Cell(f"{self.kind}_{label}_{self.orientation}".replace(".", "p"))
@@ -626,8 +634,8 @@ def _check_labels(cells: list[JunctionCell]) -> None:
     for cell in cells:
         if (other := seen.setdefault(cell.label, cell)) is not cell:
             raise InputError(
-                f"designs {other.w1_um:g} x {other.w2_um:g} and {cell.w1_um:g} x {cell.w2_um:g} um are both drawn as "
-                f"{cell.label} nm; leave one out or use a finer grid_um"
+                f"designs {other.w1_um:g} x {other.w2_um:g} and {cell.w1_um:g} x {cell.w2_um:g} um are both "
+                f"drawn as {cell.label} nm; leave one out or use a finer grid_um"
             )
 
 
@@ -670,8 +678,8 @@ def _places(n: int, cell: JunctionCell, side: float) -> NDArray[np.float64]:
     most_columns, most_rows = (floor(usable / step) for step in least)
     if n > most_columns * most_rows:
         raise InputError(
-            f"{n} structures on a chip, the two references included, but {most_columns * most_rows} find a place; "
-            f"have fewer designs, a smaller n_per_design or smaller probe pads"
+            f"{n} structures on a chip, the two references included, but {most_columns * most_rows} find "
+            f"a place; have fewer designs, a smaller n_per_design or smaller probe pads"
         )
     columns = min(max(ceil(sqrt(n * least[1] / least[0])), ceil(n / most_rows)), most_columns)
     shape = np.array([columns, ceil(n / columns)])

@@ -1,6 +1,7 @@
 """Process flows for junction fabrication: lithographies, vacuum cycles and hours, with the waiting for tools.
 
-The hours of the built-in flows are illustrative: typical of a shared university cleanroom, taken from no paper.
+The hours of the built-in flows are illustrative, our own and from no paper: replace them by those of your
+cleanroom.
 """
 
 import csv
@@ -47,7 +48,8 @@ class Step:
         kind: one of `KINDS`.
         hours: how long it takes, without waiting; at least 0.
         tool: the tool to be booked; empty if none is.
-        vacuum_cycle: a name or number that the steps between one pump-down and the next venting share; None in air.
+        vacuum_cycle: a name or number that the steps between one pump-down and the next venting share; None
+            in air.
 
     Raises:
         InputError: for hours that are negative or no number, and for an unknown kind.
@@ -75,8 +77,8 @@ class Step:
 class Flow:
     """A process flow: its steps in the order in which they are done.
 
-    Consecutive steps with the same tool are one booking, consecutive steps of kind `lithography` (such as coating and
-    exposing) one lithography, and likewise for lift-off.
+    Consecutive steps with the same tool are one booking, consecutive steps of kind `lithography` (such as
+    coating and exposing) one lithography, and likewise for lift-off.
 
     Attributes:
         name: what the flow is called in tables and figures.
@@ -84,8 +86,8 @@ class Flow:
         illustrative: whether the hours are an example rather than those of a cleanroom.
 
     Raises:
-        InputError: naming the step, if a vacuum cycle reappears after venting, an evaporation has no vacuum cycle, a
-            step that is done in air has one, or a lift-off precedes any evaporation.
+        InputError: naming the step, if a vacuum cycle reappears after venting, an evaporation has no vacuum
+            cycle, a step that is done in air has one, or a lift-off precedes any evaporation.
 
     >>> round(PICT.process_hours, 1), PICT.n_lithographies, PICT.n_vacuum_cycles
     (23.3, 1, 1)
@@ -113,12 +115,12 @@ class Flow:
                 )
             if step.kind in _IN_AIR and cycle is not None:
                 raise InputError(
-                    f"step {step.name!r} of kind {step.kind} is in vacuum cycle {cycle!r}, but it is done in air; "
-                    f"leave its vacuum_cycle out"
+                    f"step {step.name!r} of kind {step.kind} is in vacuum cycle {cycle!r}, but it is done in "
+                    f"air; leave its vacuum_cycle out"
                 )
             if step.kind == "evaporate" and cycle is None:
                 raise InputError(
-                    f"step {step.name!r} evaporates without a vacuum_cycle; give it the cycle of its pump-down"
+                    f"step {step.name!r} evaporates without a vacuum_cycle; give it that of its pump-down"
                 )
             evaporated |= step.kind == "evaporate"
             if step.kind == "lift_off" and not evaporated:
@@ -131,12 +133,12 @@ class Flow:
         """Return the flow in a CSV file, named as the file.
 
         Args:
-            path: a file with the columns name, kind, hours, tool and vacuum_cycle in any order, a row for each step;
-                the cells of tool and vacuum_cycle may be empty.
+            path: a file with the columns name, kind, hours, tool and vacuum_cycle in any order, a row for
+                each step; the cells of tool and vacuum_cycle may be empty.
 
         Raises:
-            InputError: naming the row as a spreadsheet numbers it (the header is row 1), for a file that cannot be
-                read, missing columns, and steps that `Step` or `Flow` refuse.
+            InputError: naming the row as a spreadsheet numbers it (the header is row 1), for a file that
+                cannot be read, missing columns, and steps that `Step` or `Flow` refuse.
         """
         path = Path(path)
         try:
@@ -194,11 +196,11 @@ class Flow:
         return {tool: runs.count(tool) for tool in dict.fromkeys(runs)}
 
     def hours_with_queue(self, queue_hours: Queue) -> float:
-        """Return the hours from start to end, with the waiting: process hours + sum over bookings of queue hours.
+        """Return the hours from start to end: process hours + sum over bookings of queue hours.
 
         Args:
-            queue_hours: the hours of waiting for each booking: one number for all tools, or a mapping from tools to
-                numbers, in which a tool that is left out has no queue; at least 0.
+            queue_hours: the hours of waiting for each booking: one number for all tools, or a mapping from
+                tools to numbers, in which a tool that is left out has no queue; at least 0.
 
         Raises:
             InputError: for negative hours and for a tool that the flow does not use.
@@ -215,7 +217,8 @@ def compare(flows: Iterable[Flow], *, queue_hours: Queue = 0.0) -> "pd.DataFrame
 
     Args:
         flows: the flows, one row each.
-        queue_hours: as in `Flow.hours_with_queue`; a tool of a mapping must be used by one of the flows at least.
+        queue_hours: as in `Flow.hours_with_queue`; a tool of a mapping must be used by one of the flows at
+            least.
 
     Returns:
         Columns flow, lithographies, vacuum_cycles, lift_offs, tool_bookings, process_hours, elapsed_hours,
