@@ -52,7 +52,7 @@ def lit_by_rays(
 
 def test_trenches_agree_with_rays() -> None:
     rng = np.random.default_rng(0)
-    across = np.linspace(-8, 8, 16001)
+    across = np.linspace(-8, 8, 4001)
     mismatches = 0
     for _ in range(300):
         resist = Resist(
@@ -62,7 +62,7 @@ def test_trenches_agree_with_rays() -> None:
         azimuth, trench = rng.uniform(-360, 360, 2)
         lo, hi = trench_floor(width, resist, tilt, azimuth, trench)
         run = np.tan(np.radians(tilt)) * np.sin(np.radians(azimuth - trench))
-        heights = np.linspace(0, resist.height_um, 41)[:, None]
+        heights = np.linspace(0, resist.height_um, 21)[:, None]
         upper = np.concatenate([[[resist.t1_um]], heights[heights[:, 0] >= resist.t1_um]])
         lit = (np.abs(across + upper * run) < width / 2).all(axis=0)
         lit &= np.abs(across) < width / 2 + resist.undercut_um
@@ -78,7 +78,7 @@ def test_polygons_agree_with_rays_except_at_edges(name: str, t1: float, t2: floa
     boxes, resist = MASKS[name], Resist(t1, t2, undercut)
     mask = shapely.union_all([shapely.box(*box) for box in boxes])
     rng = np.random.default_rng(1)
-    points = rng.uniform(-3, 3, (4000, 2))
+    points = rng.uniform(-3, 3, (2500, 2))
     seen = 0
     for tilt, azimuth, turn in [(45, 225, 0), (20, 0, 0), (35, 77, 30), (60, 310, -45), (10, 150, 90)]:
         turned = affinity.rotate(mask, turn, origin=(0, 0))
@@ -91,13 +91,13 @@ def test_polygons_agree_with_rays_except_at_edges(name: str, t1: float, t2: floa
         near = np.hypot(*run) * max(t1, t2) / 119 + 1e-6
         assert np.all(shapely.distance(film.boundary, wrong) < near)
         assert len(wrong) < 20
-    assert seen > 100
+    assert seen > 60
 
 
 def test_random_masks_agree_with_rays() -> None:
     rng = np.random.default_rng(2)
-    points = rng.uniform(-3, 3, (3000, 2))
-    for _ in range(20):
+    points = rng.uniform(-3, 3, (2000, 2))
+    for _ in range(12):
         corners = rng.uniform(-1.2, 1, (5, 2))
         boxes: Boxes = [
             (x, y, x + a, y + b)

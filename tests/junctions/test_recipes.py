@@ -1,4 +1,4 @@
-"""Built-in recipes have the junctions of closed formulas, and checks fail where a recipe is spoilt on purpose."""
+"""Built-in recipes make the junctions of closed formulas; checks fail where a recipe is spoilt on purpose."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from solvable.errors import InputError
 from solvable.junctions.evaporation import Resist, Step, crossing_leak, dolan_overlap, shadow
 from solvable.junctions.recipes import (
     Check,
+    Mask,
     Recipe,
     bridge_free,
     check,
@@ -125,6 +126,15 @@ def test_no_tilt_along_a_trench_is_enough() -> None:
     )
 
 
+def test_without_undercut_the_whole_thickness_keeps_the_patch_out() -> None:
+    tilt = float(np.degrees(np.arctan(0.2 * 2 * np.sqrt(2) / 0.9)))
+    for change, passes in ((0.01, True), (-0.05, False)):
+        checks = check(pict(Resist(0.6, 0.3, 0), 45, tilt + change))
+        (one,) = (one for one in checks if one.name == "step 3 (mill): nothing through the trenches")
+        assert one.margin == pytest.approx(change)
+        assert one.passed == passes
+
+
 def test_short_trenches_do_not_complete_the_junction() -> None:
     assert "not complete" in failed(manhattan(EXAMPLE, 45, length_um=1.9))["one junction per window"].sentence
 
@@ -170,7 +180,6 @@ def test_process_window_with_undercut() -> None:
 def test_figures_have_labels_with_units() -> None:
     figures = [
         plot_films(simulate(GOOD)),
-        plot_films(simulate(squid(EXAMPLE, 45))),
         plot_cross_section(GOOD, "y", -2.0),
         plot_cross_section(bridge_free(Resist(0.6, 0.3, 0.5), 35)),
         plot_process_window(process_window(0.2, EXAMPLE, 225, [40, 70])),
@@ -188,12 +197,15 @@ def test_figures_have_labels_with_units() -> None:
     [
         (lambda: replace(GOOD, steps=GOOD.steps[:1]), "at least 2 evaporations"),
         (lambda: manhattan(EXAMPLE, 90), "tilt_deg"),
+        (lambda: Mask(()), "windows must be one polygon for each junction"),
+        (lambda: Mask(GOOD.mask.windows, GOOD.mask.trenches), "must be 2 each, or none"),
+        (lambda: replace(GOOD.mask, wires=GOOD.mask.wires[:1]), "wires must be those of the 2 electrodes"),
         (lambda: pict(EXAMPLE, 45, 95), "tilt_deg"),
         (lambda: cross_mask(0.2, 0, 4), "w2_um"),
         (lambda: cross_mask(0.2, 0.2, 0.1), "length_um"),
         (lambda: squid(EXAMPLE, 45, spacing_um=0.1), "spacing_um"),
         (lambda: squid(EXAMPLE, 45, w2_um=(0.1, 0.2, 0.3)), "w2_um must be 2 numbers"),  # pyright: ignore
-        (lambda: manhattan(EXAMPLE, 45, thicknesses_nm=(30, 40, 50)), "thicknesses_nm must be 2 numbers"),  # pyright: ignore
+        (lambda: dolan(EXAMPLE, 45, thicknesses_nm=(9, 9, 9)), "thicknesses_nm must be 2"),  # pyright: ignore
         (lambda: bridge_free(EXAMPLE, 35, w_lead_um=1.5), "w_lead_um"),
         (lambda: process_window(0, EXAMPLE, 225, [45]), "w_max_um"),
         (lambda: process_window(0.2, EXAMPLE, 225, [45, 90]), "tilt_deg"),

@@ -9,6 +9,8 @@ wires that were on the wafer before; its beam has to miss the trenches.
 The recipe `pict` is our reading of the abstract of Osman et al., Applied Physics Letters 118, 064002 (2021).
 The masks, angles and thicknesses here are ours, not those of the paper, which are not known to us; give those
 of your process.
+
+Source: masks and checks are ours; the shadows are those of `evaporation`.
 """
 
 from collections.abc import Iterator
@@ -34,6 +36,10 @@ class Mask:
     """Openings of a mask by their purpose, as polygons of shapely in um.
 
     Trench 1 is for electrode 1 alone and trench 2 for electrode 2; shared openings are coated by both.
+
+    Raises:
+        InputError: if there is no window, or if trenches (with widths and azimuths) or wires are neither two
+            nor none.
     """
 
     windows: "tuple[Polygon, ...]"
@@ -50,6 +56,15 @@ class Mask:
     """Metal on the wafer before: the wire of electrode 1 and that of electrode 2."""
     cavity: Any = None
     """Openings of the lower layer, if they are not those of the upper one grown by the undercut."""
+
+    def __post_init__(self) -> None:
+        if not self.windows:
+            raise InputError("windows must be one polygon for each junction; got none")
+        counts = len(self.trenches), len(self.widths_um), len(self.azimuths_deg)
+        if counts not in ((0, 0, 0), (2, 2, 2)):
+            raise InputError(f"trenches, widths_um and azimuths_deg must be 2 each, or none; got {counts}")
+        if len(self.wires) not in (0, 2):
+            raise InputError(f"wires must be those of the 2 electrodes, or none; got {len(self.wires)}")
 
     @property
     def opening(self) -> "MultiPolygon":
@@ -337,6 +352,12 @@ def simulate(recipe: Recipe) -> Simulation:
 
     Raises:
         InputError: if a mask is no polygon.
+
+    Source: derived here.
+
+    >>> result = simulate(manhattan(Resist(0.6, 0.3, 0.3), 45))
+    >>> len(result.films), len(result.junctions)
+    (2, 1)
     """
     mask = recipe.mask
     films = tuple(shadow(mask.opening, recipe.resist, step, cavity=mask.cavity) for step in recipe.steps)
@@ -361,22 +382,23 @@ class Check(NamedTuple):
 def check(recipe: Recipe) -> list[Check]:
     r"""Return what a recipe has to fulfil, as a list of named checks with margins.
 
-    - *electrode 1 (2) only in trench 1 (2)*: no metal through the other trench, of width w. Margin: t2 |T| - w in
-      um, with T as in `trench_floor`. Metal that a wide trench would put on its wall lands in the cavity of the
-      other one near the crossing; without undercut there is none, and the margin is (t1 + t2) |T| - w.
+    - *electrode 1 (2) only in trench 1 (2)*: no metal through the other one, of width w. Margin: t2 |T| - w
+      in um, with T as in `trench_floor`. Metal that a wider trench would put on its own wall lands in the
+      cavity of the other one near the crossing; without undercut there is none, and (t1 + t2) |T| counts.
     - *one junction per window*: one overlap for each, complete if the trenches cross. Margin: area in um^2.
-    - *bridge hangs free* (masks without trenches): no wall under it. Margin: undercut - half the bridge, in um.
+    - *bridge hangs free* (masks without trenches): no wall under it. Margin: undercut - half the bridge, um.
 
     For each step after the electrodes:
 
     - *clear of the junction*: margin is the distance, in um.
-    - *nothing through the trenches*: the trenches by themselves let nothing in (`crossing_leak`). Margin: degrees
-      of tilt beyond the one that is enough for any undercut. If it is negative although the check passes, only
-      the walls of the lower layer keep the metal out. The area of a single trench that leaks grows with length.
+    - *nothing through the trenches*: the trenches by themselves let nothing in (`crossing_leak`). Margin: the
+      degrees of tilt beyond the one that is enough for any undercut. If it is negative although the check
+      passes, only the walls of the lower layer keep the metal out. If a trench leaks by itself, the area
+      grows with its length.
     - *no short* (patches): no piece touches both electrodes. Margin: its distance to the farther one, in um.
-    - *reaches wire 1 (2)*, *reaches electrode 1 (2)* (patches): the patch lies on bare metal of the wire, and the
-      same piece of it on bare metal of the electrode. Metal is bare where the mill has been and no other film
-      lies between. Margin: the area in um^2.
+    - *reaches wire 1 (2)*, *reaches electrode 1 (2)* (patches): the patch lies on bare metal of the wire, and
+      the same piece of it on bare metal of the electrode. Metal is bare where the mill has been and no other
+      film lies between. Margin: the area in um^2.
 
     Args:
         recipe: one of the built-in ones, or your own; checks that its mask says nothing about are left out.
@@ -466,13 +488,14 @@ def _only_in_its_trench(result: Simulation, i: int, own: int) -> Check:
 
 def _nothing_through(recipe: Recipe, step: Step, name: str) -> Check:
     """Check the trenches without the openings of the patch, which let metal in on purpose."""
-    mask, t2 = recipe.mask, recipe.resist.t2_um
-    leak = shadow(united(*mask.trenches), recipe.resist, step, cavity=mask.cavity).area
-    run = t2 * np.tan(np.radians(step.tilt_deg))
+    mask, resist = recipe.mask, recipe.resist
+    leak = shadow(united(*mask.trenches), resist, step, cavity=mask.cavity).area
+    height = resist.height_um if mask.cavity is None and resist.undercut_um == 0 else resist.t2_um
+    run = height * np.tan(np.radians(step.tilt_deg))
     largest = float(
         crossing_leak(mask.widths_um[0], mask.widths_um[1], step.azimuth_deg, run).largest_opening_um
     )
-    needed = float(np.degrees(np.arctan(largest / t2)))
+    needed = float(np.degrees(np.arctan(largest / height)))
     cure = (
         f"a tilt of {needed:.1f} degrees is enough"
         if largest < np.inf
