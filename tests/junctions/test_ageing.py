@@ -289,3 +289,22 @@ def test_the_figure_shows_laws_and_readings() -> None:
     later = ageing.plot_forecast(found, [0, 60, 400], [7000, 7800, 7900], until_days=200).axes[0]
     np.testing.assert_allclose(later.lines[3].get_xdata(), [60, 400])
     assert later.lines[0].get_xdata()[-1] == pytest.approx(400)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("law", "parameters", "share", "bias", "sd"),
+    [("log", LOG, 0.85, 0.0, 0.0019), ("stretched", STRETCHED, 0.44, 0.0006, 0.0063)],
+)
+def test_two_hundred_sets_of_readings(
+    law: str, parameters: dict[str, float], share: float, bias: float, sd: float
+) -> None:
+    """Values of an independent program for the seeds 0 to 199; of the stretched exponential other seeds give 0.36."""
+    fits = [ageing.fit(T, noisy(law, parameters, seed)) for seed in range(200)]
+    assert np.mean([one.law == law for one in fits]) == pytest.approx(share, abs=0.006)
+    truth = float(ageing.resistance(law, 365, parameters))
+    errors = np.array([float(one.laws[law].resistance(365)) for one in fits]) / truth - 1
+    assert errors.mean() == pytest.approx(bias, abs=1e-4)
+    assert errors.std(ddof=1) == pytest.approx(sd, rel=0.02)
+    forecasts = [one.predict(365, law=law) for one in fits]
+    assert 0.93 < np.mean([one.low <= truth <= one.high for one in forecasts]) < 0.99

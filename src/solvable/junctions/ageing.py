@@ -155,7 +155,7 @@ def aged_f01(f01_GHz: ArrayLike, EC_GHz: ArrayLike, R_ratio: ArrayLike) -> NDArr
 
 
 class AgeingData(NamedTuple):
-    """Readings of a file, the arguments of `fit`: each an array or tuple of n; `junction` is None without a column."""
+    """Readings of a file, each of length n, for `fit(**data._asdict())`; `junction` is None without such a column."""
 
     t_days: NDArray
     R_ohm: NDArray

@@ -203,7 +203,8 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     from solvable.lab.figure import COLORS, MARKERS, curves, house_style, legend, subplots
 
     day = prediction.attrs["forecast_days"]
-    figure, axes = subplots(1, 3, height=2.8)
+    days = prediction.last_day.values
+    figure, axes = subplots(1, 3, height=3.2)
     with house_style():
         for i, (ax, truth) in enumerate(zip(axes, TRUTHS, strict=False)):
             exact = prediction.ratio.sel(truth=truth, law=truth)
@@ -217,24 +218,28 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
                 xlabel="last reading (day)",
                 ylabel="" if i else f"error of the forecast for day {readable(day)} (%)",
             )
-        legend(axes[0], loc="best")
         share = measurement.right_pick
         n = share.sizes["trial"]
         for i, truth in enumerate(TRUTHS):
             mean = share.sel(truth=truth).mean("trial")
-            # Wilson's interval, which stays between 0 and 1
+            # Wilson's interval of one standard error, which stays between 0 and 1
             centre = (mean + 0.5 / n) / (1 + 1 / n)
             half = np.sqrt(mean * (1 - mean) / n + 0.25 / n**2) / (1 + 1 / n)
             bars = np.abs([mean - (centre - half), centre + half - mean])
-            style = {"color": COLORS[i + 1], "label": f"true law: {truth}", "linestyle": ":"}
-            axes[2].errorbar(share.last_day, 100 * mean, 100 * bars, marker=MARKERS[i], **style)
+            color = COLORS[list(LAWS).index(truth)]  # as in the other panels
+            style = {"color": color, "label": f"true law: {truth}", "linestyle": ":"}
+            axes[2].errorbar(days, 100 * mean, 100 * bars, marker=MARKERS[i], **style)
         axes[2].set(
             title="AICc picks the true law",
             xlabel="last reading (day)",
             ylabel="share of sets of readings (%)",
             ylim=(0, 104),
         )
-        axes[2].legend(loc="lower right")
+        if len(days) <= 6:
+            for ax in axes:
+                ax.set_xticks(days, [readable(float(one)) for one in days])
+        legend(axes[0], loc="lower left", bbox_to_anchor=(0, 1.1), ncols=2, borderaxespad=0)
+        axes[2].legend(loc="lower left", bbox_to_anchor=(0, 1.1), borderaxespad=0)
     return figure
 
 
