@@ -11,7 +11,7 @@ from solvable.errors import InputError
 from solvable.junctions.ageing_study import Parameters, study
 from solvable.lab import compare
 
-SHORT = Parameters(last_days=(60.0,), trials=24)
+SHORT = Parameters(last_days=(60.0,), trials=16)
 
 
 def trials(parameters: Parameters) -> xr.Dataset:
@@ -49,15 +49,15 @@ def test_the_fisher_information_gives_the_errors(measured: xr.Dataset) -> None:
     # The stretched exponential is curved in its parameters: its errors are an eighth larger than the linear ones.
     np.testing.assert_allclose(predicted, [0.0019, 0.0056], rtol=0.02)
     scatter = np.sqrt(measured.squared_error.mean("trial").values.ravel())
-    np.testing.assert_allclose(scatter, predicted, rtol=0.45)
+    np.testing.assert_allclose(scatter, predicted, rtol=0.55)
 
 
 def test_picks_and_conclusion(measured: xr.Dataset) -> None:
     picks = measured.right_pick.mean("trial").sel(last_day=60)
-    # 0.85 and 0.36 of many sets, here within three binomial standard errors of 24.
-    assert float(picks.sel(truth="log")) == pytest.approx(0.85, abs=0.22)
-    assert float(picks.sel(truth="stretched")) == pytest.approx(0.36, abs=0.3)
-    assert (measured.covered.mean("trial") > 0.81).all()
+    # 0.85 and 0.36 of many sets, here within three binomial standard errors of 16.
+    assert float(picks.sel(truth="log")) == pytest.approx(0.85, abs=0.27)
+    assert float(picks.sel(truth="stretched")) == pytest.approx(0.36, abs=0.36)
+    assert (measured.covered.mean("trial") > 0.78).all()
     predicted = study.predict(SHORT, None)
     text = study.conclude(predicted, measured, compare(predicted, measured, study.compared))
     assert "With the last reading on day 60, AICc picks the true law in" in text
@@ -107,7 +107,8 @@ def test_extreme_parameters_give_results(name: str, value: Any) -> None:
     text = study.conclude(predicted, found, compare(predicted, found, study.compared))
     assert text.endswith(".")
     assert "nan" not in text
-    study.plot(predicted, found)
+    if name == "last_days":  # figures take most of the time
+        study.plot(predicted, found)
 
 
 @pytest.mark.parametrize("name", [name for name in BOUNDS if name not in ("last_days", "random_state")])
