@@ -100,7 +100,17 @@ BOUNDS = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name in BOUNDS for value in BOUNDS[name]])
+FAST = ("log_amplitude", "stretched_beta", "noise", "last_days", "forecast_days")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(name, value, marks=() if name in FAST else pytest.mark.slow)
+        for name in BOUNDS
+        for value in BOUNDS[name]
+    ],
+)
 def test_extreme_parameters_give_results(name: str, value: Any) -> None:
     parameters = replace(SHORT, trials=1, **{name: value})
     predicted, found = study.predict(parameters, None), study.trial(parameters, None, 0).expand_dims("trial")
