@@ -81,6 +81,17 @@ WINGS = (
         {"stepwise": "Read the number of learned directions off a self-supervised loss."},
     ),
     Wing("landscapes", {"landscapes": "study", "gradient-flat": "flat_study"}),
+    Wing(
+        "junctions",
+        {
+            "junctions": "study",
+            "junction-spread": "spread_study",
+            "junction-shadows": "shadow_study",
+            "junction-ageing": "ageing_study",
+            "collisions": "collision_study",
+        },
+        {"junctions": "Qubits from junctions: a wafer's resistances, frequencies, ageing, shadows, collisions."},
+    ),
 )
 
 

@@ -260,13 +260,43 @@ class Lattice:
                 free[place] += _count_free(self.frequencies_GHz[:, None] + one * errors, checks)
         return (free / n).reshape(sigma.shape)
 
+    def count(self, frequencies_GHz: ArrayLike) -> NDArray[np.int64]:
+        """Return the number of collisions of lattices with these frequencies.
+
+        Args:
+            frequencies_GHz: frequencies (..., n_qubits), such as measured ones.
+
+        >>> lattice = Lattice.from_edges([(0, 1), (1, 2)], [5.0, 5.14, 5.07])
+        >>> lattice.count([[5.0, 5.14, 5.07], [5.13, 5.14, 5.07]]).tolist()
+        [0, 1]
+        """
+        f = numbers("frequencies_GHz", frequencies_GHz, above=0)
+        n = len(self.frequencies_GHz)
+        if f.shape[-1:] != (n,):
+            raise InputError(f"frequencies_GHz has shape {f.shape}; expected (..., {n}), one per qubit")
+        total = np.zeros(f.shape[:-1], dtype=np.int64)
+        by_qubit = np.ascontiguousarray(np.moveaxis(f, -1, 0))
+        for (qubits, weights), windows in self._sums.items():
+            value = _sum(by_qubit, qubits, weights)
+            for w in windows:
+                within = (
+                    (value > w.low) & (value < w.high) if w.inside else (value < w.low) | (value > w.high)
+                )
+                total += within
+        return total
+
     @cached_property
     def _checks(self) -> "list[tuple[tuple[int, ...], tuple[int, ...], list[tuple[float, float]]]]":
         """Return each sum of frequencies with the intervals in which it collides with nothing, pairs first."""
+        return [(*key, _allowed(windows)) for key, windows in self._sums.items()]
+
+    @cached_property
+    def _sums(self) -> dict[tuple[tuple[int, ...], tuple[int, ...]], list[_Window]]:
+        """Return the windows on each sum of frequencies."""
         sums: dict[tuple[tuple[int, ...], tuple[int, ...]], list[_Window]] = {}
         for window in self._windows:
             sums.setdefault((window.qubits, window.weights), []).append(window)
-        return [(*key, _allowed(windows)) for key, windows in sums.items()]
+        return sums
 
     def required_spread(
         self, target_yield: float, n_draws: int = 20_000, random_state: int | np.random.Generator = 0
@@ -400,14 +430,17 @@ def _allowed(windows: list[_Window]) -> list[tuple[float, float]]:
     return intervals
 
 
+def _sum(frequencies: Array, qubits: tuple[int, ...], weights: tuple[int, ...]) -> Array:
+    if weights == (1, -1):
+        return frequencies[qubits[0]] - frequencies[qubits[1]]
+    return sum((w * frequencies[q] for w, q in zip(weights, qubits, strict=True)), np.zeros(()))
+
+
 def _count_free(frequencies: Array, checks: list) -> int:
     """Return the number of lattices (columns) in which each sum of frequencies is in an allowed interval."""
     free = None
     for qubits, weights, intervals in checks:
-        if weights == (1, -1):
-            value = frequencies[qubits[0]] - frequencies[qubits[1]]
-        else:
-            value = sum(w * frequencies[q] for w, q in zip(weights, qubits, strict=True))
+        value = _sum(frequencies, qubits, weights)
         good = np.zeros(value.shape, dtype=bool)
         for low, high in intervals:
             if low == -np.inf:

@@ -58,8 +58,9 @@ def synthetic_wafer(
     r"""Return a wafer of junctions whose widths, barrier, chips and map vary as told.
 
     Each junction has $A = (w_1 + d_1 + s n_1)(w_2 + d_2 + s n_2)$ and
-    $\ln R = \ln(\rho / A) + \text{chip} + \sqrt{b / (w_1 w_2)}\, n_3 + 0.002\, n_4$ with normal $n_i$; a chip at (x, y)
-    has $0.02 n + g_x x + g_y y + q r^2$. The defaults give 3.0 % on chip and 4.1 % over the wafer at 0.2 x 0.2 µm.
+    $\ln R = \ln(\rho / A) + \text{chip} + \sqrt{b / A_0}\, n_3 + 0.002\, n_4$ with normal $n_i$ and
+    $A_0 = (w_1 + d_1)(w_2 + d_2)$; a chip at (x, y) has $0.02 n + g_x x + g_y y + q r^2$. The defaults give 3.0 % on
+    chip and 4.1 % over the wafer at 0.2 x 0.2 µm.
 
     Args:
         random_state: seed, or a generator.
@@ -131,7 +132,7 @@ def synthetic_wafer(
     level = chip_sd * rng.standard_normal(n_chips)
     level += gradient_x_per_mm * x + gradient_y_per_mm * y + curvature_per_mm2 * (x**2 + y**2)
     z = np.log(rho / widths.prod(axis=1)) + level[chip]
-    z += np.sqrt(barrier_um2 / drawn.prod(axis=1)) * rng.standard_normal(n)
+    z += np.sqrt(barrier_um2 / (drawn + biases).prod(axis=1)) * rng.standard_normal(n)
     z += probe_sd * rng.standard_normal(n)
     kind = rng.choice(3, size=n, p=[1 - open_share - short_share, open_share, short_share])
     decades = np.select([kind == 1, kind == 2], [rng.uniform(1.5, 4, n), -rng.uniform(1.5, 3, n)], 0.0)

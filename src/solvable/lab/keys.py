@@ -52,7 +52,7 @@ def trial_key(study: Study, parameters: Any, setting: Any) -> str:
 def record_key(study: Study, parameters: Any, setting: Any) -> str:
     """Return the key of a run: the key and number of its trials, and the code that turns them into a record."""
     trials = getattr(parameters, "trials", 1)
-    code = code_of(study.predict, study.plot, study.conclude)
+    code = code_of(study.predict, study.plot, study.conclude, study.details)
     return short_hash([trial_key(study, parameters, setting), trials, *code])
 
 

@@ -1,17 +1,24 @@
 """A record as a self-contained HTML file, without scripts or external resources."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from solvable.lab.record import Record
 from solvable.lab.text import readable
 from solvable.streams import visible
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from solvable.lab.verdict import Verdict
+
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5}|[a-z-]+/\d{7})")
 
 
-def render(record: Record) -> str:
-    """Return the report of a record as HTML."""
+def render(record: Record, details: "Sequence[Verdict | Figure]" = ()) -> str:
+    """Return the report of a record as HTML, with further verdicts and figures of the study."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     templates = FileSystemLoader(Path(__file__).parent)
@@ -30,7 +37,10 @@ def render(record: Record) -> str:
     ]
     return environment.get_template("report.html.j2").render(
         record=record,
-        figure=_inline_svg(record.path / "figure.svg", record.title),
+        figure=_inline_svg(
+            record.path / "figure.svg", f"{record.title}, predicted as lines and measured as points"
+        ),
+        details=[_detail(one, record.title) for one in details],
         quantities=quantities,
         parameters={name: _as_text(value) for name, value in record.parameters.items()},
         arxiv=match.group(1) if (match := _ARXIV.search(record.paper)) else None,
@@ -41,11 +51,32 @@ def _as_text(value: object) -> str:
     return ", ".join(map(_as_text, value)) if isinstance(value, list) else readable(value)
 
 
-def _inline_svg(path: Path, title: str):
-    """Return a figure as inline HTML, with a label for screen readers."""
+def _detail(one: "Verdict | Figure", title: str):
+    """Return a verdict or a figure as HTML."""
     from markupsafe import Markup
 
-    svg = path.read_text(encoding="utf-8")
+    if hasattr(one, "_repr_html_"):
+        return Markup(one._repr_html_())  # pyright: ignore[reportAttributeAccessIssue]
+    from io import StringIO
+
+    from solvable.lab.figure import house_style
+
+    svg = StringIO()
+    with house_style():
+        one.savefig(svg, format="svg", metadata={"Date": None})  # pyright: ignore[reportAttributeAccessIssue]
+    return Markup('<figure><div class="sheet">{}</div></figure>').format(
+        _as_markup(svg.getvalue(), f"{title}, details")
+    )
+
+
+def _inline_svg(path: Path, title: str):
+    """Return a figure as inline HTML, with a label for screen readers."""
+    return _as_markup(path.read_text(encoding="utf-8"), title)
+
+
+def _as_markup(svg: str, title: str):
+    from markupsafe import Markup
+
     svg = svg[svg.index("<svg") :]
     # The viewBox keeps the proportions; a maximum instead of a fixed width lets the figure shrink with the page, and
     # the factor 1.5 brings its 8-point text to the size of the text around it.
@@ -53,5 +84,5 @@ def _inline_svg(path: Path, title: str):
     width = re.search(r'\swidth="([\d.]+)pt"', head)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
     head += f' style="max-width: {1.5 * float(width.group(1)):.0f}pt"' if width else ""
-    label = Markup.escape(f"Figure: {title}, predicted as lines and measured as points")
+    label = Markup.escape(f"Figure: {title}")
     return Markup(f'{head} role="img" aria-label="{label}">{body}')

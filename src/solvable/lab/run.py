@@ -98,7 +98,7 @@ def run(
         "key": key,
         "summary": comparison.summary,
     }
-    return _write(study, parameters, prediction, measurement, comparison, facts, runs_dir, start)
+    return _write(study, parameters, setting, prediction, measurement, comparison, facts, runs_dir, start)
 
 
 def stacked(trials: list[xr.Dataset]) -> xr.Dataset:
@@ -117,6 +117,7 @@ def stacked(trials: list[xr.Dataset]) -> xr.Dataset:
 def _write(
     study: Study,
     parameters: Any,
+    setting: Any,
     prediction: xr.Dataset,
     measurement: xr.Dataset,
     comparison: Comparison,
@@ -152,7 +153,10 @@ def _write(
             write_json(folder / f"{name}.json", as_json(values))
         seal(folder)
         record = Record.load(folder)
-        (folder / "report.html").write_text(render(record), encoding="utf-8", errors="backslashreplace")
+        details = study.details(parameters, setting)
+        (folder / "report.html").write_text(
+            render(record, details), encoding="utf-8", errors="backslashreplace"
+        )
         while (path := runs_dir / study.name / f"{now:%Y%m%d-%H%M%S}-{facts['key'][:7]}").exists():
             now += timedelta(seconds=1)  # a damaged record
         os.replace(folder, path)

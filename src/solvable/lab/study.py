@@ -1,6 +1,6 @@
 """`Study`: a theory and an experiment that answer the same question on the same grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,16 @@ from solvable.lab.compare import Comparison
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from solvable.lab.verdict import Verdict
+
 
 def _no_setting(parameters: Any) -> None:
     """Return the setting of a study that needs none."""
+
+
+def _no_details(parameters: Any, setting: Any) -> "Sequence[Verdict | Figure]":
+    """Return the details of a study that has none."""
+    return ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +50,7 @@ class Study:
         prepare: `parameters -> setting`, the data shared by `predict` and `trial`, such as a Gram matrix. Trials are
             cached by the setting's `fingerprint`, and the report shows its `notes`, if it has them (a
             `solvable.datasets.Dataset` has both).
+        details: `(parameters, setting) -> verdicts and figures` that follow the table in the report.
     """
 
     name: str
@@ -57,6 +65,7 @@ class Study:
     plot: Callable[[xr.Dataset, xr.Dataset], "Figure"]
     conclude: Callable[[xr.Dataset, xr.Dataset, Comparison], str]
     prepare: Callable[[Any], Any] = _no_setting
+    details: Callable[[Any, Any], "Sequence[Verdict | Figure]"] = _no_details
 
     def __post_init__(self) -> None:
         frozen = is_dataclass(self.Parameters) and self.Parameters.__dataclass_params__.frozen  # pyright: ignore

@@ -1,0 +1,454 @@
+"""Report on a wafer: yield, spreads and their causes, a map with a residual for every junction, and the frequencies.
+
+`read_csv` reads a table of resistances, `flag` marks opens, shorts and outliers, `report` does everything;
+`synthetic_wafer` makes a table whose truth is known.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from solvable.checks import one_number
+from solvable.errors import InputError
+from solvable.junctions import transmon
+from solvable.junctions.josephson import COLD_RATIO, ALUMINIUM_GAP_eV, charging_energy, josephson_energy
+from solvable.junctions.synthetic import SyntheticWafer, synthetic_wafer
+from solvable.junctions.variability import VarianceModel, fit_variance_model
+from solvable.junctions.wafer_statistics import (
+    MAD,
+    Z95,
+    VarianceComponents,
+    WaferMap,
+    WidthBias,
+    fit_width_bias,
+    group_means,
+    map_fit,
+    robust_residuals,
+    small_sample_factor,
+    two_way_effects,
+    variance_components,
+)
+from solvable.junctions.wafer_table import (
+    CONDITIONS,
+    FLAGS,
+    as_table,
+    design_codes,
+    flag,
+    out_of_range,
+    read_csv,
+    select_wafer,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from solvable.lab.verdict import Verdict
+
+__all__ = [
+    "SyntheticWafer",
+    "VarianceComponents",
+    "WaferMap",
+    "WaferReport",
+    "WidthBias",
+    "as_table",
+    "fit_width_bias",
+    "flag",
+    "map_fit",
+    "read_csv",
+    "report",
+    "select_wafer",
+    "synthetic_wafer",
+    "variance_components",
+]
+
+Array = NDArray[np.float64]
+
+# Junctions of a design from which its own spread is used for residuals.
+_ENOUGH = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Qubit:
+    """What turns resistances into frequencies.
+
+    Attributes:
+        capacitance_fF: capacitance of the qubit, junction included.
+        gap_eV: gap of both electrodes.
+        gap_sd_eV: its standard error: all frequencies shift together.
+        cold_ratio: R_n when cold over R at room temperature; only the gap over this ratio matters.
+        ng: offset charge.
+    """
+
+    capacitance_fF: float = 80.0
+    gap_eV: float = ALUMINIUM_GAP_eV
+    gap_sd_eV: float = 5e-6
+    cold_ratio: float = COLD_RATIO
+    ng: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name in ("capacitance_fF", "gap_eV", "cold_ratio"):
+            one_number(name, getattr(self, name), above=0)
+        one_number("gap_sd_eV", self.gap_sd_eV, at_least=0)
+        one_number("ng", self.ng)
+
+    @property
+    def EC_GHz(self) -> float:
+        """Charging energy."""
+        return float(charging_energy(self.capacitance_fF * 1e-15))
+
+    def frequencies(self, R_ohm: Array) -> tuple[Array, Array]:
+        """Return frequency in GHz and sensitivity S of resistances at room temperature."""
+        EJ = josephson_energy(self.cold_ratio * R_ohm, self.gap_eV)
+        return transmon.f01(EJ, self.EC_GHz, self.ng), transmon.sensitivity(EJ, self.EC_GHz, self.ng)
+
+
+@dataclass(frozen=True, eq=False)
+class WaferReport:
+    """The analysis of one wafer; `print` it, or let a notebook display it.
+
+    Spreads are standard deviations of ln R, which are relative ones of R, after opens, shorts and outliers were left
+    out and the differences between designs removed.
+
+    Attributes:
+        name: of the wafer.
+        junctions: the table with `flag`, `residual` (of ln R, after design and robust trend), `standardized` (in robust
+            standard deviations of its design), `f01_GHz` and its 95 % interval `f01_low_GHz`, `f01_high_GHz` by the
+            error of the gap.
+        designs: a row per design: `w1_um`, `w2_um`, `n`, `n_ok`, `R_ohm` (median), `on_chip_sd`, `wafer_sd`,
+            `f01_GHz`, and the 95 % interval of a new junction on the wafer, `f01_low_GHz`, `f01_high_GHz`.
+        chips: a row per chip: `chip`, `chip_x_mm`, `chip_y_mm`, `n`, `n_ok`, `level` (mean of ln R less the designs),
+            `sd` (on the chip, divided by c4).
+        counts: number of junctions by flag.
+        on_chip_sd: mean of the chips' `sd`.
+        on_chip_rms: pooled standard deviation on chips.
+        wafer_sd: standard deviation over the wafer.
+        components: spread on chips and among chips, with intervals; None on one chip.
+        map: map of the chips' levels; None without places.
+        widths: biases of the widths and specific resistance; None if the designs do not tell.
+        model: where the spread on chips comes from, by widths less their biases; None if the designs do not tell.
+        conditions: for each condition that varies, a row per value: `condition`, `value`, `n`, `level`, `error`.
+        qubit: what the frequencies assume.
+        notes: on the data, and why parts are missing.
+    """
+
+    name: str
+    junctions: pd.DataFrame = field(repr=False)
+    designs: pd.DataFrame = field(repr=False)
+    chips: pd.DataFrame = field(repr=False)
+    counts: dict[str, int]
+    on_chip_sd: float
+    on_chip_rms: float
+    wafer_sd: float
+    components: VarianceComponents | None
+    map: WaferMap | None
+    widths: WidthBias | None
+    model: VarianceModel | None
+    conditions: pd.DataFrame = field(repr=False)
+    qubit: Qubit
+    notes: tuple[str, ...]
+
+    def verdict(self) -> "Verdict":
+        """Return the report in words."""
+        from solvable.junctions.wafer_words import verdict
+
+        return verdict(self)
+
+    def text_map(self) -> str:
+        """Return a map of the junctions: `#` where a residual stands out by 5 robust standard deviations, else `.`.
+
+        Spaces are places without a junction that could be measured. North is up.
+
+        Raises:
+            InputError: if the table has no places.
+        """
+        from solvable.junctions.wafer_words import text_map
+
+        return text_map(self)
+
+    def plot(self) -> "Figure":
+        """Return the figure: map of the chips, map of the residuals, spread by area, frequencies."""
+        from solvable.junctions.drawing import plot_wafer
+
+        return plot_wafer(self)
+
+    def __str__(self) -> str:
+        return str(self.verdict())
+
+    def _repr_html_(self) -> str:
+        return self.verdict()._repr_html_()
+
+
+def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) -> WaferReport:
+    """Return the analysis of a wafer.
+
+    Args:
+        table: as from `read_csv`, or a pandas table, xarray Dataset or dictionary with such columns.
+        qubit: what turns resistances into frequencies; by default 80 fF, a gap of 180 µeV and a cold ratio of 1.1385.
+        wafer: name of the wafer, if the table has several.
+
+    Raises:
+        InputError: if the table cannot be used, has no good junctions, or one junction on every chip.
+
+    >>> found = report(synthetic_wafer(0).table)
+    >>> found.counts["open"] > 10, round(found.widths.bias2_um, 3)
+    (True, -0.03)
+    """
+    # A table from `read_csv` is checked again, since anything may have happened to it since.
+    rows: Any = flag(select_wafer(as_table(table), wafer))
+    qubit = qubit or Qubit()
+    notes: list[str] = []
+    name = str(rows["wafer"].iloc[0]) if "wafer" in rows else "the wafer"
+    codes, pairs = design_codes(rows)
+    chip_codes, chip_names = pd.factorize(rows["chip"])
+    flags = rows["flag"].to_numpy()
+    ok = flags == "ok"
+    if ok.sum() < 3:
+        raise InputError(
+            f"{int(ok.sum())} of {len(rows)} junctions are good; expected at least 3 for statistics"
+        )
+    counts = {one: int((flags == one).sum()) for one in FLAGS}
+    R = rows["R_ohm"].to_numpy(np.float64)
+    z = np.log(np.where(ok, R, 1.0))
+    good, of_design, of_chip = z[ok], codes[ok], chip_codes[ok]
+    k, m = len(chip_names), len(pairs)
+    if len(np.unique(of_chip)) == len(good) and k > 1:
+        raise InputError(
+            "every chip has one good junction; expected 2 or more on most, to tell the spread on chips from that among "
+            "chips"
+        )
+    design_level, chip_level = two_way_effects(good, of_design, of_chip)
+    u = good - design_level[of_design]
+    rest = u - chip_level[of_chip]
+    on_chip_rms, freedom = _pooled(rest, of_design, of_chip)
+    components = variance_components(u, of_chip) if k > 1 else None
+    chips = _chips(rows, chip_codes, chip_names, ok, chip_level, rest)
+    spreads = chips["sd"].to_numpy(np.float64)
+    on_chip_sd = float(spreads[np.isfinite(spreads)].mean()) if np.isfinite(spreads).any() else float("nan")
+    wafer_sd = float(np.sqrt(np.square(u - u.mean()).sum() / max(len(u) - m, 1)))
+    designs = _designs(pairs, codes, ok, R, u, rest, of_design, freedom, qubit)
+    residual, standardized = _residuals(rows, R, flags, codes)
+    whole_map = None
+    if "chip_x_mm" in chips:
+        measured: Any = chips[chips["n_ok"] > 0]
+        whole_map = map_fit(measured["chip_x_mm"], measured["chip_y_mm"], measured["level"])
+        if whole_map is None:
+            notes.append(
+                f"there is no map of {len(measured)} chips: it needs at least 6 that are not in a line"
+            )
+    else:
+        notes.append(
+            "there are no columns chip_x_mm and chip_y_mm, so there is no map, and no trend in the residuals"
+        )
+    if k == 1:
+        notes.append("all junctions are on one chip, so nothing can be said of the spread among chips")
+    widths = _attempt(notes, lambda: _width_bias(pairs, designs, design_level))
+    model = _attempt(notes, lambda: _variance_model(designs, widths))
+    if (note := out_of_range(pairs, designs["R_ohm"].to_numpy())) is not None:
+        notes.append(note)
+    f01, low, high, frequency_note = _frequencies(R, ok | (flags == "outlier"), qubit)
+    notes += frequency_note
+    junctions = rows.assign(
+        residual=residual, standardized=standardized, f01_GHz=f01, f01_low_GHz=low, f01_high_GHz=high
+    )
+    return WaferReport(
+        name=name,
+        junctions=junctions,
+        designs=designs,
+        chips=chips,
+        counts=counts,
+        on_chip_sd=on_chip_sd,
+        on_chip_rms=on_chip_rms,
+        wafer_sd=wafer_sd,
+        components=components,
+        map=whole_map,
+        widths=widths,
+        model=model,
+        conditions=_conditions(rows, ok, u),
+        qubit=qubit,
+        notes=tuple(notes),
+    )
+
+
+def _attempt(notes: list[str], fit: Any) -> Any:
+    """Return a fit, or None and note why it cannot be made."""
+    try:
+        return fit()
+    except InputError as reason:
+        notes.append(str(reason))
+        return None
+
+
+def _pooled(rest: Array, of_design: NDArray, of_chip: NDArray) -> tuple[float, float]:
+    """Return the standard deviation on chips, and the share of the junctions that are degrees of freedom."""
+    unknown = len(np.unique(of_design)) + len(np.unique(of_chip)) - 1
+    left = max(len(rest) - unknown, 1)
+    return float(np.sqrt(np.square(rest).sum() / left)), left / len(rest)
+
+
+def _chips(
+    rows: Any, chip_codes: NDArray, names: Any, ok: NDArray, level: Array, rest: Array
+) -> pd.DataFrame:
+    k = len(names)
+    of_chip = chip_codes[ok]
+    n_ok = np.bincount(of_chip, minlength=k)
+    mean = group_means(rest, of_chip, k)
+    square = np.bincount(of_chip, np.square(rest - mean[of_chip]), k)
+    sd = np.full(k, np.nan)
+    # Spreads of two junctions say next to nothing.
+    enough = n_ok >= 3
+    sd[enough] = np.sqrt(square[enough] / (n_ok[enough] - 1)) / small_sample_factor(n_ok[enough])
+    padded = np.full(k, np.nan)
+    padded[: len(level)] = level
+    chips = pd.DataFrame(
+        {
+            "chip": names,
+            "n": np.bincount(chip_codes, minlength=k),
+            "n_ok": n_ok,
+            "level": np.where(n_ok > 0, padded, np.nan),
+            "sd": sd,
+        }
+    )
+    if "chip_x_mm" in rows:
+        first = np.unique(chip_codes, return_index=True)[1]
+        for column in ("chip_x_mm", "chip_y_mm"):
+            chips[column] = rows[column].to_numpy()[first]
+    return chips
+
+
+def _designs(
+    pairs: Array,
+    codes: NDArray,
+    ok: NDArray,
+    R: Array,
+    u: Array,
+    rest: Array,
+    of_design: NDArray,
+    freedom: float,
+    qubit: Qubit,
+) -> pd.DataFrame:
+    m = len(pairs)
+    n_ok = np.bincount(of_design, minlength=m)
+    enough = n_ok >= 3
+    medians: Any = pd.Series(R[ok]).groupby(of_design).median()
+    median = medians.reindex(range(m)).to_numpy(np.float64)
+    wafer_sd, on_chip = np.full(m, np.nan), np.full(m, np.nan)
+    mean = group_means(u, of_design, m)
+    wafer = np.bincount(of_design, np.square(u - mean[of_design]), m)
+    wafer_sd[enough] = np.sqrt(wafer[enough] / (n_ok[enough] - 1))
+    squares = np.bincount(of_design, np.square(rest), m)
+    on_chip[enough] = np.sqrt(squares[enough] / (n_ok[enough] * freedom))
+    f01, S = np.full(m, np.nan), np.full(m, np.nan)
+    measured = np.isfinite(median)
+    f01[measured], S[measured] = _quietly(qubit, median[measured])
+    # On the wafer, a new junction of the design; f goes as R to the power -S.
+    reach = Z95 * np.nan_to_num(wafer_sd) * S
+    return pd.DataFrame(
+        {
+            "w1_um": pairs[:, 0],
+            "w2_um": pairs[:, 1],
+            "n": np.bincount(codes, minlength=m),
+            "n_ok": n_ok,
+            "R_ohm": median,
+            "on_chip_sd": on_chip,
+            "wafer_sd": wafer_sd,
+            "freedom": n_ok * freedom,
+            "f01_GHz": f01,
+            "f01_low_GHz": f01 * np.exp(-reach),
+            "f01_high_GHz": f01 * np.exp(reach),
+        }
+    )
+
+
+def _quietly(qubit: Qubit, R: Array) -> tuple[Array, Array]:
+    import warnings
+
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # which becomes a note
+        return qubit.frequencies(R)
+
+
+def _frequencies(R: Array, usable: NDArray, qubit: Qubit) -> tuple[Array, Array, Array, list[str]]:
+    f01, S = np.full(len(R), np.nan), np.full(len(R), np.nan)
+    f01[usable], S[usable] = _quietly(qubit, R[usable])
+    reach = S * Z95 * qubit.gap_sd_eV / qubit.gap_eV
+    ratio = josephson_energy(qubit.cold_ratio * R[usable], qubit.gap_eV) / qubit.EC_GHz
+    notes = []
+    if (few := int((ratio < 5).sum())) > 0:
+        notes.append(
+            f"{few} junctions have E_J / E_C below 5 with {qubit.capacitance_fF:g} fF: their frequencies depend on the "
+            "offset charge, and they are no transmons"
+        )
+    return f01, f01 * np.exp(-reach), f01 * np.exp(reach), notes
+
+
+def _places(rows: Any) -> tuple[Array | None, Array | None]:
+    """Return the places of the junctions on the wafer in mm: of their chips, if theirs are unknown."""
+    if "chip_x_mm" not in rows:
+        return None, None
+    x, y = rows["chip_x_mm"].to_numpy(), rows["chip_y_mm"].to_numpy()
+    if "x_um" in rows:
+        return x + rows["x_um"].to_numpy() / 1e3, y + rows["y_um"].to_numpy() / 1e3
+    return x, y
+
+
+def _residuals(rows: Any, R: Array, flags: NDArray, codes: NDArray) -> tuple[Array, Array]:
+    """Return residuals of ln R of good junctions and outliers, and these in robust standard deviations."""
+    measured = (flags == "ok") | (flags == "outlier")
+    z = np.full(len(R), np.nan)
+    z[measured] = np.log(R[measured])
+    residual = robust_residuals(z, codes, *_places(rows))
+    scale = MAD * float(np.nanmedian(np.abs(residual)))
+    table: Any = pd.DataFrame({"size": np.abs(residual), "code": codes}).groupby("code")["size"]
+    own = MAD * table.median().to_numpy(np.float64)[codes]
+    many = np.bincount(codes[measured], minlength=int(codes.max()) + 1)[codes] >= _ENOUGH
+    unit = np.where(many & (own > 0), own, scale)
+    standardized = residual / unit if scale > 0 else np.where(np.isfinite(residual), 0.0, np.nan)
+    return residual, standardized
+
+
+def _width_bias(pairs: Array, designs: Any, level: Array) -> WidthBias:
+    n, sd = designs["n_ok"].to_numpy(), designs["on_chip_sd"].to_numpy()
+    used = (n >= 3) & (sd > 0)
+    padded = np.full(len(pairs), np.nan)
+    padded[: len(level)] = level
+    if used.sum() < 2:
+        raise InputError(
+            f"{int(used.sum())} design{'s' * (used.sum() != 1)} with 3 good junctions cannot tell biases of the "
+            "widths from the specific resistance; expected junctions of two sizes"
+        )
+    return fit_width_bias(pairs[used], padded[used], sd[used] / np.sqrt(n[used]))
+
+
+def _variance_model(designs: Any, widths: WidthBias | None) -> VarianceModel:
+    used = (designs["n_ok"] >= 3) & (designs["on_chip_sd"] > 0)
+    part = designs[used]
+    if len(part) < 2:
+        raise InputError(
+            f"area and barrier cannot be told apart by {len(part)} design{'s' * (len(part) != 1)}; add rectangles "
+            "such as 0.05 x 0.8 µm (`plan_designs` proposes some), or measure widths"
+        )
+    bias = (0.0, 0.0) if widths is None else (widths.bias1_um, widths.bias2_um)
+    w1, w2 = part["w1_um"] + bias[0], part["w2_um"] + bias[1]
+    return fit_variance_model(w1, w2, part["on_chip_sd"] ** 2, part["freedom"])
+
+
+def _conditions(rows: Any, ok: NDArray, u: Array) -> Any:
+    """Return the mean level for each value of each condition that varies, with its standard error."""
+    parts = []
+    for column in CONDITIONS:
+        if column not in rows:
+            continue
+        values = rows[column][ok]
+        if column == "date":
+            values = values.dt.date
+        elif column == "temperature_K":
+            values = values.round()
+        groups = pd.Series(u, index=values.index).groupby(values.astype(str))
+        if groups.ngroups > 1:
+            table = groups.agg(["size", "mean", "sem"]).reset_index()
+            table.columns = ["value", "n", "level", "error"]
+            parts.append(table.assign(condition=column))
+    columns = ["condition", "value", "n", "level", "error"]
+    return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=pd.Index(columns))
