@@ -153,7 +153,10 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     sd = np.sqrt(variance)
     lattice = falcon27(parameters.lattice_GHz)
     relative = _relative_spread(pairs, S * sd)
-    sigma = np.asarray(parameters.trimmed) * relative * lattice.frequencies_GHz.mean()
+    # Finer than what is measured, for a smooth line.
+    trimmed = np.union1d(parameters.trimmed, np.geomspace(1e-2, max(parameters.trimmed) or 1.0, 60))
+    sigma_GHz = relative * lattice.frequencies_GHz.mean()
+    sigma = trimmed * sigma_GHz
     expected = lattice.expected(np.nan_to_num(sigma))
     return xr.Dataset(
         {
@@ -166,8 +169,8 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
             "area_um2": ("design", pairs.prod(axis=1)),
             "f01_GHz": ("design", f01),
         },
-        {"design": _names(pairs), "trimmed": list(parameters.trimmed)},
-        {"relative_spread": float(relative), "qubit": _nearest(pairs)},
+        {"design": _names(pairs), "trimmed": trimmed},
+        {"sigma_GHz": sigma_GHz, "qubit": _nearest(pairs)},
     )
 
 
@@ -256,7 +259,7 @@ def _lattices(
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Return a figure of the chain: resistance, spread on chip, spread of the frequency, yield."""
     from solvable.lab.compare import mean_and_error
-    from solvable.lab.figure import COLORS, legend, measured_points, prediction_line, subplots
+    from solvable.lab.figure import COLORS, legend, log_axes, measured_points, prediction_line, subplots
 
     figure, axes = subplots(2, 2, height=5.4)
     order = np.argsort(prediction.area_um2.to_numpy())
@@ -270,25 +273,23 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         predicted = factor * prediction[name].to_numpy()[order]
         ax.plot(area, predicted, "_", color="black", markersize=10, label="predicted")
         measured_points(ax, area, mean, error, color=COLORS[1], label="measured")
-        ax.set_xscale("log")
+        log_axes(ax, "x")
         ax.set_xlabel("drawn area (µm²)")
         ax.set_ylabel(label)
         ax.set_ylim(bottom=0)
     axes[0, 0].legend()
     ax = axes[1, 1]
-    x = prediction.sigma_MHz.to_numpy()
-    along = np.argsort(x)
-    for name, source, color in (
-        ("collisions", "collisions", COLORS[2]),
-        ("yield", "collision_free_yield", COLORS[3]),
+    theory = prediction.isel(trimmed=prediction.trimmed.to_numpy() > 0)
+    sigma = 1e3 * prediction.attrs["sigma_GHz"] * measurement.trimmed.to_numpy()
+    for line, source, color, label in (
+        ("collisions", "collisions", COLORS[2], "collisions"),
+        ("poisson_yield", "collision_free_yield", COLORS[3], "yield"),
     ):
-        theory = prediction["collisions" if name == "collisions" else "poisson_yield"].to_numpy()
-        prediction_line(ax, x[along], theory[along], color=color)
-        mean, error = mean_and_error(measurement[source])
-        measured_points(ax, x, mean, error, color=color, label=name)
-    ax.set_xscale("log") if np.all(x > 0) else None
-    ax.set_yscale("symlog", linthresh=0.1)
-    ax.set_ylim(bottom=0)
+        prediction_line(ax, theory.sigma_MHz, theory[line], color=color)
+        measured_points(ax, sigma, *mean_and_error(measurement[source]), color=color, label=label)
+    if len(theory.trimmed) and np.isfinite(theory.sigma_MHz).all():
+        ax.set_ylim(1e-3, 2 * max(1.0, float(theory.collisions.max())))
+        log_axes(ax)
     ax.set_xlabel("spread of f01 in the lattice (MHz)")
     ax.set_ylabel("collisions, yield of 27 qubits")
     legend(ax)
