@@ -9,17 +9,15 @@ from matplotlib.figure import Figure
 
 from solvable.errors import InputError
 from solvable.junctions.evaporation import Resist, Step, crossing_leak, dolan_overlap, shadow
+from solvable.junctions.recipe_checks import Check, check, process_window
 from solvable.junctions.recipes import (
-    Check,
     Mask,
     Recipe,
     bridge_free,
-    check,
     cross_mask,
     dolan,
     manhattan,
     pict,
-    process_window,
     simulate,
     squid,
 )

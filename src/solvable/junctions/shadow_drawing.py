@@ -8,7 +8,8 @@ import numpy as np
 from solvable.checks import choice, one_number
 from solvable.errors import InputError
 from solvable.junctions.evaporation import grow
-from solvable.junctions.recipes import ProcessWindow, Recipe, Simulation, simulate
+from solvable.junctions.recipe_checks import ProcessWindow
+from solvable.junctions.recipes import Recipe, Simulation, simulate
 from solvable.lab.figure import COLORS, FULL, house_style, subplots
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def plot_process_window(window: ProcessWindow) -> "Figure":
         A matplotlib figure.
 
     >>> from solvable.junctions.evaporation import Resist
-    >>> from solvable.junctions.recipes import process_window
+    >>> from solvable.junctions.recipe_checks import process_window
     >>> plot_process_window(process_window(0.3, Resist(0.6, 0.3, 0.3), 225, [40, 60])).axes[0].get_xlabel()
     'tilt of the patch (degrees)'
     """
