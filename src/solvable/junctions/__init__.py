@@ -7,7 +7,7 @@ spreads, map and biases, `wafer_words` puts them into words, and `synthetic` mak
 `collisions` counts collisions in `lattices` of qubits. `evaporation` simulates shadows, `recipes` and `recipe_checks`
 those of whole processes; `process` compares flows of steps, and `layout` and `wafer_layout` write GDS files. Studies:
 `study` (the chain), `spread_study`, `shadow_study`, `ageing_study` and `collision_study`; figures are in `drawing` and
-`shadow_drawing`. `command` has the commands; `page` and `explore` are the page.
+`shadow_drawing`. `command` and `command_fabrication` have the commands; `page` and `explore` are the page.
 
 Units are in the names: energies are frequencies in GHz, lengths in µm, resistances in ohm.
 """

@@ -1,11 +1,18 @@
 """Heavy-hexagon lattices of qubits with three frequencies."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from solvable.checks import numbers, whole
+from solvable.datasets.csv_files import CsvFile
+from solvable.datasets.files import LONGEST_PATH, existing_file, listed, read_errors
+from solvable.datasets.inputs import floats
 from solvable.errors import InputError
 from solvable.junctions.collisions import Lattice, Rules
+from solvable.streams import short
 
 _FALCON = (
     "0-1 1-2 1-4 2-3 3-5 4-7 5-8 6-7 7-10 8-9 8-11 10-12 11-14 12-13 12-15 13-14 14-16 15-18 16-19 17-18 18-21 19-20 "
@@ -116,6 +123,51 @@ def heavy_hex(
     places += [(float(a[1] + b[1]), -1.5 * (a[0] + b[0])) for a, b in sides]
     edges = [(len(corners) + side, corners[end]) for side, ends in enumerate(sides) for end in ends]
     return Lattice.from_edges(edges, f, anharmonicity_GHz, rules=rules, positions=places)
+
+
+def read_lattice(
+    qubits: str | Path,
+    edges: str | Path,
+    anharmonicity_GHz: float = -0.33,
+    rules: str | Rules = "hertzberg2021",
+) -> Lattice:
+    """Return a lattice from two CSV files.
+
+    Args:
+        qubits: FILE.csv with the columns qubit (a name) and f01_GHz, and optionally anharmonicity_MHz.
+        edges: FILE.csv with the columns a and b, names of the two qubits of each pair.
+        anharmonicity_GHz: f12 - f01 < 0 of qubits without their own.
+        rules: as in `Lattice.from_edges`.
+
+    Raises:
+        InputError: for missing columns, cells that are no numbers, names that repeat, and pairs of unknown qubits.
+    """
+    table, pairs = _read(qubits, ("qubit", "f01_GHz")), _read(edges, ("a", "b"))
+    names = [str(name).strip() for name in table["qubit"]]
+    number = {name: i for i, name in enumerate(names)}
+    for end in ("a", "b"):
+        for name in pairs[end]:
+            if str(name).strip() not in number:
+                raise InputError(
+                    f"{str(edges)!r} has the qubit {short(name)!r}, which is not in {str(qubits)!r}; expected one of "
+                    f"{listed(names)}"
+                )
+    frequency = floats(table["f01_GHz"], f"f01_GHz of {str(qubits)!r}")
+    alpha: Any = anharmonicity_GHz
+    if "anharmonicity_MHz" in table:
+        alpha = 1e-3 * floats(table["anharmonicity_MHz"], f"anharmonicity_MHz of {str(qubits)!r}")
+    found = [tuple(number[str(pair[end]).strip()] for end in ("a", "b")) for pair in pairs.to_dict("records")]
+    return Lattice.from_edges(found, frequency, alpha, rules=rules, names=names)  # pyright: ignore[reportArgumentType]
+
+
+def _read(path: str | Path, columns: tuple[str, ...]) -> Any:
+    name = short(path, LONGEST_PATH)
+    with read_errors(name, ".csv"):
+        table = CsvFile.of(existing_file(Path(path), name, "a CSV file"), name).read()
+    for column in columns:
+        if column not in table:
+            raise InputError(f"{name!r} has no column {column}; expected {' and '.join(columns)}")
+    return table
 
 
 def _three(frequencies_GHz: ArrayLike) -> tuple[float, float, float]:

@@ -38,7 +38,7 @@ METHODS = (RECTANGLES, TWO, IMAGES)
 _AT = (0.2, 0.2)
 # Errors of a width measured by electron microscope.
 _SEM_UM = 0.002
-_DRAWS = 100_000
+_DRAWS = 40_000
 
 
 @dataclass(frozen=True)
@@ -183,11 +183,11 @@ def _share(parameters: Parameters, method: str, rng: np.random.Generator) -> Any
     ) * rng.standard_normal(n)
     if method == IMAGES:
         seen = np.maximum(widths + _SEM_UM * rng.standard_normal((n, 2)), 1e-3)
-        return area_share_from_widths(np.exp(z), *seen.T)
+        return area_share_from_widths(np.exp(z), seen[:, 0], seen[:, 1])
     counts = np.bincount(codes)
     mean = np.bincount(codes, z) / counts
     variance = np.bincount(codes, (z - mean[codes]) ** 2) / (counts - 1)
-    return fit_variance_model(*pairs.T, variance, counts - 1).area_share(*_AT)
+    return fit_variance_model(pairs[:, 0], pairs[:, 1], variance, counts - 1).area_share(*_AT)
 
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
@@ -247,8 +247,8 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     ]
     n, m = prediction.attrs["n_junctions"], prediction.attrs["n_images"]
     return (
-        f"{text}. The widths cause {percent(truth, decimals=0)} of the variance, which {n} junctions or {m} images tell: "
-        f"{', '.join(found)}; squares alone cannot."
+        f"{text}. The widths cause {percent(truth, decimals=0)} of the variance, which {n} junctions or {m} images "
+        f"tell: {', '.join(found)}; squares alone cannot."
     )
 
 

@@ -125,7 +125,8 @@ def prepare(parameters: Parameters) -> Setting:
     return Setting(found, found.notes, data_key(table))
 
 
-def _wafer(parameters: Parameters, setting: Setting, index: int) -> WaferReport:
+def wafer_of(parameters: Parameters, setting: Setting, index: int) -> WaferReport:
+    """Return the analysis of the wafer of a trial."""
     if setting.report is not None:
         return setting.report
     return report(
@@ -203,7 +204,7 @@ def _nearest(pairs: NDArray) -> int:
 
 def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     """Analyse one wafer, and count the collisions of lattices with its own residuals."""
-    found = _wafer(parameters, setting, index)
+    found = wafer_of(parameters, setting, index)
     rows: Any = found.junctions[found.junctions["flag"] == "ok"]
     designs: Any = found.designs
     codes, pairs = design_codes(rows)
@@ -326,7 +327,7 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
 
 def details(parameters: Parameters, setting: Setting) -> list[Any]:
     """Return the report of the wafer, or of the first synthetic one, with its figure."""
-    found = _wafer(parameters, setting, 0)
+    found = wafer_of(parameters, setting, 0)
     return [found.verdict(), found.plot()]
 
 
