@@ -20,6 +20,7 @@ with app.setup:
     from solvable.lab import page
     from solvable.lab.text import percent, readable
     from solvable.lab.verdict import escape
+    from solvable.streams import short
 
 
 @app.cell(hide_code=True)
@@ -38,7 +39,7 @@ def _():
     width_slider = page.slider("Width as drawn", explore.WIDTHS_um, 0.2)
     rho_slider = page.slider("Specific resistance", explore.RHOS_ohm_um2, 320)
     shunt_slider = page.slider("Shunt capacitance", explore.SHUNTS_fF, 78)
-    gap_slider = page.slider("Gap", explore.GAPS_ueV, 180)
+    gap_slider = page.slider("Superconducting gap", explore.GAPS_ueV, 180)
     spread_slider = page.slider("Spread of R", explore.SPREADS, 0.027)
     return gap_slider, rho_slider, shunt_slider, spread_slider, width_slider
 
@@ -96,9 +97,9 @@ def _(chip_slider, step_slider):
         ),
         f"""
         <div id="collisions">{page.facts(found.facts)}
-        <p class="formula" id="collision-sentence">{escape(found.sentence)}</p>
         <div class="charts">
         {"".join(f"<div>{drawn}{page.legend(*legend)}</div>" for drawn, legend in found.charts)}
+        <p class="formula" id="collision-sentence">{escape(found.sentence)}</p>
         <div class="code"><div class="codehilite"><pre id="collision-code">{html.escape(found.code)}</pre></div></div>
         </div></div>
         """,
@@ -125,8 +126,8 @@ def _():
     capacitance_choice = mo.ui.number(
         1, 10_000, 1, value=80, label="Capacitance, junction included (fF)", full_width=True
     )
-    gap_choice = mo.ui.number(10, 5000, 1, value=180, label="Gap (µeV)", full_width=True)
-    synthetic_choice = mo.ui.checkbox(label="Show a synthetic wafer instead")
+    gap_choice = mo.ui.number(10, 5000, 1, value=180, label="Superconducting gap (µeV)", full_width=True)
+    synthetic_choice = mo.ui.checkbox(label="Show a synthetic wafer")
     page.block(f"""
     <h2>Your own wafer</h2>
     <p class="soft">One row per junction, with the columns <code>chip</code>, <code>w1_um</code>, <code>w2_um</code>
@@ -158,11 +159,12 @@ def _(capacitance_choice, gap_choice, synthetic_choice, upload, wafer_choice):
         except (InputError, MemoryError, OSError) as error:
             shown = page.problem(error)
     if wafer is not None:
-        shown = f'<div id="wafer">{wafer._repr_html_()}</div>'
+        source = f"Report on {short(file_name)}:" if file_name else explore.TRUTH
+        shown = f'<div id="wafer"><p class="soft">{escape(source)}</p>{wafer._repr_html_()}</div>'
         if drawn_map := explore.map_html(wafer):
             shown += f"""<div class="verdict"><h4>Map of the junctions</h4></div>
             <p class="soft">A dot is a junction, # one that stands out by more than 5 robust standard deviations after
-            design and trend, a gap one that is open, shorted or not measured. North is up.</p>
+            design and trend, a gap one that is open, shorted or not measured. The y axis points up.</p>
             <div id="wafer-map">{drawn_map}</div>"""
     page.block(shown)
     return
@@ -170,13 +172,30 @@ def _(capacitance_choice, gap_choice, synthetic_choice, upload, wafer_choice):
 
 @app.cell(hide_code=True)
 def _():
-    page.footer(f"""
-    <style>{explore.STYLE}</style>
-    <p>The gap, its ratio to the resistance when cold, and the capacitance of a junction (50 fF/µm² in the first chart)
-    differ from laboratory to laboratory: a few cooled qubits calibrate them, with
-    <code>solvable.junctions.calibrate_gap(R, f01, EC)</code>.</p>
-    <p>The same in Python: <code>solvable.junctions.wafer.report(read_csv("FILE.csv"))</code>. Nothing of a file stays
-    on the disk.</p>
+    page.footer("""
+    <style>
+    #chain .facts { grid-template-columns: repeat(3, minmax(0, 1fr)); }
+    @media (max-width: 56rem) { #chain .facts { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+    #chain .formula, #collisions .formula { margin: 0; align-self: start; }
+    #collisions .code pre { margin: 0; }
+    svg.chart circle.counted { fill: var(--background, #fff); stroke: currentColor; stroke-width: 1.5; r: 4px; }
+    .solvable .legend .band::before { border-top: .65rem solid var(--page-accent); opacity: .25;
+      vertical-align: -.05em; }
+    .solvable .legend :is(.counted, .here)::before { width: 10px; height: 10px; border-radius: 50%;
+      border: 1.5px solid currentColor; vertical-align: 0; }
+    .solvable .legend .here::before { background: var(--page-accent); border-color: var(--page-accent); }
+    #wafer-map { container-type: inline-size; max-width: 36rem; }
+    /* A character is 0.6 as wide as it is high: with the space between them each has a square of 1 em. */
+    #wafer-map pre { font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; line-height: 1;
+      letter-spacing: .395em; margin: .4rem 0; overflow: hidden; white-space: pre; }
+    #wafer-map b { color: var(--page-best); font-weight: 900; }
+    </style>
+    <p>The gap over the ratio of the resistances is what a few cooled qubits calibrate:
+    <code>solvable.junctions.calibrate_gap(R_ohm, f01_GHz, EC_GHz)</code>. The junction's own capacitance is taken as
+    50 fF/µm², for which 45 to 75 are quoted. The seven rules and their windows are those of
+    <code>solvable.junctions.collisions</code>.</p>
+    <p>The report in Python: <code>wafer.report(wafer.read_csv("FILE.csv"))</code>, with
+    <code>from solvable.junctions import wafer</code>. Nothing of a file stays on the disk.</p>
     """)
     return
 
