@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from solvable.errors import InputError, MissingExtraError
-from solvable.junctions import layout
+from solvable.junctions import wafer_layout
 from solvable.junctions.layout import (
     LAYERS,
     dolan_cell,
     lumped_elements,
-    nearest_chips,
     pict_cell,
     snapped_area_report,
     write_gds,
 )
+from solvable.junctions.synthetic import chip_centres
 
 PRECISION = 1e-6
 dolan = partial(dolan_cell, lower_resist_um=0.7, tilt_deg=25)
@@ -155,7 +155,7 @@ def test_bad_bridges_are_refused(options, message):
 
 
 def test_the_nearest_chips():
-    centres = nearest_chips(40)
+    centres = chip_centres(40)
     assert len(np.unique(centres, axis=0)) == 40
     # By hand: centres lie at odd multiples of 2.5 mm; of twelve at 17.678 mm, eight are taken, from below.
     distance = np.hypot(*centres.T)
@@ -173,7 +173,7 @@ COLUMNS = ["wafer", "chip", "chip_x_mm", "chip_y_mm", "junction", "x_um", "y_um"
 @pytest.mark.parametrize("make_cell", [pict_cell, partial(pict_cell, orientation_deg=45), dolan])
 def test_wafer_has_a_junction_where_the_table_says(make_cell):
     designs = [(0.2, 0.2), (0.1, 0.4)]
-    wafer = layout.test_wafer(
+    wafer = wafer_layout.test_wafer(
         designs, make_cell=make_cell, chips=[(0, 0), (7.5, -5)], n_per_design=3, wafer="W9"
     )
     table = wafer.table
@@ -197,7 +197,7 @@ def test_wafer_has_a_junction_where_the_table_says(make_cell):
 
 
 def test_pads_are_connected_through_the_junction_or_the_short_alone():
-    wafer = layout.test_wafer([(0.2, 0.4)], chips=1, n_per_design=1)
+    wafer = wafer_layout.test_wafer([(0.2, 0.4)], chips=1, n_per_design=1)
     top = top_cell(wafer.library)
     metal = [one for one in top.get_polygons() if one.layer != LAYERS["text"]]
     assert wafer.references.structure.tolist() == ["short", "open"]
@@ -206,7 +206,7 @@ def test_pads_are_connected_through_the_junction_or_the_short_alone():
     assert len(pieces) == 4
     wires = gdstk.boolean([one for one in metal if one.layer == LAYERS["wiring"]], [], "or", PRECISION)
     assert len(wires) == 5
-    centre = wafer.references[["x_um", "y_um"]].to_numpy() + 1e3 * nearest_chips(1)
+    centre = wafer.references[["x_um", "y_um"]].to_numpy() + 1e3 * chip_centres(1)
     for point, number in zip(centre, (1, 2), strict=True):
         near = gdstk.rectangle(*np.add([[-120, -45], [120, 45]], point).tolist())
         assert len(gdstk.boolean(wires, near, "and", PRECISION)) == number
@@ -214,7 +214,9 @@ def test_pads_are_connected_through_the_junction_or_the_short_alone():
 
 def test_pads_stay_clear_of_long_trenches():
     make_cell = partial(pict_cell, overshoot_um=40)
-    top = top_cell(layout.test_wafer([(0.2, 0.4)], make_cell=make_cell, chips=1, n_per_design=1).library)
+    top = top_cell(
+        wafer_layout.test_wafer([(0.2, 0.4)], make_cell=make_cell, chips=1, n_per_design=1).library
+    )
     wires, trenches = polygons(top, "wiring"), polygons(top, "junction")
     assert overlap(wires, trenches) == 0
     assert len(trenches) == 2
@@ -223,7 +225,7 @@ def test_pads_stay_clear_of_long_trenches():
 def test_whole_wafer_stays_on_its_chips_without_overlaps():
     widths = (0.1, 0.14, 0.2, 0.28, 0.4)
     designs = [(a, b) for a in widths for b in widths if 0.0099 < a * b < 0.1601]
-    wafer = layout.test_wafer(designs)
+    wafer = wafer_layout.test_wafer(designs)
     assert wafer.table.shape == (4000, 9)
     assert len(wafer.references) == 80
     first = wafer.table[wafer.table.chip == "C01"]
@@ -259,16 +261,16 @@ def test_whole_wafer_stays_on_its_chips_without_overlaps():
 )
 def test_bad_wafers_are_refused(designs, options, message):
     with pytest.raises(InputError, match=message):
-        layout.test_wafer(designs, **options)
+        wafer_layout.test_wafer(designs, **options)
 
 
 def test_equal_layouts_give_equal_files_that_read_back(tmp_path):
     make_cell = partial(pict_cell, orientation_deg=45)
     for name in ("a.gds", "b.gds"):
-        write_gds(layout.test_wafer(DESIGNS, make_cell=make_cell, chips=4), tmp_path / name)
+        write_gds(wafer_layout.test_wafer(DESIGNS, make_cell=make_cell, chips=4), tmp_path / name)
     assert (tmp_path / "a.gds").read_bytes() == (tmp_path / "b.gds").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gds", "b.gds"]
-    wafer = layout.test_wafer(DESIGNS, make_cell=make_cell, chips=4)
+    wafer = wafer_layout.test_wafer(DESIGNS, make_cell=make_cell, chips=4)
     read = gdstk.read_gds(tmp_path / "a.gds")
     assert [cell.name for cell in read.cells] == sorted(cell.name for cell in wafer.library.cells)
     top, drawn = top_cell(read), top_cell(wafer.library)

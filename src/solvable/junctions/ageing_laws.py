@@ -37,7 +37,7 @@ def unit_rise(law: str, t: ArrayLike, *shape: ArrayLike) -> tuple[NDArray, tuple
 
 
 def resistance(law: str, t_days: ArrayLike, parameters: Mapping[str, ArrayLike]) -> NDArray:
-    r"""Return the resistance $R(t) = R_0 [1 + u(t)]$ by one of the laws of this module.
+    r"""Return the resistance $R(t) = R_0 [1 + u(t)]$ by one of the laws in `ageing`.
 
     Args:
         law: `log`, `stretched` or `power`.
@@ -47,7 +47,7 @@ def resistance(law: str, t_days: ArrayLike, parameters: Mapping[str, ArrayLike])
     Raises:
         InputError: if the law is unknown, a parameter is missing or a value is out of range.
 
-    Source: as in the docstring of the module.
+    Source: as in the docstring of `ageing`.
 
     >>> R_ohm = resistance("log", [0, 60, 365], {"R0_ohm": 7000, "A": 0.02, "tau_days": 0.1})
     >>> R_ohm.round(1).tolist(), round(float(R_ohm[2] / R_ohm[0]), 4)

@@ -1,4 +1,4 @@
-"""Layouts of junctions as GDS files: cells with their areas on the grid, and wafers of test junctions.
+"""Layouts of junctions as GDS files: cells with their areas on the grid. Test wafers are in `wafer_layout`.
 
 Lengths are in um. Electrodes are rounded so that they stay rectangles at exactly 0 or 45 degrees: their
 widths are whole multiples of the grid, or of sqrt(2) times the grid. Rounding corner by corner, as a file
@@ -6,14 +6,12 @@ format does otherwise, makes the area of a rotated junction depend on where it l
 not those of a paper.
 """
 
-# ruff: noqa: PT028 - `test_wafer` draws a wafer of test junctions, and is no test
-
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from math import ceil, floor, radians, sqrt, tan
+from math import radians, sqrt, tan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,15 +32,10 @@ if TYPE_CHECKING:
 LAYERS = {"wiring": 1, "junction": 2, "patch": 3, "text": 10}
 """GDS layers by default, all with datatype 0."""
 
-CHIP_MM = 5.0
 # A rounding error of the area beyond this is a mistake in the grid.
 _LARGEST_AREA_ERROR = 0.05
 # Wires are so much wider than the patches on each side, for misalignment between the two lithographies.
 _WIRE_MARGIN_UM = 1.0
-# Of each chip, left for dicing and for the chip's name.
-_CHIP_MARGIN_UM = 150.0
-_TEXT_UM = 20.0
-_LARGEST_COORDINATE = 2**31 - 1
 # The format stores a time; a fixed one makes equal layouts equal files.
 _TIMESTAMP = datetime(2000, 1, 1)
 
@@ -82,23 +75,6 @@ class JunctionCell:
     def drawn_area_um2(self) -> float:
         """The drawn area after rounding to the grid."""
         return self.drawn_w1_um * self.drawn_w2_um
-
-
-@dataclass(frozen=True)
-class WaferLayout:
-    """A wafer of test junctions.
-
-    Attributes:
-        library: the `gdstk.Library`; its top cell is `WAFER`.
-        table: a row for each junction, with the columns wafer, chip, chip_x_mm, chip_y_mm, junction, x_um,
-            y_um, w1_um and w2_um: the chip's centre, the junction's place from there, and the drawn widths.
-        references: a row for each reference structure, likewise, with the column structure (`short` or
-            `open`).
-    """
-
-    library: "gdstk.Library"
-    table: "pd.DataFrame"
-    references: "pd.DataFrame"
 
 
 def pict_cell(
@@ -255,10 +231,10 @@ def snapped_area_report(
     """
     import pandas as pd
 
-    w = _pairs("designs", designs, "widths (w1_um, w2_um)", above=0)
+    w = pairs("designs", designs, "widths (w1_um, w2_um)", above=0)
     S = one_number("sensitivity", sensitivity, above=0)
     pitch = _pitch(grid_um, orientation_deg)
-    snapped = _whole_units(w, pitch) * pitch
+    snapped = whole_units(w, pitch) * pitch
     if (zero := snapped == 0).any():
         raise InputError(
             f"a width of {w[zero][0]:g} um rounds to 0 on a grid of {grid_um:g} um; use a finer grid_um"
@@ -325,107 +301,15 @@ def lumped_elements(
     return pd.DataFrame({name: column.ravel() for name, column in zip(columns, shaped, strict=True)})
 
 
-def nearest_chips(n: int = 40) -> NDArray[np.float64]:
-    """Return the centres of the n chips of 5 mm nearest the wafer's centre, in mm, by rows from below.
+class HasLibrary(Protocol):
+    """Whatever has a library of gdstk, such as a `WaferLayout`."""
 
-    Of chips at equal distance, those with the least (y, x) are taken.
-
-    >>> nearest_chips(4).tolist()
-    [[-2.5, -2.5], [2.5, -2.5], [-2.5, 2.5], [2.5, 2.5]]
-    """
-    reach = ceil(sqrt(whole("chips", n, at_least=1))) + 1
-    axis = CHIP_MM * (np.arange(-reach, reach, dtype=np.float64) + 0.5)
-    x, y = (values.ravel() for values in np.meshgrid(axis, axis))
-    nearest = np.lexsort((x, y, x**2 + y**2))[:n]
-    return np.stack([x, y], axis=1)[np.sort(nearest)]
-
-
-def test_wafer(
-    designs: ArrayLike,
-    *,
-    make_cell: Callable[[float, float], JunctionCell] = pict_cell,
-    n_per_design: int = 4,
-    chips: int | ArrayLike = 40,
-    wafer: str = "W01",
-    probe_pad_um: float = 100.0,
-) -> WaferLayout:
-    """Return a wafer of chips that each have all designs, with two probe pads for each junction.
-
-    Repetitions of a design are spread over the chip, so that its position is not mistaken for a design. Each
-    chip ends with a short and an open, with the same pads and wires, for the resistances of the leads and of
-    the substrate.
-
-    Args:
-        designs: widths (w1, w2) in um, of shape (n, 2), > 0.
-        make_cell: the function that draws a design; for other options pass, for example,
-            `functools.partial(pict_cell, orientation_deg=45)`.
-        n_per_design: junctions of each design on each chip.
-        chips: how many, as `nearest_chips` places them, or centres (x, y) in mm of shape (n, 2).
-        wafer: the name of the wafer in the table.
-        probe_pad_um: side of the probe pads.
-
-    Raises:
-        InputError: for designs that get the same label, chips that overlap, and junctions that find no place;
-            and whatever `make_cell` refuses.
-
-    Source: our own drawing.
-
-    >>> layout = test_wafer([(0.2, 0.2), (0.1, 0.4)], chips=3)
-    >>> len(layout.table), len(layout.references), layout.table.junction[7]
-    (24, 6, 'J008')
-    """
-    gdstk = _gdstk()
-    import pandas as pd
-
-    widths = _pairs("designs", designs, "widths (w1_um, w2_um)", above=0)
-    cells = [make_cell(float(w1), float(w2)) for w1, w2 in widths]
-    _check_labels(cells)
-    repeats = whole("n_per_design", n_per_design, at_least=1)
-    side = one_number("probe_pad_um", probe_pad_um, above=0)
-    centres = _chip_centres(chips)
-    one, grid = cells[0], cells[0].grid_um
-    if (np.abs(centres).max() + CHIP_MM) * 1e3 / grid > _LARGEST_COORDINATE:
-        raise InputError(f"the wafer is too large for GDS on a grid of {grid:g} um; use a coarser grid_um")
-
-    sites = [_site(cell, cell.label, side) for cell in cells]
-    shapes = {name: _site(one, name, side) for name in ("short", "open")}
-    shapes["short"].add(_box(np.array(one.ports_um), one.wire_um / 2, one))
-    labels = [cell.label for cell in cells] * repeats
-    names = [f"J{i + 1:03d}" for i in range(len(labels))]
-    places = _places(len(labels) + len(shapes), one, side)
-    chip = gdstk.Cell("CHIP")
-    texts = [f"{name} {label}" for name, label in zip(names, labels, strict=True)] + list(shapes)
-    for place, site, text in zip(places, [*sites * repeats, *shapes.values()], texts, strict=True):
-        chip.add(gdstk.Reference(site, tuple(place)))
-        chip.add(*_text(text, _TEXT_UM, (place[0] - side, place[1] + side / 2 + _TEXT_UM / 4), one))
-    top = gdstk.Cell("WAFER")
-    rows, references = [], []
-    half, margin = 500 * CHIP_MM, _CHIP_MARGIN_UM
-    corner = np.array([margin / 2 - half, half - 3 * margin / 4])
-    for i, (x, y) in enumerate(centres):
-        name, origin = f"C{i + 1:02d}", 1e3 * centres[i]
-        top.add(gdstk.Reference(chip, tuple(origin)))
-        top.add(*_text(f"{wafer} {name}", margin / 2, origin + corner, one))
-        start = {"wafer": wafer, "chip": name, "chip_x_mm": x, "chip_y_mm": y}
-        for place, text in zip(places, texts, strict=True):
-            top.add(gdstk.Label(f"{name} {text}", tuple(origin + place), layer=one.layers["text"]))
-        for junction, place, cell in zip(names, places, cells * repeats, strict=False):
-            where = {"junction": junction, "x_um": place[0], "y_um": place[1]}
-            drawn = {"w1_um": round(cell.drawn_w1_um, 6), "w2_um": round(cell.drawn_w2_um, 6)}
-            rows.append(start | where | drawn)
-        for structure, place in zip(shapes, places[len(names) :], strict=True):
-            references.append(start | {"structure": structure, "x_um": place[0], "y_um": place[1]})
-    library = gdstk.Library(wafer, unit=1e-6, precision=grid * 1e-6)
-    library.add(top, *top.dependencies(True))
-    return WaferLayout(library, pd.DataFrame(rows), pd.DataFrame(references))
-
-
-# pytest takes functions of this name for tests where they are imported.
-test_wafer.__dict__["__test__"] = False
+    @property
+    def library(self) -> "gdstk.Library": ...
 
 
 def write_gds(
-    layout: "gdstk.Library | WaferLayout | JunctionCell | Iterable[JunctionCell]", path: str | Path
+    layout: "gdstk.Library | HasLibrary | JunctionCell | Iterable[JunctionCell]", path: str | Path
 ) -> None:
     """Write a GDS file; equal layouts give equal bytes, and nothing is left half written.
 
@@ -448,11 +332,11 @@ def write_gds(
     """
     from solvable.lab.files import atomically
 
-    gdstk = _gdstk()
+    gdstk = require_gdstk()
     path = Path(path)
     if path.suffix.lower() != ".gds":
         raise InputError(f"a layout is written to a file that ends in .gds; got {str(path)!r}")
-    given: Any = layout.library if isinstance(layout, WaferLayout) else layout
+    given: Any = getattr(layout, "library", layout)
     if isinstance(given, gdstk.Library):
         name, precision, cells = given.name, given.precision, list(given.cells)
     else:
@@ -522,7 +406,7 @@ class _Sketch:
         self.shapes: list[gdstk.Polygon] = []
 
     def rounded(self, name: str, length: float) -> float:
-        number = int(_whole_units(one_number(name, length, above=0), self.pitch))
+        number = int(whole_units(one_number(name, length, above=0), self.pitch))
         if number == 0:
             raise InputError(
                 f"{name} = {length:g} um rounds to 0 on a grid of {self.grid:g} um; use a finer grid_um"
@@ -553,14 +437,14 @@ class _Sketch:
         return pad
 
     def point(self, along: float, across: float) -> tuple[float, float]:
-        u, v = (int(_whole_units(value, self.pitch)) for value in (along, across))
+        u, v = (int(whole_units(value, self.pitch)) for value in (along, across))
         x, y = (u - v, u + v) if self.orientation else (u, v)
         return self.grid * x, self.grid * y
 
     def rectangle(self, layer: str, along: tuple[float, float], across: tuple[float, float]) -> None:
         (u0, u1), (v0, v1) = along, across
         corners = [self.point(u, v) for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))]
-        self.shapes.append(_gdstk().Polygon(corners, self.layers[layer]))
+        self.shapes.append(require_gdstk().Polygon(corners, self.layers[layer]))
 
     def pad(self, pad: _Pad, *, along: int, sign: int) -> tuple[float, float]:
         """Draw a patch and the wire below it, and return where the wire ends."""
@@ -585,12 +469,12 @@ class _Sketch:
                 f"{100 * error:+.1f} %, more than {100 * _LARGEST_AREA_ERROR:g} %; use a finer grid_um"
             )
         label = f"{round(1e3 * d1, 2):g}x{round(1e3 * d2, 2):g}"
-        cell = _gdstk().Cell(f"{self.kind}_{label}_{self.orientation}".replace(".", "p"))
+        cell = require_gdstk().Cell(f"{self.kind}_{label}_{self.orientation}".replace(".", "p"))
         cell.add(*self.shapes)
         return JunctionCell(cell, label, w1, w2, d1, d2, error, ports, pad.wire, self.grid, self.layers)
 
 
-def _gdstk() -> Any:
+def require_gdstk() -> Any:
     try:
         import gdstk
     except ModuleNotFoundError:
@@ -605,90 +489,14 @@ def _pitch(grid_um: float, orientation_deg: int) -> float:
     return one_number("grid_um", grid_um, at_least=1e-6) * (sqrt(2) if orientation_deg else 1.0)
 
 
-def _whole_units(lengths: ArrayLike, unit: float) -> NDArray[np.float64]:
+def whole_units(lengths: ArrayLike, unit: float) -> NDArray[np.float64]:
     # Halves go up on both sides of zero; the inner rounding removes what the division adds to a half.
     return np.floor(np.round(np.asarray(lengths) / unit, 6) + 0.5)
 
 
-def _pairs(name: str, values: ArrayLike, what: str, *, above: float = -np.inf) -> NDArray[np.float64]:
+def pairs(name: str, values: ArrayLike, what: str, *, above: float = -np.inf) -> NDArray[np.float64]:
     array = numbers(name, values, above=above)
     finite(name, array)
     if array.ndim != 2 or array.shape[1] != 2:
         raise InputError(f"{name} must be {what}, of shape (n, 2); got shape {array.shape}")
     return array
-
-
-def _chip_centres(chips: Any) -> NDArray[np.float64]:
-    if np.ndim(chips) == 0:
-        return nearest_chips(chips)
-    centres = _pairs("chips", chips, "a whole number or centres (x, y) in mm")
-    distance = np.abs(centres[:, None] - centres).max(axis=2) + CHIP_MM * np.eye(len(centres))
-    if distance.min() < CHIP_MM:
-        i, j = np.unravel_index(distance.argmin(), distance.shape)
-        raise InputError(f"chips {i + 1} and {j + 1} overlap; centres must be {CHIP_MM:g} mm apart in x or y")
-    return centres
-
-
-def _check_labels(cells: list[JunctionCell]) -> None:
-    seen: dict[str, JunctionCell] = {}
-    for cell in cells:
-        if (other := seen.setdefault(cell.label, cell)) is not cell:
-            raise InputError(
-                f"designs {other.w1_um:g} x {other.w2_um:g} and {cell.w1_um:g} x {cell.w2_um:g} um are both "
-                f"drawn as {cell.label} nm; leave one out or use a finer grid_um"
-            )
-
-
-def _reach(cell: JunctionCell) -> NDArray[np.float64]:
-    """Return how far the cell reaches from its origin along x and y."""
-    return np.abs(np.array(cell.cell.bounding_box())).max(axis=0)
-
-
-def _gap(cell: JunctionCell) -> float:
-    """Return the space between the two probe pads of a junction."""
-    return 20.0 * ceil((_reach(cell)[0] + cell.wire_um) / 10)
-
-
-def _box(points: NDArray[np.float64], margin: float, cell: JunctionCell) -> Any:
-    """Return the rectangle around points, with a margin, in the layer of the wiring."""
-    corners = [points.min(axis=0) - margin, points.max(axis=0) + margin]
-    low, high = _whole_units(corners, cell.grid_um) * cell.grid_um
-    return _gdstk().rectangle(tuple(low), tuple(high), cell.layers["wiring"])
-
-
-def _site(cell: JunctionCell, name: str, side: float) -> Any:
-    """Return a cell of probe pads and wires; around the junction, unless it is for a reference structure."""
-    site = _gdstk().Cell(f"SITE_{name}".replace(".", "p"))
-    inner = _gap(cell) / 2
-    if (least := 2 * _reach(cell)[1] + cell.wire_um) > side:
-        raise InputError(f"probe_pad_um must be at least {least:.3g}, the height of the cell; got {side:g}")
-    for sign, port in zip((-1, 1), cell.ports_um, strict=True):
-        pad = np.array([(sign * inner, -side / 2), (sign * (inner + side), side / 2)])
-        site.add(_box(pad, 0, cell))
-        site.add(_box(np.array([port, (sign * inner, port[1])]), cell.wire_um / 2, cell))
-    if name == cell.label:
-        site.add(_gdstk().Reference(cell.cell))
-    return site
-
-
-def _places(n: int, cell: JunctionCell, side: float) -> NDArray[np.float64]:
-    """Return places all over a chip, from its centre in um, by rows from the lower left."""
-    least = np.array([2 * side + _gap(cell) + 2 * _TEXT_UM, side + 3 * _TEXT_UM])
-    usable = 1e3 * CHIP_MM - 2 * _CHIP_MARGIN_UM
-    most_columns, most_rows = (floor(usable / step) for step in least)
-    if n > most_columns * most_rows:
-        raise InputError(
-            f"{n} structures on a chip, the two references included, but {most_columns * most_rows} find "
-            f"a place; have fewer designs, a smaller n_per_design or smaller probe pads"
-        )
-    columns = min(max(ceil(sqrt(n * least[1] / least[0])), ceil(n / most_rows)), most_columns)
-    shape = np.array([columns, ceil(n / columns)])
-    index = np.stack([np.arange(n) % columns, np.arange(n) // columns], axis=1)
-    place = (index - (shape - 1) / 2) * np.floor(usable / shape)
-    return _whole_units(place, cell.grid_um) * cell.grid_um
-
-
-def _text(text: str, size: float, position: ArrayLike, cell: JunctionCell) -> list[Any]:
-    gdstk = _gdstk()
-    shapes = gdstk.text(text, size, tuple(np.asarray(position)), layer=cell.layers["text"])
-    return [gdstk.Polygon(_whole_units(one.points, cell.grid_um) * cell.grid_um, one.layer) for one in shapes]
