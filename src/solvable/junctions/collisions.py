@@ -433,7 +433,10 @@ def _allowed(windows: list[_Window]) -> list[tuple[float, float]]:
 def _sum(frequencies: Array, qubits: tuple[int, ...], weights: tuple[int, ...]) -> Array:
     if weights == (1, -1):
         return frequencies[qubits[0]] - frequencies[qubits[1]]
-    return sum((w * frequencies[q] for w, q in zip(weights, qubits, strict=True)), np.zeros(()))
+    if weights == (2, -1, -1):
+        control, i, k = qubits
+        return 2 * frequencies[control] - frequencies[i] - frequencies[k]
+    raise AssertionError(f"no rule has the weights {weights}")
 
 
 def _count_free(frequencies: Array, checks: list) -> int:
@@ -441,15 +444,17 @@ def _count_free(frequencies: Array, checks: list) -> int:
     free = None
     for qubits, weights, intervals in checks:
         value = _sum(frequencies, qubits, weights)
-        good = np.zeros(value.shape, dtype=bool)
+        good: Any = False
         for low, high in intervals:
             if low == -np.inf:
-                good |= value <= high
+                inside = value <= high
             elif high == np.inf:
-                good |= value >= low
+                inside = value >= low
             else:
-                good |= (value >= low) & (value <= high)
-        free = good if free is None else free & good
+                inside = value >= low
+                inside &= value <= high
+            good = inside if good is False else np.logical_or(good, inside, out=good)
+        free = good if free is None else np.logical_and(free, good, out=free)
         # As an early exit does: what has collided need not be looked at again.
         left = np.count_nonzero(free)
         if left == 0:
