@@ -284,3 +284,11 @@ def test_error_of_the_share_from_widths_is_that_of_a_plain_jackknife() -> None:
 def test_refusals(call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.xfail(
+    strict=True, raises=ValueError, reason="first and second widths are added before their check"
+)
+def test_measured_widths_of_different_numbers_are_refused() -> None:
+    with pytest.raises(InputError, match="expected one resistance and two widths per junction"):
+        variability.area_share_from_widths([8e3] * 10, [0.2] * 10, [0.2] * 9)
