@@ -120,14 +120,15 @@ def test_the_lattice_has_the_anharmonicity_and_sensitivity_it_is_said_to_have() 
             assert explore.sigma_GHz(0.01, step) == pytest.approx(0.01 * S * f, rel=0.03)
 
 
-@pytest.mark.parametrize("step", [explore.STEPS_MHz[0], 70.0, 82.5, explore.STEPS_MHz[-1]])
+@pytest.mark.parametrize("step", [explore.STEPS_MHz[0], 70.0, 80.0, 82.5, explore.STEPS_MHz[-1]])
 def test_each_spread_of_a_lattice_can_be_shown(step: float) -> None:
     for spread in explore.SPREADS[::8]:
         view = explore.collision_view(spread, step)
         assert_can_be_shown(view)
         assert all(0 <= float(y) <= 226 for y in re.findall(r'cy="([^"]+)"', view.charts[0][0]))
-    # Two photons of a control of the highest frequency reach a target of the lowest: 2 x 82.5 = 330 / 2.
-    assert ("never" in view.facts[3]) == (step == 82.5)
+        # Two photons of a control of the highest frequency reach a target of the lowest: 2 x 82.5 = 330 / 2.
+        assert ("never" in view.facts[3]) == (step == 82.5)
+        assert view.facts[3][1].startswith("below") == (step == 80.0)
 
 
 def test_yields_are_those_of_lattices_drawn_one_by_one() -> None:
@@ -146,6 +147,10 @@ def test_yields_are_those_of_lattices_drawn_one_by_one() -> None:
     best = float(named[1])
     for other in (best - 2.5, best + 2.5):
         assert explore.lattice(other).expected(sigma) > explore.lattice(best).expected(sigma)
+    assert "no step leaves" in explore.collision_view(0.1, step).sentence
+    assert explore.collision_view(0.001, 62.5).sentence.startswith(
+        "Collisions are rare. With this spread steps such"
+    )
 
 
 def csv_of(table: Any) -> bytes:

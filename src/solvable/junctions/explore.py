@@ -3,8 +3,8 @@ r"""Content of the page (`page.py`), without marimo: the chain from a width to f
 import re
 import tempfile
 import warnings
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from solvable.errors import InputError
 from solvable.junctions import transmon
-from solvable.junctions.collisions import Lattice
+from solvable.junctions.collisions import NAMES, Lattice
 from solvable.junctions.josephson import (
     charging_energy,
     cold_resistance,
@@ -108,12 +108,8 @@ def chain_view(chain: Chain, spread: float) -> View:
     R, ratio = chain.rho_ohm_um2 / w**2, float(EJ / EC)
     own = _SPECIFIC_fF_PER_um2 * w**2
     facts = (
-        (
-            "R",
-            f"{readable(R / 1e3, 4)} kohm",
-            f"warm; {readable(float(cold_resistance(R)) / 1e3, 4)} kohm when cold",
-        ),
-        ("E_J / h", f"{readable(float(EJ), 4)} GHz", f"{readable(ratio, 3)} times E_C"),
+        ("R at 300 K", f"{readable(R / 1e3)} kohm", f"{readable(float(cold_resistance(R)) / 1e3)} kohm cold"),
+        ("E_J / h", f"{readable(float(EJ))} GHz", f"{readable(ratio, 3)} times E_C"),
         (
             "E_C / h",
             f"{1e3 * float(EC):.1f} MHz",
@@ -124,16 +120,15 @@ def chain_view(chain: Chain, spread: float) -> View:
         ("sensitivity S", f"{S:.3f}", f"1 % more R: −{readable(10 * S * f, 2)} MHz"),
     )
     sentence = f"1 nm more in both widths raises f01 by {1e3 * (wider - f):.0f} MHz. "
-    sentence += f"A spread of R of {percent(spread, 2)} is what both widths together cause when they vary "
-    sentence += f"by {readable(500 * spread * w, 2)} nm."
+    sentence += f"A spread of R of {percent(spread, 2)} is what widths that vary together by "
+    sentence += f"{readable(500 * spread * w, 2)} nm cause."
     if np.isfinite(at_5GHz):
         sentence += f" For 5 GHz draw {1e3 * at_5GHz:.0f} nm."
     code = [
         "from solvable.junctions import (",
         "    charging_energy, cold_resistance,",
         "    josephson_energy, transmon,",
-        ")",
-        "",
+        ")\n",
         f"area = {w:g}**2  # µm²",
         f"R = cold_resistance({chain.rho_ohm_um2:g} / area)",
         f"EJ = josephson_energy(R, gap_eV={chain.gap_ueV:g}e-6)",
@@ -141,24 +136,29 @@ def chain_view(chain: Chain, spread: float) -> View:
         "EC = charging_energy(C)",
         "print(transmon.f01(EJ, EC))  # GHz",
     ]
-    warning = ""
-    if ratio < _FEWEST_RATIO:
-        warning = (
-            f"E_J / E_C is {readable(ratio, 2)}. Below {_FEWEST_RATIO:g} the levels depend on the offset charge, here "
-            "1/4, and the device is no transmon."
-        )
-    return View(
-        facts, sentence, ((drawn, (("", "f01"), ("band", "95 % of junctions"))),), "\n".join(code), warning
+    warning = (
+        f"E_J / E_C is {readable(ratio, 2)}. Below {_FEWEST_RATIO:g} the levels depend on the offset charge, here 1/4, "
+        "and the device is no transmon."
     )
+    legend = (("", "f01"), ("band", "95 % of junctions"))
+    return View(
+        facts, sentence, ((drawn, legend),), "\n".join(code), warning if ratio < _FEWEST_RATIO else ""
+    )
+
+
+@lru_cache(maxsize=512)
+def _curve(chain: Chain) -> tuple[Numbers, Numbers, Numbers]:
+    """Return widths with f01 and S at each, whatever the chain's own width."""
+    widths = np.array(WIDTHS_um[::2])
+    energies = chain.energies(widths)
+    return widths, transmon.f01(*energies), transmon.sensitivity(*energies)
 
 
 def _width_chart(chain: Chain, spread: float, f_here: float) -> tuple[str, float]:
     """Return f01 against the width as a chart, and the width in µm for 5 GHz, NaN outside of it."""
-    widths = np.array(WIDTHS_um[::2])
-    energies = chain.energies(widths)
-    f = transmon.f01(*energies)
+    widths, f, S = _curve(replace(chain, width_um=WIDTHS_um[0]))
     # R is lognormal and f goes as R to the power -S.
-    reach = Z95 * spread * transmon.sensitivity(*energies)
+    reach = Z95 * spread * S
     # The axis has room for a band of 10 %, so that it stays the same while width and spread change.
     top = LinearAxis.around("f01 (GHz)", 0.0, 1.1 * float(f[-1]))
     axis = LinearAxis("width of the square junction as drawn (µm)", WIDTHS_um[0], WIDTHS_um[-1], 0.05)
@@ -181,7 +181,7 @@ def lattice(step_MHz: float) -> Lattice:
 
 @cache
 def _sensitivity() -> float:
-    """Return S of the lattice's qubits, which changes by 0.1 % among its frequencies."""
+    """Return S of the lattice's qubits, which changes by less than 0.3 % among its frequencies."""
     EJ = transmon.josephson_energy_for_frequency(_LOWEST_GHz + 0.07, _LATTICE_EC_GHz)
     return float(transmon.sensitivity(EJ, _LATTICE_EC_GHz))
 
@@ -221,35 +221,36 @@ def collision_view(spread: float, step_MHz: float) -> View:
     expected = lattice(step_MHz).expected(along * sigma / spread)
     by_step = np.array([float(lattice(one).expected(sigma_GHz(spread, one))) for one in STEPS_MHz])
     best = int(np.argmin(by_step))
-    half = _half(along, expected)
     facts = (
         ("spread of f01", f"{readable(1e3 * sigma, 3)} MHz", "standard deviation in the lattice"),
-        ("expected collisions", readable(m, 3), "per lattice of 27 qubits, closed form"),
+        ("expected collisions", readable(round(m, 6), 3), "per lattice of 27 qubits, closed form"),
         (
             "yield",
             percent(counted, decimals=1),
             f"± {percent(error, decimals=1)}, counted; exp(−m) is {percent(np.exp(-m), decimals=1)}",
         ),
-        (
-            "a yield of a half",
-            "never" if np.isnan(half) else percent(half, 2),
-            "the design itself collides" if np.isnan(half) else "spread of R on a chip that leaves it",
-        ),
+        ("a yield of a half", *_half(lattice(step_MHz), along, expected)),
     )
     ways = lattice(step_MHz).table(sigma)
-    sentence = "No pair of qubits is likely to collide. "
+    sentence = "Collisions are rare. "
     if ways:
-        numbers = {way.reason: 0.0 for way in ways}
-        for way in ways:
-            numbers[way.reason] += way.probability
+        numbers = {
+            reason: sum(way.probability for way in ways if way.reason == reason) for reason in NAMES.values()
+        }
         reason = max(numbers, key=lambda one: numbers[one])
         sentence = (
             f"The most frequent collision ({readable(numbers[reason], 2)} of {readable(m, 2)}): {reason}. "
         )
-    sentence += (
-        f"With this spread a step of {readable(STEPS_MHz[best])} MHz is best, with a yield of about "
-        f"{percent(np.exp(-by_step[best]), 2)}."
-    )
+    yields = np.exp(-by_step)
+    if yields[best] < 1e-3:
+        sentence += "With this spread no step leaves lattices without a collision."
+    elif yields[best] > 0.999:
+        sentence += f"With this spread steps such as {readable(STEPS_MHz[best])} MHz leave hardly any."
+    else:
+        sentence += (
+            f"With this spread a step of {readable(STEPS_MHz[best])} MHz is best, with a yield of about "
+        )
+        sentence += f"{percent(yields[best], 2)}."
     percents = LinearAxis("lattices without a collision (%)", -4.0, 104.0, 20.0)
     by_spread = chart(
         "Yield by spread",
@@ -265,14 +266,13 @@ def collision_view(spread: float, step_MHz: float) -> View:
         f"Yield by step at a spread of R of {percent(spread, 2)}",
         LinearAxis("step between the three frequencies (MHz)", 28.0, 122.0, 15.0),
         percents,
-        [Curve(np.array(STEPS_MHz), 100 * np.exp(-by_step))],
+        [Curve(np.array(STEPS_MHz), 100 * yields)],
         [Mark(step_MHz, 100 * counted, "here")],
     )
     f = lattice(step_MHz).frequencies_GHz
     three = ", ".join(f"{one:g}" for one in np.unique(f.round(6)))
     code = [
-        "from solvable.junctions import falcon27",
-        "",
+        "from solvable.junctions import falcon27\n",
         f"lattice = falcon27([{three}])",
         f"sigma_GHz = {sigma:.4g}",
         "print(lattice.expected(sigma_GHz))",
@@ -280,22 +280,20 @@ def collision_view(spread: float, step_MHz: float) -> View:
         f"    sigma_GHz, n_draws={N_DRAWS}, random_state=0",
         "))",
     ]
-    legend = (
-        ("", "exp(−m), m expected collisions"),
-        ("counted", f"{N_DRAWS} random lattices"),
-        ("here", "your choice"),
-    )
-    return View(facts, sentence, ((by_spread, legend), (step_chart, (legend[0], legend[2]))), "\n".join(code))
+    theory, here = ("", "exp(−m), m expected collisions"), ("here", "your choice")
+    legend = theory, ("counted", f"{N_DRAWS} random lattices"), here
+    return View(facts, sentence, ((by_spread, legend), (step_chart, (theory, here))), "\n".join(code))
 
 
-def _half(spreads: Numbers, expected: Numbers) -> float:
-    """Return the spread at which e^-m falls to a half; NaN if it is lower from the start."""
-    target = np.log(2)
+def _half(one: Lattice, spreads: Numbers, expected: Numbers) -> tuple[str, str]:
+    """Return the spread at which exp(-m) falls to a half, as a number and a remark."""
+    if one.expected(0.0) > 0:
+        return "never", "the design itself collides"
+    target, remark = np.log(2), "spread of R on a chip that leaves it"
     if expected[0] > target:
-        return float("nan")
-    k = int(np.argmax(expected > target))
-    part = slice(k - 1, k + 1)
-    return float(np.exp(np.interp(target, expected[part], np.log(spreads[part]))))
+        return f"below {percent(spreads[0], 2)}", remark
+    part = slice(np.argmax(expected > target) - 1, np.argmax(expected > target) + 1)
+    return percent(np.exp(np.interp(target, expected[part], np.log(spreads[part]))), 2), remark
 
 
 def wafer_report(
@@ -322,10 +320,8 @@ def wafer_report(
         try:
             return report(select_wafer(read_csv(path), wafer), qubit)
         except InputError as error:
-            said = str(error).replace(str(path), short(name))
-            raise InputError(
-                re.sub(r"choose one with --wafer \(.*?\)", "name one in “Wafer”", said)
-            ) from None
+            said = re.sub(r"choose one with --wafer \(.*?\)", "name one in “Wafer”", str(error))
+            raise InputError(said.replace(str(path), short(name))) from None
 
 
 TRUTH = (
@@ -335,7 +331,7 @@ TRUTH = (
 """What made the wafer of `synthetic_report`."""
 
 
-@cache
+@lru_cache(maxsize=8)
 def synthetic_report(qubit: Qubit) -> WaferReport:
     """Return the report on a synthetic wafer, cached for all visitors."""
     return report(synthetic_wafer(0).table, qubit)
