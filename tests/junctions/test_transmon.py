@@ -72,7 +72,9 @@ def test_sensitivities_at_4_5_and_6_GHz(EC: float, values: tuple[float, ...]) ->
     assert ((closed / S - 1 > -0.014) & (closed / S - 1 < -0.002)).all()
 
 
-@pytest.mark.parametrize("ng", [0.0, 0.25, 0.5])
+@pytest.mark.parametrize(
+    "ng", [pytest.param(0.0, marks=pytest.mark.slow), 0.25, pytest.param(0.5, marks=pytest.mark.slow)]
+)
 def test_many_ratios_with_one_charge_are_interpolated_to_ten_digits(ng: float) -> None:
     ratios = np.exp(np.random.default_rng(1).uniform(np.log(5.001), np.log(2000), 400))
     got = transmon.f01(0.2 * ratios, 0.2, ng)

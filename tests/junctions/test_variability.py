@@ -52,7 +52,9 @@ def test_variance_of_areas_has_a_second_order() -> None:
     assert float(variability.area_variance(0.2, 0.2, 0.003)) == pytest.approx(first + first**2 / 4, rel=1e-12)
 
 
-@pytest.mark.parametrize(("ratio", "listed"), [(10.0, 0.1800), (2.0, 0.5677)])
+@pytest.mark.parametrize(
+    ("ratio", "listed"), [pytest.param(10.0, 0.1800, marks=pytest.mark.slow), (2.0, 0.5677)]
+)
 def test_width_of_rough_edges_is_that_of_correlated_edges(ratio: float, listed: float) -> None:
     # Two edges as autoregressive chains, of 40 points per correlation length, averaged by trapezia.
     rng = np.random.default_rng(0)
@@ -222,7 +224,7 @@ def test_planned_designs_are_the_best_of_a_brute_force_search() -> None:
     assert min(others) == pytest.approx(best, rel=0.01)
 
 
-@pytest.mark.parametrize(("n", "sd"), [(50, 0.106), (300, 0.041)])
+@pytest.mark.parametrize(("n", "sd"), [(50, 0.106), pytest.param(300, 0.041, marks=pytest.mark.slow)])
 def test_share_from_measured_widths_is_unbiased_by_errors_of_the_microscope(n: int, sd: float) -> None:
     rng = np.random.default_rng(n)
     shares, squared = [], []
@@ -292,3 +294,27 @@ def test_refusals(call: Any, message: str) -> None:
 def test_measured_widths_of_different_numbers_are_refused() -> None:
     with pytest.raises(InputError, match="expected one resistance and two widths per junction"):
         variability.area_share_from_widths([8e3] * 10, [0.2] * 10, [0.2] * 9)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the common rectangles ignore the widths and the largest area that were asked for"
+)
+def test_planned_designs_can_be_made() -> None:
+    plans = variability.plan_designs(3600, 0.15, 0.5, 0.02, 0.1)
+    for shapes in plans.designs:
+        pairs = np.array([[float(w) for w in pair.split(" x ")] for pair in shapes.split(", ")])
+        assert pairs.min() >= 0.15
+        assert pairs.prod(axis=1).max() <= 0.1 * 1.01
+
+
+@pytest.mark.xfail(
+    strict=True, raises=ZeroDivisionError, reason="no common rectangle is as large as the smallest area"
+)
+def test_plan_of_large_junctions() -> None:
+    assert variability.plan_designs(100, 0.5, 3, 0.3, 2, at_um=(0.6, 0.6)).error[0] < 1
+
+
+@pytest.mark.xfail(strict=True, reason="a plan with an infinite error is returned as the best")
+def test_plan_of_designs_that_are_too_alike_is_refused() -> None:
+    with pytest.raises(InputError):
+        variability.plan_designs(100, 0.199, 0.201, 0.035, 0.05)

@@ -66,7 +66,7 @@ def test_components_and_their_intervals_on_simulated_wafers(wafers: int) -> None
         assert ((ends[0] < truth) & (ends[1] > truth)).mean() == pytest.approx(0.95, abs=error)
 
 
-@pytest.mark.parametrize("truth", [0.0, 0.03])
+@pytest.mark.parametrize("truth", [pytest.param(0.0, marks=pytest.mark.slow), 0.03])
 def test_components_of_unbalanced_wafers_are_unbiased(truth: float) -> None:
     rng = np.random.default_rng(1)
     counts = np.array([2, 3, 5, 9, 12, 20, 33, 50, 1, 1])

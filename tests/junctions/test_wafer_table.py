@@ -48,6 +48,13 @@ def test_semicolons_tabs_and_decimal_commas_are_read(tmp_path: Path, separator: 
     assert table.w2_um.tolist() == [0.2, 0.2, 0.2, 0.28]
 
 
+def test_decimal_commas_stay_numbers_beside_words_for_open_junctions(tmp_path: Path) -> None:
+    rows = (*GOOD, "B,2,0.2,0.2,8200.5", "B,3,0.2,0.2,OL")
+    lines = [line.replace(",", ";").replace(".", ",") for line in (HEAD, *rows)]
+    table = read_csv(written(tmp_path, *lines[1:], head=lines[0]))
+    assert table.R_ohm.tolist() == [8000, 8100, 8200, 8200.5, np.inf]
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("R_ohm", 1.0), ("R_kohm", 1e3), ("R_Mohm", 1e6)])
 def test_the_unit_is_that_of_the_column(unit: str, factor: float) -> None:
     table = as_table(columns(**({"R_ohm": None} | {unit: [8.1, 8.2, 8.3, 8.4]})))
