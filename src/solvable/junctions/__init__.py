@@ -18,14 +18,18 @@ from solvable.junctions import (
     evaporation,
     josephson,
     lattices,
+    layout,
     process,
+    recipe_checks,
     recipes,
     transmon,
     variability,
     wafer,
+    wafer_layout,
 )
 from solvable.junctions.calibration import GapCalibration, calibrate_gap
 from solvable.junctions.collisions import Lattice
+from solvable.junctions.drawing import plot_lattice
 from solvable.junctions.josephson import (
     bcs_gap,
     charging_energy,
@@ -35,6 +39,7 @@ from solvable.junctions.josephson import (
     josephson_inductance,
 )
 from solvable.junctions.lattices import falcon27, heavy_hex
+from solvable.junctions.shadow_drawing import plot_cross_section, plot_films, plot_process_window
 
 __all__ = [
     "GapCalibration",
@@ -53,9 +58,16 @@ __all__ = [
     "josephson_energy",
     "josephson_inductance",
     "lattices",
+    "layout",
+    "plot_cross_section",
+    "plot_films",
+    "plot_lattice",
+    "plot_process_window",
     "process",
+    "recipe_checks",
     "recipes",
     "transmon",
     "variability",
     "wafer",
+    "wafer_layout",
 ]

@@ -12,7 +12,7 @@ from solvable.junctions.command_fabrication import flows, gds, pict_check
 from solvable.junctions.josephson import COLD_RATIO
 from solvable.lab.text import percent, readable
 from solvable.lab.verdict import Section, Table, Verdict
-from solvable.terminal.arguments import FIGURES, Numbers, Whole, check_path
+from solvable.terminal.arguments import FIGURES, Numbers, Whole, Wholes, check_path
 from solvable.terminal.output import OUTPUT, Output, example
 
 _MOST_LISTED = 20
@@ -259,7 +259,7 @@ def collisions(
     sigma_MHz: Sigma = None,
     frequencies: Frequencies = (5.0, 5.07, 5.14),
     anharmonicity_MHz: Annotated[float, Parameter(name="--anharmonicity-MHz")] = -330.0,
-    hexagons: Annotated[tuple[int, ...], Parameter(name="--hexagons")] = (),
+    hexagons: Wholes = (),
     qubits: Path | None = None,
     edges: Path | None = None,
     rules: Literal["hertzberg2021", "brink2018"] = "hertzberg2021",

@@ -58,19 +58,18 @@ def pict_check(
     )
     found = check(recipe)
     failed = [one for one in found if not one.passed]
+    close = [one for one in found if one.passed and one.margin < 0]
     title = f"{len(found) - len(failed)} of {len(found)} checks pass" + (
         ": the recipe works" if not failed else ""
     )
     rows = tuple(
         ("ok" if one.passed else "FAILS", one.name, f"{readable(one.margin, 3)} {one.unit}") for one in found
     )
-    verdict = Verdict(
-        title,
-        (
-            Section("", "", Table(("", "check", "margin"), rows)),
-            Section("What fails", points=tuple(one.sentence for one in failed)),
-        )[: 1 + bool(failed)],
-    )
+    sections = [Section("", "", Table(("", "check", "margin"), rows))]
+    for heading, some in (("What fails", failed), ("What passes without a margin", close)):
+        if some:
+            sections.append(Section(heading, points=tuple(one.sentence for one in some)))
+    verdict = Verdict(title, tuple(sections))
     facts = {"passed": not failed, "checks": [one._asdict() for one in found]}
     files = {figure: lambda path: save(plot_films(simulate(recipe)), path)}
     output.emit(facts, ["passed" if not failed else "failed"], lambda: print(verdict), files)

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from solvable.checks import numbers, whole
-from solvable.datasets.csv_files import CsvFile
 from solvable.datasets.files import LONGEST_PATH, existing_file, listed, read_errors
 from solvable.datasets.inputs import floats
 from solvable.errors import InputError
@@ -162,8 +161,12 @@ def read_lattice(
 
 def _read(path: str | Path, columns: tuple[str, ...]) -> Any:
     name = short(path, LONGEST_PATH)
+    import pandas as pd
+
+    # Names may be text in all columns, which would hide the header from a guess.
     with read_errors(name, ".csv"):
-        table = CsvFile.of(existing_file(Path(path), name, "a CSV file"), name).read()
+        table: Any = pd.read_csv(existing_file(Path(path), name, "a CSV file"), skipinitialspace=True)
+    table.columns = [str(column).strip() for column in table.columns]
     for column in columns:
         if column not in table:
             raise InputError(f"{name!r} has no column {column}; expected {' and '.join(columns)}")

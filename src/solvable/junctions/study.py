@@ -150,7 +150,8 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
         R, variance = _fitted(found, pairs)
     f01, S = np.full(len(R), np.nan), np.full(len(R), np.nan)
     known = np.isfinite(R)
-    f01[known], S[known] = parameters.qubit.frequencies(R[known])
+    if known.any():
+        f01[known], S[known] = parameters.qubit.frequencies(R[known])
     sd = np.sqrt(variance)
     lattice = falcon27(parameters.lattice_GHz)
     relative = _relative_spread(pairs, S * sd)
@@ -341,7 +342,7 @@ study = Study(
     ),
     question="What do the resistances of a wafer say of the frequencies of its qubits, and of a lattice of them?",
     Parameters=Parameters,
-    tiny=Parameters(n_draws=200, trimmed=(1.0, 0.1), trials=1),
+    tiny=Parameters(n_draws=200, trimmed=(1.0, 0.1), trials=2),
     compared=("resistance_ohm", "on_chip_sd", "frequency_sd_MHz", "collisions"),
     prepare=prepare,
     predict=predict,

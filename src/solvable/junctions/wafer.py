@@ -226,7 +226,8 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
     components = variance_components(u, of_chip) if k > 1 else None
     chips = _chips(rows, chip_codes, chip_names, ok, chip_level, rest)
     spreads = chips["sd"].to_numpy(np.float64)
-    on_chip_sd = float(spreads[np.isfinite(spreads)].mean()) if np.isfinite(spreads).any() else float("nan")
+    # Chips with two junctions tell only together.
+    on_chip_sd = float(spreads[np.isfinite(spreads)].mean()) if np.isfinite(spreads).any() else on_chip_rms
     wafer_sd = float(np.sqrt(np.square(u - u.mean()).sum() / max(len(u) - m, 1)))
     designs = _designs(pairs, codes, ok, R, u, rest, of_design, freedom, qubit)
     residual, standardized = _residuals(rows, R, flags, codes)
@@ -299,7 +300,8 @@ def _chips(
     sd = np.full(k, np.nan)
     # Spreads of two junctions say next to nothing.
     enough = n_ok >= 3
-    sd[enough] = np.sqrt(square[enough] / (n_ok[enough] - 1)) / small_sample_factor(n_ok[enough])
+    if enough.any():
+        sd[enough] = np.sqrt(square[enough] / (n_ok[enough] - 1)) / small_sample_factor(n_ok[enough])
     padded = np.full(k, np.nan)
     padded[: len(level)] = level
     chips = pd.DataFrame(
@@ -415,7 +417,7 @@ def _width_bias(pairs: Array, designs: Any, level: Array) -> WidthBias:
     padded[: len(level)] = level
     if used.sum() < 2:
         raise InputError(
-            f"{int(used.sum())} design{'s' * (used.sum() != 1)} with 3 good junctions cannot tell biases of the "
+            f"{int(used.sum())} design{'s' * bool(used.sum() != 1)} with 3 good junctions cannot tell biases of the "
             "widths from the specific resistance; expected junctions of two sizes"
         )
     return fit_width_bias(pairs[used], padded[used], sd[used] / np.sqrt(n[used]))

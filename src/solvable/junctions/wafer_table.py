@@ -53,7 +53,11 @@ def read_csv(path: str | Path) -> pd.DataFrame:
     name = short(path, LONGEST_PATH)
     with read_errors(name, ".csv"):
         file = CsvFile.of(existing_file(Path(path), name, "a CSV file of resistances"), name)
-        table = file.read()
+        table: Any = file.read()
+    for column in UNITS_OHM:
+        # Words for open junctions keep a column text, with the file's decimal sign.
+        if file.decimal_comma and column in table and table[column].dtype.kind not in "fiu":
+            table[column] = table[column].str.replace(r"^(\s*[+-]?\d+),(\d+\s*)$", r"\1.\2", regex=True)
     return as_table(table, name)
 
 

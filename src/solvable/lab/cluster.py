@@ -6,10 +6,12 @@ back one by one, so those that the caller has saved are never lost.
 
 import asyncio
 import logging
+import pickle
 import re
 import socket
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -164,6 +166,8 @@ def trials_on(
                 _check_versions(client)
                 with closing(_outcomes(client, address, job, tuple(remaining), n_jobs)) as outcomes:
                     for call, outcome in outcomes:
+                        if isinstance(outcome, _Raised):
+                            raise outcome.error
                         yield call, outcome
                         remaining.remove(call)
         except _LostData:
@@ -178,6 +182,13 @@ def trials_on(
 
 class _LostData(Exception):
     """No worker holds the shared data any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Raised:
+    """The error of a trial, as an outcome: raised, it would make joblib drop trials that finished before."""
+
+    error: Exception
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,7 +369,15 @@ def _run_trial(job: _Job, call: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
         )
     # A worker runs one trial per thread; joblib calls inside a trial stay in its thread, as without a cluster.
     with limited_blas_threads(1), parallel_config(backend="sequential"):
-        return call, job.trial(*job.shared, *call)
+        try:
+            return call, job.trial(*job.shared, *call)
+        except Exception as error:
+            error.add_note(f"On the worker:\n{traceback.format_exc()}")
+            try:
+                pickle.loads(pickle.dumps(error))
+            except Exception:  # dask passes it on as it can
+                raise error from None
+            return call, _Raised(error)
 
 
 @contextmanager
