@@ -119,7 +119,6 @@ def test_inverse_gives_back_the_frequency(ng: float) -> None:
     np.testing.assert_allclose(many, np.tile(EJ, (4, 1)), rtol=1e-8)
 
 
-@pytest.mark.xfail(strict=True, reason="f01 > sqrt(8 E_J E_C) - 2 E_C, the bracket, is wrong here: nan")
 @pytest.mark.parametrize("ratio", [1.8, 2.2, 2.8])
 def test_inverse_gives_back_the_frequency_of_a_charge_qubit_at_its_sweet_spot(ratio: float) -> None:
     EJ = transmon.josephson_energy_for_frequency(0.25 * dense_f01(ratio, 0.5), 0.25, 0.5)

@@ -288,17 +288,11 @@ def test_refusals(call: Any, message: str) -> None:
         call()
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="first and second widths are added before their check"
-)
 def test_measured_widths_of_different_numbers_are_refused() -> None:
     with pytest.raises(InputError, match="expected one resistance and two widths per junction"):
         variability.area_share_from_widths([8e3] * 10, [0.2] * 10, [0.2] * 9)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the common rectangles ignore the widths and the largest area that were asked for"
-)
 def test_planned_designs_can_be_made() -> None:
     plans = variability.plan_designs(3600, 0.15, 0.5, 0.02, 0.1)
     for shapes in plans.designs:
@@ -307,14 +301,10 @@ def test_planned_designs_can_be_made() -> None:
         assert pairs.prod(axis=1).max() <= 0.1 * 1.01
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ZeroDivisionError, reason="no common rectangle is as large as the smallest area"
-)
 def test_plan_of_large_junctions() -> None:
     assert variability.plan_designs(100, 0.5, 3, 0.3, 2, at_um=(0.6, 0.6)).error[0] < 1
 
 
-@pytest.mark.xfail(strict=True, reason="a plan with an infinite error is returned as the best")
 def test_plan_of_designs_that_are_too_alike_is_refused() -> None:
     with pytest.raises(InputError):
         variability.plan_designs(100, 0.199, 0.201, 0.035, 0.05)

@@ -217,7 +217,6 @@ def test_one_wafer_of_several() -> None:
         select_wafer(plain, "v")
 
 
-@pytest.mark.xfail(strict=True, reason="junctions are numbered within chips of one name, over all wafers")
 def test_unnamed_junctions_are_numbered_by_wafer_and_chip() -> None:
     table = as_table(columns(chip=list("AAAA"), wafer=list("vvww")))
     assert table.junction.tolist() == ["1", "2", "1", "2"]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import numbers, one_number
+from solvable.checks import finite, numbers, one_number
 from solvable.errors import InputError
 from solvable.junctions.josephson import ALUMINIUM_GAP_eV, normal_resistance
 from solvable.junctions.transmon import f01, resistance_for_frequency, sensitivity
@@ -61,6 +61,8 @@ def calibrate_gap(
     from scipy.optimize import least_squares
 
     R, f = numbers("R_ohm", R_ohm, above=0), numbers("f01_GHz", f01_GHz, above=0)
+    finite("R_ohm", R, "leave open junctions out")
+    finite("f01_GHz", f, "leave these qubits out")
     EC, charge = one_number("EC_GHz", EC_GHz, above=0), one_number("ng", ng)
     prior = 0.0 if EC_sd_GHz is None else float(numbers("EC_sd_GHz", EC_sd_GHz, above=0))
     if R.ndim != 1 or R.shape != f.shape:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import choice, numbers, one_number, whole
+from solvable.checks import choice, finite, numbers, one_number, whole
 from solvable.errors import InputError
 
 if TYPE_CHECKING:
@@ -132,9 +132,11 @@ class Lattice:
         0.0453
         """
         f = numbers("frequencies_GHz", frequencies_GHz, above=0)
+        finite("frequencies_GHz", f, "")
         if f.ndim != 1:
             raise InputError(f"frequencies_GHz has shape {f.shape}; expected one frequency per qubit")
         alpha = numbers("anharmonicity_GHz", anharmonicity_GHz)
+        finite("anharmonicity_GHz", alpha, "")
         if (alpha >= 0).any():
             raise InputError(
                 f"anharmonicity_GHz is {alpha[alpha >= 0].flat[0]:g}; expected f12 - f01 of a transmon, which is "
@@ -404,8 +406,8 @@ class Collision(NamedTuple):
 
 
 def _pair(edge: Sequence[int], n: int) -> tuple[int, int]:
-    words = tuple(edge)
-    if len(words) != 2 or any(isinstance(q, bool) or int(q) != q or not 0 <= q < n for q in words):
+    words = tuple(edge) if np.ndim(edge) == 1 else ()
+    if len(words) != 2 or any(isinstance(q, bool) or q not in range(n) for q in words):
         raise InputError(f"edges has {edge!r}; expected pairs of qubits, numbered from 0 to {n - 1}")
     if words[0] == words[1]:
         raise InputError(f"edges has {edge!r}, a qubit with itself; expected pairs of two qubits")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import numbers, whole
+from solvable.checks import finite, numbers, whole
 from solvable.errors import InputError
 from solvable.junctions.josephson import ALUMINIUM_GAP_eV, charging_energy, normal_resistance
 
@@ -232,9 +232,9 @@ def josephson_energy_for_frequency(f01_GHz: ArrayLike, EC_GHz: ArrayLike, ng: Ar
         )
     from scipy.optimize.elementwise import find_root
 
-    # d f01 / d E_J is the difference of two cosines, at most 2; and f01 > sqrt(8 E_J E_C) - 2 E_C.
+    # d f01 / d E_J is the difference of two cosines, at most 2; and f01 > sqrt(8 E_J E_C) - 2.04 E_C at any ng.
     ratio = f / EC
-    ends = np.log((f - least) / EC / 2), np.log((ratio + 2) ** 2 / 8)
+    ends = np.log((f - least) / EC / 2), np.log((ratio + 2.1) ** 2 / 8)
     curve = _curve(_log_frequency, float(ends[0].min()), float(ends[1].max()), charge)
     found = find_root(lambda x, y, g: curve(x, g) - y, ends, args=(np.log(ratio), charge))
     return np.asarray(np.exp(found.x) * EC)
@@ -299,6 +299,7 @@ def area_for_frequency(
 def _checked(EJ_GHz: ArrayLike, EC_GHz: ArrayLike, ng: ArrayLike) -> tuple[Array, Array, Array]:
     """Return the arguments in their common shape, with the offset charge between 0 and 1/2."""
     EJ, EC = numbers("EJ_GHz", EJ_GHz, above=0), numbers("EC_GHz", EC_GHz, above=0)
+    finite("EC_GHz", EC, "")
     ratio = EJ / EC
     if (large := ~(ratio <= _LARGEST_RATIO)).any():
         raise InputError(

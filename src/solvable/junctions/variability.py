@@ -404,6 +404,11 @@ def plan_designs(
         one = np.abs((gradient[0] * rows[k, 1] - gradient[1] * rows[k, 0]) / determinant)
         other = np.abs((gradient[1] * rows[i, 0] - gradient[0] * rows[i, 1]) / determinant)
     error = np.where(np.isfinite(one + other), one + other, np.inf)
+    if not (i.size and np.isfinite(error.min()) and identifiable(pairs)):
+        raise InputError(
+            "designs within these bounds are too alike to tell the widths from the barrier; allow a wider range of "
+            "widths"
+        )
     # All squares tell as much, so the one nearest to the wanted design is taken.
     distance = np.abs(np.log(pairs / at_um)).sum(axis=1)
     best = int(np.argmin(error * (1 + 1e-6 * np.minimum(distance[i], distance[k]))))
@@ -411,13 +416,14 @@ def plan_designs(
     share = one[best] / (one[best] + other[best])
     first = min(max(round(total * share), 1), total - 1)
     options = {"a_um2": a_um2, "b_um2": b_um2, "at_um": at_um}
+    plans = [("best two", chosen, np.array([first, total - first]))]
     common = designs(_COMMON_UM, both_orders=False)
     inside = common.prod(axis=1)
-    common = common[(inside >= area_min_um2 * (1 - _EQUAL)) & (inside < 0.16 * (1 - _EQUAL))]
-    plans = [
-        ("best two", chosen, np.array([first, total - first])),
-        (f"{len(common)} common rectangles", common, np.full(len(common), total / len(common))),
-    ]
+    kept = (inside >= area_min_um2 * (1 - _EQUAL)) & (inside <= min(area_max_um2, 0.15) * (1 + _EQUAL))
+    kept &= (common >= low * (1 - _EQUAL)).all(axis=1) & (common <= widths[-1] * (1 + _EQUAL)).all(axis=1)
+    if kept.any() and identifiable(common[kept]):
+        n = int(kept.sum())
+        plans.append((f"{n} common rectangles", common[kept], np.full(n, total / n)))
     return pd.DataFrame(
         [
             {
@@ -464,9 +470,13 @@ def area_share_from_widths(R_ohm: ArrayLike, w1_um: ArrayLike, w2_um: ArrayLike)
     (0.7, 0.03)
     """
     z = np.log(numbers("R_ohm", R_ohm, above=0))
-    y = -np.log(numbers("w1_um", w1_um, above=0)) - np.log(numbers("w2_um", w2_um, above=0))
-    if z.ndim != 1 or z.shape != y.shape:
-        raise InputError(f"R_ohm has shape {z.shape}; expected one resistance and two widths per junction")
+    w1, w2 = numbers("w1_um", w1_um, above=0), numbers("w2_um", w2_um, above=0)
+    if z.ndim != 1 or not z.shape == w1.shape == w2.shape:
+        raise InputError(
+            f"R_ohm, w1_um and w2_um have {z.size}, {w1.size} and {w2.size} values; expected one resistance and two "
+            "widths per junction"
+        )
+    y = -np.log(w1) - np.log(w2)
     n = len(z)
     if n < 10 or np.ptp(z) == 0:
         raise InputError(f"R_ohm has {n} junctions; expected at least 10, with different resistances")

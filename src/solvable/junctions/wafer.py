@@ -18,7 +18,6 @@ from solvable.junctions.josephson import COLD_RATIO, ALUMINIUM_GAP_eV, charging_
 from solvable.junctions.synthetic import SyntheticWafer, synthetic_wafer
 from solvable.junctions.variability import VarianceModel, fit_variance_model
 from solvable.junctions.wafer_statistics import (
-    MAD,
     Z95,
     VarianceComponents,
     WaferMap,
@@ -27,6 +26,7 @@ from solvable.junctions.wafer_statistics import (
     group_means,
     map_fit,
     robust_residuals,
+    robust_spread,
     small_sample_factor,
     two_way_effects,
     variance_components,
@@ -65,9 +65,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-
-# Junctions of a design from which its own spread is used for residuals.
-_ENOUGH = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +221,8 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
     rest = u - chip_level[of_chip]
     on_chip_rms, freedom = _pooled(rest, of_design, of_chip)
     components = variance_components(u, of_chip) if k > 1 else None
-    chips = _chips(rows, chip_codes, chip_names, ok, chip_level, rest)
+    n_designs = len(np.unique(of_design))
+    chips = _chips(rows, chip_codes, chip_names, ok, chip_level, rest, n_designs)
     spreads = chips["sd"].to_numpy(np.float64)
     # Chips with two junctions tell only together.
     on_chip_sd = float(spreads[np.isfinite(spreads)].mean()) if np.isfinite(spreads).any() else on_chip_rms
@@ -236,9 +234,7 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
         measured: Any = chips[chips["n_ok"] > 0]
         whole_map = map_fit(measured["chip_x_mm"], measured["chip_y_mm"], measured["level"])
         if whole_map is None:
-            notes.append(
-                f"there is no map of {len(measured)} chips: it needs at least 6 that are not in a line"
-            )
+            notes.append("there is no map, which needs at least 6 chips that are not in a line")
     else:
         notes.append(
             "there are no columns chip_x_mm and chip_y_mm, so there is no map, and no trend in the residuals"
@@ -290,7 +286,7 @@ def _pooled(rest: Array, of_design: NDArray, of_chip: NDArray) -> tuple[float, f
 
 
 def _chips(
-    rows: Any, chip_codes: NDArray, names: Any, ok: NDArray, level: Array, rest: Array
+    rows: Any, chip_codes: NDArray, names: Any, ok: NDArray, level: Array, rest: Array, n_designs: int
 ) -> pd.DataFrame:
     k = len(names)
     of_chip = chip_codes[ok]
@@ -301,7 +297,10 @@ def _chips(
     # Spreads of two junctions say next to nothing.
     enough = n_ok >= 3
     if enough.any():
-        sd[enough] = np.sqrt(square[enough] / (n_ok[enough] - 1)) / small_sample_factor(n_ok[enough])
+        # The levels of the designs come from all chips, each of which pays its share of them.
+        freedom = (n_ok - 1 - (n_designs - 1) * n_ok / n_ok.sum())[enough]
+        freedom = np.maximum(freedom, 1.0)
+        sd[enough] = np.sqrt(square[enough] / freedom) / small_sample_factor(freedom + 1)
     padded = np.full(k, np.nan)
     padded[: len(level)] = level
     chips = pd.DataFrame(
@@ -401,13 +400,10 @@ def _residuals(rows: Any, R: Array, flags: NDArray, codes: NDArray) -> tuple[Arr
     z = np.full(len(R), np.nan)
     z[measured] = np.log(R[measured])
     residual = robust_residuals(z, codes, *_places(rows))
-    scale = MAD * float(np.nanmedian(np.abs(residual)))
-    table: Any = pd.DataFrame({"size": np.abs(residual), "code": codes}).groupby("code")["size"]
-    own = MAD * table.median().to_numpy(np.float64)[codes]
-    many = np.bincount(codes[measured], minlength=int(codes.max()) + 1)[codes] >= _ENOUGH
-    unit = np.where(many & (own > 0), own, scale)
-    standardized = residual / unit if scale > 0 else np.where(np.isfinite(residual), 0.0, np.nan)
-    return residual, standardized
+    unit = robust_spread(residual, codes)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        standardized = np.where(unit > 0, residual / unit, 0.0)
+    return residual, np.where(np.isfinite(residual), standardized, np.nan)
 
 
 def _width_bias(pairs: Array, designs: Any, level: Array) -> WidthBias:
@@ -417,8 +413,8 @@ def _width_bias(pairs: Array, designs: Any, level: Array) -> WidthBias:
     padded[: len(level)] = level
     if used.sum() < 2:
         raise InputError(
-            f"{int(used.sum())} design{'s' * bool(used.sum() != 1)} with 3 good junctions cannot tell biases of the "
-            "widths from the specific resistance; expected junctions of two sizes"
+            f"{int(used.sum())} design{'s' * bool(used.sum() != 1)} with 3 good junctions and a spread cannot tell "
+            "biases of the widths from the specific resistance; expected junctions of two sizes"
         )
     return fit_width_bias(pairs[used], padded[used], sd[used] / np.sqrt(n[used]))
 

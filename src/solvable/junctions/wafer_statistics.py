@@ -18,6 +18,8 @@ Codes = NDArray[np.int64]
 _ROUNDS = 100
 # Tukey's biweight loses 5 % of efficiency on normal values at 4.685 standard deviations.
 _BIWEIGHT = 4.685
+# Size of groups below which their own median deviation is too uncertain.
+_FEW = 16
 
 STANDS_OUT = 5.0
 """Robust standard deviations from which a residual stands out: `#` in the text map."""
@@ -248,6 +250,34 @@ def robust_residuals(z: Array, designs: Codes, x_mm: Array | None, y_mm: Array |
     rest = values - level[codes] - trend
     out[usable] = rest - _medians(rest, codes, n)[codes]
     return out
+
+
+def group_medians(values: Array, codes: Codes) -> Array:
+    """Return for each value the median of its group, without NaN; NaN in groups that have nothing else."""
+    known = np.isfinite(values)
+    n = int(codes.max()) + 1 if len(codes) else 0
+    if not known.any():
+        return np.full(len(values), np.nan)
+    return _medians(values[known], codes[known], n)[codes]
+
+
+def robust_spread(rest: Array, codes: Codes) -> Array:
+    """Return for each value the robust standard deviation of its group, 1.4826 times the median of its size.
+
+    Medians of a few values are often far too small: groups of fewer than 16 have at least the spread of all values
+    together, so that the small ones among them are judged mildly.
+
+    Args:
+        rest: values around the median of their group (n,), NaN where there is none.
+        codes: number of the group of each.
+    """
+    size = np.abs(rest)
+    own = MAD * group_medians(size, codes)
+    if not np.isfinite(rest).any():
+        return own
+    together = MAD * float(np.nanmedian(size))
+    counts = np.bincount(codes[np.isfinite(rest)], minlength=int(codes.max()) + 1)[codes]
+    return np.where(counts < _FEW, np.maximum(own, together), own)
 
 
 def _medians(values: Array, codes: Codes, n_groups: int) -> Array:

@@ -11,6 +11,7 @@ from solvable.checks import choice
 from solvable.datasets.csv_files import CsvFile
 from solvable.datasets.files import LONGEST_PATH, existing_file, listed, read_errors
 from solvable.errors import InputError
+from solvable.junctions.wafer_statistics import group_medians, robust_spread
 from solvable.streams import short
 
 UNITS_OHM = {"R_ohm": 1.0, "R_kohm": 1e3, "R_Mohm": 1e6}
@@ -31,7 +32,6 @@ _OPEN_WORDS = ("ol", "o.l.", "o.l", "open", "over", "overload", "overflow", "inf
 _GAPS = ("", "na", "n/a", "nan", "none", "null", "-", "--")
 # Factors beyond which a junction is open or short, and robust standard deviations beyond which it is an outlier.
 _OPEN_FACTOR, _SHORT_FACTOR, _OUTLIER = 3.0, 3.0, 5.0
-_MAD = 1.4826
 # A share of this many resistances at a thousandth of the others is no yield, but another unit.
 _OTHER_UNIT = 0.05
 _PLAUSIBLE_OHM = (100.0, 1e6)
@@ -109,7 +109,8 @@ def as_table(table: Any, name: str = "the table") -> pd.DataFrame:
     if "junction" in result:
         result["junction"] = _texts(result["junction"], "junction", name)
     else:
-        result["junction"] = (result.groupby("chip").cumcount() + 1).astype(str)
+        keys = [column for column in ("wafer", "chip") if column in result]
+        result["junction"] = (result.groupby(keys).cumcount() + 1).astype(str)
     _check_ids(result, name)
     _check_places(result, name)
     _check_units(result, units[0], name)
@@ -230,7 +231,7 @@ def _check_units(table: Any, unit: str, name: str) -> None:
     usable = (R > 0) & np.isfinite(R)
     z = np.log10(np.where(usable, R, 1.0))
     codes = design_codes(table)[0]
-    off = z - _by_group(np.where(usable, z, np.nan), codes)
+    off = z - group_medians(np.where(usable, z, np.nan), codes)
     for factor in (-3, 3):
         other = usable & (np.abs(off - factor) < 0.25)
         if other.sum() >= max(3, _OTHER_UNIT * usable.sum()):
@@ -257,8 +258,8 @@ def flag(table: pd.DataFrame) -> pd.DataFrame:
 
     In this order, within each design: invalid if R is negative or was not measured; open if R is infinite or above 3
     times the median; short if it is 0 or below a third of it; outlier if ln R is more than 5 robust standard deviations
-    (1.4826 times the median absolute deviation of the rest) from its median. All count against the yield, and only the
-    outliers among them enter the map of residuals.
+    (1.4826 times the median absolute deviation of the rest; see `robust_spread` for small groups) from its median. All
+    count against the yield, and only the outliers among them enter the map of residuals.
 
     Args:
         table: as from `read_csv`.
@@ -272,23 +273,17 @@ def flag(table: pd.DataFrame) -> pd.DataFrame:
     invalid = np.isnan(R) | (R < 0)
     usable = ~invalid & (R > 0) & np.isfinite(R)
     z = np.log(np.where(usable, R, 1.0))
-    median = _by_group(np.where(usable, z, np.nan), codes)
+    median = group_medians(np.where(usable, z, np.nan), codes)
     is_open = ~invalid & (np.isinf(R) | (z - median > np.log(_OPEN_FACTOR)))
     is_short = ~invalid & ~is_open & ((R == 0) | (median - z > np.log(_SHORT_FACTOR)))
     rest = usable & ~is_open & ~is_short
     inner = np.where(rest, z, np.nan)
-    distance = np.abs(inner - _by_group(inner, codes))
-    spread = _by_group(distance, codes) * _MAD
+    distance = np.abs(inner - group_medians(inner, codes))
+    spread = robust_spread(distance, codes)
     # A meter with few digits gives equal values, whose deviation of 0 flags nothing.
     outlier = rest & (spread > 0) & (distance > _OUTLIER * spread)
     flags = np.select([invalid, is_open, is_short, outlier], ["invalid", "open", "short", "outlier"], "ok")
     return table.assign(flag=flags)
-
-
-def _by_group(values: NDArray[np.float64], codes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the median of each value's group, without NaN."""
-    series: Any = pd.Series(values)
-    return series.groupby(codes).transform("median").to_numpy()
 
 
 def select_wafer(table: pd.DataFrame, wafer: str | None = None) -> pd.DataFrame:

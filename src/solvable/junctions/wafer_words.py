@@ -53,7 +53,7 @@ def summary(report: Any) -> str:
 def _yield(report: Any) -> Section:
     n = sum(report.counts.values())
     words = {
-        "outlier": "outliers, more than 5 robust standard deviations from their design",
+        "outlier": "more than 5 robust standard deviations from their design",
         "open": "open",
         "short": "short",
         "invalid": "negative or not measured",
