@@ -59,7 +59,7 @@ class Parameters:
     lattice_GHz: tuple[float, ...] = (5.0, 5.07, 5.14)
     """Three design frequencies of the lattice of 27 qubits, ascending."""
 
-    trimmed: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1, 0.05)
+    trimmed: tuple[float, ...] = (1.0, 0.5, 0.3, 0.2, 0.15, 0.1)
     """Parts of the spread that are left after trimming, at which the yield is found."""
 
     n_draws: int = 20_000
@@ -154,7 +154,8 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
         f01[known], S[known] = parameters.qubit.frequencies(R[known])
     sd = np.sqrt(variance)
     lattice = falcon27(parameters.lattice_GHz)
-    relative = _relative_spread(pairs, S * sd)
+    place = _nearest(pairs)
+    relative = float(S[place] * sd[place]) if setting.report is None else _relative_spread(setting.report)
     # Finer than what is measured, for a smooth line.
     trimmed = np.union1d(parameters.trimmed, np.geomspace(1e-2, max(parameters.trimmed) or 1.0, 60))
     sigma_GHz = relative * lattice.frequencies_GHz.mean()
@@ -172,7 +173,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
             "f01_GHz": ("design", f01),
         },
         {"design": _names(pairs), "trimmed": trimmed},
-        {"sigma_GHz": sigma_GHz, "qubit": _nearest(pairs)},
+        {"sigma_GHz": float(sigma_GHz), "qubit": place},
     )
 
 
@@ -194,9 +195,21 @@ def _names(pairs: NDArray) -> list[str]:
     return [f"{w1:g} x {w2:g}" for w1, w2 in pairs]
 
 
-def _relative_spread(pairs: NDArray, spread: NDArray) -> float:
-    """Return the relative spread of the frequency of the design nearest to that of a qubit."""
-    return float(spread[_nearest(pairs)])
+def _relative_spread(found: WaferReport) -> float:
+    """Return the relative spread of the frequency on chips of the design nearest to that of a qubit.
+
+    The model of all designs knows it better than the few junctions of one.
+    """
+    pairs = found.designs[["w1_um", "w2_um"]].to_numpy(np.float64)
+    place = _nearest(pairs)
+    R = found.designs["R_ohm"].to_numpy()[[place]]
+    if not np.isfinite(R[0]):
+        return float("nan")
+    sd = float(found.designs["on_chip_sd"].to_numpy()[place])
+    if found.model is not None and found.widths is not None:
+        bias = np.array([found.widths.bias1_um, found.widths.bias2_um])
+        sd = float(np.sqrt(found.model.variance(*(pairs[place] + bias))))
+    return float(found.qubit.frequencies(R)[1][0] * sd)
 
 
 def _nearest(pairs: NDArray) -> int:
@@ -222,7 +235,8 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
         counts >= 3, np.sqrt(np.bincount(codes, rest**2) / (counts * max(freedom, 1e-9))), np.nan
     )
     lattice = falcon27(parameters.lattice_GHz)
-    collisions, free = _lattices(parameters, lattice, all_pairs, sd, rest / sd[place][codes], index)
+    relative = _relative_spread(found)
+    collisions, free = _lattices(parameters, lattice, relative, rest / sd[place][codes], index)
     return xr.Dataset(
         {
             "resistance_ohm": ("design", designs["R_ohm"].to_numpy()),
@@ -238,11 +252,10 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 
 def _lattices(
-    parameters: Parameters, lattice: Any, pairs: NDArray, sd: NDArray, standardized: NDArray, index: int
+    parameters: Parameters, lattice: Any, relative: float, standardized: NDArray, index: int
 ) -> tuple[NDArray, NDArray]:
     """Return the mean number of collisions and the yield, with errors drawn from the wafer's residuals."""
     rng = np.random.default_rng((parameters.random_state, index, 1))
-    relative = _relative_spread(pairs, sd)
     pool = standardized[np.isfinite(standardized)]
     collisions, free = np.zeros((2, len(parameters.trimmed)))
     left = parameters.n_draws
@@ -313,16 +326,13 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
         part = measurement.trimmed.to_numpy()
         worst = int(np.argmax(part))
         text += (
-            f": {percent(float(free[worst]), decimals=1)} of lattices of 27 qubits would have no collision with "
-            f"{readable(float(part[worst]), 2)} of it"
+            f". With {percent(float(part[worst]), 2)} of this spread {percent(float(free[worst]), decimals=1)} of lattices "
+            "of 27 qubits have no collision"
         )
         good = np.flatnonzero(free >= 0.5)
         if len(good) and worst not in good:
             best = good[np.argmax(part[good])]
-            text += (
-                f"; trimming to {readable(float(part[best]), 2)} of it leaves "
-                f"{percent(float(free[best]), decimals=0)}"
-            )
+            text += f", with {percent(float(part[best]), 2)} of it {percent(float(free[best]), decimals=0)}"
     return f"{text}."
 
 

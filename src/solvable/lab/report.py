@@ -55,15 +55,17 @@ def _detail(one: "Verdict | Figure", title: str):
     """Return a verdict or a figure as HTML."""
     from markupsafe import Markup
 
-    if hasattr(one, "_repr_html_"):
-        return Markup(one._repr_html_())  # pyright: ignore[reportAttributeAccessIssue]
+    from solvable.lab.verdict import Verdict
+
+    if isinstance(one, Verdict):
+        return Markup(one._repr_html_())
     from io import StringIO
 
     from solvable.lab.figure import house_style
 
     svg = StringIO()
     with house_style():
-        one.savefig(svg, format="svg", metadata={"Date": None})  # pyright: ignore[reportAttributeAccessIssue]
+        one.savefig(svg, format="svg", metadata={"Date": None})
     return Markup('<figure><div class="sheet">{}</div></figure>').format(
         _as_markup(svg.getvalue(), f"{title}, details")
     )
