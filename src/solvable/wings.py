@@ -90,7 +90,9 @@ WINGS = (
             "junction-ageing": "ageing_study",
             "collisions": "collision_study",
         },
-        {"junctions": "Qubits from junctions: a wafer's resistances, frequencies, ageing, shadows, collisions."},
+        {
+            "junctions": "Qubits from junctions: a wafer's resistances, frequencies, ageing, shadows, collisions."
+        },
     ),
 )
 

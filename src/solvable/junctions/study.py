@@ -326,8 +326,8 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
         part = measurement.trimmed.to_numpy()
         worst = int(np.argmax(part))
         text += (
-            f". With {percent(float(part[worst]), 2)} of this spread {percent(float(free[worst]), decimals=1)} of lattices "
-            "of 27 qubits have no collision"
+            f". With {percent(float(part[worst]), 2)} of this spread {percent(float(free[worst]), decimals=1)} of "
+            "lattices of 27 qubits have no collision"
         )
         good = np.flatnonzero(free >= 0.5)
         if len(good) and worst not in good:
