@@ -2,12 +2,13 @@
 
 The chain is `josephson` (resistance to energies), `transmon` (energies to frequencies) and `calibration` (the gap from
 measured qubits). `wafer` reports on a table of resistances: `wafer_table` reads and flags, `wafer_statistics` has
-spreads, map and biases, `wafer_words` puts them into words, and `synthetic` makes a table whose truth is known;
-`variability` says where the spread comes from. `ageing` forecasts resistances (`ageing_laws`, `ageing_fit`).
-`collisions` counts collisions in `lattices` of qubits. `evaporation` simulates shadows, `recipes` and `recipe_checks`
-those of whole processes; `process` compares flows of steps, and `layout` and `wafer_layout` write GDS files. Studies:
-`study` (the chain), `spread_study`, `shadow_study`, `ageing_study` and `collision_study`; figures are in `drawing` and
-`shadow_drawing`. `command` and `command_fabrication` have the commands; `page` and `explore` are the page.
+spreads, map and biases, `qubit` turns resistances into frequencies, `wafer_words` puts all into words, and `synthetic`
+makes a table whose truth is known; `variability` says where the spread comes from. `ageing` forecasts resistances
+(`ageing_laws`, `ageing_fit`). `collisions` counts collisions in `lattices` of qubits. `evaporation` simulates shadows,
+`recipes` and `recipe_checks` those of whole processes; `process` compares flows of steps, and `layout` and
+`wafer_layout` write GDS files. Studies: `study` (the chain), `spread_study`, `shadow_study`, `ageing_study` and
+`collision_study`; figures are in `drawing` and `shadow_drawing`. `command` and `command_fabrication` have the commands;
+`page` and `explore` are the page.
 
 Units are in the names: energies are frequencies in GHz, lengths in µm, resistances in ohm.
 """

@@ -56,7 +56,7 @@ def wafer_report(
         gap_ueV: Superconducting gap in µeV; only gap over cold ratio matters.
         cold_ratio: Resistance when cold over that at room temperature.
         text: Print a map of the junctions instead: # where a residual stands out, else a point.
-        save: Write the table with flags, residuals and frequencies: FILE.csv.
+        save: Write the table with flags, residuals, frequencies, and inductance and capacitance: FILE.csv.
         output: How the result is printed.
     """
     from solvable.junctions.study import Parameters, prepare, study, wafer_of

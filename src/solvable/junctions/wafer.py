@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from solvable.checks import one_number
 from solvable.errors import InputError
-from solvable.junctions import transmon
-from solvable.junctions.josephson import COLD_RATIO, ALUMINIUM_GAP_eV, charging_energy, josephson_energy
+from solvable.junctions.qubit import Qubit, lumped, predicted_frequencies, quiet_frequencies
 from solvable.junctions.synthetic import SyntheticWafer, synthetic_wafer
 from solvable.junctions.variability import VarianceModel, fit_variance_model
 from solvable.junctions.wafer_statistics import (
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
     from solvable.lab.verdict import Verdict
 
 __all__ = [
+    "Qubit",
     "SyntheticWafer",
     "VarianceComponents",
     "WaferMap",
@@ -67,41 +66,6 @@ __all__ = [
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Qubit:
-    """What turns resistances into frequencies.
-
-    Attributes:
-        capacitance_fF: capacitance of the qubit, junction included.
-        gap_eV: gap of both electrodes.
-        gap_sd_eV: its standard error: all frequencies shift together.
-        cold_ratio: R_n when cold over R at room temperature; only the gap over this ratio matters.
-        ng: offset charge.
-    """
-
-    capacitance_fF: float = 80.0
-    gap_eV: float = ALUMINIUM_GAP_eV
-    gap_sd_eV: float = 5e-6
-    cold_ratio: float = COLD_RATIO
-    ng: float = 0.25
-
-    def __post_init__(self) -> None:
-        for name in ("capacitance_fF", "gap_eV", "cold_ratio"):
-            one_number(name, getattr(self, name), above=0)
-        one_number("gap_sd_eV", self.gap_sd_eV, at_least=0)
-        one_number("ng", self.ng)
-
-    @property
-    def EC_GHz(self) -> float:
-        """Charging energy."""
-        return float(charging_energy(self.capacitance_fF * 1e-15))
-
-    def frequencies(self, R_ohm: Array) -> tuple[Array, Array]:
-        """Return frequency in GHz and sensitivity S of resistances at room temperature."""
-        EJ = josephson_energy(self.cold_ratio * R_ohm, self.gap_eV)
-        return transmon.f01(EJ, self.EC_GHz, self.ng), transmon.sensitivity(EJ, self.EC_GHz, self.ng)
-
-
 @dataclass(frozen=True, eq=False)
 class WaferReport:
     """The analysis of one wafer; `print` it, or let a notebook display it.
@@ -113,7 +77,7 @@ class WaferReport:
         name: of the wafer.
         junctions: the table with `flag`, `residual` (of ln R, after design and robust trend), `standardized` (in robust
             standard deviations of its design), `f01_GHz` and its 95 % interval `f01_low_GHz`, `f01_high_GHz` by the
-            error of the gap.
+            error of the gap; for circuit simulators the inductance `L_J_nH` when cold, and `C_J_fF` at 50 fF/µm².
         designs: a row per design: `w1_um`, `w2_um`, `n`, `n_ok`, `R_ohm` (median), `on_chip_sd`, `wafer_sd`,
             `f01_GHz`, and the 95 % interval of a new junction on the wafer, `f01_low_GHz`, `f01_high_GHz`.
         chips: a row per chip: `chip`, `chip_x_mm`, `chip_y_mm`, `n`, `n_ok`, `level` (mean of ln R less the designs),
@@ -245,10 +209,17 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
     model = _attempt(notes, lambda: _variance_model(designs, widths))
     if (note := out_of_range(pairs, designs["R_ohm"].to_numpy())) is not None:
         notes.append(note)
-    f01, low, high, frequency_note = _frequencies(R, ok | (flags == "outlier"), qubit)
+    f01, low, high, frequency_note = predicted_frequencies(R, ok | (flags == "outlier"), qubit)
     notes += frequency_note
+    L_nH, C_fF = lumped(R, f01, pairs[codes], widths, qubit)
     junctions = rows.assign(
-        residual=residual, standardized=standardized, f01_GHz=f01, f01_low_GHz=low, f01_high_GHz=high
+        residual=residual,
+        standardized=standardized,
+        f01_GHz=f01,
+        f01_low_GHz=low,
+        f01_high_GHz=high,
+        L_J_nH=L_nH,
+        C_J_fF=C_fF,
     )
     return WaferReport(
         name=name,
@@ -343,7 +314,7 @@ def _designs(
     on_chip[enough] = np.sqrt(squares[enough] / (n_ok[enough] * freedom))
     f01, S = np.full(m, np.nan), np.full(m, np.nan)
     measured = np.isfinite(median)
-    f01[measured], S[measured] = _quietly(qubit, median[measured])
+    f01[measured], S[measured] = quiet_frequencies(qubit, median[measured])
     # On the wafer, a new junction of the design; f goes as R to the power -S.
     reach = Z95 * np.nan_to_num(wafer_sd) * S
     return pd.DataFrame(
@@ -361,27 +332,6 @@ def _designs(
             "f01_high_GHz": f01 * np.exp(reach),
         }
     )
-
-
-def _quietly(qubit: Qubit, R: Array) -> tuple[Array, Array]:
-    import warnings
-
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # which becomes a note
-        return qubit.frequencies(R)
-
-
-def _frequencies(R: Array, usable: NDArray, qubit: Qubit) -> tuple[Array, Array, Array, list[str]]:
-    f01, S = np.full(len(R), np.nan), np.full(len(R), np.nan)
-    f01[usable], S[usable] = _quietly(qubit, R[usable])
-    reach = S * Z95 * qubit.gap_sd_eV / qubit.gap_eV
-    ratio = josephson_energy(qubit.cold_ratio * R[usable], qubit.gap_eV) / qubit.EC_GHz
-    notes = []
-    if (few := int((ratio < 5).sum())) > 0:
-        notes.append(
-            f"{few} junctions have E_J / E_C below 5 with {qubit.capacitance_fF:g} fF: their frequencies depend on the "
-            "offset charge, and they are no transmons"
-        )
-    return f01, f01 * np.exp(-reach), f01 * np.exp(reach), notes
 
 
 def _places(rows: Any) -> tuple[Array | None, Array | None]:

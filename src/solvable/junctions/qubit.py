@@ -1,0 +1,88 @@
+"""What turns the resistances of a wafer into frequencies, and into elements of circuit simulators."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvable.checks import one_number
+from solvable.junctions import transmon
+from solvable.junctions.josephson import (
+    COLD_RATIO,
+    ALUMINIUM_GAP_eV,
+    charging_energy,
+    josephson_energy,
+    josephson_inductance,
+    junction_capacitance,
+)
+from solvable.junctions.wafer_statistics import Z95, WidthBias
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Qubit:
+    """What turns resistances into frequencies.
+
+    Attributes:
+        capacitance_fF: capacitance of the qubit, junction included.
+        gap_eV: gap of both electrodes.
+        gap_sd_eV: its standard error: all frequencies shift together.
+        cold_ratio: R_n when cold over R at room temperature; only the gap over this ratio matters.
+        ng: offset charge.
+    """
+
+    capacitance_fF: float = 80.0
+    gap_eV: float = ALUMINIUM_GAP_eV
+    gap_sd_eV: float = 5e-6
+    cold_ratio: float = COLD_RATIO
+    ng: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name in ("capacitance_fF", "gap_eV", "cold_ratio"):
+            one_number(name, getattr(self, name), above=0)
+        one_number("gap_sd_eV", self.gap_sd_eV, at_least=0)
+        one_number("ng", self.ng)
+
+    @property
+    def EC_GHz(self) -> float:
+        """Charging energy."""
+        return float(charging_energy(self.capacitance_fF * 1e-15))
+
+    def frequencies(self, R_ohm: Array) -> tuple[Array, Array]:
+        """Return frequency in GHz and sensitivity S of resistances at room temperature."""
+        EJ = josephson_energy(self.cold_ratio * R_ohm, self.gap_eV)
+        return transmon.f01(EJ, self.EC_GHz, self.ng), transmon.sensitivity(EJ, self.EC_GHz, self.ng)
+
+
+def quiet_frequencies(qubit: Qubit, R: Array) -> tuple[Array, Array]:
+    """Return frequency and sensitivity without a warning of small ratios, which becomes a note."""
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        return qubit.frequencies(R)
+
+
+def predicted_frequencies(R: Array, usable: NDArray, qubit: Qubit) -> tuple[Array, Array, Array, list[str]]:
+    """Return the frequencies of good junctions, their 95 % interval by the error of the gap, and notes."""
+    f01, S = np.full(len(R), np.nan), np.full(len(R), np.nan)
+    f01[usable], S[usable] = quiet_frequencies(qubit, R[usable])
+    reach = S * Z95 * qubit.gap_sd_eV / qubit.gap_eV
+    ratio = josephson_energy(qubit.cold_ratio * R[usable], qubit.gap_eV) / qubit.EC_GHz
+    notes = []
+    if (few := int((ratio < 5).sum())) > 0:
+        notes.append(
+            f"{few} junctions have E_J / E_C below 5 with {qubit.capacitance_fF:g} fF: their frequencies depend on the "
+            "offset charge, and they are no transmons"
+        )
+    return f01, f01 * np.exp(-reach), f01 * np.exp(reach), notes
+
+
+def lumped(R: Array, f01: Array, drawn: Array, widths: WidthBias | None, qubit: Qubit) -> tuple[Array, Array]:
+    """Return inductance and capacitance of the junctions, NaN where there is no frequency."""
+    known = np.isfinite(f01)
+    bias = (0.0, 0.0) if widths is None else (widths.bias1_um, widths.bias2_um)
+    area = np.maximum(drawn + bias, 1e-6).prod(axis=1)
+    inductance, capacitance = np.full((2, len(R)), np.nan)
+    inductance[known] = josephson_inductance(josephson_energy(qubit.cold_ratio * R[known], qubit.gap_eV))
+    capacitance[known] = 1e15 * junction_capacitance(area[known])
+    return inductance, capacitance
