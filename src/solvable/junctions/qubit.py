@@ -1,6 +1,5 @@
 """What turns the resistances of a wafer into frequencies, and into elements of circuit simulators."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,19 +52,13 @@ class Qubit:
     def frequencies(self, R_ohm: Array) -> tuple[Array, Array]:
         """Return frequency in GHz and sensitivity S of resistances at room temperature."""
         EJ = josephson_energy(self.cold_ratio * R_ohm, self.gap_eV)
-        return transmon.f01(EJ, self.EC_GHz, self.ng), transmon.sensitivity(EJ, self.EC_GHz, self.ng)
-
-
-def quiet_frequencies(qubit: Qubit, R: Array) -> tuple[Array, Array]:
-    """Return frequency and sensitivity without a warning of small ratios, which becomes a note."""
-    with warnings.catch_warnings(action="ignore", category=UserWarning):
-        return qubit.frequencies(R)
+        return transmon.frequency_and_sensitivity(EJ, self.EC_GHz, self.ng)
 
 
 def predicted_frequencies(R: Array, usable: NDArray, qubit: Qubit) -> tuple[Array, Array, Array, list[str]]:
     """Return the frequencies of good junctions, their 95 % interval by the error of the gap, and notes."""
     f01, S = np.full(len(R), np.nan), np.full(len(R), np.nan)
-    f01[usable], S[usable] = quiet_frequencies(qubit, R[usable])
+    f01[usable], S[usable] = qubit.frequencies(R[usable])
     reach = S * Z95 * qubit.gap_sd_eV / qubit.gap_eV
     ratio = josephson_energy(qubit.cold_ratio * R[usable], qubit.gap_eV) / qubit.EC_GHz
     notes = []

@@ -105,6 +105,24 @@ def sensitivity(EJ_GHz: ArrayLike, EC_GHz: ArrayLike, ng: ArrayLike = 0.25) -> A
     return _of_ratio(_sensitivity, EJ / EC, charge)
 
 
+def frequency_and_sensitivity(
+    EJ_GHz: ArrayLike, EC_GHz: ArrayLike, ng: ArrayLike = 0.25
+) -> tuple[Array, Array]:
+    """Return `f01` and `sensitivity`, without a warning for small E_J / E_C.
+
+    Args:
+        EJ_GHz: Josephson energy, > 0.
+        EC_GHz: charging energy, > 0.
+        ng: offset charge.
+
+    >>> [round(float(one), 5) for one in frequency_and_sensitivity(12.450639, 0.242128)]
+    [4.65496, 0.52923]
+    """
+    EJ, EC, charge = _checked(EJ_GHz, EC_GHz, ng, warn=False)
+    frequency = EC * np.exp(_of_ratio(_log_frequency, EJ / EC, charge))
+    return frequency, _of_ratio(_sensitivity, EJ / EC, charge)
+
+
 def charge_dispersion(EJ_GHz: ArrayLike, EC_GHz: ArrayLike, level: int = 1) -> Array:
     r"""Return $E_m(n_g = 1/2) - E_m(n_g = 0)$ in GHz of level m; 0 where rounding errors are larger.
 
@@ -296,7 +314,9 @@ def area_for_frequency(
     )
 
 
-def _checked(EJ_GHz: ArrayLike, EC_GHz: ArrayLike, ng: ArrayLike) -> tuple[Array, Array, Array]:
+def _checked(
+    EJ_GHz: ArrayLike, EC_GHz: ArrayLike, ng: ArrayLike, warn: bool = True
+) -> tuple[Array, Array, Array]:
     """Return the arguments in their common shape, with the offset charge between 0 and 1/2."""
     EJ, EC = numbers("EJ_GHz", EJ_GHz, above=0), numbers("EC_GHz", EC_GHz, above=0)
     finite("EC_GHz", EC, "")
@@ -306,7 +326,7 @@ def _checked(EJ_GHz: ArrayLike, EC_GHz: ArrayLike, ng: ArrayLike) -> tuple[Array
             f"EJ_GHz is {np.broadcast_to(EJ, ratio.shape)[large][0]:g}, {ratio[large][0]:.2g} times EC_GHz; expected "
             f"at most {_LARGEST_RATIO:.0e} times, with both in GHz"
         )
-    if (small := ratio < _FEWEST_RATIO).any():
+    if warn and (small := ratio < _FEWEST_RATIO).any():
         warnings.warn(
             f"E_J / E_C is {ratio[small].min():.3g}; below {_FEWEST_RATIO:g} the levels depend on the offset charge "
             "and the device is no transmon",

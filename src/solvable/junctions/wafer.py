@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from solvable.errors import InputError
-from solvable.junctions.qubit import Qubit, lumped, predicted_frequencies, quiet_frequencies
+from solvable.junctions.qubit import Qubit, lumped, predicted_frequencies
 from solvable.junctions.synthetic import SyntheticWafer, synthetic_wafer
 from solvable.junctions.variability import VarianceModel, fit_variance_model
 from solvable.junctions.wafer_statistics import (
@@ -314,7 +314,7 @@ def _designs(
     on_chip[enough] = np.sqrt(squares[enough] / (n_ok[enough] * freedom))
     f01, S = np.full(m, np.nan), np.full(m, np.nan)
     measured = np.isfinite(median)
-    f01[measured], S[measured] = quiet_frequencies(qubit, median[measured])
+    f01[measured], S[measured] = qubit.frequencies(median[measured])
     # On the wafer, a new junction of the design; f goes as R to the power -S.
     reach = Z95 * np.nan_to_num(wafer_sd) * S
     return pd.DataFrame(
