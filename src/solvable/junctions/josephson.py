@@ -182,7 +182,7 @@ def specific_resistance(R_ohm: ArrayLike, area_um2: ArrayLike) -> Array:
 def cold_resistance(R_room_ohm: ArrayLike, ratio: ArrayLike = COLD_RATIO) -> Array:
     """Return the normal-state resistance when cold, `ratio` times that at room temperature.
 
-    Only the gap over this ratio enters the frequency: `transmon.calibrate_gap` finds that one number.
+    Only the gap over this ratio enters the frequency: `calibrate_gap` finds that one number.
 
     >>> round(float(cold_resistance(9907.12)), 2)
     11279.26
