@@ -203,7 +203,7 @@ def test_the_spread_that_a_yield_requires() -> None:
 
 def test_no_spread_is_required_where_nothing_can_collide() -> None:
     with pytest.raises(InputError, match="which holds for any spread"):
-        Lattice.from_edges([], [5.0, 5.0]).required_spread(0.9, 100)
+        Lattice.from_edges([], [5.0, 5.0]).required_spread(0.9, 1000)
     with pytest.raises(
         InputError, match=r"design frequencies themselves collide \(1 times, first rule 1 of qubits"
     ):

@@ -167,10 +167,10 @@ def test_a_dropped_wafer_gets_its_report_and_leaves_nothing(empty_folder: Path) 
     table, truth = synthetic_wafer(3, n_chips=6, per_design=2)
     row = int(np.flatnonzero(truth["flag"] == "ok")[7])
     table.loc[row, "R_ohm"] *= 1.6
-    found = explore.wafer_report("ours.csv", csv_of(table), qubit=Qubit(capacitance_fF=90, gap_eV=170e-6))
+    found = explore.wafer_report("ours.csv", csv_of(table), qubit=Qubit(shunt_fF=88, gap_eV=170e-6))
     assert not list(empty_folder.iterdir())
     assert found.counts["open"] + found.counts["short"] == (truth["flag"] != "ok").sum()
-    assert found.qubit.EC_GHz == pytest.approx(19.370 / 90, rel=1e-4)
+    assert found.qubit.EC_GHz(0.04) == pytest.approx(19.370 / 90, rel=1e-4)
     drawn = explore.map_html(found)
     assert "<b>#</b>" in drawn
     assert drawn.count(".") > 200

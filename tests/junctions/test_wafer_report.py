@@ -174,13 +174,18 @@ def test_spreads_of_a_wafer_without_designs_are_those_of_the_components() -> Non
     assert report.wafer_sd**2 == pytest.approx(0.027**2 + 0.0253**2, rel=0.2)
 
 
+def areas(table: Any, widths: Any) -> np.ndarray:
+    return ((table.w1_um + widths.bias1_um) * (table.w2_um + widths.bias2_um)).to_numpy()
+
+
 def test_frequencies_are_those_of_the_chain_with_the_error_of_the_gap(standard: Any) -> None:
     report = standard[0]
     good = report.junctions[report.junctions.flag == "ok"].head(30)
-    # 140.434 GHz kohm at 180 µeV and 19.370 GHz fF.
-    f = transmon.f01(140433.95 / 1.1385 / good.R_ohm.to_numpy(), 19.370229 / 80)
+    # 140.434 GHz kohm at 180 µeV, and 19.370 GHz fF with 50 fF/µm² of junction.
+    EC = 19.370229 / (78 + 50 * areas(good, report.widths))
+    f = transmon.f01(140433.95 / 1.1385 / good.R_ohm.to_numpy(), EC)
     np.testing.assert_allclose(good.f01_GHz, f, rtol=1e-6)
-    high = transmon.f01((180 + 1.96 * 5) / 180 * 140433.95 / 1.1385 / good.R_ohm.to_numpy(), 19.370229 / 80)
+    high = transmon.f01((180 + 1.96 * 5) / 180 * 140433.95 / 1.1385 / good.R_ohm.to_numpy(), EC)
     # The interval of 3 % is taken in the logarithm of f, which here is 0.1 % more.
     np.testing.assert_allclose(good.f01_high_GHz, high, rtol=1.5e-3)
     assert (good.f01_low_GHz < good.f01_GHz).all()
@@ -191,7 +196,8 @@ def test_intervals_of_designs_cover_new_junctions(standard: Any) -> None:
     report = standard[0]
     new = synthetic_wafer(0, open_share=0, short_share=0).table
     merged = new.merge(report.designs, on=["w1_um", "w2_um"], suffixes=("", "_design"))
-    f = transmon.f01(140433.95 / 1.1385 / merged.R_ohm.to_numpy(), 19.370229 / 80)
+    EC = 19.370229 / (78 + 50 * areas(merged, report.widths))
+    f = transmon.f01(140433.95 / 1.1385 / merged.R_ohm.to_numpy(), EC)
     assert ((f > merged.f01_low_GHz) & (f < merged.f01_high_GHz)).mean() == pytest.approx(0.95, abs=0.01)
 
 
@@ -206,12 +212,12 @@ def test_the_verdict_says_what_the_report_holds(standard: Any) -> None:
         "95 % intervals): on chip",
         "among the means of the 40 chips",
         "The widths differ from the drawn ones by -10.1 ± 0.2 nm (w1) and -30.2 ± 0.2 nm (w2).",
-        "Specific resistance: 319.0 ± 0.4 ohm µm²",
+        "Specific resistance: 319.0 ± 1.6 ohm µm²",
         "of the variance on a chip comes from the widths (95 % interval",
         "As a share of the standard deviation that is",
         f"ln R changes by {100 * report.map.gradient_x_per_mm:+.3f}",
         "No junction stands out by more than 5 robust standard deviations",
-        "frequencies assume 80 fF (E_C = 242.1 MHz), a gap of 180 ± 5 µeV",
+        "frequencies assume a shunt of 78 fF and 50 fF/µm² of junction, a gap of 180 ± 5 µeV",
     ):
         assert sentence in text, sentence
     headings = ["Yield", "Spread of the resistance", "Designs", "Causes", "Map", "Residuals"]
@@ -344,12 +350,12 @@ def test_conditions_that_vary_are_compared() -> None:
     )
     text = flat(str(report))
     assert "Test conditions Mean of R relative to the wafer, by the conditions of the test" in text
-    assert "date 2026-04-02 200 +2" in text
+    assert "date 2026-04-02 200 10 +2" in text
 
 
 def test_a_few_junctions_of_a_charge_qubit_become_a_note() -> None:
     table = synthetic_wafer(0, n_chips=6, per_design=2, designs=[[0.2, 0.2], [0.05, 0.1]]).table
-    report = wafer.report(table, wafer.Qubit(capacitance_fF=30.0, gap_sd_eV=0.0))
+    report = wafer.report(table, wafer.Qubit(shunt_fF=30.0, gap_sd_eV=0.0))
     assert any("junctions have E_J / E_C below 5 with 30 fF" in note for note in report.notes)
     usable = report.junctions.flag == "ok"
     np.testing.assert_allclose(report.junctions.f01_low_GHz[usable], report.junctions.f01_GHz[usable])
@@ -375,7 +381,7 @@ def test_refusals(table: Any, options: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("capacitance_fF", 0.0), ("gap_eV", -1.0), ("gap_sd_eV", -1e-6), ("cold_ratio", 0.0)]
+    ("name", "value"), [("shunt_fF", 0.0), ("gap_eV", -1.0), ("gap_sd_eV", -1e-6), ("cold_ratio", 0.0)]
 )
 def test_refusals_of_qubits(name: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{name} must be"):

@@ -188,8 +188,14 @@ class AgeingFit:
             )
         if law != "average":
             return self.laws[law]._forecast(t, level, since_days)
-        ones = list(self.laws.values())
-        parts = [one._forecast(t, level, since_days) for one in ones]
+        # A law that falls to zero meanwhile has no logarithm, and is left out.
+        found = {name: self._forecast_or_none(name, t, level, since_days) for name in self.laws}
+        ones = [self.laws[name] for name, part in found.items() if part is not None]
+        parts = [part for part in found.values() if part is not None]
+        if not parts:
+            raise InputError(
+                f"the resistance falls to zero by every law before day {t.max():g}; expected earlier times"
+            )
         mean, low, high = (
             np.log([getattr(part, name) for part in parts]) for name in ("mean", "low", "high")
         )
@@ -197,6 +203,7 @@ class AgeingFit:
             np.reshape([getattr(one, name) for one in ones], (-1, *np.ones(t.ndim, int)))
             for name in ("weight", "degrees_of_freedom")
         )
+        weights = weights / weights.sum()
         q = stdtrit(freedom, (1 + level) / 2)
 
         def quantile(share: float, low_end: NDArray, high_end: NDArray) -> NDArray:
@@ -215,20 +222,35 @@ class AgeingFit:
             quantile((1 + level) / 2, high.min(axis=0), high.max(axis=0)),
         )
 
+    def _forecast_or_none(
+        self, law: str, t: NDArray, level: float, since_days: float | None
+    ) -> Forecast | None:
+        try:
+            return self.laws[law]._forecast(t, level, since_days)
+        except InputError:
+            return None
+
     def table(
         self, t_days: ArrayLike, level: float = 0.95, since_days: float | None = None
     ) -> "pd.DataFrame":
         """Return the forecast of every law and of their average, a row for each law and time.
 
+        A law that falls to zero before the last time has NaN.
+
         Args: as in `predict`. Columns: law, weight, t_days, mean, low, high, extrapolated.
         """
         import pandas as pd
 
+        t = np.ravel(numbers("t_days", t_days, at_least=0))
+        nothing = np.full(len(t), np.nan)
         parts = []
         for name in (*self.laws, *(["average"] if len(self.laws) > 1 else [])):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # the column says it
-                one = self.predict(np.ravel(t_days), level, name, since_days)
+            if name == "average":
+                one = self.predict(t, level, name, since_days)
+            else:
+                one = self._forecast_or_none(name, t, level, since_days) or Forecast(
+                    t, nothing, nothing, nothing
+                )
             columns = {"law": name, "weight": self.weights.get(name, 1.0), **vars(one)}
             parts.append(pd.DataFrame(columns | {"extrapolated": one.t_days > self.t_days[-1]}))
         return pd.concat(parts, ignore_index=True)

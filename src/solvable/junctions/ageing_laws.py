@@ -63,7 +63,7 @@ def resistance(law: str, t_days: ArrayLike, parameters: Mapping[str, ArrayLike])
     R0, amplitude, *shape = (numbers(name, parameters[name], **bounds.get(name, {})) for name in names)
     if law != "power":
         shape[0] = np.log(shape[0])
-    return R0 * (1 + amplitude * unit_rise(law, t, *shape)[0])
+    return _positive(R0 * (1 + amplitude * unit_rise(law, t, *shape)[0]), law)
 
 
 def piecewise_log(
@@ -101,7 +101,16 @@ def piecewise_log(
         )
     starts, ends = np.append(0.0, changes), np.append(changes, np.inf)
     spent = np.clip(t[..., None], starts, ends) - starts
-    return R0 * (1 + A * np.log1p((spent / taus).sum(axis=-1)))
+    return _positive(R0 * (1 + A * np.log1p((spent / taus).sum(axis=-1))), "log")
+
+
+def _positive(R: NDArray, law: str) -> NDArray:
+    if not (R > 0).all():
+        raise InputError(
+            f"the law {law} gives a resistance of {R.min():.3g} ohm; expected more than 0: choose earlier times or a "
+            "smaller amplitude"
+        )
+    return R
 
 
 def aged_f01(f01_GHz: ArrayLike, EC_GHz: ArrayLike, R_ratio: ArrayLike) -> NDArray:

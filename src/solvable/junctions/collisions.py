@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 
 # Draws at once: a few arrays of this length stay in the cache.
 _BLOCK = 4096
+# Lattices with collisions from which a yield is known well enough to solve for.
+_FEWEST_FAILURES = 30
 
 
 @dataclass(frozen=True)
@@ -328,6 +330,11 @@ class Lattice:
                 f"{', '.join(found[0].qubits)}); change them first"
             )
         whole("n_draws", n_draws, at_least=10, at_most=10**7)
+        if (1 - target) * n_draws < _FEWEST_FAILURES:
+            raise InputError(
+                f"target_yield is {target:g}, of which {n_draws} lattices see {(1 - target) * n_draws:.2g} failures; "
+                f"expected at least {_FEWEST_FAILURES}: choose n_draws of {_FEWEST_FAILURES / (1 - target):.0f} or more"
+            )
         state = np.random.default_rng(random_state).integers(2**63)
 
         def excess(sigma: float) -> float:
@@ -380,7 +387,7 @@ class Lattice:
 
         n = len(self.frequencies_GHz)
         rows, columns = np.array(self.edges).reshape(-1, 2).T
-        graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
+        graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(n, n)).tocsr()
         distance = shortest_path(graph, directed=False)
         distance[np.isinf(distance)] = n
         # Classical scaling: the plane in which squared distances are kept best.

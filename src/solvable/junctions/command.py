@@ -36,7 +36,8 @@ def wafer_report(
     /,
     *,
     wafer: str | None = None,
-    capacitance_fF: Capacitance = 80.0,
+    shunt_fF: Annotated[float, Parameter(name="--shunt-fF")] = 78.0,
+    junction_fF_per_um2: Annotated[float, Parameter(name="--junction-fF-per-um2")] = 50.0,
     gap_ueV: Gap = 180.0,
     cold_ratio: float = COLD_RATIO,
     text: bool = False,
@@ -52,7 +53,8 @@ def wafer_report(
     Args:
         data: FILE.csv of resistances at room temperature; by default a synthetic wafer.
         wafer: Name of the wafer, if the file has several.
-        capacitance_fF: Capacitance of the qubit in fF, junction included.
+        shunt_fF: Capacitance of the qubit in fF, without its junction.
+        junction_fF_per_um2: Capacitance of the junction per area.
         gap_ueV: Superconducting gap in µeV; only gap over cold ratio matters.
         cold_ratio: Resistance when cold over that at room temperature.
         text: Print a map of the junctions instead: # where a residual stands out, else a point.
@@ -68,7 +70,8 @@ def wafer_report(
     values: dict[str, Any] = {
         "data": data,
         "wafer": wafer,
-        "capacitance_fF": capacitance_fF,
+        "shunt_fF": shunt_fF,
+        "junction_fF_per_um2": junction_fF_per_um2,
         "gap_ueV": gap_ueV,
         "cold_ratio": cold_ratio,
     }
@@ -134,7 +137,9 @@ def f01(
         wanted = grid("f01_GHz", frequency, above=0)
         R = transmon.resistance_for_frequency(wanted, EC, gap, ng) / ratio
     EJ = josephson.josephson_energy(ratio * R, gap)
-    f, alpha, S = (one(EJ, EC, ng) for one in (transmon.f01, transmon.anharmonicity, transmon.sensitivity))
+    f, S = transmon.frequency_and_sensitivity(EJ, EC, ng)
+    levels = transmon.energy_levels(EJ, EC, ng, 3)
+    alpha = levels[:, 2] - 2 * levels[:, 1] + levels[:, 0]
     columns = {
         "R_ohm": R,
         "EJ_GHz": EJ,
@@ -163,6 +168,9 @@ def f01(
     verdict = Verdict(
         f"E_C = {1e3 * EC:.2f} MHz ({capacitance_fF:g} fF), gap {gap_ueV:g} µeV, cold ratio {cold_ratio:g}",
         (Section("", "", table),),
+        ("E_J / E_C below 5: the frequency depends on the offset charge, and this is no transmon",)
+        if (EJ / EC < 5).any()
+        else (),
     )
     facts = [{name: float(column[i]) for name, column in columns.items()} for i in range(len(R))]
     short = f if resistance_ohm else R
@@ -241,7 +249,7 @@ def ageing(
         sections.append(
             Section(
                 f"Frequency at day {day:g}",
-                f"{f01_GHz:g} GHz falls to {aged[0]:.4f} GHz by the law {found.law} (95 % interval {aged[1]:.4f} to "
+                f"{f01_GHz:g} GHz becomes {aged[0]:.4f} GHz by the law {found.law} (95 % interval {aged[1]:.4f} to "
                 f"{aged[2]:.4f} GHz, of this law alone).",
             )
         )

@@ -96,7 +96,7 @@ def gds(
     Add a column R_ohm to the table and give it to `solvable junctions wafer-report`. Needs the extra `qubits`.
 
     Args:
-        path: FILE.gds to write; the table is FILE.csv.
+        path: FILE.gds to write; the table is FILE-labels.csv.
         widths_um: Widths that are combined, in µm.
         area_min_um2: Smallest area of a design.
         area_max_um2: Largest area.
@@ -117,7 +117,12 @@ def gds(
     from solvable.lab.files import atomically
 
     check_path("path", path, (".gds",))
-    table_path = path.with_suffix(".csv")
+    table_path = path.with_name(f"{path.stem}-labels.csv")
+    check_path("path", table_path, (".csv",))
+    if table_path.exists():
+        raise InputError(
+            f"{str(table_path)!r} exists, and may hold measurements; move it, or choose another name for the layout"
+        )
     pairs = designs(widths_um, area_min_um2, area_max_um2)
     common: dict[str, Any] = {"orientation_deg": orientation_deg, "grid_um": grid_um}
     if kind == "dolan":

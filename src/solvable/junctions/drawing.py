@@ -167,7 +167,7 @@ def _draw_frequencies(ax: Any, report: Any) -> None:
     )
     ax.set_xlabel("f01 (GHz), with 95 % of junctions on the wafer")
     ax.set_ylabel("drawn widths (µm)")
-    ax.set_title(f"frequencies with {report.qubit.capacitance_fF:g} fF")
+    ax.set_title(f"frequencies with a shunt of {report.qubit.shunt_fF:g} fF")
 
 
 @house_style()

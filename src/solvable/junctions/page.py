@@ -123,9 +123,7 @@ def _():
     wafer_choice = mo.ui.text(
         placeholder="if the file has several", label="Wafer", full_width=True, debounce=300
     )
-    capacitance_choice = mo.ui.number(
-        1, 10_000, 1, value=80, label="Capacitance, junction included (fF)", full_width=True
-    )
+    capacitance_choice = mo.ui.number(1, 10_000, 1, value=78, label="Shunt capacitance (fF)", full_width=True)
     gap_choice = mo.ui.number(10, 5000, 1, value=180, label="Superconducting gap (µeV)", full_width=True)
     synthetic_choice = mo.ui.checkbox(label="Show a synthetic wafer")
     page.block(f"""
@@ -148,9 +146,7 @@ def _(capacitance_choice, gap_choice, synthetic_choice, upload, wafer_choice):
     with mo.status.spinner(title="Reading the wafer …", remove_on_exit=True):
         try:
             # An emptied field has no value.
-            qubit = Qubit(
-                capacitance_fF=capacitance_choice.value or 80, gap_eV=1e-6 * (gap_choice.value or 180)
-            )
+            qubit = Qubit(shunt_fF=capacitance_choice.value or 78, gap_eV=1e-6 * (gap_choice.value or 180))
             if file_name:
                 named = wafer_choice.value.strip() or None
                 wafer = explore.wafer_report(file_name, upload.contents() or b"", named, qubit)

@@ -20,6 +20,7 @@ from solvable.checks import choice
 from solvable.errors import InputError
 from solvable.junctions.josephson import COLD_RATIO
 from solvable.junctions.lattices import falcon27
+from solvable.junctions.qubit import effective_area
 from solvable.junctions.synthetic import synthetic_wafer
 from solvable.junctions.wafer import Qubit, WaferReport, read_csv, report, select_wafer
 from solvable.junctions.wafer_statistics import two_way_effects
@@ -47,8 +48,11 @@ class Parameters:
     wafer: str | None = None
     """Name of the wafer, if the file has several."""
 
-    capacitance_fF: float = 80.0
-    """Capacitance of the qubit in fF, junction included."""
+    shunt_fF: float = 78.0
+    """Capacitance of the qubit in fF, without its junction."""
+
+    junction_fF_per_um2: float = 50.0
+    """Capacitance of the junction per area in fF/µm²."""
 
     gap_ueV: float = 180.0
     """Superconducting gap in µeV; only gap over cold ratio matters."""
@@ -59,8 +63,8 @@ class Parameters:
     lattice_GHz: tuple[float, ...] = (5.0, 5.07, 5.14)
     """Three design frequencies of the lattice of 27 qubits, ascending."""
 
-    trimmed: tuple[float, ...] = (1.0, 0.5, 0.3, 0.2, 0.15, 0.1)
-    """Parts of the spread that are left after trimming, at which the yield is found."""
+    remaining: tuple[float, ...] = (1.0, 0.5, 0.3, 0.2, 0.15, 0.1)
+    """Parts of the spread that remain after trimming, at which the yield is found."""
 
     n_draws: int = 20_000
     """Number of random lattices."""
@@ -74,14 +78,15 @@ class Parameters:
     def __post_init__(self) -> None:
         check_parameters(
             self,
-            at_least={"n_draws": 100, "trimmed": 0, "trials": 1},
-            above={"capacitance_fF": 0, "gap_ueV": 0, "cold_ratio": 0, "lattice_GHz": 0},
+            at_least={"n_draws": 100, "remaining": 0, "trials": 1, "junction_fF_per_um2": 0},
+            above={"shunt_fF": 0, "gap_ueV": 0, "cold_ratio": 0, "lattice_GHz": 0},
             at_most={
-                "capacitance_fF": 1e5,
+                "shunt_fF": 1e5,
+                "junction_fF_per_um2": 1e4,
                 "gap_ueV": 1e5,
                 "cold_ratio": 100,
                 "lattice_GHz": 1e3,
-                "trimmed": 10,
+                "remaining": 10,
                 "n_draws": 1_000_000,
             },
         )
@@ -91,7 +96,10 @@ class Parameters:
     def qubit(self) -> Qubit:
         """What turns resistances into frequencies."""
         return Qubit(
-            capacitance_fF=self.capacitance_fF, gap_eV=1e-6 * self.gap_ueV, cold_ratio=self.cold_ratio
+            shunt_fF=self.shunt_fF,
+            junction_fF_per_um2=self.junction_fF_per_um2,
+            gap_eV=1e-6 * self.gap_ueV,
+            cold_ratio=self.cold_ratio,
         )
 
 
@@ -143,36 +151,38 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
         widths = pairs + bias
         R = truth["rho_ohm_um2"] / widths.prod(axis=1)
         variance = truth["width_sd_um"] ** 2 * (1 / widths**2).sum(axis=1)
-        variance += truth["barrier_um2"] / widths.prod(axis=1) + truth["probe_sd"] ** 2
+        area = widths.prod(axis=1)
+        variance += truth["barrier_um2"] / area + truth["probe_sd"] ** 2
     else:
         found = setting.report
         pairs = found.designs[["w1_um", "w2_um"]].to_numpy(np.float64)
+        area = effective_area(pairs, found.widths)
         R, variance = _fitted(found, pairs)
     f01, S = np.full(len(R), np.nan), np.full(len(R), np.nan)
     known = np.isfinite(R)
     if known.any():
-        f01[known], S[known] = parameters.qubit.frequencies(R[known])
+        f01[known], S[known] = parameters.qubit.frequencies(R[known], area[known])
     sd = np.sqrt(variance)
     lattice = falcon27(parameters.lattice_GHz)
     place = _nearest(pairs)
     relative = float(S[place] * sd[place]) if setting.report is None else _relative_spread(setting.report)
     # Finer than what is measured, for a smooth line.
-    trimmed = np.union1d(parameters.trimmed, np.geomspace(1e-2, max(parameters.trimmed) or 1.0, 60))
+    remaining = np.union1d(parameters.remaining, np.geomspace(1e-2, max(parameters.remaining) or 1.0, 60))
     sigma_GHz = relative * lattice.frequencies_GHz.mean()
-    sigma = trimmed * sigma_GHz
+    sigma = remaining * sigma_GHz
     expected = lattice.expected(np.nan_to_num(sigma))
     return xr.Dataset(
         {
             "resistance_ohm": ("design", R),
             "on_chip_sd": ("design", sd),
             "frequency_sd_MHz": ("design", 1e3 * S * sd * f01),
-            "collisions": ("trimmed", np.where(np.isfinite(relative), expected, np.nan)),
-            "poisson_yield": ("trimmed", np.exp(-expected)),
-            "sigma_MHz": ("trimmed", 1e3 * sigma),
+            "collisions": ("remaining", np.where(np.isfinite(relative), expected, np.nan)),
+            "poisson_yield": ("remaining", np.exp(-expected)),
+            "sigma_MHz": ("remaining", 1e3 * sigma),
             "area_um2": ("design", pairs.prod(axis=1)),
             "f01_GHz": ("design", f01),
         },
-        {"design": _names(pairs), "trimmed": trimmed},
+        {"design": _names(pairs), "remaining": remaining},
         {"sigma_GHz": float(sigma_GHz), "qubit": place},
     )
 
@@ -209,7 +219,8 @@ def _relative_spread(found: WaferReport) -> float:
     if found.model is not None and found.widths is not None:
         bias = np.array([found.widths.bias1_um, found.widths.bias2_um])
         sd = float(np.sqrt(found.model.variance(*(pairs[place] + bias))))
-    return float(found.qubit.frequencies(R)[1][0] * sd)
+    area = effective_area(pairs[[place]], found.widths)
+    return float(found.qubit.frequencies(R, area)[1][0] * sd)
 
 
 def _nearest(pairs: NDArray) -> int:
@@ -242,12 +253,12 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
             "resistance_ohm": ("design", designs["R_ohm"].to_numpy()),
             "on_chip_sd": ("design", designs["on_chip_sd"].to_numpy()),
             "frequency_sd_MHz": ("design", 1e3 * sd * designs["f01_GHz"].to_numpy()),
-            "collisions": ("trimmed", collisions),
-            "collision_free_yield": ("trimmed", free),
+            "collisions": ("remaining", collisions),
+            "collision_free_yield": ("remaining", free),
             "good_share": found.counts["ok"] / len(found.junctions),
             "wafer_sd": found.wafer_sd,
         },
-        {"design": _names(all_pairs), "trimmed": list(parameters.trimmed)},
+        {"design": _names(all_pairs), "remaining": list(parameters.remaining)},
     )
 
 
@@ -257,12 +268,12 @@ def _lattices(
     """Return the mean number of collisions and the yield, with errors drawn from the wafer's residuals."""
     rng = np.random.default_rng((parameters.random_state, index, 1))
     pool = standardized[np.isfinite(standardized)]
-    collisions, free = np.zeros((2, len(parameters.trimmed)))
+    collisions, free = np.zeros((2, len(parameters.remaining)))
     left = parameters.n_draws
     while left > 0:
         n = min(left, 5000)
         errors = rng.choice(pool, (n, len(lattice.frequencies_GHz)))
-        for k, part in enumerate(parameters.trimmed):
+        for k, part in enumerate(parameters.remaining):
             found = lattice.count(lattice.frequencies_GHz * (1 + part * np.nan_to_num(relative) * errors))
             collisions[k] += found.sum()
             free[k] += (found == 0).sum()
@@ -294,15 +305,15 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         ax.set_ylim(bottom=0)
     axes[0, 0].legend()
     ax = axes[1, 1]
-    theory = prediction.isel(trimmed=prediction.trimmed.to_numpy() > 0)
-    sigma = 1e3 * prediction.attrs["sigma_GHz"] * measurement.trimmed.to_numpy()
+    theory = prediction.isel(remaining=prediction.remaining.to_numpy() > 0)
+    sigma = 1e3 * prediction.attrs["sigma_GHz"] * measurement.remaining.to_numpy()
     for line, source, color, label in (
         ("collisions", "collisions", COLORS[2], "collisions"),
         ("poisson_yield", "collision_free_yield", COLORS[3], "yield"),
     ):
         prediction_line(ax, theory.sigma_MHz, theory[line], color=color)
         measured_points(ax, sigma, *mean_and_error(measurement[source]), color=color, label=label)
-    if len(theory.trimmed) and np.isfinite(theory.sigma_MHz).all():
+    if len(theory.remaining) and np.isfinite(theory.sigma_MHz).all():
         ax.set_ylim(1e-3, 2 * max(1.0, float(theory.collisions.max())))
         log_axes(ax)
     ax.set_xlabel("spread of f01 in the lattice (MHz)")
@@ -318,12 +329,12 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     place = int(prediction.attrs["qubit"])
     spread = float(first.on_chip_sd[place])
     text = (
-        f"R of {name[place]} µm varies by {percent(spread, 2)} on chip and f01 by "
-        f"{readable(float(first.frequency_sd_MHz[place]), 3)} MHz"
+        f"{percent(float(first.good_share))} of the junctions are good. R of {name[place]} µm varies by "
+        f"{percent(spread, 2)} on chip and f01 by {readable(float(first.frequency_sd_MHz[place]), 3)} MHz"
     )
     free = first.collision_free_yield.to_numpy()
     if np.isfinite(free).all():
-        part = measurement.trimmed.to_numpy()
+        part = measurement.remaining.to_numpy()
         worst = int(np.argmax(part))
         text += (
             f". With {percent(float(part[worst]), 2)} of this spread {percent(float(free[worst]), decimals=1)} of "
@@ -337,9 +348,8 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
 
 
 def details(parameters: Parameters, setting: Setting) -> list[Any]:
-    """Return the report of the wafer, or of the first synthetic one, with its figure."""
-    found = wafer_of(parameters, setting, 0)
-    return [found.verdict(), found.plot()]
+    """Return the report of a measured wafer, with its figure."""
+    return [] if setting.report is None else [setting.report.verdict(), setting.report.plot()]
 
 
 study = Study(
@@ -352,7 +362,7 @@ study = Study(
     ),
     question="What do the resistances of a wafer say of the frequencies of its qubits, and of a lattice of them?",
     Parameters=Parameters,
-    tiny=Parameters(n_draws=200, trimmed=(1.0, 0.1), trials=2),
+    tiny=Parameters(n_draws=200, remaining=(1.0, 0.1), trials=2),
     compared=("resistance_ohm", "on_chip_sd", "frequency_sd_MHz", "collisions"),
     prepare=prepare,
     predict=predict,

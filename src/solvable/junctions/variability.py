@@ -162,7 +162,7 @@ class VarianceModel:
         c: part that does not depend on the area; 0 if it was not fitted.
         covariance: of a, b and c, (3, 3).
         edges: the law of the area's variance.
-        misfit_p: probability of groups that fit at most as badly if the model is right: a small one contradicts it.
+        misfit_p: probability of groups that fit at least as badly if the model is right: a small one contradicts it.
     """
 
     a_um2: float
@@ -229,6 +229,7 @@ def fit_variance_model(
     (0.643, 0.037)
     """
     from scipy.optimize import nnls
+    from scipy.special import digamma
     from scipy.stats import chi2
 
     choice("edges", edges, ("independent", "rough"))
@@ -242,7 +243,8 @@ def fit_variance_model(
     pairs = np.stack([w1, w2], axis=1)
     columns = [0, 1, 2] if constant else [0, 1]
     X = _terms(pairs, edges)[:, columns]
-    _check_identifiable(pairs, X, V, nu)
+    # Weights by the barrier's law, since sample variances of few junctions are noise.
+    _check_identifiable(pairs, X, X[:, 1], nu)
     # Maximum likelihood by weighted least squares, repeated with the weights of the fit.
     fitted, theta = V, np.zeros(len(columns))
     for _ in range(_ROUNDS):
@@ -256,7 +258,9 @@ def fit_variance_model(
     covariance = np.zeros((3, 3))
     covariance[np.ix_(columns, columns)] = np.linalg.inv((weighted.T * nu / 2) @ weighted)
     a, b, c = (*theta, 0.0)[:3]
-    deviance = float((nu * (V / fitted - 1 - np.log(V / fitted))).sum())
+    # Each term over its mean for normal values, which is above 1 for few degrees of freedom.
+    mean = nu * (np.log(nu / 2) - digamma(nu / 2))
+    deviance = float((nu * (V / fitted - 1 - np.log(V / fitted)) / mean).sum())
     left = len(V) - len(columns)
     misfit = float(chi2.sf(deviance, left)) if left else np.nan
     return VarianceModel(float(a), float(b), float(c), covariance, edges, misfit)
@@ -478,8 +482,10 @@ def area_share_from_widths(R_ohm: ArrayLike, w1_um: ArrayLike, w2_um: ArrayLike)
         )
     y = -np.log(w1) - np.log(w2)
     n = len(z)
-    if n < 10 or np.ptp(z) == 0:
-        raise InputError(f"R_ohm has {n} junctions; expected at least 10, with different resistances")
+    if n < 10 or np.ptp(z) == 0 or np.ptp(y) == 0:
+        raise InputError(
+            f"R_ohm has {n} junctions; expected at least 10, of different resistances and widths"
+        )
 
     def share(x: Array, y: Array, m: int) -> Array:
         """Return covariance over variance from sums over m junctions, for any leading axis."""

@@ -12,11 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from solvable.errors import InputError
-from solvable.junctions.qubit import Qubit, lumped, predicted_frequencies
+from solvable.junctions.qubit import Qubit, effective_area, lumped, predicted_frequencies
 from solvable.junctions.synthetic import SyntheticWafer, synthetic_wafer
 from solvable.junctions.variability import VarianceModel, fit_variance_model
 from solvable.junctions.wafer_statistics import (
-    Z95,
     VarianceComponents,
     WaferMap,
     WidthBias,
@@ -25,6 +24,7 @@ from solvable.junctions.wafer_statistics import (
     map_fit,
     robust_residuals,
     robust_spread,
+    separate_groups,
     small_sample_factor,
     two_way_effects,
     variance_components,
@@ -65,6 +65,9 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
+# Junctions of a design from which its own spread over the wafer is taken.
+_ENOUGH = 10
+
 
 @dataclass(frozen=True, eq=False)
 class WaferReport:
@@ -77,7 +80,7 @@ class WaferReport:
         name: of the wafer.
         junctions: the table with `flag`, `residual` (of ln R, after design and robust trend), `standardized` (in robust
             standard deviations of its design), `f01_GHz` and its 95 % interval `f01_low_GHz`, `f01_high_GHz` by the
-            error of the gap; for circuit simulators the inductance `L_J_nH` when cold, and `C_J_fF` at 50 fF/µm².
+            error of the gap; for circuit simulators the inductance `L_J_nH` when cold, and `C_J_fF`.
         designs: a row per design: `w1_um`, `w2_um`, `n`, `n_ok`, `R_ohm` (median), `on_chip_sd`, `wafer_sd`,
             `f01_GHz`, and the 95 % interval of a new junction on the wafer, `f01_low_GHz`, `f01_high_GHz`.
         chips: a row per chip: `chip`, `chip_x_mm`, `chip_y_mm`, `n`, `n_ok`, `level` (mean of ln R less the designs),
@@ -90,7 +93,8 @@ class WaferReport:
         map: map of the chips' levels; None without places.
         widths: biases of the widths and specific resistance; None if the designs do not tell.
         model: where the spread on chips comes from, by widths less their biases; None if the designs do not tell.
-        conditions: for each condition that varies, a row per value: `condition`, `value`, `n`, `level`, `error`.
+        conditions: for each condition that varies, a row per value: `condition`, `value`, `n`, `chips`, `level`,
+            `error`.
         qubit: what the frequencies assume.
         notes: on the data, and why parts are missing.
     """
@@ -147,7 +151,8 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
 
     Args:
         table: as from `read_csv`, or a pandas table, xarray Dataset or dictionary with such columns.
-        qubit: what turns resistances into frequencies; by default 80 fF, a gap of 180 µeV and a cold ratio of 1.1385.
+        qubit: what turns resistances into frequencies; by default a shunt of 78 fF, 50 fF/µm² of
+            junction, a gap of 180 µeV and a cold ratio of 1.1385.
         wafer: name of the wafer, if the table has several.
 
     Raises:
@@ -183,35 +188,49 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
     design_level, chip_level = two_way_effects(good, of_design, of_chip)
     u = good - design_level[of_design]
     rest = u - chip_level[of_chip]
-    on_chip_rms, freedom = _pooled(rest, of_design, of_chip)
-    components = variance_components(u, of_chip) if k > 1 else None
-    n_designs = len(np.unique(of_design))
+    n_designs, n_groups = len(np.unique(of_design)), separate_groups(of_design, of_chip)
+    on_chip_rms, freedom = _pooled(rest, n_designs + len(np.unique(of_chip)) - n_groups)
+    if not np.isfinite(on_chip_rms):
+        notes.append(
+            "each junction is the only one of its design on its chip or wafer, so no spread is known"
+        )
+    components = None
+    if n_groups > 1:
+        notes.append(
+            f"the chips fall into {n_groups} groups that share no design, so that differences between chips cannot be "
+            "told from those between designs: no spread among chips, no map and no biases of widths"
+        )
+    elif k > 1:
+        components = _attempt(notes, lambda: variance_components(u, of_chip, n_designs))
     chips = _chips(rows, chip_codes, chip_names, ok, chip_level, rest, n_designs)
     spreads = chips["sd"].to_numpy(np.float64)
     # Chips with two junctions tell only together.
     on_chip_sd = float(spreads[np.isfinite(spreads)].mean()) if np.isfinite(spreads).any() else on_chip_rms
     wafer_sd = float(np.sqrt(np.square(u - u.mean()).sum() / max(len(u) - m, 1)))
-    designs = _designs(pairs, codes, ok, R, u, rest, of_design, freedom, qubit)
+    designs = _designs(pairs, codes, ok, R, u, rest, of_design, of_chip, freedom)
     residual, standardized = _residuals(rows, R, flags, codes)
     whole_map = None
-    if "chip_x_mm" in chips:
-        measured: Any = chips[chips["n_ok"] > 0]
-        whole_map = map_fit(measured["chip_x_mm"], measured["chip_y_mm"], measured["level"])
+    if "chip_x_mm" in chips and n_groups == 1:
+        whole_map = _map(chips, components)
         if whole_map is None:
-            notes.append("there is no map, which needs at least 6 chips that are not in a line")
-    else:
+            notes.append("there is no map, which needs 6 chips that are neither in a line nor on a circle")
+    elif "chip_x_mm" not in chips:
         notes.append(
             "there are no columns chip_x_mm and chip_y_mm, so there is no map, and no trend in the residuals"
         )
     if k == 1:
         notes.append("all junctions are on one chip, so nothing can be said of the spread among chips")
-    widths = _attempt(notes, lambda: _width_bias(pairs, designs, design_level))
+    widths = None
+    if n_groups == 1:
+        widths = _attempt(notes, lambda: _width_bias(pairs, designs, design_level, components))
     model = _attempt(notes, lambda: _variance_model(designs, widths))
     if (note := out_of_range(pairs, designs["R_ohm"].to_numpy())) is not None:
         notes.append(note)
-    f01, low, high, frequency_note = predicted_frequencies(R, ok | (flags == "outlier"), qubit)
+    area = effective_area(pairs, widths)
+    designs = _with_frequencies(designs, area, qubit)
+    f01, low, high, frequency_note = predicted_frequencies(R, area[codes], ok | (flags == "outlier"), qubit)
     notes += frequency_note
-    L_nH, C_fF = lumped(R, f01, pairs[codes], widths, qubit)
+    L_nH, C_fF = lumped(R, f01, area[codes], qubit)
     junctions = rows.assign(
         residual=residual,
         standardized=standardized,
@@ -234,7 +253,7 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
         map=whole_map,
         widths=widths,
         model=model,
-        conditions=_conditions(rows, ok, u),
+        conditions=_conditions(rows, ok, u, components, on_chip_rms),
         qubit=qubit,
         notes=tuple(notes),
     )
@@ -249,11 +268,19 @@ def _attempt(notes: list[str], fit: Any) -> Any:
         return None
 
 
-def _pooled(rest: Array, of_design: NDArray, of_chip: NDArray) -> tuple[float, float]:
+def _pooled(rest: Array, unknowns: int) -> tuple[float, float]:
     """Return the standard deviation on chips, and the share of the junctions that are degrees of freedom."""
-    unknown = len(np.unique(of_design)) + len(np.unique(of_chip)) - 1
-    left = max(len(rest) - unknown, 1)
-    return float(np.sqrt(np.square(rest).sum() / left)), left / len(rest)
+    left = len(rest) - unknowns
+    return float(np.sqrt(np.square(rest).sum() / left)) if left > 0 else float("nan"), left / len(rest)
+
+
+def _map(chips: Any, components: VarianceComponents | None) -> WaferMap | None:
+    """Return the map of the chips' levels, each weighted by what is known of it."""
+    used = chips[chips["n_ok"] > 0]
+    weight: Any = 1.0
+    if components is not None and components.on_chip.sd > 0:
+        weight = 1 / (components.among_chips.sd**2 + components.on_chip.sd**2 / used["n_ok"])
+    return map_fit(used["chip_x_mm"], used["chip_y_mm"], used["level"], weight)
 
 
 def _chips(
@@ -298,10 +325,12 @@ def _designs(
     u: Array,
     rest: Array,
     of_design: NDArray,
+    of_chip: NDArray,
     freedom: float,
-    qubit: Qubit,
 ) -> pd.DataFrame:
-    m = len(pairs)
+    from scipy.stats import t as student
+
+    m, n_chips = len(pairs), len(np.unique(of_chip))
     n_ok = np.bincount(of_design, minlength=m)
     enough = n_ok >= 3
     medians: Any = pd.Series(R[ok]).groupby(of_design).median()
@@ -311,12 +340,14 @@ def _designs(
     wafer = np.bincount(of_design, np.square(u - mean[of_design]), m)
     wafer_sd[enough] = np.sqrt(wafer[enough] / (n_ok[enough] - 1))
     squares = np.bincount(of_design, np.square(rest), m)
-    on_chip[enough] = np.sqrt(squares[enough] / (n_ok[enough] * freedom))
-    f01, S = np.full(m, np.nan), np.full(m, np.nan)
-    measured = np.isfinite(median)
-    f01[measured], S[measured] = qubit.frequencies(median[measured])
-    # On the wafer, a new junction of the design; f goes as R to the power -S.
-    reach = Z95 * np.nan_to_num(wafer_sd) * S
+    if freedom > 0:
+        on_chip[enough] = np.sqrt(squares[enough] / (n_ok[enough] * freedom))
+    # Of a new junction on the wafer, in ln R: few junctions, and few chips, know little of the spread.
+    chips_of = np.array([len(np.unique(of_chip[of_design == d])) for d in range(m)])
+    freedom_of = np.maximum(np.where(n_chips > 1, np.minimum(n_ok, chips_of), n_ok) - 1, 1)
+    overall = float(np.sqrt(np.square(u - u.mean()).sum() / max(len(u) - m, 1)))
+    known = np.where(n_ok >= _ENOUGH, wafer_sd, np.fmax(wafer_sd, overall))
+    reach = student.ppf(0.975, freedom_of) * known * np.sqrt(1 + 1 / np.maximum(n_ok, 1))
     return pd.DataFrame(
         {
             "w1_um": pairs[:, 0],
@@ -327,11 +358,20 @@ def _designs(
             "on_chip_sd": on_chip,
             "wafer_sd": wafer_sd,
             "freedom": n_ok * freedom,
-            "f01_GHz": f01,
-            "f01_low_GHz": f01 * np.exp(-reach),
-            "f01_high_GHz": f01 * np.exp(reach),
+            "reach": reach,
         }
     )
+
+
+def _with_frequencies(designs: pd.DataFrame, area: Array, qubit: Qubit) -> pd.DataFrame:
+    """Return the table of the designs with the frequency of their median and the interval of a new junction."""
+    R = designs["R_ohm"].to_numpy(np.float64)
+    f01, S = np.full(len(R), np.nan), np.full(len(R), np.nan)
+    measured = np.isfinite(R)
+    f01[measured], S[measured] = qubit.frequencies(R[measured], area[measured])
+    reach = S * designs["reach"].to_numpy(np.float64)  # f goes as R to the power -S
+    ends = {"f01_low_GHz": f01 * np.exp(-reach), "f01_high_GHz": f01 * np.exp(reach)}
+    return designs.drop(columns="reach").assign(f01_GHz=f01, **ends)
 
 
 def _places(rows: Any) -> tuple[Array | None, Array | None]:
@@ -356,7 +396,7 @@ def _residuals(rows: Any, R: Array, flags: NDArray, codes: NDArray) -> tuple[Arr
     return residual, np.where(np.isfinite(residual), standardized, np.nan)
 
 
-def _width_bias(pairs: Array, designs: Any, level: Array) -> WidthBias:
+def _width_bias(pairs: Array, designs: Any, level: Array, components: VarianceComponents | None) -> WidthBias:
     n, sd = designs["n_ok"].to_numpy(), designs["on_chip_sd"].to_numpy()
     used = (n >= 3) & (sd > 0)
     padded = np.full(len(pairs), np.nan)
@@ -366,7 +406,12 @@ def _width_bias(pairs: Array, designs: Any, level: Array) -> WidthBias:
             f"{int(used.sum())} design{'s' * bool(used.sum() != 1)} with 3 good junctions and a spread cannot tell "
             "biases of the widths from the specific resistance; expected junctions of two sizes"
         )
-    return fit_width_bias(pairs[used], padded[used], sd[used] / np.sqrt(n[used]))
+    found = fit_width_bias(pairs[used], padded[used], sd[used] / np.sqrt(n[used]))
+    if components is None:
+        return found
+    # The chips are a sample, whose mean all designs share.
+    rho = np.hypot(found.errors[0], components.among_chips.sd / np.sqrt(components.n_chips))
+    return found._replace(errors=(float(rho), *found.errors[1:]))
 
 
 def _variance_model(designs: Any, widths: WidthBias | None) -> VarianceModel:
@@ -382,8 +427,14 @@ def _variance_model(designs: Any, widths: WidthBias | None) -> VarianceModel:
     return fit_variance_model(w1, w2, part["on_chip_sd"] ** 2, part["freedom"])
 
 
-def _conditions(rows: Any, ok: NDArray, u: Array) -> Any:
-    """Return the mean level for each value of each condition that varies, with its standard error."""
+def _conditions(
+    rows: Any, ok: NDArray, u: Array, components: VarianceComponents | None, on_chip: float
+) -> Any:
+    """Return the mean level for each value of each condition that varies.
+
+    Its standard error counts the chips that it was measured on: those of a condition may be high by chance.
+    """
+    among = 0.0 if components is None else components.among_chips.sd
     parts = []
     for column in CONDITIONS:
         if column not in rows:
@@ -393,10 +444,12 @@ def _conditions(rows: Any, ok: NDArray, u: Array) -> Any:
             values = values.dt.date
         elif column == "temperature_K":
             values = values.round()
-        groups = pd.Series(u, index=values.index).groupby(values.astype(str))
+        table = pd.DataFrame({"u": u, "chip": rows["chip"][ok]}, index=values.index)
+        groups: Any = table.groupby(values.astype(str))
         if groups.ngroups > 1:
-            table = groups.agg(["size", "mean", "sem"]).reset_index()
-            table.columns = ["value", "n", "level", "error"]
-            parts.append(table.assign(condition=column))
-    columns = ["condition", "value", "n", "level", "error"]
+            found = groups.agg(n=("u", "size"), level=("u", "mean"), chips=("chip", "nunique")).reset_index()
+            found = found.rename(columns={found.columns[0]: "value"})
+            error = np.sqrt(among**2 / found["chips"] + on_chip**2 / found["n"])
+            parts.append(found.assign(condition=column, error=error))
+    columns = ["condition", "value", "n", "chips", "level", "error"]
     return pd.concat(parts)[columns] if parts else pd.DataFrame(columns=pd.Index(columns))

@@ -15,7 +15,6 @@ from solvable.errors import InputError
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-_ROUNDS = 100
 # Tukey's biweight loses 5 % of efficiency on normal values at 4.685 standard deviations.
 _BIWEIGHT = 4.685
 # Size of groups below which their own median deviation is too uncertain.
@@ -58,19 +57,42 @@ def group_means(values: Array, codes: Codes, n_groups: int) -> Array:
 def two_way_effects(z: Array, designs: Codes, chips: Codes) -> tuple[Array, Array]:
     """Return the effects of designs and of chips on z by least squares; those of chips have a mean of 0 over junctions.
 
-    Each is the mean of what the other leaves, repeated until nothing changes: on a wafer where all chips have the same
-    junctions after one round.
+    Args:
+        z: values (n,).
+        designs: number of the design of each.
+        chips: number of the chip of each.
+
+    Returns:
+        an effect for each design and each chip; 0 for those without a junction.
     """
-    n_designs, n_chips = int(designs.max()) + 1, int(chips.max()) + 1
-    of_chip = np.zeros(n_chips)
-    of_design = np.zeros(n_designs)
-    for _ in range(_ROUNDS):
-        of_design = np.nan_to_num(group_means(z - of_chip[chips], designs, n_designs))
-        before, of_chip = of_chip, np.nan_to_num(group_means(z - of_design[designs], chips, n_chips))
-        of_chip -= of_chip[chips].mean()
-        if np.abs(of_chip - before).max() < 1e-12:
-            break
-    return of_design, of_chip
+    m, k = int(designs.max()) + 1, int(chips.max()) + 1
+    # The larger set of effects is eliminated from the normal equations.
+    first, second, n, r = (designs, chips, m, k) if m > k else (chips, designs, k, m)
+    counts = np.bincount(first * r + second, minlength=n * r).reshape(n, r).astype(np.float64)
+    per_first = np.maximum(counts.sum(axis=1), 1.0)
+    share = counts / per_first[:, None]
+    sums = np.bincount(first, z, n)
+    matrix = np.diag(counts.sum(axis=0)) - counts.T @ share
+    # Singular, since effects may be shifted against each other: the shortest solution.
+    inner = np.linalg.lstsq(matrix, np.bincount(second, z, r) - share.T @ sums, rcond=1e-10)[0]
+    outer = sums / per_first - share @ inner
+    of_design, of_chip = (outer, inner) if m > k else (inner, outer)
+    shift = of_chip[chips].mean()
+    of_chip = np.where(np.bincount(chips, minlength=k) > 0, of_chip - shift, 0.0)
+    return np.where(np.bincount(designs, minlength=m) > 0, of_design + shift, 0.0), of_chip
+
+
+def separate_groups(designs: Codes, chips: Codes) -> int:
+    """Return into how many groups the chips fall that share no design; more than 1 confounds designs with chips."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    d = np.unique(designs, return_inverse=True)[1]
+    c = np.unique(chips, return_inverse=True)[1]
+    n = int(d.max()) + 1
+    size = n + int(c.max()) + 1
+    graph = coo_array((np.ones(len(d)), (d, n + c)), shape=(size, size)).tocsr()
+    return int(connected_components(graph, directed=False)[0])
 
 
 class Component(NamedTuple):
@@ -95,7 +117,7 @@ class VarianceComponents(NamedTuple):
     """Number of chips."""
 
 
-def variance_components(u: ArrayLike, chips: ArrayLike) -> VarianceComponents:
+def variance_components(u: ArrayLike, chips: ArrayLike, n_designs: int = 1) -> VarianceComponents:
     r"""Return nested components of the variance of u, junctions on chips, by the analysis of variance.
 
     $s_\text{on}^2 = MS_\text{within}$ and $s_\text{among}^2 = \max(0, MS_\text{between} - MS_\text{within}) / n_0$ with
@@ -104,12 +126,13 @@ def variance_components(u: ArrayLike, chips: ArrayLike) -> VarianceComponents:
     Args:
         u: ln R less the effect of the design (N,).
         chips: name or number of the chip of each (N,).
+        n_designs: number of designs whose effects were fitted and removed; they take degrees of freedom.
 
     Returns:
         both with 95 % intervals: chi-squared on chips, modified large-sample among chips (Ting et al., 1990).
 
     Raises:
-        InputError: if there are fewer than two chips, or every chip has one junction.
+        InputError: if there are fewer than two chips, every chip has one junction, or too few are left for the designs.
 
     >>> rng = np.random.default_rng(0)
     >>> chip = np.repeat(np.arange(40), 90)
@@ -129,13 +152,18 @@ def variance_components(u: ArrayLike, chips: ArrayLike) -> VarianceComponents:
         raise InputError(
             "every chip has one junction; expected 2 or more on some, to tell the spread on chips from that among"
         )
+    freedom = N - k - n_designs + 1
+    if freedom < 1:
+        raise InputError(
+            f"{N} junctions of {n_designs} designs on {k} chips leave nothing to tell a spread by; expected more of "
+            "each"
+        )
     counts = np.bincount(codes)
     means = group_means(values, codes, k)
-    within = float(np.square(values - means[codes]).sum() / (N - k))
+    within = float(np.square(values - means[codes]).sum() / freedom)
     between = float((counts * np.square(means - values.mean())).sum() / (k - 1))
     n0 = (N - np.square(counts).sum() / N) / (k - 1)
     among = max(between - within, 0.0) / n0
-    freedom = N - k
     ends = within * freedom / chi2.ppf([0.975, 0.025], freedom)
     # Ting, Burdick, Graybill, Jeyaratnam and Lu (1990), for a difference of mean squares.
     a, b = k - 1, freedom
@@ -172,13 +200,16 @@ class WaferMap(NamedTuple):
     """Standard deviation of the chips' means around it."""
 
 
-def map_fit(x_mm: ArrayLike, y_mm: ArrayLike, level: ArrayLike) -> WaferMap | None:
-    """Return the map that fits the chips' levels best, or None for fewer than 6 chips or chips in a line.
+def map_fit(x_mm: ArrayLike, y_mm: ArrayLike, level: ArrayLike, weight: ArrayLike = 1.0) -> WaferMap | None:
+    """Return the map that fits the chips' levels best, or None where their places do not determine it.
+
+    It takes 6 chips that are neither in a line nor on a circle.
 
     Args:
         x_mm: places of the chips (k,).
         y_mm: places of the chips (k,).
         level: mean of ln R, less the effect of the design, of each chip (k,).
+        weight: weight of each chip (k,), as the inverse of the variance of its level; by default equal.
 
     >>> x, y = (one.ravel() for one in np.mgrid[-2:3, -2:3])
     >>> found = map_fit(x, y, 0.01 * x - 0.02 * y + 0.001 * (x**2 + y**2))
@@ -190,13 +221,16 @@ def map_fit(x_mm: ArrayLike, y_mm: ArrayLike, level: ArrayLike) -> WaferMap | No
     scale = np.abs(basis).max(axis=0)
     if len(z) < 6 or (scale == 0).any() or np.linalg.matrix_rank(basis / scale) < basis.shape[1]:
         return None
-    theta, *_ = np.linalg.lstsq(basis / scale, z, rcond=None)
+    w = np.broadcast_to(numbers("weight", weight, above=0), z.shape)
+    root = np.sqrt(w / w.mean())
+    scaled = basis / scale * root[:, None]
+    theta, *_ = np.linalg.lstsq(scaled, z * root, rcond=None)
     rest = z - basis / scale @ theta
-    variance = np.square(rest).sum() / (len(z) - basis.shape[1])
-    errors = np.sqrt(variance * np.diag(np.linalg.inv(basis.T / scale[:, None] @ (basis / scale)))) / scale
+    variance = np.square(rest * root).sum() / (len(z) - basis.shape[1])
+    errors = np.sqrt(variance * np.diag(np.linalg.inv(scaled.T @ scaled))) / scale
     theta = theta / scale
-    total = np.square(z - z.mean()).sum()
-    explained = 1 - np.square(rest).sum() / total if total > 0 else 0.0
+    total = (w * np.square(z - np.average(z, weights=w))).sum()
+    explained = 1 - (w * np.square(rest)).sum() / total if total > 0 else 0.0
     return WaferMap(
         *map(float, theta[1:]),
         errors=tuple(map(float, errors[1:])),  # pyright: ignore[reportArgumentType]
@@ -350,7 +384,16 @@ def fit_width_bias(pairs_um: ArrayLike, level: ArrayLike, error: ArrayLike) -> W
     lowest = [-np.inf, *([-0.95 * smallest.min()] if common else -0.95 * smallest)]
     start = np.zeros(2 if common else 3)
     start[0] = np.mean(z + np.log(pairs.prod(axis=1)))
-    found = least_squares(residual, start, bounds=(lowest, np.inf), x_scale=[1.0] + [0.01] * (len(start) - 1))
+    # Biases beyond the widths themselves are none: R would hardly depend on the drawn widths.
+    highest = [np.inf, *([pairs.max()] * (len(start) - 1))]
+    found = least_squares(
+        residual, start, bounds=(lowest, highest), x_scale=[1.0] + [0.01] * (len(start) - 1)
+    )
+    if (found.active_mask[1:] != 0).any():
+        raise InputError(
+            "the resistances do not fall with the area as those of junctions do, so no biases of the widths can be "
+            "fitted; expected w1_um and w2_um to be the drawn widths"
+        )
     left = max(len(z) - len(start), 1)
     # Errors grow where the designs scatter more than their own errors say.
     inflation = max(2 * found.cost / left, 1.0)

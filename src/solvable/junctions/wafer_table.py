@@ -256,10 +256,11 @@ def design_codes(table: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 def flag(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with a column `flag`: ok, outlier, open, short or invalid.
 
-    In this order, within each design: invalid if R is negative or was not measured; open if R is infinite or above 3
-    times the median; short if it is 0 or below a third of it; outlier if ln R is more than 5 robust standard deviations
-    (1.4826 times the median absolute deviation of the rest; see `robust_spread` for small groups) from its median. All
-    count against the yield, and only the outliers among them enter the map of residuals.
+    In this order, within each design, whose median is that of its resistances from 100 ohm to 1 Mohm: invalid if R is
+    negative or was not measured; open if R is infinite or above 3 times the median; short if it is 0 or below a third
+    of it; outlier if ln R is more than 5 robust standard deviations (1.4826 times the median absolute deviation of the
+    rest; see `robust_spread` for small groups) from its median. All count against the yield, and only the outliers
+    among them enter the map of residuals.
 
     Args:
         table: as from `read_csv`.
@@ -273,7 +274,10 @@ def flag(table: pd.DataFrame) -> pd.DataFrame:
     invalid = np.isnan(R) | (R < 0)
     usable = ~invalid & (R > 0) & np.isfinite(R)
     z = np.log(np.where(usable, R, 1.0))
-    median = group_medians(np.where(usable, z, np.nan), codes)
+    # Of a design with more opens than junctions the median would be that of the opens.
+    plausible = usable & (_PLAUSIBLE_OHM[0] <= R) & (_PLAUSIBLE_OHM[1] >= R)
+    median = group_medians(np.where(plausible, z, np.nan), codes)
+    median = np.where(np.isnan(median), group_medians(np.where(usable, z, np.nan), codes), median)
     is_open = ~invalid & (np.isinf(R) | (z - median > np.log(_OPEN_FACTOR)))
     is_short = ~invalid & ~is_open & ((R == 0) | (median - z > np.log(_SHORT_FACTOR)))
     rest = usable & ~is_open & ~is_short

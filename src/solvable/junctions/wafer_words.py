@@ -28,9 +28,9 @@ def verdict(report: Any) -> Verdict:
         sections.append(_conditions(report))
     qubit = report.qubit
     assumed = (
-        f"frequencies assume {qubit.capacitance_fF:g} fF (E_C = {1e3 * qubit.EC_GHz:.1f} MHz), a gap of "
-        f"{1e6 * qubit.gap_eV:g} ± {1e6 * qubit.gap_sd_eV:g} µeV and a cold resistance of {qubit.cold_ratio:g} times "
-        "that at room temperature; only the gap over this ratio matters, and a few cooled qubits calibrate it"
+        f"frequencies assume a shunt of {qubit.shunt_fF:g} fF and {qubit.junction_fF_per_um2:g} fF/µm² of junction, a "
+        f"gap of {1e6 * qubit.gap_eV:g} ± {1e6 * qubit.gap_sd_eV:g} µeV and a cold resistance of {qubit.cold_ratio:g} "
+        "times that at room temperature; only the gap over this ratio matters, and a few cooled qubits calibrate it"
     )
     rms = (
         f"the spread on chips is the mean of the chips' standard deviations, each over c4; their root mean square is "
@@ -206,14 +206,16 @@ def _conditions(report: Any) -> Section:
             str(c.condition),
             str(c.value),
             str(c.n),
+            str(c.chips),
             f"{percent(c.level, 2, signed=True)} ± {percent(c.error, 2)}",
         )
         for c in _rows(report.conditions)
     )
     text = (
-        "Mean of R relative to the wafer, by the conditions of the test; they may be confounded with chips."
+        "Mean of R relative to the wafer, by the conditions of the test. The errors count the chips: a condition that "
+        "goes with the chip cannot be told from it."
     )
-    return Section("Test conditions", text, Table(("condition", "value", "junctions", "R"), rows))
+    return Section("Test conditions", text, Table(("condition", "value", "junctions", "chips", "R"), rows))
 
 
 def text_map(report: Any) -> str:

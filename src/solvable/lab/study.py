@@ -50,7 +50,7 @@ class Study:
         prepare: `parameters -> setting`, the data shared by `predict` and `trial`, such as a Gram matrix. Trials are
             cached by the setting's `fingerprint`, and the report shows its `notes`, if it has them (a
             `solvable.datasets.Dataset` has both).
-        details: `(parameters, setting) -> verdicts and figures` that follow the figure in the report.
+        details: `(parameters, setting) -> verdicts and figures` that precede the figure in the report.
     """
 
     name: str
