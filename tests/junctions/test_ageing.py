@@ -173,7 +173,12 @@ def test_junctions_are_fitted_by_their_geometric_mean() -> None:
     names = [*["J2"] * 12, *["J1"] * 12]
     both = ageing.fit([*T, *T], [*R * 2, *R / 2], junction=names)
     assert both.best.parameters == pytest.approx(ageing.fit(T, R).best.parameters)
-    with pytest.raises(InputError, match="junction 'J1' has 0 readings at day 60"):
+    # Probed one after the other, a few minutes apart.
+    later = ageing.fit([*T, *(np.array(T) + 0.003)], [*R * 2, *R / 2], junction=names)
+    assert later.best.parameters == pytest.approx(ageing.fit(np.array(T) + 0.0015, R).best.parameters)
+    with pytest.raises(InputError, match="round 3 of the readings spans days 1 to 2"):
+        ageing.fit([*T, *T[:2], 3, *T[3:]], [*R, *R], junction=names)
+    with pytest.raises(InputError, match="junction 'J1' has 11 readings and others 12"):
         ageing.fit([*T, *T[:-1]], [*R, *R[:-1]], junction=names[:-1])
 
 
@@ -273,7 +278,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ageing.read_csv(tmp_path / "none.csv")
     path = tmp_path / "a.csv"
     path.write_text("date,R_ohm\n2026-03-03,7000\n")
-    with pytest.raises(InputError, match="evaporated is None; expected the date of evaporation"):
+    with pytest.raises(
+        InputError, match="the date of evaporation is missing; expected one, as in --evaporated"
+    ):
         ageing.read_csv(path)
 
 

@@ -114,7 +114,8 @@ def read_csv(path: str | Path, evaporated: str | None = None) -> AgeingData:
             start = datetime.fromisoformat(evaporated or "")
         except (ValueError, TypeError):
             raise InputError(
-                f"evaporated is {evaporated!r}; expected the date of evaporation, as in 2026-03-02, for a file of dates"
+                f"the date of evaporation is {evaporated or 'missing'}; expected one, as in --evaporated 2026-03-02 "
+                "(in Python: evaporated=), for a file of dates"
             ) from None
         t_days = column(
             "date",
@@ -125,7 +126,11 @@ def read_csv(path: str | Path, evaporated: str | None = None) -> AgeingData:
         t_days = column("t_days", lambda text: within(0, float(text)), "a number of at least 0")
     unit, factor = ("R_ohm", 1.0) if "R_ohm" in columns else ("R_kohm", 1e3)
     R_ohm = column(unit, lambda text: factor * within(np.nextafter(0, 1), float(text)), "a number above 0")
-    names = tuple(column("junction", str, "a name")) if "junction" in columns else None
+    keys = (
+        [name for name in ("wafer", "chip", "junction") if name in columns] if "junction" in columns else []
+    )
+    parts = [column(name, str, "a name") for name in keys]
+    names = tuple("/".join(one) for one in zip(*parts, strict=True)) if parts else None
     return AgeingData(np.array(t_days), np.array(R_ohm), names)
 
 

@@ -24,6 +24,10 @@ DECIDED = 0.95
 """Weight from which on a law counts as the one that the readings pick."""
 
 
+# Times of a round of readings may differ by this share of the time since evaporation, and by these days.
+_ROUND, _ROUND_DAYS = 0.1, 0.02
+
+
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """Resistances (ohm), or their ratios to the resistance at `since_days`, all of the shape of `t_days`.
@@ -188,14 +192,16 @@ class AgeingFit:
             )
         if law != "average":
             return self.laws[law]._forecast(t, level, since_days)
-        # A law that falls to zero meanwhile has no logarithm, and is left out.
         found = {name: self._forecast_or_none(name, t, level, since_days) for name in self.laws}
+        lost = sum(self.laws[name].weight for name, part in found.items() if part is None)
+        if lost > 1 - DECIDED:
+            raise InputError(
+                f"the resistance falls to zero before day {t.max():g} by laws of weight {lost:.2f}; expected earlier "
+                "times"
+            )
+        # Other laws that fall to zero have no say.
         ones = [self.laws[name] for name, part in found.items() if part is not None]
         parts = [part for part in found.values() if part is not None]
-        if not parts:
-            raise InputError(
-                f"the resistance falls to zero by every law before day {t.max():g}; expected earlier times"
-            )
         mean, low, high = (
             np.log([getattr(part, name) for part in parts]) for name in ("mean", "low", "high")
         )
@@ -226,6 +232,8 @@ class AgeingFit:
         self, law: str, t: NDArray, level: float, since_days: float | None
     ) -> Forecast | None:
         try:
+            if law == "average":
+                return self.predict(t, level, law, since_days)
             return self.laws[law]._forecast(t, level, since_days)
         except InputError:
             return None
@@ -245,12 +253,7 @@ class AgeingFit:
         nothing = np.full(len(t), np.nan)
         parts = []
         for name in (*self.laws, *(["average"] if len(self.laws) > 1 else [])):
-            if name == "average":
-                one = self.predict(t, level, name, since_days)
-            else:
-                one = self._forecast_or_none(name, t, level, since_days) or Forecast(
-                    t, nothing, nothing, nothing
-                )
+            one = self._forecast_or_none(name, t, level, since_days) or Forecast(t, nothing, nothing, nothing)
             columns = {"law": name, "weight": self.weights.get(name, 1.0), **vars(one)}
             parts.append(pd.DataFrame(columns | {"extrapolated": one.t_days > self.t_days[-1]}))
         return pd.concat(parts, ignore_index=True)
@@ -268,7 +271,8 @@ def fit(
         t_days: times since evaporation (days) of the readings (n,), at least 0, in any order; repeated times count.
         R_ohm: resistances (n,), above 0.
         law: `auto` for all laws that the number of readings allows, or one of `LAWS`.
-        junction: name of the junction of each reading (n,); each must have been read once at each time.
+        junction: name of the junction of each reading (n,); each must have been read once in each round, whose
+            times may differ by a tenth.
 
     Raises:
         InputError: if a reading is not a finite number in its range; if a junction lacks a reading; if there are fewer
@@ -331,18 +335,28 @@ def fit(
 
 
 def _geometric_mean(t: NDArray, R: NDArray, junction: Sequence[str]) -> tuple[NDArray, NDArray]:
-    """Return the distinct times and the geometric mean over junctions at each."""
-    times, column = np.unique(t, return_inverse=True)
+    """Return the mean times of the rounds of readings, and the geometric mean over junctions in each.
+
+    Junctions are probed one after the other, so that the times of a round differ a little.
+    """
     names, row = np.unique(np.asarray(junction, dtype=str), return_inverse=True)
-    counts = np.zeros((len(names), len(times)), dtype=int)
-    np.add.at(counts, (row, column), 1)
-    if (counts != 1).any():
-        i, j = np.argwhere(counts != 1)[0]
+    counts = np.bincount(row)
+    if counts.min() < counts.max():
+        i = int(counts.argmin())
         raise InputError(
-            f"junction {str(names[i])!r} has {counts[i, j]} readings at day {times[j]:g}; expected one of each at "
-            "each time; leave out a junction that lacks some, or fit it alone"
+            f"junction {str(names[i])!r} has {counts[i]} readings and others {counts.max()}; expected one of each in "
+            "every round; leave out a junction that lacks some, or fit it alone"
         )
-    return times, np.exp(np.bincount(column, np.log(R)) / len(names))
+    order = np.lexsort((t, row))
+    times, values = t[order].reshape(len(names), -1), np.log(R[order]).reshape(len(names), -1)
+    apart = np.ptp(times, axis=0) > _ROUND * times.mean(axis=0) + _ROUND_DAYS
+    if apart.any():
+        j = int(apart.argmax())
+        raise InputError(
+            f"round {j + 1} of the readings spans days {times[:, j].min():.4g} to {times[:, j].max():.4g}; expected "
+            "all junctions at about the same time; fit them one by one"
+        )
+    return times.mean(axis=0), np.exp(values.mean(axis=0))
 
 
 def _limit(residual_sd: float, freedom: int, level: float) -> float:

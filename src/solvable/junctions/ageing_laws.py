@@ -107,7 +107,7 @@ def piecewise_log(
 def _positive(R: NDArray, law: str) -> NDArray:
     if not (R > 0).all():
         raise InputError(
-            f"the law {law} gives a resistance of {R.min():.3g} ohm; expected more than 0: choose earlier times or a "
+            f"the law {law} gives a resistance of {R.min():.4g} ohm; expected more than 0: choose earlier times or a "
             "smaller amplitude"
         )
     return R

@@ -27,6 +27,8 @@ Array = NDArray[np.float64]
 _BLOCK = 4096
 # Lattices with collisions from which a yield is known well enough to solve for.
 _FEWEST_FAILURES = 30
+# A larger number is one of MHz.
+_HIGHEST_GHZ = 1000.0
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,7 @@ class Lattice:
         >>> round(float(lattice.expected(0.014)), 4)
         0.0453
         """
-        f = numbers("frequencies_GHz", frequencies_GHz, above=0)
-        finite("frequencies_GHz", f, "")
+        f = numbers("frequencies_GHz", frequencies_GHz, above=0, at_most=_HIGHEST_GHZ)
         if f.ndim != 1:
             raise InputError(f"frequencies_GHz has shape {f.shape}; expected one frequency per qubit")
         alpha = numbers("anharmonicity_GHz", anharmonicity_GHz)

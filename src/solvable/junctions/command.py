@@ -128,6 +128,7 @@ def f01(
     if bool(resistance_ohm) == bool(frequency):
         raise InputError("expected either --resistance-ohm or --f01-GHz, as in --resistance-ohm 9907,10500")
     one_number("cv", cv, at_least=0, at_most=1)
+    notes = []
     ratio = one_number("cold_ratio", cold_ratio, above=0)
     gap = 1e-6 * one_number("gap_ueV", gap_ueV, above=0)
     EC = float(josephson.charging_energy(1e-15 * one_number("capacitance_fF", capacitance_fF, above=0)))
@@ -140,6 +141,12 @@ def f01(
     f, S = transmon.frequency_and_sensitivity(EJ, EC, ng)
     levels = transmon.energy_levels(EJ, EC, ng, 3)
     alpha = levels[:, 2] - 2 * levels[:, 1] + levels[:, 0]
+    if ((R < 100) | (R > 1e6)).any():
+        notes.append(
+            "a resistance outside of 100 ohm to 1 Mohm: check its unit, and write no commas inside of numbers"
+        )
+    if (EJ / EC < 5).any():
+        notes.append("E_J / E_C below 5: the frequency depends on the offset charge, and this is no transmon")
     columns = {
         "R_ohm": R,
         "EJ_GHz": EJ,
@@ -168,9 +175,7 @@ def f01(
     verdict = Verdict(
         f"E_C = {1e3 * EC:.2f} MHz ({capacitance_fF:g} fF), gap {gap_ueV:g} µeV, cold ratio {cold_ratio:g}",
         (Section("", "", table),),
-        ("E_J / E_C below 5: the frequency depends on the offset charge, and this is no transmon",)
-        if (EJ / EC < 5).any()
-        else (),
+        tuple(notes),
     )
     facts = [{name: float(column[i]) for name, column in columns.items()} for i in range(len(R))]
     short = f if resistance_ohm else R
@@ -210,9 +215,17 @@ def ageing(
     check_path("figure", figure, FIGURES)
     day = one_number("until_days", until_days, above=0)
     if f01_GHz is not None:
-        one_number("f01_GHz", f01_GHz, above=0)
+        one_number("f01_GHz", f01_GHz, above=0, at_most=100)
     readings = read_csv(data, evaporated)
+    notes = []
+    if evaporated is not None and len(evaporated.strip()) <= 10 and readings.t_days.min() < 3:
+        notes.append(
+            f"evaporation was taken to be at midnight of {evaporated}; for readings of the first days the law "
+            "depends on the hour: pass it, as in --evaporated 2026-03-02T09:00"
+        )
     found = fit(readings.t_days, readings.R_ohm, law, readings.junction or None)
+    if readings.junction is not None and len(set(readings.junction)) > 1:
+        notes.append(_rises(readings))
     last = float(found.t_days.max())
     if day < last:
         raise InputError(
@@ -253,12 +266,32 @@ def ageing(
                 f"{aged[2]:.4f} GHz, of this law alone).",
             )
         )
-    title = f"{len(found.t_days)} readings to day {last:g}: " + (
-        "undecided between the laws" if found.undecided else f"the law is {found.law}"
+    law_words = (
+        f"the law is {found.law}" if found.law != "power" else "a power law fits best, which is a check only"
     )
-    verdict = Verdict(title, tuple(sections), found.warnings)
+    title = f"{len(found.t_days)} readings to day {last:g}: " + (
+        "undecided between the laws" if found.undecided else law_words
+    )
+    verdict = Verdict(title, tuple(sections), (*notes, *found.warnings))
     files = {figure: lambda path: save(plot_forecast(found, until_days=day), path)}
     output.emit(facts, [f"{best['mean']:.6g}"], lambda: print(verdict), files)
+
+
+def _rises(readings: Any) -> str:
+    """Return a note on junctions that are fitted together."""
+    names = np.array(readings.junction)
+    rises = {}
+    for name in dict.fromkeys(readings.junction):
+        own = names == name
+        order = np.argsort(readings.t_days[own], kind="stable")
+        R = readings.R_ohm[own][order]
+        rises[name] = float(R[-1] / R[0] - 1)
+    low, high = min(rises, key=lambda name: rises[name]), max(rises, key=lambda name: rises[name])
+    return (
+        f"{len(rises)} junctions are fitted together, by their geometric mean; from first to last reading R changes by "
+        f"{percent(rises[low], 3, signed=True)} ({low}) to {percent(rises[high], 3, signed=True)} ({high}): fit "
+        "those that age otherwise by themselves"
+    )
 
 
 @junctions.command(help_epilogue=example("solvable junctions collisions --sigma-MHz 14 --figure lattice.svg"))
@@ -401,6 +434,8 @@ def plan(
         (Section("Plans, with the standard error of the share", points=points),),
         (
             "squares alone cannot tell: both causes go as 1 / area",
+            "the best two say nothing of the biases of the two widths, for which unequal widths are needed in both "
+            "orders",
             "for widths with errors of 3 nm and a barrier of 1e-5 µm², as far as is known before",
         ),
     )

@@ -144,6 +144,8 @@ def read_lattice(
     table, pairs = _read(qubits, ("qubit", "f01_GHz")), _read(edges, ("a", "b"))
     names = [str(name).strip() for name in table["qubit"]]
     number = {name: i for i, name in enumerate(names)}
+    if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+        raise InputError(f"{str(qubits)!r} has the qubit {short(twice[0])!r} twice; expected each once")
     for end in ("a", "b"):
         for name in pairs[end]:
             if str(name).strip() not in number:
@@ -165,11 +167,15 @@ def _read(path: str | Path, columns: tuple[str, ...]) -> Any:
 
     # Names may be text in all columns, which would hide the header from a guess.
     with read_errors(name, ".csv"):
-        table: Any = pd.read_csv(existing_file(Path(path), name, "a CSV file"), skipinitialspace=True)
+        table: Any = pd.read_csv(
+            existing_file(Path(path), name, "a CSV file"), skipinitialspace=True, sep=None, engine="python"
+        )
     table.columns = [str(column).strip() for column in table.columns]
     for column in columns:
         if column not in table:
-            raise InputError(f"{name!r} has no column {column}; expected {' and '.join(columns)}")
+            raise InputError(
+                f"{name!r} has no column {column}; expected {' and '.join(columns)}, got {listed(list(table.columns))}"
+            )
     return table
 
 

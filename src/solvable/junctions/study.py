@@ -86,7 +86,7 @@ class Parameters:
                 "gap_ueV": 1e5,
                 "cold_ratio": 100,
                 "lattice_GHz": 1e3,
-                "remaining": 10,
+                "remaining": 1,
                 "n_draws": 1_000_000,
             },
         )

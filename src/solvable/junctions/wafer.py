@@ -16,6 +16,7 @@ from solvable.junctions.qubit import Qubit, effective_area, lumped, predicted_fr
 from solvable.junctions.synthetic import SyntheticWafer, synthetic_wafer
 from solvable.junctions.variability import VarianceModel, fit_variance_model
 from solvable.junctions.wafer_statistics import (
+    STANDS_OUT,
     VarianceComponents,
     WaferMap,
     WidthBias,
@@ -169,14 +170,19 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
     name = str(rows["wafer"].iloc[0]) if "wafer" in rows else "the wafer"
     codes, pairs = design_codes(rows)
     chip_codes, chip_names = pd.factorize(rows["chip"])
+    R = rows["R_ohm"].to_numpy(np.float64)
+    residual, standardized = _residuals(rows, R, rows["flag"].to_numpy(), codes)
+    # A strong map hides outliers among the junctions of their design.
+    stands_out = (rows["flag"] == "ok") & (np.abs(standardized) > STANDS_OUT)
+    rows["flag"] = rows["flag"].where(~stands_out, "outlier")
     flags = rows["flag"].to_numpy()
     ok = flags == "ok"
-    if ok.sum() < 3:
-        raise InputError(
-            f"{int(ok.sum())} of {len(rows)} junctions are good; expected at least 3 for statistics"
-        )
     counts = {one: int((flags == one).sum()) for one in FLAGS}
-    R = rows["R_ohm"].to_numpy(np.float64)
+    if ok.sum() < 3:
+        found = ", ".join(f"{n} {one}" for one, n in counts.items() if n and one != "ok")
+        raise InputError(
+            f"{int(ok.sum())} of {len(rows)} junctions are good ({found}); expected at least 3 for statistics"
+        )
     z = np.log(np.where(ok, R, 1.0))
     good, of_design, of_chip = z[ok], codes[ok], chip_codes[ok]
     k, m = len(chip_names), len(pairs)
@@ -207,8 +213,7 @@ def report(table: Any, qubit: Qubit | None = None, *, wafer: str | None = None) 
     # Chips with two junctions tell only together.
     on_chip_sd = float(spreads[np.isfinite(spreads)].mean()) if np.isfinite(spreads).any() else on_chip_rms
     wafer_sd = float(np.sqrt(np.square(u - u.mean()).sum() / max(len(u) - m, 1)))
-    designs = _designs(pairs, codes, ok, R, u, rest, of_design, of_chip, freedom)
-    residual, standardized = _residuals(rows, R, flags, codes)
+    designs = _designs(pairs, codes, ok, R, u, rest, of_design, of_chip, freedom, components)
     whole_map = None
     if "chip_x_mm" in chips and n_groups == 1:
         whole_map = _map(chips, components)
@@ -297,8 +302,10 @@ def _chips(
     if enough.any():
         # The levels of the designs come from all chips, each of which pays its share of them.
         freedom = (n_ok - 1 - (n_designs - 1) * n_ok / n_ok.sum())[enough]
-        freedom = np.maximum(freedom, 1.0)
-        sd[enough] = np.sqrt(square[enough] / freedom) / small_sample_factor(freedom + 1)
+        freedom = np.where(freedom >= 1, freedom, np.nan)
+        sd[enough] = np.sqrt(square[enough] / freedom) / small_sample_factor(
+            np.nan_to_num(freedom, nan=1.0) + 1
+        )
     padded = np.full(k, np.nan)
     padded[: len(level)] = level
     chips = pd.DataFrame(
@@ -327,6 +334,7 @@ def _designs(
     of_design: NDArray,
     of_chip: NDArray,
     freedom: float,
+    components: VarianceComponents | None,
 ) -> pd.DataFrame:
     from scipy.stats import t as student
 
@@ -344,7 +352,12 @@ def _designs(
         on_chip[enough] = np.sqrt(squares[enough] / (n_ok[enough] * freedom))
     # Of a new junction on the wafer, in ln R: few junctions, and few chips, know little of the spread.
     chips_of = np.array([len(np.unique(of_chip[of_design == d])) for d in range(m)])
-    freedom_of = np.maximum(np.where(n_chips > 1, np.minimum(n_ok, chips_of), n_ok) - 1, 1)
+    freedom_of = np.maximum(np.where(n_chips > 1, np.minimum(n_ok, chips_of), n_ok) - 1.0, 1.0)
+    # All designs together know the spread on chips well, and that among chips as well as there are chips.
+    if components is not None and components.on_chip.sd > 0:
+        on, among = components.on_chip.sd**2, components.among_chips.sd**2
+        shared = (on + among) ** 2 / (on**2 / max(len(u) * freedom, 1) + among**2 / (n_chips - 1))
+        freedom_of = np.where(n_ok >= _ENOUGH, freedom_of, np.fmax(freedom_of, shared))
     overall = float(np.sqrt(np.square(u - u.mean()).sum() / max(len(u) - m, 1)))
     known = np.where(n_ok >= _ENOUGH, wafer_sd, np.fmax(wafer_sd, overall))
     reach = student.ppf(0.975, freedom_of) * known * np.sqrt(1 + 1 / np.maximum(n_ok, 1))
@@ -403,8 +416,8 @@ def _width_bias(pairs: Array, designs: Any, level: Array, components: VarianceCo
     padded[: len(level)] = level
     if used.sum() < 2:
         raise InputError(
-            f"{int(used.sum())} design{'s' * bool(used.sum() != 1)} with 3 good junctions and a spread cannot tell "
-            "biases of the widths from the specific resistance; expected junctions of two sizes"
+            f"{int(used.sum())} design{'s' * bool(used.sum() != 1)} of at least 3 good junctions and a spread cannot "
+            "tell biases of the widths from the specific resistance; expected junctions of two sizes"
         )
     found = fit_width_bias(pairs[used], padded[used], sd[used] / np.sqrt(n[used]))
     if components is None:

@@ -35,6 +35,7 @@ _OPEN_FACTOR, _SHORT_FACTOR, _OUTLIER = 3.0, 3.0, 5.0
 # A share of this many resistances at a thousandth of the others is no yield, but another unit.
 _OTHER_UNIT = 0.05
 _PLAUSIBLE_OHM = (100.0, 1e6)
+_WIDEST_UM = 50.0
 
 
 def read_csv(path: str | Path) -> pd.DataFrame:
@@ -51,9 +52,14 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         InputError: if the file cannot be read, or as in `as_table`.
     """
     name = short(path, LONGEST_PATH)
-    with read_errors(name, ".csv"):
-        file = CsvFile.of(existing_file(Path(path), name, "a CSV file of resistances"), name)
-        table: Any = file.read()
+    try:
+        with read_errors(name, ".csv"):
+            file = CsvFile.of(existing_file(Path(path), name, "a CSV file of resistances"), name)
+            table: Any = file.read()
+    except InputError as error:
+        if "cells" not in str(error):
+            raise
+        raise InputError(f"{error}; delete lines above the names of the columns, if there are any") from None
     for column in UNITS_OHM:
         # Words for open junctions keep a column text, with the file's decimal sign.
         if file.decimal_comma and column in table and table[column].dtype.kind not in "fiu":
@@ -83,7 +89,8 @@ def as_table(table: Any, name: str = "the table") -> pd.DataFrame:
         missing.append("R_ohm (or R_kohm, R_Mohm)")
     if missing:
         raise InputError(
-            f"{name} has no column {missing[0]}; it has {listed(list(map(str, frame.columns)))}: rename or add it"
+            f"{name} has no column {missing[0]}; it has {listed(list(map(str, frame.columns)))}: rename or add it, and "
+            "delete lines above the names of the columns, if there are any"
         )
     if len(units) > 1:
         raise InputError(
@@ -101,6 +108,7 @@ def as_table(table: Any, name: str = "the table") -> pd.DataFrame:
     for column in ("w1_um", "w2_um"):
         result[column] = _numbers(result[column], column, name)
         _refuse(result[column] <= 0, result[column], column, name, "a width above 0, in µm")
+        _refuse(result[column] > _WIDEST_UM, result[column], column, name, "a width in µm, not in nm")
     for column in (*_PLACES, "temperature_K"):
         if column in result:
             result[column] = _numbers(result[column], column, name)
@@ -133,7 +141,9 @@ def _as_frame(table: Any, name: str) -> Any:
 
 
 def _cell(column: Any, row: Any) -> str:
-    return f"{short(column[row])!r} in row {int(row) + 1}"
+    value = column[row]
+    what = "empty" if pd.isna(value) else repr(short(value))
+    return f"{what} in row {int(row) + 1} of the data"
 
 
 def _refuse(bad: Any, values: Any, column: str, name: str, expected: str) -> None:
@@ -145,7 +155,8 @@ def _texts(column: Any, label: str, name: str) -> Any:
     bad = column.isna()
     if bad.any():
         raise InputError(
-            f"{label} of {name} is empty in row {int(bad.idxmax()) + 1}; expected a name in every row"
+            f"{label} of {name} is empty in row {int(bad.idxmax()) + 1} of the data; expected a name in every row: "
+            "delete rows that are no junction"
         )
     if column.dtype.kind == "f" and (column == column.round()).all():
         column = column.astype(np.int64)  # names such as 1, 2 with a gap once
@@ -154,7 +165,13 @@ def _texts(column: Any, label: str, name: str) -> Any:
 
 def _numbers(column: Any, label: str, name: str) -> Any:
     values: Any = pd.to_numeric(column, errors="coerce")
-    _refuse(values.isna() | np.isinf(values), column, label, name, f"a number{_unit_of(label)}")
+    _refuse(
+        values.isna() | np.isinf(values),
+        column,
+        label,
+        name,
+        f"a number{_unit_of(label)}: fill it in, or delete the row",
+    )
     return values.astype(np.float64)
 
 

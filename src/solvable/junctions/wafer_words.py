@@ -16,11 +16,17 @@ from solvable.lab.verdict import Section, Table, Verdict
 _MOST_COLUMNS = 150
 _MOST_LISTED = 8
 _STANDARD = np.array([0.2, 0.2])
+# An interval of a share that is wider says nothing.
+_OPEN_SHARE = 0.8
+# A condition with more values, as a serial number, is no condition.
+_MOST_VALUES = 12
 
 
 def verdict(report: Any) -> Verdict:
     """Return the report in words, the most important first."""
     sections = [_yield(report), _spread(report), _designs(report), _cause(report)]
+    if units := [note for note in report.notes if "check the unit" in note]:
+        sections.insert(0, Section("Check the unit", f"{units[0][0].upper()}{units[0][1:]}."))
     if report.map is not None:
         sections.append(_map(report))
     sections.append(_residuals(report))
@@ -53,17 +59,23 @@ def summary(report: Any) -> str:
 def _yield(report: Any) -> Section:
     n = sum(report.counts.values())
     words = {
-        "outlier": "more than 5 robust standard deviations from their design",
+        "outlier": f"beyond {STANDS_OUT:g} robust standard deviations",
         "open": "open",
         "short": "short",
         "invalid": "negative or not measured",
     }
     lost = [f"{report.counts[flag]} {word}" for flag, word in words.items() if report.counts[flag]]
+    designs: Any = report.designs
+    dead = designs[designs["n_ok"] < 0.5 * designs["n"]]
     text = f"{report.counts['ok']} of {n} junctions are good"
     text += f"; of the others {', '.join(lost)}." if lost else "."
     chips: Any = report.chips
     worst = chips.assign(share=chips["n_ok"] / chips["n"]).sort_values("share").head(3)
-    bad = [f"{c.chip} ({c.n_ok} of {c.n})" for c in _rows(worst) if c.share < 0.9]
+    # A design that is dead takes its part of every chip.
+    bad = [f"{c.chip} ({c.n_ok} of {c.n})" for c in _rows(worst) if c.share < (0.5 if len(dead) else 0.9)]
+    if len(dead):
+        named = [f"{d.w1_um:g} x {d.w2_um:g} µm ({d.n_ok} of {d.n})" for d in _rows(dead.head(_MOST_LISTED))]
+        text += f" Designs with less than half good: {', '.join(named)}."
     if bad:
         text += f" Chips with the lowest yield: {', '.join(bad)}."
     return Section("Yield", text)
@@ -101,7 +113,7 @@ def _designs(report: Any) -> Section:
             f"{d.n_ok} of {d.n}",
             f"{d.R_ohm:.0f}" if np.isfinite(d.R_ohm) else "–",
             percent(d.on_chip_sd, decimals=1),
-            percent(d.wafer_sd, decimals=1),
+            percent(d.wafer_sd, decimals=1) if report.components is not None else "–",
             f"{d.f01_GHz:.3f}" if np.isfinite(d.f01_GHz) else "–",
             f"{d.f01_low_GHz:.2f} … {d.f01_high_GHz:.2f}" if np.isfinite(d.wafer_sd) else "too few",
         )
@@ -110,7 +122,8 @@ def _designs(report: Any) -> Section:
     qubit = report.qubit
     shift = 0.52 * qubit.gap_sd_eV / qubit.gap_eV
     text = (
-        "Median resistance, spread, and the frequency that it gives, with the interval of a new junction on the wafer. "
+        "Median resistance, spread, and the frequency that it gives, with the interval of a new junction on the "
+        f"{'wafer' if len(report.chips) > 1 else 'chip'}. "
         f"The error of the gap, {1e6 * qubit.gap_sd_eV:g} µeV, shifts all frequencies together by about "
         f"{percent(shift, 2)}."
     )
@@ -122,30 +135,36 @@ def _cause(report: Any) -> Section:
     widths = report.widths
     if widths is not None:
         rho, one, two = widths.errors
-        points.append(
-            f"Specific resistance: {widths.rho_ohm_um2:.1f} ± {rho * widths.rho_ohm_um2:.1f} ohm µm² at the "
-            "temperature of the test, at the mean of the map."
-        )
+        specific = f"{widths.rho_ohm_um2:.1f} ± {rho * widths.rho_ohm_um2:.1f} ohm µm² at the temperature of the test"
         bias = f"{1e3 * widths.bias1_um:+.1f} ± {1e3 * one:.1f} nm"
         if widths.common:
             points.append(
-                f"Both widths differ from the drawn ones by {bias}; the designs do not tell them apart, for which "
-                "unequal widths are needed in both orders."
+                f"If both widths differ from the drawn ones alike, it is by {bias}, and the specific resistance is "
+                f"{specific}. These designs cannot test that: it takes unequal widths in both orders."
             )
         else:
+            points.append(f"Specific resistance: {specific}, at the mean of the chips.")
             points.append(
                 f"The widths differ from the drawn ones by {bias} (w1) and {1e3 * widths.bias2_um:+.1f} ± "
                 f"{1e3 * two:.1f} nm (w2)."
             )
     if report.model is not None:
         pair, share = share_of(report)
-        points.append(
-            f"At {pair[0]:g} x {pair[1]:g} µm, {percent(share.value, decimals=0)} of the variance on a chip comes from "
-            f"the widths (95 % interval {percent(share.low, decimals=0)} to {percent(share.high, decimals=0)}), the "
-            f"rest from the barrier: errors of the widths of {1e3 * report.model.a_um2**0.5:.1f} nm. As a share of the "
-            f"standard deviation that is {percent(share.value**0.5, decimals=0)}."
-        )
-        if report.model.misfit_p < 0.01:
+        known = share.high - share.low < _OPEN_SHARE
+        low, high = (percent(end, decimals=0) for end in (share.low, share.high))
+        if known:
+            points.append(
+                f"At {pair[0]:g} x {pair[1]:g} µm, {percent(share.value, decimals=0)} of the variance on a chip comes "
+                f"from the widths (95 % interval {low} to {high}), the rest from the barrier: errors of the widths of "
+                f"{1e3 * report.model.a_um2**0.5:.1f} nm. As a share of the standard deviation that is "
+                f"{percent(share.value**0.5, decimals=0)}."
+            )
+        else:
+            points.append(
+                f"At {pair[0]:g} x {pair[1]:g} µm, the designs leave open how much of the variance the widths cause "
+                f"(95 % interval {low} to {high})."
+            )
+        if known and report.model.misfit_p < 0.01:
             points.append(
                 f"The spread of the designs contradicts this model (p = {report.model.misfit_p:.1g}), so do not trust "
                 "the share."
@@ -201,6 +220,10 @@ def _residuals(report: Any) -> Section:
 
 
 def _conditions(report: Any) -> Section:
+    table: Any = report.conditions
+    counts = table["condition"].value_counts()
+    many = [str(name) for name, count in counts.items() if count > _MOST_VALUES]
+    shown = table[~table["condition"].isin(many)]
     rows = tuple(
         (
             str(c.condition),
@@ -209,13 +232,19 @@ def _conditions(report: Any) -> Section:
             str(c.chips),
             f"{percent(c.level, 2, signed=True)} ± {percent(c.error, 2)}",
         )
-        for c in _rows(report.conditions)
+        for c in _rows(shown)
     )
     text = (
         "Mean of R relative to the wafer, by the conditions of the test. The errors count the chips: a condition that "
         "goes with the chip cannot be told from it."
     )
-    return Section("Test conditions", text, Table(("condition", "value", "junctions", "chips", "R"), rows))
+    off = [f"{c.condition} {c.value}" for c in _rows(shown) if abs(c.level) > 3 * c.error]
+    if off:
+        text += f" More than three errors from the mean: {', '.join(off)}."
+    if many:
+        text += f" Not compared, with more than {_MOST_VALUES} values: {', '.join(many)}."
+    heads = ("condition", "value", "junctions", "chips", "R")
+    return Section("Test conditions", text, Table(heads, rows) if rows else None)
 
 
 def text_map(report: Any) -> str:
