@@ -6,6 +6,7 @@ import pytest
 
 from solvable.errors import InputError
 from solvable.junctions import Lattice, ageing, calibrate_gap, falcon27, transmon, variability, wafer
+from solvable.junctions.lattices import read_lattice
 from solvable.junctions.wafer_statistics import two_way_effects, variance_components
 from solvable.junctions.wafer_table import as_table, flag
 
@@ -163,3 +164,29 @@ def test_misfits_of_few_degrees_of_freedom_are_uniform() -> None:
 def test_equal_measured_widths_tell_nothing() -> None:
     with pytest.raises(InputError, match="of different resistances and widths"):
         variability.area_share_from_widths(np.linspace(8e3, 9e3, 20), np.full(20, 0.2), np.full(20, 0.2))
+
+
+def test_files_with_decimal_commas(tmp_path) -> None:
+    (tmp_path / "ageing.csv").write_text("t_days;R_kohm\n0,5;7,05\n2;7,1\n")
+    readings = ageing.read_csv(tmp_path / "ageing.csv")
+    assert readings.t_days.tolist() == [0.5, 2]
+    assert readings.R_ohm.tolist() == [7050, 7100]
+    (tmp_path / "qubits.csv").write_text("qubit;f01_GHz\na;5,0\nb;5,01\n")
+    (tmp_path / "edges.csv").write_text("a;b\na;b\n")
+    lattice = read_lattice(tmp_path / "qubits.csv", tmp_path / "edges.csv")
+    assert lattice.edges == ((1, 0),)
+    (tmp_path / "qubits.csv").write_text("qubit;f01_GHz\na;5,0\na;5,01\n")
+    with pytest.raises(InputError, match="has the qubit 'a' twice"):
+        read_lattice(tmp_path / "qubits.csv", tmp_path / "edges.csv")
+
+
+def test_outliers_are_found_under_a_strong_map() -> None:
+    rng = np.random.default_rng(0)
+    table = made(rng, 49, 6, PAIRS[[12]], on_chip=0.01, among=0.0)
+    chip = table.chip.astype(int)
+    table["chip_x_mm"], table["chip_y_mm"] = 5.0 * (chip % 7), 5.0 * (chip // 7)
+    table["R_ohm"] *= np.exp(0.01 * table.chip_x_mm)
+    table.loc[100, "R_ohm"] *= 1.2
+    report = wafer.report(table)
+    assert report.junctions.flag[100] == "outlier"
+    assert report.counts["outlier"] == 1

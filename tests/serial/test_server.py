@@ -148,7 +148,7 @@ def test_nothing_remains_of_a_closed_terminal_and_of_a_crash(gallery, tmp_path):
             len(list(tmp_path.iterdir())) == 4
         )  # two folders and their locks: the second leaves the first alone
         second.send_signal(signal.SIGHUP)
-        assert second.wait(timeout=10) == 0
+        assert second.wait(timeout=60) == 0
         (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
         assert folder.stat().st_mode & 0o777 == 0o700
         (folder / "secret.csv").write_text("a file that was dropped on the page")
@@ -157,7 +157,7 @@ def test_nothing_remains_of_a_closed_terminal_and_of_a_crash(gallery, tmp_path):
         with gallery(TMPDIR=str(tmp_path)) as (third, _):
             assert not folder.exists()
             third.terminate()
-            third.wait(timeout=10)
+            third.wait(timeout=60)
         assert list(tmp_path.iterdir()) == []
 
 

@@ -76,7 +76,10 @@ def read_csv(path: str | Path, evaporated: str | None = None) -> AgeingData:
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
+            # Where the comma is the decimal sign, columns are separated by semicolons.
+            separator = ";" if ";" in file.readline() else ","
+            file.seek(0)
+            reader = csv.DictReader(file, skipinitialspace=True, delimiter=separator)
             columns = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -96,6 +99,8 @@ def read_csv(path: str | Path, evaporated: str | None = None) -> AgeingData:
         values = []
         for line, row in rows:
             text = (row[name] or "").strip()
+            if separator == ";":
+                text = text.replace(",", ".")
             try:
                 values.append(convert(text))
             except (ValueError, TypeError):  # not a number or date; a date without the time zone of the other

@@ -167,9 +167,12 @@ def _read(path: str | Path, columns: tuple[str, ...]) -> Any:
 
     # Names may be text in all columns, which would hide the header from a guess.
     with read_errors(name, ".csv"):
-        table: Any = pd.read_csv(
-            existing_file(Path(path), name, "a CSV file"), skipinitialspace=True, sep=None, engine="python"
-        )
+        file = existing_file(Path(path), name, "a CSV file")
+        # Where the comma is the decimal sign, columns are separated by semicolons.
+        with file.open(encoding="utf-8-sig") as text:
+            semicolons = ";" in text.readline()
+        options: dict[str, Any] = {"sep": ";", "decimal": ","} if semicolons else {}
+        table: Any = pd.read_csv(file, skipinitialspace=True, **options)
     table.columns = [str(column).strip() for column in table.columns]
     for column in columns:
         if column not in table:
