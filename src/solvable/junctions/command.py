@@ -429,10 +429,12 @@ def plan(
         f"{row.plan}, ± {row.error:.3f}: {row.designs} µm, {min(row.counts)} junctions each"
         for row in table.itertuples()
     )
+    few = f"{n_junctions} junctions tell next to nothing of a share between 0 and 1; take more"
     verdict = Verdict(
         f"Share of the widths in the variance at 0.2 x 0.2 µm, from {n_junctions} junctions",
         (Section("Plans, with the standard error of the share", points=points),),
         (
+            *([few] if table["error"].min() > 0.25 else []),
             "squares alone cannot tell: both causes go as 1 / area",
             "the best two say nothing of the biases of the two widths, for which unequal widths are needed in both "
             "orders",

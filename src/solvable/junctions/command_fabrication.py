@@ -146,7 +146,8 @@ def gds(
             layout.table.to_csv(temporary, index=False)
 
     def full() -> None:
-        text = f"{n} junctions of {len(pairs)} designs on {chips} chips; the grid changes areas by at most"
+        several = "s" * (len(pairs) != 1)
+        text = f"{n} junctions of {len(pairs)} design{several} on {chips} chips; the grid changes areas by at most"
         print(f"{text} {percent(worst, 2)}")
 
     facts = {"n_junctions": n, "n_designs": len(pairs), "largest_area_error": worst}
@@ -189,4 +190,5 @@ def flows(
     notes = ("the built-in flows are illustrative: the hours are ours",) if not files else ()
     verdict = Verdict("Process flows", (Section("", "", Table(heads, rows)),), notes)
     saved = {figure: lambda path: save(plot_gantt(chosen, queue_hours=queue), path)}
-    output.emit(table.to_dict("records"), [one.name for one in chosen], lambda: print(verdict), saved)
+    facts = {"flows": table.to_dict("records")}
+    output.emit(facts, [one.name for one in chosen], lambda: print(verdict), saved)
