@@ -65,10 +65,12 @@ def test_a_wafer_gets_its_report_with_the_page_s_capacitance(page, tmp_path):
     assert "of 400 junctions are good" in verdict
     assert "Report on ours <i>.csv:" in verdict
     assert page.inner_text("#wafer-map").count(".") > 350
-    field = page.get_by_role("textbox", name="Capacitance, junction included")
+    field = page.get_by_role("textbox", name="Shunt capacitance")
     field.fill("90")
     field.press("Enter")
-    page.wait_for_function("document.querySelector('#wafer')?.textContent.includes('assume 90 fF')")
+    page.wait_for_function(
+        "document.querySelector('#wafer')?.textContent.includes('assume a shunt of 90 fF')"
+    )
     remove_file(page)
     page.get_by_label("Show a synthetic wafer").check()
     page.wait_for_function("document.querySelector('#wafer')?.innerText.includes('whose truth is known')")

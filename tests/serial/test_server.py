@@ -141,8 +141,16 @@ def test_pages_connections_and_requests_are_bounded(gallery):
             time.sleep(0.1)
 
 
+@pytest.fixture
+def sighup_ends():
+    """Undo `nohup`, by which the tests may have been started and whose choice children inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
-def test_nothing_remains_of_a_closed_terminal_and_of_a_crash(gallery, tmp_path):
+def test_nothing_remains_of_a_closed_terminal_and_of_a_crash(gallery, tmp_path, sighup_ends):
     with gallery(TMPDIR=str(tmp_path)) as (first, _), gallery(TMPDIR=str(tmp_path)) as (second, _):
         assert (
             len(list(tmp_path.iterdir())) == 4
