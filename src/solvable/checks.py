@@ -134,6 +134,31 @@ def seed(name: str, value: Any) -> int:
     return whole(name, value, at_least=0)
 
 
+def generator(name: str, value: Any) -> np.random.Generator:
+    """Return `value` if it is a generator of NumPy, else the generator of this seed.
+
+    Raises:
+        InputError: as `seed`.
+    """
+    return value if isinstance(value, np.random.Generator) else np.random.default_rng(seed(name, value))
+
+
+def broadcast(**arrays: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return arrays in their common shape.
+
+    Raises:
+        InputError: if they have none, with the names and shapes.
+
+    >>> [array.shape for array in broadcast(a=np.ones(3), b=np.array(2.0))]
+    [(3,), (3,)]
+    """
+    try:
+        return list(np.broadcast_arrays(*arrays.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise InputError(f"the shapes of these arguments do not fit together: {shapes}") from None
+
+
 def choice(name: str, value: str, options: Iterable[str]) -> str:
     """Return `value` if it is one of `options`.
 

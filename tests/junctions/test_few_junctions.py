@@ -5,7 +5,17 @@ import pandas as pd
 import pytest
 
 from solvable.errors import InputError
-from solvable.junctions import Lattice, ageing, calibrate_gap, falcon27, transmon, variability, wafer
+from solvable.junctions import (
+    Lattice,
+    ageing,
+    calibrate_gap,
+    evaporation,
+    falcon27,
+    josephson,
+    transmon,
+    variability,
+    wafer,
+)
 from solvable.junctions.lattices import read_lattice
 from solvable.junctions.wafer_statistics import two_way_effects, variance_components
 from solvable.junctions.wafer_table import as_table, flag
@@ -190,3 +200,26 @@ def test_outliers_are_found_under_a_strong_map() -> None:
     report = wafer.report(table)
     assert report.junctions.flag[100] == "outlier"
     assert report.counts["outlier"] == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: transmon.f01([1, 2, 3], [0.2, 0.3]), r"do not fit together: EJ_GHz \(3,\), EC_GHz \(2,\)"),
+        (
+            lambda: transmon.josephson_energy_for_frequency([5, 5, 5], [0.2, 0.2]),
+            "do not fit together: f01_GHz",
+        ),
+        (lambda: josephson.josephson_energy([1, 2], [1e-4] * 3), "do not fit together: R_n_ohm"),
+        (lambda: josephson.probe_correct([8e3, 9e3], [1, 2, 3]), "do not fit together: R_meas_ohm"),
+        (lambda: variability.area_variance([1, 2], [1, 2, 3], 0.1), "do not fit together: w1_um"),
+        (lambda: evaporation.crossing_leak([0.2, 0.3], [0.2] * 3, 45, 0.3), "do not fit together: w1_um"),
+        (lambda: falcon27().collision_free_yield(0.01, 100, -1), "random_state must be"),
+        (lambda: wafer.synthetic_wafer("x"), "random_state must be"),
+        (lambda: wafer.synthetic_wafer(0, gradient_x_per_mm=np.inf), "gradient_x_per_mm must be finite"),
+        (lambda: Lattice.from_edges([(0, 1)], [5, 5.1], rules=None), "unknown rules None"),
+    ],
+)
+def test_shapes_and_seeds_that_do_not_fit_are_refused(call, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call()

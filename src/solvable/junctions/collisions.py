@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import choice, finite, numbers, one_number, whole
+from solvable.checks import choice, finite, generator, numbers, one_number, whole
 from solvable.errors import InputError
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Lattice:
         if alpha.ndim > 1 or (alpha.ndim == 1 and len(alpha) != len(f)):
             raise InputError(f"anharmonicity_GHz has shape {alpha.shape}; expected one number, or {len(f)}")
         choice("controls", controls, ("higher", "first"))
-        windows = RULES[choice("rules", rules, RULES)] if isinstance(rules, str) else rules
+        windows = rules if isinstance(rules, Rules) else RULES[choice("rules", rules, RULES)]
         pairs = [_pair(edge, len(f)) for edge in edges]
         seen: set[frozenset[int]] = set()
         for pair in pairs:
@@ -255,11 +255,11 @@ class Lattice:
         """
         sigma = numbers("sigma_GHz", sigma_GHz, at_least=0)
         n = whole("n_draws", n_draws, at_least=1, at_most=10**9)
-        generator = np.random.default_rng(random_state)
+        draws = generator("random_state", random_state)
         checks = self._checks
         free = np.zeros(sigma.size, dtype=np.int64)
         for start in range(0, n, _BLOCK):
-            normal = generator.standard_normal((min(_BLOCK, n - start), len(self.frequencies_GHz)))
+            normal = draws.standard_normal((min(_BLOCK, n - start), len(self.frequencies_GHz)))
             errors = np.ascontiguousarray(normal.T)
             for place, one in enumerate(sigma.flat):
                 free[place] += _count_free(self.frequencies_GHz[:, None] + one * errors, checks)
@@ -336,7 +336,7 @@ class Lattice:
                 f"target_yield is {target:g}, of which {n_draws} lattices see {(1 - target) * n_draws:.2g} failures; "
                 f"expected at least {_FEWEST_FAILURES}: choose n_draws of {_FEWEST_FAILURES / (1 - target):.0f} or more"
             )
-        state = np.random.default_rng(random_state).integers(2**63)
+        state = generator("random_state", random_state).integers(2**63)
 
         def excess(sigma: float) -> float:
             return float(self.collision_free_yield(sigma, n_draws, np.random.default_rng(state))) - target

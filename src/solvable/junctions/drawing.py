@@ -6,6 +6,7 @@ import numpy as np
 
 from solvable.junctions.collisions import Lattice
 from solvable.junctions.wafer_statistics import STANDS_OUT
+from solvable.junctions.wafer_table import places_mm
 from solvable.lab.figure import COLORS, house_style, subplots
 
 if TYPE_CHECKING:
@@ -75,9 +76,7 @@ def _draw_residuals(figure: Any, ax: Any, report: Any) -> None:
     junctions: Any = report.junctions
     known = junctions["standardized"].notna().to_numpy()
     rows = junctions[known]
-    x, y = rows["chip_x_mm"].to_numpy(), rows["chip_y_mm"].to_numpy()
-    if "x_um" in rows:
-        x, y = x + rows["x_um"].to_numpy() / 1e3, y + rows["y_um"].to_numpy() / 1e3
+    x, y = map(np.asarray, places_mm(rows))
     value = rows["standardized"].to_numpy()
     out = np.abs(value) > STANDS_OUT
     size = np.clip(9000 / max(len(x), 1), 0.3, 14)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import choice, numbers, one_number
+from solvable.checks import broadcast, choice, numbers, one_number
 from solvable.errors import InputError
 
 if TYPE_CHECKING:
@@ -284,13 +284,17 @@ def crossing_leak(
     >>> crossing_leak(0.2, 0.2, 45, [0.5, 0.6]).leak_area_um2.round(6)
     array([0.002157, 0.      ])
     """
-    azimuth = np.radians(numbers("azimuth_deg", azimuth_deg))
+    w1, w2, azimuth, run = broadcast(
+        w1_um=numbers("w1_um", w1_um, above=0),
+        w2_um=numbers("w2_um", w2_um, above=0),
+        azimuth_deg=np.radians(numbers("azimuth_deg", azimuth_deg)),
+        t2_tan_um=numbers("t2_tan_um", t2_tan_um, at_least=0),
+    )
     along, across = np.abs(np.cos(azimuth)), np.abs(np.sin(azimuth))
-    run = numbers("t2_tan_um", t2_tan_um, at_least=0)
     parallel = np.minimum(along, across) < 1e-9  # cos(90 degrees) is 6e-17
     chords = [
-        np.where(parallel, np.inf, numbers(name, width, above=0) / np.where(parallel, 1.0, part))
-        for name, width, part in (("w1_um", w1_um, across), ("w2_um", w2_um, along))
+        np.where(parallel, np.inf, width / np.where(parallel, 1.0, part))
+        for width, part in ((w1, across), (w2, along))
     ]
     largest = chords[0] + chords[1]
     open_trench = run < np.maximum(*chords)

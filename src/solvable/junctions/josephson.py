@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from solvable.checks import numbers
+from solvable.checks import broadcast, numbers
 from solvable.errors import InputError
 
 ALUMINIUM_GAP_eV = 180e-6
@@ -61,7 +61,8 @@ def critical_current(
     one = numbers("gap_eV", gap_eV, at_least=0)
     two = one if gap2_eV is None else numbers("gap2_eV", gap2_eV, at_least=0)
     T = numbers("temperature_K", temperature_K, at_least=0)
-    return _voltage(*np.broadcast_arrays(one, two, _K_eV * T)) / R
+    R, one, two, T = broadcast(R_n_ohm=R, gap_eV=one, gap2_eV=two, temperature_K=T)
+    return _voltage(one, two, _K_eV * T) / R
 
 
 def _voltage(gap1: Array, gap2: Array, kT: Array) -> Array:
@@ -209,14 +210,15 @@ def probe_correct(R_meas_ohm: ArrayLike, R_lead_ohm: ArrayLike = 0.0, R_sub_ohm:
     R = numbers("R_meas_ohm", R_meas_ohm, above=0)
     lead = numbers("R_lead_ohm", R_lead_ohm, at_least=0)
     substrate = numbers("R_sub_ohm", R_sub_ohm, above=0)
+    R, lead, substrate = broadcast(R_meas_ohm=R, R_lead_ohm=lead, R_sub_ohm=substrate)
     if (too_large := substrate <= R).any():
-        got = np.broadcast_to(R, too_large.shape)[too_large][0]
+        got = R[too_large].flat[0]
         raise InputError(
             f"R_meas_ohm is {got:g}, at least R_sub_ohm; expected less than the open reference: the junction is open"
         )
     inside = 1 / (1 / R - 1 / substrate) - lead
     if (too_small := inside <= 0).any():
-        got = np.broadcast_to(R, too_small.shape)[too_small][0]
+        got = R[too_small].flat[0]
         raise InputError(
             f"R_meas_ohm is {got:g}, at most R_lead_ohm; expected more than the shorted reference: the junction is "
             "short"

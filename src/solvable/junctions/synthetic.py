@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from solvable.checks import numbers, one_number, whole
+from solvable.checks import generator, numbers, one_number, whole
 from solvable.errors import InputError
 from solvable.junctions.variability import designs as rectangles
 
@@ -87,7 +87,7 @@ def synthetic_wafer(
     >>> len(table), truth["bias1_um"]
     (4000, -0.01)
     """
-    rng = np.random.default_rng(random_state)
+    rng = generator("random_state", random_state)
     whole("n_chips", n_chips, at_least=1, at_most=10_000)
     whole("per_design", per_design, at_least=1, at_most=10_000)
     for name, value in (
@@ -99,6 +99,12 @@ def synthetic_wafer(
         one_number(name, value, at_least=0)
     for name, value in (("open_share", open_share), ("short_share", short_share)):
         one_number(name, value, at_least=0, at_most=0.5)
+    for name, value in (
+        ("gradient_x_per_mm", gradient_x_per_mm),
+        ("gradient_y_per_mm", gradient_y_per_mm),
+        ("curvature_per_mm2", curvature_per_mm2),
+    ):
+        one_number(name, value)
     rho = one_number("rho_ohm_um2", rho_ohm_um2, above=0)
     pairs = rectangles([0.1, 0.14, 0.2, 0.28, 0.4], 0.01, 0.16)
     if designs is not None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import finite, numbers, whole
+from solvable.checks import broadcast, finite, numbers, whole
 from solvable.errors import InputError
 from solvable.junctions.josephson import ALUMINIUM_GAP_eV, charging_energy, normal_resistance
 
@@ -234,10 +234,10 @@ def josephson_energy_for_frequency(f01_GHz: ArrayLike, EC_GHz: ArrayLike, ng: Ar
     >>> round(float(josephson_energy_for_frequency(4.9, 0.242128)), 4)
     13.7201
     """
-    f, EC, charge = np.broadcast_arrays(
-        numbers("f01_GHz", f01_GHz, above=0),
-        numbers("EC_GHz", EC_GHz, above=0),
-        _folded(ng),
+    f, EC, charge = broadcast(
+        f01_GHz=numbers("f01_GHz", f01_GHz, above=0),
+        EC_GHz=numbers("EC_GHz", EC_GHz, above=0),
+        ng=_folded(ng),
     )
     least = 4 * EC * (1 - 2 * np.abs(charge))
     if (low := f <= least * (1 + 1e-9)).any():
@@ -321,6 +321,7 @@ def _checked(
     """Return the arguments in their common shape, with the offset charge between 0 and 1/2."""
     EJ, EC = numbers("EJ_GHz", EJ_GHz, above=0), numbers("EC_GHz", EC_GHz, above=0)
     finite("EC_GHz", EC, "")
+    EJ, EC, charge = broadcast(EJ_GHz=EJ, EC_GHz=EC, ng=_folded(ng))
     ratio = EJ / EC
     if (large := ~(ratio <= _LARGEST_RATIO)).any():
         raise InputError(
@@ -334,7 +335,6 @@ def _checked(
             UserWarning,
             stacklevel=3,
         )
-    EJ, EC, charge = np.broadcast_arrays(EJ, EC, _folded(ng))
     return EJ, EC, charge
 
 

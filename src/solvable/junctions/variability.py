@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import choice, numbers, one_number, whole
+from solvable.checks import broadcast, choice, numbers, one_number, whole
 from solvable.errors import InputError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def area_variance(
     s1 = numbers("sd1_um", sd1_um, at_least=0)
     s2 = s1 if sd2_um is None else numbers("sd2_um", sd2_um, at_least=0)
     r = numbers("correlation", correlation, at_least=-1, at_most=1)
+    w1, w2, s1, s2, r = broadcast(w1_um=w1, w2_um=w2, sd1_um=s1, sd2_um=s2, correlation=r)
     u, v = s1 / w1, s2 / w2
     return (u**2 + v**2 + 2 * r * u * v + (1 + r**2) * u**2 * v**2) / (1 + r * u * v) ** 2
 

@@ -37,6 +37,7 @@ from solvable.junctions.wafer_table import (
     design_codes,
     flag,
     out_of_range,
+    places_mm,
     read_csv,
     select_wafer,
 )
@@ -387,22 +388,12 @@ def _with_frequencies(designs: pd.DataFrame, area: Array, qubit: Qubit) -> pd.Da
     return designs.drop(columns="reach").assign(f01_GHz=f01, **ends)
 
 
-def _places(rows: Any) -> tuple[Array | None, Array | None]:
-    """Return the places of the junctions on the wafer in mm: of their chips, if theirs are unknown."""
-    if "chip_x_mm" not in rows:
-        return None, None
-    x, y = rows["chip_x_mm"].to_numpy(), rows["chip_y_mm"].to_numpy()
-    if "x_um" in rows:
-        return x + rows["x_um"].to_numpy() / 1e3, y + rows["y_um"].to_numpy() / 1e3
-    return x, y
-
-
 def _residuals(rows: Any, R: Array, flags: NDArray, codes: NDArray) -> tuple[Array, Array]:
     """Return residuals of ln R of good junctions and outliers, and these in robust standard deviations."""
     measured = (flags == "ok") | (flags == "outlier")
     z = np.full(len(R), np.nan)
     z[measured] = np.log(R[measured])
-    residual = robust_residuals(z, codes, *_places(rows))
+    residual = robust_residuals(z, codes, *places_mm(rows))
     unit = robust_spread(residual, codes)
     with np.errstate(invalid="ignore", divide="ignore"):
         standardized = np.where(unit > 0, residual / unit, 0.0)

@@ -270,6 +270,16 @@ def design_codes(table: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return codes, np.stack([w1[keys // len(w2)], w2[keys % len(w2)]], axis=1)
 
 
+def places_mm(rows: Any) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return the places of the junctions on the wafer in mm: of their chips, if theirs are unknown."""
+    if "chip_x_mm" not in rows:
+        return None, None
+    x, y = rows["chip_x_mm"].to_numpy(), rows["chip_y_mm"].to_numpy()
+    if "x_um" in rows:
+        return x + rows["x_um"].to_numpy() / 1e3, y + rows["y_um"].to_numpy() / 1e3
+    return x, y
+
+
 def flag(table: pd.DataFrame) -> pd.DataFrame:
     """Return the table with a column `flag`: ok, outlier, open, short or invalid.
 

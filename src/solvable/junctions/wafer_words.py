@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from solvable.errors import InputError
 from solvable.junctions.variability import Share
 from solvable.junctions.wafer_statistics import STANDS_OUT, Component
+from solvable.junctions.wafer_table import places_mm
 from solvable.lab.text import percent
 from solvable.lab.verdict import Section, Table, Verdict
 
@@ -254,9 +255,7 @@ def text_map(report: Any) -> str:
         raise InputError(
             "the table has no columns chip_x_mm and chip_y_mm, so there is no map; add the places of the chips"
         )
-    x, y = junctions["chip_x_mm"].to_numpy(), junctions["chip_y_mm"].to_numpy()
-    if "x_um" in junctions:
-        x, y = x + junctions["x_um"].to_numpy() / 1e3, y + junctions["y_um"].to_numpy() / 1e3
+    x, y = map(np.asarray, places_mm(junctions))
     size = np.abs(junctions["standardized"].to_numpy())
     column, row = _steps(x), _steps(-y)
     picture = np.full((row.max() + 1, column.max() + 1), " ")
