@@ -11,6 +11,7 @@ linear $B_{ac}$ that a coil makes. The phases of both drives count from the begi
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,8 @@ from scipy.signal import lfilter
 from solvable.checks import numbers, one_number
 from solvable.errors import InputError, missing_extra
 from solvable.lab.files import atomically
-from solvable.spins.device import DonorDevice, field
-from solvable.spins.shapes import Joined, Sampled, Scaled, Shape, Windowed, as_shape
+from solvable.spins.device import Complex, DonorDevice, field
+from solvable.spins.shapes import Joined, Sampled, Shape, Weighted, Windowed, as_shape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +133,9 @@ class Pulse:
     def scaled(self, amplitude_E: float = 1.0, amplitude_B: float = 1.0) -> "Pulse":
         """Return the pulse with other amplitudes of its drives; the slow field stays as it is."""
         factors = zip(CONTROLS[1:], (amplitude_E, amplitude_E, amplitude_B, amplitude_B), strict=True)
-        return replace(self, **{name: Scaled(getattr(self, name), factor) for name, factor in factors})
+        return replace(
+            self, **{name: Weighted((getattr(self, name),), (factor,)) for name, factor in factors}
+        )
 
     def filtered(self, bandwidth_MHz: float) -> "Pulse":
         r"""Return what is left of the controls behind a line with a first-order low-pass.
@@ -172,7 +175,7 @@ class Pulse:
         one_number("step_ns", step, above=0, at_most=self.duration_ns)
         edges = np.array([0.0, *self.joints_ns, self.duration_ns])
         times, values = [], []
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in pairwise(edges.tolist()):
             t = np.linspace(left, right, max(int(np.ceil((right - left) / step)), 4) + 1)
             inside = t.copy()
             inside[0], inside[-1] = np.nextafter(left, np.inf), np.nextafter(right, -np.inf)
@@ -209,7 +212,7 @@ class Pulse:
             raise missing_extra("QuTiP", "qubits", "the export to QuTiP") from None
         dims = [[2, 2, 2], [2, 2, 2]]
 
-        def part(matrix: Array) -> Any:
+        def part(matrix: Complex) -> Any:
             return qutip.Qobj(2 * np.pi * matrix, dims=dims)
 
         def coefficient(at: Callable[[float], float]) -> Callable[[float], float]:
@@ -274,7 +277,7 @@ def read_pulse(path: str | Path) -> Pulse:
     if t.size < 2 or t[0] != 0:
         raise InputError(f"{path}: t_ns must begin at 0 and have 2 or more values; got {t[:1].tolist()}")
     shapes = {
-        name: Sampled(t, numbers(f"{path}: {name}", table[name])) if table[name].any() else 0.0
+        name: Sampled(t, numbers(f"{path}: {name}", table[name])) if np.any(table[name]) else 0.0
         for name in CONTROLS
         if name in table
     }
@@ -289,8 +292,10 @@ def _joints(shape: Shape | float, duration: float, start: float = 0.0) -> list[f
         for one, begin, length in zip(shape.shapes, starts, shape.durations_ns, strict=False):
             found += _joints(one, length, begin)
         return found
-    if isinstance(shape, (Scaled, Windowed)):
+    if isinstance(shape, Windowed):
         return _joints(shape.shape, duration, start)
+    if isinstance(shape, Weighted):
+        return [t for one in shape.shapes for t in _joints(one, duration, start)]
     if isinstance(shape, Sampled):
         return (start + shape.t_ns[1:][np.diff(shape.t_ns) == 0]).tolist()
     return []

@@ -108,20 +108,23 @@ class Windowed:
 
 
 @dataclass(frozen=True)
-class Scaled:
-    """A shape times a number.
+class Weighted:
+    """A weighted sum of shapes.
 
     Attributes:
-        shape: the shape.
-        factor: the number.
+        shapes: the shapes.
+        weights: one for each.
     """
 
-    shape: "Shape | float"
-    factor: float
+    shapes: "tuple[Shape | float, ...]"
+    weights: tuple[float, ...]
 
     def __call__(self, t_ns: Array, duration_ns: float) -> Array:
-        """Return the product."""
-        return self.factor * as_shape("shape", self.shape)(t_ns, duration_ns)
+        """Return the sum."""
+        parts = zip(self.shapes, self.weights, strict=True)
+        return sum(
+            (w * as_shape("shape", one)(t_ns, duration_ns) for one, w in parts), np.zeros(np.shape(t_ns))
+        )
 
 
 @dataclass(frozen=True, eq=False)
