@@ -17,18 +17,24 @@ X180 = np.array([[0, -1j], [-1j, 0]])
 
 
 def project(
-    device: DonorDevice, propagators: Complex, offset_V_per_m: ArrayLike = 0.0, n_states: int = 2
+    device: DonorDevice,
+    propagators: Complex,
+    before_V_per_m: ArrayLike = 0.0,
+    after_V_per_m: ArrayLike | None = None,
+    n_states: int = 2,
 ) -> Complex:
     """Return the propagators between the first states at rest, (..., n_states, n_states).
 
     Args:
         device: the donor.
         propagators: (..., 8, 8) in the frame of the magnetic drive.
-        offset_V_per_m: field before and after the pulse, (...).
+        before_V_per_m: field before the pulse, (...).
+        after_V_per_m: field after it; by default the same.
         n_states: 2 for the nuclear qubit, 4 with the electron's states.
     """
-    vectors = device.states(offset_V_per_m)[1][..., :n_states]
-    return np.swapaxes(vectors, -1, -2) @ propagators @ vectors
+    before = device.states(before_V_per_m)[1][..., :n_states]
+    after = before if after_V_per_m is None else device.states(after_V_per_m)[1][..., :n_states]
+    return np.swapaxes(after, -1, -2) @ propagators @ before
 
 
 def leakage(M: Complex) -> Array:

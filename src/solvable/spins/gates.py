@@ -90,16 +90,21 @@ class Gate:
             amplitude_E=numbers("amplitude_E", amplitude_E, at_least=-10, at_most=10),
             amplitude_B=numbers("amplitude_B", amplitude_B, at_least=-10, at_most=10),
         )
-        U = propagator(
-            device,
-            self.pulse,
-            offset,
-            amplitude_E=gain_E,
-            amplitude_B=gain_B,
-            rotating_wave=rotating_wave,
-            step_ns=step_ns,
-        )
-        return virtual_z(self.before, project(device, U, offset), self.after)
+        options = {"rotating_wave": rotating_wave, "step_ns": step_ns}
+        return virtual_z(self.before, self._bare(device, offset, gain_E, gain_B, options), self.after)
+
+    def _bare(
+        self,
+        device: DonorDevice,
+        offset: Array,
+        gain_E: ArrayLike,
+        gain_B: ArrayLike,
+        options: dict[str, Any],
+    ) -> Complex:
+        """Return the projected propagators without virtual rotations."""
+        U = propagator(device, self.pulse, offset, amplitude_E=gain_E, amplitude_B=gain_B, **options)
+        begin, end = self.pulse.controls(np.array([0.0, self.duration_ns]))[:, 0]
+        return project(device, U, offset + begin, offset + end)
 
     def infidelity(
         self,
@@ -139,19 +144,19 @@ class Gate:
         return float(found) if found.ndim == 0 else found
 
 
-def calibrated(name: str, device: DonorDevice, pulse: Pulse, target: ArrayLike = X90) -> Gate:
-    """Return a pulse as a gate, with the virtual rotations that are best without noise."""
-    U = unitary(target)
-    before, after = best_virtual_z(project(device, propagator(device, pulse))[None], U)
-    return Gate(name, device, pulse, U, before, after)
+def calibrated(gate: Gate) -> Gate:
+    """Return the gate with the virtual rotations that are best without noise."""
+    M = replace(gate, before=0.0, after=0.0).propagators()
+    before, after = best_virtual_z(M[None], gate.target)
+    return replace(gate, before=before, after=after)
 
 
 def naive_x90(device: DonorDevice | None = None) -> Gate:
     r"""Return X(π/2) by a rectangular Raman pulse at the ionisation point.
 
-    The magnetic drive has $B_x$ = 0.4 mT (0.8 mT linear) and is 29 MHz below the electron's resonance; the electric one
-    has 50 V/m per GHz of tunnel coupling and the frequency $\nu_E$ at which the two dressed qubit states come closest,
-    where the transfer is complete. Their distance $\Delta$ there gives the duration $1 / (4 \Delta)$ of half a transfer.
+    The magnetic drive has $B_x$ = 0.4 mT (0.8 mT linear) and is 29 MHz below the electron's resonance; the electric
+    one has 50 V/m per GHz of tunnel coupling and the frequency $\nu_E$ at which the two dressed qubit states come
+    closest, where the transfer is complete. Their distance $\Delta$ gives the duration $1 / (4 \Delta)$ of half a transfer.
 
     Args:
         device: the donor; by default the preset `robust`.
@@ -187,7 +192,7 @@ def naive_x90(device: DonorDevice | None = None) -> Gate:
         ).x
     )
     periods = round(nu_E / (4 * distance(nu_E)))
-    return calibrated("naive X90", device, constant(nu_E, periods / nu_E))
+    return calibrated(Gate("naive X90", device, constant(nu_E, periods / nu_E), X90))
 
 
 # Coefficients of the robust pulse, k = 1 to 14: E_c, E_s in V/m; B_x, B_y in µT (rotating).

@@ -11,7 +11,6 @@ $U = \exp(-2 \pi i H t)$ with $H$ in GHz and $t$ in ns, in the frame that turns 
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import expm
 
 from solvable.checks import broadcast, numbers
 from solvable.errors import InputError
@@ -34,6 +33,8 @@ STEPS_PER_PERIOD = 6
 _LONGEST_STEP_NS = 0.03
 # Matrices per chunk: arrays of this size stay in the cache.
 _CHUNK = 4096
+# Change of the slow field within a chunk.
+_SAME_FIELD_V_PER_M = 50.0
 
 
 def propagator(
@@ -125,15 +126,20 @@ def block_propagators(
     per_block = int(np.ceil(pulse.duration_ns / n_blocks / longest))
     stepper = _Stepper(device, pulse, offset, gain_E, gain_B, noise, rotating_wave, n_blocks * per_block)
     found = np.empty((offset.size, n_blocks, 8, 8), dtype=np.complex128)
-    at_once = max(_CHUNK // offset.size, 1)
-    for block in range(n_blocks):
-        done = None
-        for start in range(block * per_block, (block + 1) * per_block, at_once):
-            stop = min(start + at_once, (block + 1) * per_block)
-            part = product(stepper.steps(start, stop))
-            done = part if done is None else part @ done
-        assert done is not None
-        found[:, block] = done
+    at_once = min(max(_CHUNK // offset.size, 1), stepper.longest_chunk)
+    together = max(at_once // per_block, 1)
+    for first in range(0, n_blocks, together):
+        last = min(first + together, n_blocks)
+        if per_block <= at_once:
+            steps = stepper.steps(first * per_block, last * per_block)
+            found[:, first:last] = product(steps.reshape(offset.size, last - first, per_block, 8, 8))
+            continue
+        end = last * per_block
+        parts = [
+            product(stepper.steps(start, min(start + at_once, end)))
+            for start in range(first * per_block, end, at_once)
+        ]
+        found[:, first] = product(np.stack(parts, axis=1))
     if stepper.magnetic:
         found[:, -1] = _turned(stepper.kicks(stepper.n_steps, stepper.n_steps + 1)[:, 0], found[:, -1])
     return found.reshape(*shape, n_blocks, 8, 8)
@@ -167,23 +173,33 @@ class _Stepper:
         self.rotating_wave, self.n_steps = rotating_wave, n_steps
         self.electric, self.magnetic = pulse.drives
         self.dt = pulse.duration_ns / n_steps
-        static = device.static - pulse.nu_B_GHz * (OPERATORS.S_z + OPERATORS.I_z)
-        self.static = [
-            [expm(-2j * np.pi * self.dt * a * static[np.ix_(one, one)]) for a in _A[:5]] for one in _SECTORS
-        ]
+        self.frame = pulse.nu_B_GHz * (OPERATORS.S_z + OPERATORS.I_z)
+
+    @property
+    def longest_chunk(self) -> int:
+        """Number of steps in which the slow field changes by little."""
+        slow = self.pulse.controls(np.linspace(0, self.pulse.duration_ns, 1001))[:, 0]
+        change = float(np.abs(np.diff(slow)).max()) * 1000 / self.n_steps  # in a step
+        return max(int(_SAME_FIELD_V_PER_M / change), 1) if change > 0 else self.n_steps
 
     def steps(self, start: int, stop: int) -> Complex:
         """Return the propagators of a range of steps."""
         E = self._fields(start, stop)  # (offsets, steps, stages)
         shape = E.shape[:2]
         n = shape[0] * shape[1]
+        # The slow field of the chunk is part of what is exact, so that only small fields are split off.
+        reference = float(E.mean())
+        H = self.device.static - self.frame + reference * self.device.per_field
         weights = np.pi * self.device.detuning_GHz_per_V_per_m * self.dt * _B
-        angles = np.ascontiguousarray((E * weights).reshape(n, -1).T)
+        angles = np.ascontiguousarray(((E - reference) * weights).reshape(n, -1).T)
         phases = np.empty(angles.shape, dtype=np.complex128)  # of the charge at the interface
         np.cos(angles, out=phases.real)
         np.sin(angles, out=phases.imag)
         found = np.zeros((n, 8, 8), dtype=np.complex128)
-        for sector, static in zip(_SECTORS, self.static, strict=True):
+        for sector in _SECTORS:
+            levels, vectors = np.linalg.eigh(H[np.ix_(sector, sector)])
+            turns = np.exp(-2j * np.pi * self.dt * np.outer(_A[:5], levels))
+            static = (vectors * turns[:, None, :]) @ vectors.conj().T
             found[:, sector[:, None], sector] = _sector(static, phases)
         found = found.reshape(*shape, 8, 8)
         if self.magnetic:
@@ -238,9 +254,9 @@ class _Stepper:
         return joint.reshape(*joint.shape[:-4], 4, 4)
 
 
-def _sector(static: list[Complex], phases: Complex) -> Complex:
-    """Return the propagators (n, d, d) of a sector: static parts (5 of d x d) and phases of the field (11, n)."""
-    d, n = static[0].shape[0], phases.shape[1]
+def _sector(static: Complex, phases: Complex) -> Complex:
+    """Return the propagators (n, d, d) of a sector: static parts (5, d, d) and phases of the field (11, n)."""
+    d, n = static.shape[-1], phases.shape[1]
     half = d // 2
     found = np.zeros((d, d, n), dtype=np.complex128)
     for i in range(d):
