@@ -20,7 +20,7 @@ contains it is 2 (B_x cos(theta) - B_y sin(theta)): with plus, B_y would change 
 turns from y to x; with it, the frame has 2 (B_x cos(theta) - B_y sin(theta)) (M_x cos(theta) - M_y sin(theta)).
 
 Errors of propagators, by products of 1e5 and more exponentials of fourth order: 1e-10 for the sweep of 50 ns, 4e-9 for
-that of 1 us, below 1e-6 for the robust pulse (its columns keep their norm to 5e-9), 2e-9 for two donors.
+that of 1 us, 2e-8 for the robust pulse (after extrapolation in the step), 2e-9 for two donors.
 
 Entries, matrices as rows of pairs [real, imaginary]:
 
