@@ -1,17 +1,19 @@
 """Write `filter_functions_1_2_3.json`: filter functions and infidelities by filter-functions 1.2.3.
 
-Run by hand in an environment of its own (`pip install filter-functions==1.2.3`); that package is under the GPL, so the
-library does not need it, and only its numbers are here.
+Run by hand in an environment of its own (`pip install filter-functions==1.2.3`); that package is under the
+GPL, so the library does not need it, and only its numbers are here.
 
-Each case is a piecewise-constant Hamiltonian H_k / hbar = sum_c coefficients[c][k] operators[c] in rad/us and noise
-delta(t) sensitivity[k] B with traceless B; a matrix has rows of [real, imaginary].
+Each case is a piecewise-constant Hamiltonian H_k / hbar = sum_c coefficients[c][k] operators[c] in rad/us and
+noise delta(t) sensitivity[k] B with traceless B; a matrix has rows of [real, imaginary].
 
-- `name`, `dt_us` (n,), `operators` (c, d, d), `coefficients` (c, n), `noise_operator` (d, d), `sensitivity` (n,).
+- `name`, `dt_us` (n,), `operators` (c, d, d), `coefficients` (c, n), `noise_operator` (d, d), `sensitivity`
+  (n,).
 - `omega_rad_per_us`, from 0.01 to 100, the same for all cases: beside the list of cases.
-- `filter_function`: F(omega) = Tr(R^dag R) in us^2, with R = int_0^T sensitivity(t) U^dag(t) B U(t) e^{i omega t} dt.
-- `infidelity`: int S(omega) F(omega) d omega / (2 pi d) by trapezoids on these frequencies, S = `S_1` / omega: the
-  entanglement infidelity; d / (d + 1) of it is the average infidelity. If S is two-sided, the negative frequencies
-  add as much again; if S is one-sided in omega / 2 pi, this is all.
+- `filter_function`: F(omega) = Tr(R^dag R) in us^2, with
+  R = int_0^T sensitivity(t) U^dag(t) B U(t) e^{i omega t} dt.
+- `infidelity`: int S(omega) F(omega) d omega / (2 pi d) by trapezoids on these frequencies, S = `S_1` /
+  omega: the entanglement infidelity; d / (d + 1) of it is the average infidelity. If S is two-sided, the
+  negative frequencies add as much again; if S is one-sided in omega / 2 pi, this is all.
 """
 
 import json

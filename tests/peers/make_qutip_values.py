@@ -1,42 +1,45 @@
 """Write `qutip_5_3_1.json`: levels and propagators of phosphorus donors in silicon by QuTiP 5.3.1.
 
-Run by hand in an environment of its own (`pip install qutip==5.3.1`); it takes about eight minutes. It shares no
-code with the library.
+Run by hand in an environment of its own (`pip install qutip==5.3.1`); it takes about eight minutes. It shares
+no code with the library.
 
-One donor: H / h in GHz, t in ns, fields in V/m and T, and the product basis charge (interface, donor) x electron (up,
-down) x nucleus (up, down). With sigma_z = +1 at the interface and eps = e d E / h,
+One donor: H / h in GHz, t in ns, fields in V/m and T, and the product basis charge (interface, donor) x
+electron (up, down) x nucleus (up, down). With sigma_z = +1 at the interface and eps = e d E / h,
 
     H = V_t/2 sigma_x - eps/2 sigma_z + gamma_e B0 (1 + dg (1 + sigma_z)/2) S_z - gamma_n B0 I_z
         + A (1 - sigma_z)/2 S.I
 
-and U = exp(-2 pi i H t). An electric drive is added to E: its term is -(e d/2h) E_ac(t) sigma_z. Two donors: H_1 + H_2
-+ g_dd (sigma_z1 sigma_z2 + sigma_z1 + sigma_z2).
+and U = exp(-2 pi i H t). An electric drive is added to E: its term is -(e d/2h) E_ac(t) sigma_z. Two donors:
+H_1 + H_2 + g_dd (sigma_z1 sigma_z2 + sigma_z1 + sigma_z2).
 
-In the frame exp(2 pi i nu_B t (S_z + I_z)), with theta = 2 pi nu_B t, S_x becomes S_x cos(theta) - S_y sin(theta). The
-rotating-wave drive is B_x M_x + B_y M_y, M = gamma_e S - gamma_n I. In the laboratory it is a field that turns from x
-to y, the sense in which the electron precesses, since d<S>/dt = 2 pi gamma_e B0 z x <S>. The linear field along x that
-contains it is 2 (B_x cos(theta) - B_y sin(theta)): with plus, B_y would change its sign, since the part of
-2 B_y sin(theta) along x that turns from x to y is -B_y M_y in the frame. The counter-rotating half of the linear field
-turns from y to x; with it, the frame has 2 (B_x cos(theta) - B_y sin(theta)) (M_x cos(theta) - M_y sin(theta)).
+In the frame exp(2 pi i nu_B t (S_z + I_z)), with theta = 2 pi nu_B t, S_x becomes
+S_x cos(theta) - S_y sin(theta). The rotating-wave drive is B_x M_x + B_y M_y, M = gamma_e S - gamma_n I. In the laboratory it is a
+field that turns from x to y, the sense in which the electron precesses, since d<S>/dt = 2 pi gamma_e B0 z x
+<S>. The linear field along x that contains it is 2 (B_x cos(theta) - B_y sin(theta)): with plus, B_y would
+change its sign, since the part of 2 B_y sin(theta) along x that turns from x to y is -B_y M_y in the frame.
+The counter-rotating half of the linear field turns from y to x; with it, the frame has 2 (B_x cos(theta) -
+B_y sin(theta)) (M_x cos(theta) - M_y sin(theta)).
 
-Errors of propagators, by products of 1e5 and more exponentials of fourth order: 1e-10 for the sweep of 50 ns, 4e-9 for
-that of 1 us, 2e-8 for the robust pulse (after extrapolation in the step), 2e-9 for two donors.
+Errors of propagators, by products of 1e5 and more exponentials of fourth order: 1e-10 for the sweep of 50 ns,
+4e-9 for that of 1 us, 2e-8 for the robust pulse (after extrapolation in the step), 2e-9 for two donors.
 
 Entries, matrices as rows of pairs [real, imaginary]:
 
 - `parameters`: the constants of all devices; `versions`.
-- `spectra`: `tunnel_coupling_GHz`, `B0_T`, `E_V_per_m`, `levels_GHz` (eight, ascending, without a zero shift).
+- `spectra`: `tunnel_coupling_GHz`, `B0_T`, `E_V_per_m`, `levels_GHz` (eight, ascending, without a zero
+  shift).
 - `sweeps`: undriven linear sweeps in the laboratory frame from `E_start_V_per_m` at `rate_V_per_m_ns` for
   `duration_ns`; `propagator`, 8 x 8.
-- `robust_pulse`: the frequencies, `coefficients` (rows k = 1 to 14; E_c and E_s in V/m, B_x and B_y in uT, each
-  sum_k c_k sin(k pi t/T)), `duration_ns`, and `runs`: `offset_V_per_m`, `counter_rotating`, `propagator` (8 x 8, in the
-  frame of nu_B), `infidelity`. For this the propagator is projected on the eigenstates |0> (electron down, nucleus up)
-  and |1> (down, down) of the lower charge state at the offset field, with real positive interface components, and
-  compared with Rz(`rz_after`) Rx(pi/2) Rz(`rz_before`); leakage counts.
-- `two_qubits`: `basis` (64 x 4, real) and `projected` (4 x 4) = basis^T U basis in the frame of nu_B of both donors,
-  `infidelity` and the local phases that make it least. The basis spans the four levels, at the fields and without a
-  drive, that overlap most with the products |00>, |01>, |10>, |11> of states of single donors at E = 0 (gauge as
-  above); it is the projection of these products on the four levels, made orthonormal symmetrically.
+- `robust_pulse`: the frequencies, `coefficients` (rows k = 1 to 14; E_c and E_s in V/m, B_x and B_y in uT,
+  each sum_k c_k sin(k pi t/T)), `duration_ns`, and `runs`: `offset_V_per_m`, `counter_rotating`, `propagator`
+  (8 x 8, in the frame of nu_B), `infidelity`. For this the propagator is projected on the eigenstates |0>
+  (electron down, nucleus up) and |1> (down, down) of the lower charge state at the offset field, with real
+  positive interface components, and compared with Rz(`rz_after`) Rx(pi/2) Rz(`rz_before`); leakage counts.
+- `two_qubits`: `basis` (64 x 4, real) and `projected` (4 x 4) = basis^T U basis in the frame of nu_B of both
+  donors, `infidelity` and the local phases that make it least. The basis spans the four levels, at the fields
+  and without a drive, that overlap most with the products |00>, |01>, |10>, |11> of states of single donors
+  at E = 0 (gauge as above); it is the projection of these products on the four levels, made orthonormal
+  symmetrically.
 """
 
 import json

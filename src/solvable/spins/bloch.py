@@ -31,17 +31,17 @@ def paths(
     Each step is an exact rotation, so its length does not matter, and lengths of vectors are kept.
 
     Args:
-        controls: u, angular frequencies in rad/us, of shape (..., n_steps, 3), or (..., n_steps, 2) if u_z = 0. The
-            leading axes are those of the pulses.
+        controls: u, angular frequencies in rad/us, of shape (..., n_steps, 3), or (..., n_steps, 2)
+            if u_z = 0. The leading axes are those of the pulses.
         dt: length of a step in us, at least 0; one number, or one for each step.
-        initial: Bloch vectors, of shape (..., 3) and length at most 1; their leading axes must broadcast with those of
-            the pulses.
+        initial: Bloch vectors, of shape (..., 3) and length at most 1; their leading axes must broadcast with
+            those of the pulses.
         offset: detuning in rad/us, any shape.
         gain: factor of u_x and u_y, any shape that broadcasts with that of `offset`.
 
     Returns:
-        Array of shape (pulses..., errors..., n_steps + 1, 3): `pulses` is the common shape of the leading axes of
-        `controls` and `initial`, `errors` that of `offset` and `gain`.
+        Array of shape (pulses..., errors..., n_steps + 1, 3): `pulses` is the common shape of the leading
+        axes of `controls` and `initial`, `errors` that of `offset` and `gain`.
 
     Raises:
         InputError: for other shapes, numbers that are not finite, negative steps, and vectors longer than 1.

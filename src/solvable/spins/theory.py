@@ -2,11 +2,11 @@ r"""Closed forms for a donor's spins: frequencies, couplings, noise, sweeps and 
 
 They are estimates to plan with; `device` and `pair` have the exact levels. With the detuning
 $\varepsilon = e d E / h$ of the field E from the ionisation point, the charge has the splitting
-$\varepsilon_o = \sqrt{V_t^2 + \varepsilon^2}$. Couplings are matrix elements: half of a Rabi frequency. All arguments
-broadcast against each other.
+$\varepsilon_o = \sqrt{V_t^2 + \varepsilon^2}$. Couplings are matrix elements: half of a Rabi frequency. All
+arguments broadcast against each other.
 
-Sources: Tosi et al., Nature Communications 8, 450 (2017), and Physical Review B 98, 075313 (2018); where a docstring
-says "derived", the formula is our own.
+Sources: Tosi et al., Nature Communications 8, 450 (2017), and Physical Review B 98, 075313 (2018); where a
+docstring says "derived", the formula is our own.
 """
 
 import numpy as np
@@ -140,7 +140,7 @@ def raman_coupling(electron_MHz: ArrayLike, flip_flop_MHz: ArrayLike, detuning_M
     Args:
         electron_MHz: $g_B$, from `electron_drive_coupling`.
         flip_flop_MHz: $g_{ff}$, of the electric drive: `flip_flop_drive_per_field` times its amplitude.
-        detuning_MHz: $\delta$ of both drives, much larger than the couplings, so that these states stay empty.
+        detuning_MHz: $\delta$ of both drives, much larger than the couplings, so that these states are empty.
 
     Source: Tosi et al. (2018), for equal detunings.
 
@@ -163,8 +163,9 @@ def flip_flop_drive_per_field(
 ) -> Array:
     r"""Return $c = \frac{A}{8} \frac{e d}{h V_t} / (1 - f_{ff}^2 / V_t^2)$ in kHz per V/m, at the ionisation point.
 
-    A resonant drive $E_{ac} \cos(2 \pi f_{ff} t)$ couples the flip-flop states by $c E_{ac}$. Derived: the linear
-    response of $\sigma_z$, with the counter-rotating half; at 10 GHz 0.1 % above the exact value for weak drives.
+    A resonant drive $E_{ac} \cos(2 \pi f_{ff} t)$ couples the flip-flop states by $c E_{ac}$. Derived: the
+    linear response of $\sigma_z$, with the counter-rotating half; at 10 GHz 0.1 % above the exact value for
+    weak drives.
 
     Raises:
         InputError: where $V_t = f_{ff}$, since the response diverges.
@@ -243,8 +244,9 @@ def sweep_phase(
 ) -> Array:
     r"""Return $2 \pi (f_2 - f_1) \delta E / v$ in rad, the Z rotation that an error of the field adds to a sweep.
 
-    A linear sweep with the offset $\delta E$ is the same sweep, earlier by $\delta E / v$: it spends so much less
-    time at the first frequency and more at the last. Derived; exact if the frequency is flat at both ends.
+    A linear sweep with the offset $\delta E$ is the same sweep, earlier by $\delta E / v$: it spends so much
+    less time at the first frequency and more at the last. Derived; exact if the frequency is flat at both
+    ends.
 
     >>> float(sweep_phase(58.6, 100.0, 500.0).round(3))
     0.074
