@@ -13,12 +13,12 @@ and U = exp(-2 pi i H t). An electric drive is added to E: its term is -(e d/2h)
 H_1 + H_2 + g_dd (sigma_z1 sigma_z2 + sigma_z1 + sigma_z2).
 
 In the frame exp(2 pi i nu_B t (S_z + I_z)), with theta = 2 pi nu_B t, S_x becomes
-S_x cos(theta) - S_y sin(theta). The rotating-wave drive is B_x M_x + B_y M_y, M = gamma_e S - gamma_n I. In the laboratory it is a
-field that turns from x to y, the sense in which the electron precesses, since d<S>/dt = 2 pi gamma_e B0 z x
-<S>. The linear field along x that contains it is 2 (B_x cos(theta) - B_y sin(theta)): with plus, B_y would
-change its sign, since the part of 2 B_y sin(theta) along x that turns from x to y is -B_y M_y in the frame.
-The counter-rotating half of the linear field turns from y to x; with it, the frame has 2 (B_x cos(theta) -
-B_y sin(theta)) (M_x cos(theta) - M_y sin(theta)).
+S_x cos(theta) - S_y sin(theta). The rotating-wave drive is B_x M_x + B_y M_y, M = gamma_e S - gamma_n I. In
+the laboratory it is a field that turns from x to y, the sense in which the electron precesses, since d<S>/dt
+= 2 pi gamma_e B0 z x <S>. The linear field along x that contains it is 2 (B_x cos(theta) - B_y sin(theta)):
+with plus, B_y would change its sign, since the part of 2 B_y sin(theta) along x that turns from x to y is
+-B_y M_y in the frame. The counter-rotating half of the linear field turns from y to x; with it, the frame has
+2 (B_x cos(theta) - B_y sin(theta)) (M_x cos(theta) - M_y sin(theta)).
 
 Errors of propagators, by products of 1e5 and more exponentials of fourth order: 1e-10 for the sweep of 50 ns,
 4e-9 for that of 1 us, 2e-8 for the robust pulse (after extrapolation in the step), 2e-9 for two donors.
