@@ -1,4 +1,4 @@
-r"""Two donors that are coupled by their electric dipoles: Hamiltonian, states of the nuclei, and couplings between them.
+r"""Two donors that are coupled by their electric dipoles: Hamiltonian, states of the nuclei, and their couplings.
 
 With $\sigma_z = 1$ for an electron at the interface, in GHz
 
@@ -67,9 +67,7 @@ class DonorPair:
         for name in _SHARED:
             one, other = getattr(self.a, name), getattr(self.b, name)
             if one != other:
-                raise InputError(
-                    f"the donors of a pair must have the same {name}; got {one:g} and {other:g}"
-                )
+                raise InputError(f"the donors of a pair must have the same {name}; got {one:g} and {other:g}")
 
     @cached_property
     def dipole_coupling_GHz(self) -> float:
@@ -118,9 +116,7 @@ class DonorPair:
             B_x_T=numbers("B_x_T", B_x_T),
             B_y_T=numbers("B_y_T", B_y_T),
         )
-        singles = [
-            device.hamiltonian(E, B_x, B_y, frame_GHz) for device, E in ((self.a, E_a), (self.b, E_b))
-        ]
+        singles = [device.hamiltonian(E, B_x, B_y, frame_GHz) for device, E in ((self.a, E_a), (self.b, E_b))]
         z = OPERATORS.charge_z
         return _on_both(*singles) + self.dipole_coupling_GHz * (np.kron(z, z) + _on_both(z, z))
 
@@ -150,7 +146,7 @@ class DonorPair:
 
         >>> pair = DonorPair()
         >>> energies, vectors = pair.states(pair.symmetric_field_V_per_m, pair.symmetric_field_V_per_m)
-        >>> round(1e3 * (energies[1] - energies[0]), 2), vectors.shape
+        >>> round(1e3 * float(energies[1] - energies[0]), 2), vectors.shape
         (32.96, (64, 4))
         """
         levels, vectors = np.linalg.eigh(self.hamiltonian(E_a_V_per_m, E_b_V_per_m).real)
