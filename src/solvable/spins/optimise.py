@@ -10,7 +10,6 @@ Source: ours, after the idea of Simon et al. (2020); their recipe is another one
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +20,14 @@ from solvable.progress import progress
 from solvable.spins.device import DonorDevice
 from solvable.spins.effective import EffectiveModel, effective_model, even_powers
 from solvable.spins.fidelity import X90, average_gate_fidelity, best_virtual_z, unitary, virtual_z
-from solvable.spins.propagation import block_propagators
 from solvable.spins.pulses import Pulse
+from solvable.spins.scenarios import (
+    Scenarios,
+    checking_scenarios,
+    exact_propagators,
+    field_errors,
+    training_scenarios,
+)
 from solvable.spins.shapes import SineSeries
 
 Array = NDArray[np.float64]
@@ -30,18 +35,7 @@ Complex = NDArray[np.complex128]
 
 _STEP_NS = 4.0
 _ROUND_ITERATIONS = 80
-_LOWEST_NOISE_GHZ = 1e-9  # 1 Hz: measurements of a second
-_CHECKED_TRACES = 48
 _RANDOM_START = 0.15  # of the largest amplitudes
-
-
-class Scenarios(NamedTuple):
-    """Errors to average over: the field's in time, factors of the drives, and weights that add up to 1."""
-
-    offset_V_per_m: Array  # (scenarios, times), or (scenarios, 1) if constant
-    gain_E: Array  # (scenarios,)
-    gain_B: Array
-    weights: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +165,8 @@ def optimise_x90(
             raise InputError("start has a slow field E_V_per_m, which is not optimised; leave it at 0")
     duration = round(duration * nu_E) / nu_E
     n_steps = int(np.ceil(duration / _STEP_NS))
-    modes = _field_errors(duration, n_steps, sigma, pink, cutoff_GHz)
-    scenarios = _scenarios(modes, gain)
+    modes = field_errors(duration, n_steps, sigma, pink, cutoff_GHz)
+    scenarios = training_scenarios(modes, gain)
     widest = max(1.05 * np.abs(scenarios.offset_V_per_m).max(), 10.0)
     model = effective_model(device, nu_E, nu_B, 1.2 * E * (1 + 2 * gain), widest)
     cost = Cost(model, scenarios, U, duration, n_steps, n_sines, (E, B))
@@ -197,7 +191,7 @@ def optimise_x90(
             cost.correct(exact, x)
     x = best[1]
     pulse = cost.pulse(x)
-    others = _other_scenarios(modes, gain, rng)
+    others = checking_scenarios(modes, gain, rng)
     M = exact_propagators(device, pulse, others, rotating_wave)[:, :2, :2]
     lost = 1 - average_gate_fidelity(virtual_z(x[-2], M, x[-1]), U)
     error = lost.std(ddof=1) / np.sqrt(lost.size) if modes.shape[0] > 1 else 0.0
@@ -357,96 +351,6 @@ class Cost:
         by_z = (by_z * self.gain_E).sum(1)
         by_b = ((self.magnetic[0] * element(2, 1) + self.magnetic[1] * element(3, 0)) * self.gain_B).sum(1)
         return np.stack([by_z.real, by_z.imag, by_b.real, by_b.imag])
-
-
-def exact_propagators(
-    device: DonorDevice, pulse: Pulse, scenarios: Scenarios, rotating_wave: bool = True
-) -> Complex:
-    """Return the exact propagators between the states 0 to 3 at rest, (scenarios, 4, 4)."""
-    offset, gain_E, gain_B, _ = scenarios
-    constant = offset.shape[1] == 1
-    U = block_propagators(
-        device,
-        pulse,
-        offset[:, 0] if constant else 0.0,
-        n_blocks=1,
-        amplitude_E=gain_E,
-        amplitude_B=gain_B,
-        noise_V_per_m=None if constant else offset,
-        rotating_wave=rotating_wave,
-    )[:, 0]
-    first, last = (device.states(offset[:, i])[1] for i in (0, -1))
-    return np.swapaxes(last, -1, -2) @ U @ first
-
-
-def _field_errors(duration: float, n_steps: int, sigma: float, pink: float, cutoff_GHz: float) -> Array:
-    r"""Return independent errors of the field in time, each one standard deviation of its amplitude, in V/m.
-
-    The principal components of $\sigma^2 + S \int \cos(2 \pi f \tau) df / f$, the largest first, (modes, times) at the
-    edges of the steps; (1, 1) without 1/f noise.
-    """
-    if pink == 0:
-        return np.array([[sigma]])
-    from scipy.linalg import toeplitz
-    from scipy.special import sici
-
-    tau = duration / n_steps * np.arange(n_steps + 1)
-    power = pink**2 / np.log(cutoff_GHz / _LOWEST_NOISE_GHZ)
-    row = np.full(tau.shape, sigma**2 + pink**2)
-    high, low = (sici(2 * np.pi * f * tau[1:])[1] for f in (cutoff_GHz, _LOWEST_NOISE_GHZ))
-    row[1:] = sigma**2 + power * (high - low)
-    variances, modes = np.linalg.eigh(toeplitz(row))
-    kept = variances[::-1] > 1e-6 * variances[-1]
-    return (np.sqrt(np.abs(variances)) * modes).T[::-1][kept]
-
-
-def _scenarios(modes: Array, gain: float) -> Scenarios:
-    """Return the scenarios to optimise for."""
-    many = len(modes) > 1 or gain > 0
-    nodes, weights = _gauss_hermite(7 if many else 9)
-    parts = [(nodes[:, None] * modes[0], 1.0, 1.0, weights / (3 if gain else 1))]
-    if gain:
-        few, their = _gauss_hermite(5)
-        step = np.sqrt(3) * gain
-        for E, B in ((1 + step, 1), (1 - step, 1), (1, 1 + step), (1, 1 - step)):
-            parts.append((few[:, None] * modes[0], E, B, their / 6))
-    if len(modes) > 1:
-        # A pair of opposite errors of a mode, enlarged to a common size, with a weight that makes up for it; these
-        # weights are taken from the errorless scenario, so that second derivatives count once.
-        size = (modes[1:] ** 2).mean(-1)
-        kept = 1 + int(np.searchsorted(np.cumsum(size) / size.sum(), 0.995))
-        rest, shapes = size[:kept] * size.sum() / size[:kept].sum(), modes[1 : kept + 1]
-        middle = parts[0][3][nodes.size // 2]
-        shares = 0.9 * middle * rest / rest.sum()
-        parts[0][3][nodes.size // 2] = 0.1 * middle
-        scaled = shapes * np.sqrt(rest / size[:kept] / shares)[:, None]
-        parts += [(sign * scaled, 1.0, 1.0, shares / 2) for sign in (1, -1)]
-    return _joined(parts)
-
-
-def _other_scenarios(modes: Array, gain: float, rng: np.random.Generator) -> Scenarios:
-    """Return scenarios to check with: Gauss-Hermite nodes that were not used, random traces of 1/f noise."""
-    if len(modes) > 1:
-        traces = rng.normal(size=(_CHECKED_TRACES, len(modes))) @ modes
-        gains = 1 + gain * rng.normal(size=(2, _CHECKED_TRACES))
-        return Scenarios(traces, gains[0], gains[1], np.full(_CHECKED_TRACES, 1 / _CHECKED_TRACES))
-    nodes, weights = _gauss_hermite(12)
-    corners = [(1 + i * gain, 1 + j * gain) for i in (1, -1) for j in (1, -1)] if gain else [(1.0, 1.0)]
-    return _joined([(nodes[:, None] * modes[0], *one, weights / len(corners)) for one in corners])
-
-
-def _joined(parts: list[tuple[Array, float, float, Array]]) -> Scenarios:
-    offsets, gains_E, gains_B, weights = zip(*parts, strict=True)
-    sizes = [one.size for one in weights]
-    return Scenarios(
-        np.concatenate(offsets), np.repeat(gains_E, sizes), np.repeat(gains_B, sizes), np.concatenate(weights)
-    )
-
-
-def _gauss_hermite(n: int) -> tuple[Array, Array]:
-    """Return nodes and weights of a standard normal."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(n)
-    return nodes, weights / weights.sum()
 
 
 def _minimise(
