@@ -10,9 +10,9 @@ Ours, after the idea of Simon et al. (2020): numbers, echoes and propagation are
 nucleus by some 19 kHz per V/m, against a coupling of 63 kHz, so that the gate needs a field that is quiet to 0.2 V/m.
 Echoes with ideal X pulses make it less sensitive.
 
-Propagation is exact: in the frame of the drive the 64 levels lie in bunches of 4, 16, 24, 16 and 4, one quantum of the
-drive apart. Between bunches the drive shifts phases by less than 1e-6, so that the first three are propagated, each by
-itself.
+In the frame of the drive the 64 levels lie in bunches of 4, 16, 24, 16 and 4, one quantum of the drive apart. The first
+three, which have the nuclear states, are propagated, each by itself. What the drive does between bunches changes
+infidelities by 1e-11 for the default pair, and by less than 1e-7 for all that are accepted.
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,7 @@ _WEIGHTS = np.array(
 )
 _AT_ONCE = 256
 _LARGEST_OFFSET_V_PER_M = 400
+_WORST = 0.02
 
 
 class _Ramped(NamedTuple):
@@ -146,15 +147,15 @@ class TwoQubitGate:
                 pulses, and cancels what the swap, which turns the errors meanwhile, leaves of the periodic one.
 
         Raises:
-            InputError: if the ramps alone turn by more than that.
+            InputError: if the ramps alone turn by more than that, or the gate errs by 0.02 without noise.
 
         Source: concatenated sequences of Khodjasteh and Lidar, Phys. Rev. Lett. 95, 180501 (2005), here of X alone;
         their use in this gate is ours.
 
-        >>> gate = two_qubit_gate(B_x_T=8e-4, detuning_MHz=60, ramp_ns=60)
-        >>> quiet = gate.echoed(16, "concatenated")
+        >>> gate = two_qubit_gate(B_x_T=1e-3, detuning_MHz=50, ramp_ns=80)
+        >>> quiet = gate.echoed(8, "concatenated")
         >>> quiet.n_pulses, round(quiet.duration_ns), bool(quiet.infidelity(10, -10) < 1e-3 < gate.infidelity(1, -1))
-        (10, 3140, True)
+        (6, 1612, True)
         """
         n = whole("n", n, at_least=2, at_most=64)
         if choice("sequence", sequence, ("periodic", "concatenated")) == "periodic":
@@ -221,8 +222,8 @@ def two_qubit_gate(
         ramp_ns: length of a ramp, 20 to 2000; leakage is less with long ones.
 
     Raises:
-        InputError: for donors that differ, a tunnel coupling far from the drive's frequency, and drives for which the
-            ramps alone swap by more than half or the coupling is below 0.1 kHz.
+        InputError: for donors that differ, a tunnel coupling far from the drive's frequency, drives for which the ramps
+            alone swap by more than half or the coupling is below 0.1 kHz, and gates that err by 0.02 without noise.
 
     >>> gate = two_qubit_gate()
     >>> round(gate.duration_ns), round(gate.phi, 3), bool(gate.infidelity() < 1e-5)
@@ -241,12 +242,12 @@ def two_qubit_gate(
         one_number("detuning_MHz", detuning_MHz, above=0, at_most=500),
     )
     g_dd, nu_B = pair.dipole_coupling_GHz, gate.nu_B_GHz
-    if 2 * g_dd > nu_B / 6:
+    if 3 * g_dd + 0.11 > nu_B / 4:
         raise InputError(
             f"the donors' dipoles couple by {1e3 * g_dd:.0f} MHz, too much for the gate in this field; "
             "increase distance_nm or B0_T"
         )
-    if abs(pair.a.tunnel_coupling_GHz - nu_B) + 2 * g_dd > nu_B / 5:
+    if abs(pair.a.tunnel_coupling_GHz - nu_B) + 2 * g_dd > nu_B / 4:
         raise InputError(
             f"tunnel_coupling_GHz is {pair.a.tunnel_coupling_GHz:g}, too far from the electron's frequency for a gate "
             f"by dipoles; take about {nu_B + g_dd + 0.11:.2f}"
@@ -353,9 +354,13 @@ class _Fit(NamedTuple):
 
 def _local(M: Complex, theta: float) -> tuple[Complex, Array]:
     """Return the phases (..., 4), before and after, that bring M closest to fSim(theta, phi), and phi."""
-    part = np.einsum("...ij,ij->...", M[..., 1:3, 1:3], fsim(theta, 0.0)[1:3, 1:3].conj())
-    one = -(np.angle(part) - np.angle(M[..., 0, 0])) / 2
-    phases = np.exp(1j * one[..., None] * np.array([0, 1, 1, 2]))
+    kept, swapped = M[..., 1, 1] + M[..., 2, 2], 1j * (M[..., 1, 2] + M[..., 2, 1])
+    # Of a negative coupling, Z of one qubit before and after turns the sign.
+    sign = np.where((kept * swapped.conj()).real < 0, -1, 1)
+    middle = np.cos(theta) * kept + sign * np.sin(theta) * swapped
+    one = (np.angle(M[..., 0, 0]) - np.angle(middle)) / 2
+    local = np.stack([np.ones_like(sign), np.ones_like(sign), sign, sign], -1)
+    phases = np.exp(1j * one[..., None] * np.array([0, 1, 1, 2])) * local
     phi = np.angle(M[..., 0, 0]) - np.angle(M[..., 3, 3]) - 4 * one
     return phases, np.angle(np.exp(1j * phi))
 
@@ -398,7 +403,13 @@ def _with_hold(gate: TwoQubitGate) -> TwoQubitGate:
     fit = _fit(_segment(ramped, near), signs)
     targets = np.array([fsim(np.pi / 4, phi) for phi in fit.phi])
     overlap = np.abs(np.einsum("nij,nij->n", targets.conj(), fit.gate)) ** 2
-    best = int(np.argmax(overlap + (np.abs(fit.gate) ** 2).sum((-2, -1))))
+    errors = 1 - (overlap + (np.abs(fit.gate) ** 2).sum((-2, -1))) / 20
+    best = int(np.argmin(errors))
+    if errors[best] > _WORST:
+        raise InputError(
+            f"without noise the gate would err by {errors[best]:.2g}; take longer ramps, a weaker drive or one further "
+            "from the electron's frequency, or a tunnel coupling further from the flip-flop frequency"
+        )
     return replace(gate, hold_ns=float(np.round(near[best], 2)))
 
 

@@ -17,7 +17,7 @@ import xarray as xr
 
 from solvable.errors import InputError
 from solvable.lab import Comparison, Study, check_parameters
-from solvable.lab.text import percent, readable
+from solvable.lab.text import readable
 from solvable.spins.device import DonorDevice
 from solvable.spins.pair import DonorPair
 from solvable.spins.two_qubit import TwoQubitGate, infidelities, two_qubit_gate
@@ -175,37 +175,34 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return sentences on the noise that the gate stands, on the echoes, and on strong noise."""
-    plain = prediction.infidelity.isel(gate=0)
-    sigma = plain.sigma_V_per_m.to_numpy()
-    limit = _crossing(sigma, plain.to_numpy())
-    duration = float(prediction.duration_ns[0])
-    text = f"The gate of {duration:.0f} ns errs by {BOUND:g} at "
-    text += f"about {readable(limit, 2)} V/m" if np.isfinite(limit) else "no noise of this range"
-    strong = float(sigma.max())
-    at_strong = prediction.infidelity.sel(sigma_V_per_m=strong)
-    text += f", and by {percent(float(at_strong[0]), 2)} at {readable(strong)} V/m."
-    best = int(np.argmin(at_strong.to_numpy()))
+    sigma = prediction.sigma_V_per_m.to_numpy()
+    strong = readable(float(sigma.max()))
+
+    def stands(gate: int) -> str:
+        values = prediction.infidelity[gate].to_numpy()
+        found = [(bound, _crossing(sigma, values, bound)) for bound in (BOUND, 10 * BOUND)]
+        parts = [f"{bound:g} at {readable(x, 2)} V/m" for bound, x in found if np.isfinite(x)]
+        return ", ".join([*parts, f"{readable(float(values[np.argmax(sigma)]), 2)} at {strong} V/m"])
+
+    duration = prediction.duration_ns.to_numpy()
+    text = f"The gate of {duration[0]:.0f} ns errs by {stands(0)}."
+    best = int(np.argmin(prediction.infidelity.sel(sigma_V_per_m=sigma.max()).to_numpy()))
     if best:
-        echoed = prediction.infidelity.isel(gate=best)
-        limit = _crossing(sigma, echoed.to_numpy())
         text += (
-            f" An echo with ideal pulses ({prediction.gate.to_numpy()[best]}, "
-            f"{float(prediction.duration_ns[best]):.0f} ns and the pulses) brings the latter to "
-            f"{percent(float(at_strong[best]), 2)}"
+            f" With the best echo ({prediction.gate.to_numpy()[best]}; {duration[best]:.0f} ns, and its ideal pulses) it "
+            f"errs by {stands(best)}."
         )
-        text += f" and errs by {BOUND:g} at {readable(limit, 2)} V/m." if np.isfinite(limit) else "."
     return text
 
 
-def _crossing(sigma: np.ndarray, infidelity: np.ndarray) -> float:
-    """Return the noise at which the infidelity is the bound, straight in logarithms; NaN if it is not reached."""
-    order = np.argsort(sigma)
-    x, y = np.log(sigma[order]), np.log(infidelity[order])
-    above = np.flatnonzero((y[:-1] < np.log(BOUND)) & (y[1:] >= np.log(BOUND)))
+def _crossing(sigma: np.ndarray, infidelity: np.ndarray, bound: float) -> float:
+    """Return the noise at which an infidelity reaches the bound, straight in logarithms; NaN if it does not."""
+    x, y = np.log(sigma), np.log(infidelity / bound)
+    above = np.flatnonzero((y[:-1] < 0) & (y[1:] >= 0))
     if not above.size:
         return np.nan
     i = above[0]
-    return float(np.exp(np.interp(np.log(BOUND), y[i : i + 2], x[i : i + 2])))
+    return float(np.exp(np.interp(0.0, y[i : i + 2], x[i : i + 2])))
 
 
 study = Study(
