@@ -22,7 +22,8 @@ def cost_of(sigma, pink, gain, n_steps=20):
     """A cost with three sines on 200 ns, and its scenarios."""
     duration = round(200 * NU_E) / NU_E
     scenarios = training_scenarios(field_errors(duration, n_steps, sigma, pink, 0.01), gain)
-    model = effective_model(DEVICE, NU_E, NU_B, 2000, 1.05 * np.abs(scenarios.offset_V_per_m).max())
+    widest = max(1.05 * np.abs(scenarios.offset_V_per_m).max(), 1.0)
+    model = effective_model(DEVICE, NU_E, NU_B, 2000, widest)
     return Cost(model, scenarios, X90, duration, n_steps, 3, (1600, 4e-4)), scenarios
 
 
