@@ -188,10 +188,8 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     text = f"The gate of {duration[0]:.0f} ns errs by {stands(0)}."
     best = int(np.argmin(prediction.infidelity.sel(sigma_V_per_m=sigma.max()).to_numpy()))
     if best:
-        text += (
-            f" With the best echo ({prediction.gate.to_numpy()[best]}; {duration[best]:.0f} ns, and its ideal pulses) it "
-            f"errs by {stands(best)}."
-        )
+        name = f"{prediction.gate.to_numpy()[best]}; {duration[best]:.0f} ns, and its ideal pulses"
+        text += f" With the best echo ({name}) it errs by {stands(best)}."
     return text
 
 
