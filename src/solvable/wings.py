@@ -94,6 +94,11 @@ WINGS = (
             "junctions": "Qubits from junctions: a wafer's resistances, frequencies, ageing, shadows, collisions."
         },
     ),
+    Wing(
+        "spins",
+        {"spins": "study", "spins-noise": "noise_study", "spins-two-qubit": "two_qubit_study"},
+        {"spins": "Donor nuclear spins: levels of your device, gates, and what charge noise does to them."},
+    ),
 )
 
 

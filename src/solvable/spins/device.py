@@ -268,7 +268,7 @@ class DonorDevice:
         r"""Return $d f_n / d E$ exactly (Hellmann and Feynman): what charge noise does to the idle nuclear spin.
 
         >>> round(float(DonorDevice.preset("sweep").frequency_slope_kHz_per_V_per_m(0.0)), 2)
-        -10.07
+        -10.72
         """
         vectors = self.states(E_V_per_m)[1]
         slopes = np.einsum("...is,ij,...js->...s", vectors, self.per_field.real, vectors)

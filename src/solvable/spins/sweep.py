@@ -6,15 +6,17 @@ without offset. So far from the crossing where the qubit is driven only phases d
 between pi pulses take these out. Ours, after the idea of Simon et al. (2020).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import BarycentricInterpolator
 
 from solvable.errors import InputError
 from solvable.spins.device import OPERATORS, Complex, DonorDevice, field
-from solvable.spins.fidelity import X90, X180, project
+from solvable.spins.fidelity import X90, X180, average_gate_fidelity, best_virtual_z, project, virtual_z
 from solvable.spins.gates import Gate, calibrated
 from solvable.spins.propagation import block_propagators, propagator
 from solvable.spins.pulses import Pulse
@@ -153,22 +155,87 @@ class SweepGate(Gate):
         F = project(device, U, offset + begin, offset + end)
         if self.return_ns == 0:
             return F
-        back = Pulse(self.return_ns, E_V_per_m=Ramp(end, begin), nu_B_GHz=self.pulse.nu_B_GHz)
-        G = project(device, sweep_propagator(device, back, offset), offset + end, offset + begin)
-        correction = X180 @ G @ X180
+        correction = replace(self, device=device).correction(offset)
         return correction @ F @ correction
 
+    def correction(self, offset_V_per_m: ArrayLike) -> Complex:
+        """Return X G X, (..., 2, 2)."""
+        offset = field(offset_V_per_m, "offset_V_per_m")
+        begin, end = self.pulse.controls(np.array([0.0, self.pulse.duration_ns]))[:, 0]
+        back = Pulse(self.return_ns, E_V_per_m=Ramp(end, begin), nu_B_GHz=self.pulse.nu_B_GHz)
+        G = project(self.device, sweep_propagator(self.device, back, offset), offset + end, offset + begin)
+        return X180 @ G @ X180
 
-def sweep_x90(device: DonorDevice | None = None, *, corrected: bool = True) -> SweepGate:
+
+def sweep_x90(
+    device: DonorDevice | None = None, *, corrected: bool = True, sigma_V_per_m: float = 100.0
+) -> SweepGate:
     r"""Return X(π/2) by the long sweep: with two return sweeps between ideal pi pulses, or alone.
 
     Args:
         device: the donor; by default the preset `sweep`, for which the amplitudes are.
         corrected: with the return sweeps.
+        sigma_V_per_m: noise over which the virtual rotations of the corrected sweep are best on average.
 
     >>> sweep_x90(corrected=False).duration_ns
     3000.0
     """
     device = device or DonorDevice.preset("sweep")
-    name, back = ("corrected sweep", _RETURN_NS) if corrected else ("sweep", 0.0)
-    return calibrated(SweepGate(name, device, long_sweep(device), X90, return_ns=back))
+    if not corrected:
+        return calibrated(SweepGate("sweep", device, long_sweep(device), X90))
+    gate = SweepGate("corrected sweep", device, long_sweep(device), X90, return_ns=_RETURN_NS)
+    return calibrated(gate, sigma_V_per_m)
+
+
+class SweepCurve:
+    """Infidelities of the long sweep on the preset `sweep`, alone and corrected, against a constant error of the field.
+
+    The corrected gate depends smoothly on the error, so it is computed exactly at a few Chebyshev points and
+    interpolated. The phases of the sweep alone run many times around; they are put back from the return sweep, which is
+    exact at any error.
+
+    Args:
+        largest_V_per_m: errors beyond it count as it.
+        n_points: number of exact propagations.
+    """
+
+    def __init__(self, largest_V_per_m: float = 450.0, n_points: int = 17) -> None:
+        self.largest_V_per_m = largest_V_per_m
+        device = DonorDevice.preset("sweep")
+        self._gate = SweepGate("corrected sweep", device, long_sweep(device), X90, return_ns=_RETURN_NS)
+        x = -np.cos(np.pi * np.arange(n_points) / (n_points - 1))
+        M = self._gate.propagators(largest_V_per_m * x)
+        # Without the common phase, which runs fast, the elements are smooth.
+        self._interpolated = BarycentricInterpolator(x, M * _without_phase(M))
+
+    def propagators(self, offset_V_per_m: ArrayLike) -> Complex:
+        """Return (2, n, 2, 2) without virtual rotations: the sweep alone and corrected, at n offsets."""
+        offset = np.clip(field(offset_V_per_m, "offset_V_per_m"), -self.largest_V_per_m, self.largest_V_per_m)
+        corrected = self._interpolated(offset / self.largest_V_per_m)
+        inside = np.swapaxes(self._gate.correction(offset).conj(), -1, -2)
+        return np.stack([inside @ corrected @ inside, corrected])
+
+    def mean_infidelities(self, sigma_V_per_m: float, offset_V_per_m: ArrayLike | None = None) -> Array:
+        """Return the mean infidelities of the sweep alone and corrected.
+
+        The virtual rotations are the best ones for this noise.
+
+        Args:
+            sigma_V_per_m: standard deviation of the noise.
+            offset_V_per_m: offsets to average over; by default by quadrature.
+        """
+        x, weights = hermegauss(201)
+        weights = weights / weights.sum()
+        M = self.propagators(sigma_V_per_m * x)
+        phases = [best_virtual_z(one, X90, weights) for one in M]
+        if offset_V_per_m is not None:
+            M = self.propagators(offset_V_per_m)
+            weights = np.full(M.shape[1], 1 / M.shape[1])
+        rotated = [virtual_z(before, one, after) for one, (before, after) in zip(M, phases, strict=True)]
+        return np.array([weights @ (1 - average_gate_fidelity(one, X90)) for one in rotated])
+
+
+def _without_phase(M: Complex) -> Complex:
+    """Return factors (n, 1, 1) that make an element of each matrix (n, 2, 2) positive."""
+    largest = M[:, 1, 0]
+    return (largest.conj() / np.abs(largest))[:, None, None]
