@@ -38,7 +38,7 @@ def test_white_noise_dephases_an_idle_qubit_at_the_known_rate():
 def test_an_echo_has_its_filter():
     T, short = 1000.0, 1e-6
     f = np.array([1e4, 3e5, 1e6, 1.7e6])
-    pieces = [np.zeros((2, 2)), X / (4 * short), np.zeros((2, 2))]
+    pieces = np.stack([np.zeros((2, 2)), X / (4 * short), np.zeros((2, 2))])
     found = filter_functions(pieces, [T / 2, short, T / 2], HALF_Z, f)
     g = 1e-9 * f
     expected = (2 * np.pi) ** 2 / 6 * 4 * np.sin(np.pi * g * T / 2) ** 4 / (np.pi * g) ** 2
@@ -53,7 +53,7 @@ def test_filters_are_what_noise_of_one_frequency_does_to_three_levels():
         return (a + a.conj().T) / 2
 
     # The control keeps the two states of the gate; the noise does not.
-    H = [0.1 * block_diag(hermitian(2), hermitian(1)) for _ in range(3)]
+    H = np.stack([0.1 * block_diag(hermitian(2), hermitian(1)) for _ in range(3)])
     B, dt, steps, size, f = 0.1 * hermitian(3), 4.0, 400, 2e-3, 0.07
     found = filter_functions(H, dt, B, [1e9 * f], n_states=2)
     infidelity = leak = 0.0
