@@ -4,10 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from solvable.lab.figure import COLORS, FULL, house_style, subplots
+from solvable.lab.figure import COLORS, COLUMN, FULL, MARKERS, house_style, log_axes, subplots
 from solvable.spins.device import DonorDevice
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -80,6 +83,26 @@ def draw_levels(device: DonorDevice, largest_E_V_per_m: float = 20e3) -> "Figure
     right.set_ylabel("its slope (kHz per V/m)")
     for ax in (left, middle, right):
         ax.set_xlabel("field (kV/m)")
+    return figure
+
+
+@house_style()
+def draw_noise(sweeps: "Mapping[str, xr.Dataset]", noise: str) -> "Figure":
+    """Draw mean infidelities against the strength of noise, with a line at 1e-3.
+
+    Args:
+        sweeps: name of a gate -> what `noise_sweep` returns.
+        noise: a few words on the noise, for the axis.
+    """
+    figure, ax = subplots(width=COLUMN, height=2.6)
+    for i, (name, sweep) in enumerate(sweeps.items()):
+        style: Any = {"color": COLORS[i], "marker": MARKERS[i], "label": name}
+        ax.errorbar(sweep.sigma_V_per_m, sweep.infidelity, sweep.get("infidelity_error"), **style)
+    ax.axhline(1e-3, color="#999999", linewidth=0.8, linestyle=":")
+    log_axes(ax)
+    ax.set_xlabel(f"{noise} (V/m)")
+    ax.set_ylabel("mean infidelity")
+    _legend_above(ax)
     return figure
 
 

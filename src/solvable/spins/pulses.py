@@ -8,9 +8,10 @@ and the magnetic drive is $B_x(t)$, $B_y(t)$ in the frame that turns at $\nu_B$:
 linear $B_{ac}$ that a coil makes. The phases of both drives count from the beginning of the pulse.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,10 +186,17 @@ class Pulse:
             np.column_stack([np.concatenate(times), np.concatenate(values)]), columns=["t_ns", *CONTROLS]
         )
 
-    def to_csv(self, path: str | Path, step_ns: float | None = None) -> Path:
+    def to_csv(
+        self, path: str | Path, step_ns: float | None = None, comments: Mapping[str, str] | None = None
+    ) -> Path:
         """Write samples of the controls, with the frequencies as comments; `read_pulse` reads them.
 
         Cubic splines between the samples reproduce the pulse.
+
+        Args:
+            path: FILE.csv.
+            step_ns: as for `table`.
+            comments: more lines `# name = value` for the top of the file.
 
         Raises:
             InputError: if the file cannot be written.
@@ -196,7 +204,9 @@ class Pulse:
         table = self.table(step_ns)
         path = Path(path)
         with atomically(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(f"# nu_E_GHz = {self.nu_E_GHz!r}\n# nu_B_GHz = {self.nu_B_GHz!r}\n")
+            frequencies = {"nu_E_GHz": repr(self.nu_E_GHz), "nu_B_GHz": repr(self.nu_B_GHz)}
+            for name, value in (frequencies | dict(comments or {})).items():
+                file.write(f"# {name} = {value}\n")
             table.to_csv(file, index=False, lineterminator="\n")
         return path
 
@@ -250,21 +260,14 @@ def read_pulse(path: str | Path) -> Pulse:
     import pandas as pd
 
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"cannot read {path}: {problem}") from None
+    text = _text(path)
     frequencies = {"nu_E_GHz": 0.0, "nu_B_GHz": 0.0}
-    for line in text.splitlines():
-        if line.startswith("#") and "=" in line:
-            name, value = (part.strip() for part in line.lstrip("# ").split("=", 1))
-            if name in frequencies:
-                try:
-                    frequencies[name] = float(value)
-                except ValueError:
-                    raise InputError(f"{path}: {name} must be a number; got {value!r}") from None
-    from io import StringIO
-
+    for name, value in _comments(text).items():
+        if name in frequencies:
+            try:
+                frequencies[name] = float(value)
+            except ValueError:
+                raise InputError(f"{path}: {name} must be a number; got {value!r}") from None
     try:
         table = pd.read_csv(StringIO(text), comment="#")
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
@@ -282,6 +285,25 @@ def read_pulse(path: str | Path) -> Pulse:
         if name in table
     }
     return Pulse(float(t[-1]), **shapes, **frequencies)
+
+
+def read_comments(path: str | Path) -> dict[str, str]:
+    """Return the comments `# name = value` of a pulse's CSV file."""
+    return _comments(_text(Path(path)))
+
+
+def _comments(text: str) -> dict[str, str]:
+    pairs = (
+        line.lstrip("# ").split("=", 1) for line in text.splitlines() if line.startswith("#") and "=" in line
+    )
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputError(f"cannot read {path}: {problem}") from None
 
 
 def _joints(shape: Shape | float, duration: float, start: float = 0.0) -> list[float]:
