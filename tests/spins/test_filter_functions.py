@@ -53,7 +53,9 @@ def test_filters_are_what_noise_of_one_frequency_does_to_three_levels():
         return (a + a.conj().T) / 2
 
     # The control keeps the two states of the gate; the noise does not.
-    H = np.stack([0.1 * block_diag(hermitian(2), hermitian(1)) for _ in range(3)])
+    H = np.zeros((3, 3, 3), dtype=np.complex128)
+    for one in H:
+        one[:] = 0.1 * block_diag(hermitian(2), hermitian(1))
     B, dt, steps, size, f = 0.1 * hermitian(3), 4.0, 400, 2e-3, 0.07
     found = filter_functions(H, dt, B, [1e9 * f], n_states=2)
     infidelity = leak = 0.0

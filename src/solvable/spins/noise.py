@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 # Offsets beyond this many standard deviations have a probability of 6e-7 and count as the last one.
 _WIDTH = 5.0
 _LARGEST_SIGMA = LARGEST_FIELD_V_PER_M / _WIDTH
-_MOST_POINTS, _MOST_FROM_PIECES = 129, 4097
+_MOST_POINTS, _MOST_FROM_PIECES = 129, 16_385
 _BANDS_PER_DECADE = 30
 _PIECE_NS = 1.7
 _LARGEST_CUTOFF_HZ = 1e8

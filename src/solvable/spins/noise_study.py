@@ -221,7 +221,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     ax.set_ylim(top=1.0)
     ax.set_xlabel("standard deviation of the noise (V/m)")
     ax.set_ylabel("infidelity")
-    legend(ax, loc="center left", bbox_to_anchor=(0.0, 0.6))
+    legend(ax, loc="best", labelspacing=0.25)
     axes[1].set_xscale("log")
     axes[1].set_yscale("log")
     log_axes(axes[1], "x")
@@ -249,7 +249,10 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
         one = prediction.sel(gate=name)
         static, pink = (_crossing(curve) for curve in (one.quasi_static, one.pink.sel(f_high_MHz=cutoff)))
         if static == 0:
-            sentences.append(f"The {name} gate errs by more than {_BOUND:g} even without noise.")
+            weakest = readable(float(one.sigma_V_per_m.min()))
+            sentences.append(
+                f"The infidelity of the {name} gate is above {_BOUND:g} even at {weakest} V/m of quasi-static noise."
+            )
             continue
         text = (
             f"The {name} gate reaches an infidelity of {_BOUND:g} {_at(static, one)} of quasi-static noise and"
