@@ -1,4 +1,7 @@
-"""Filter functions against closed forms, noise of one frequency by brute force, and traces of 1/f noise."""
+"""Filter functions against closed forms, another program, noise of one frequency by brute force, and 1/f noise."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +11,13 @@ from solvable.errors import InputError
 from solvable.spins.device import DonorDevice
 from solvable.spins.fidelity import average_gate_fidelity, leakage
 from solvable.spins.filter_functions import expected_infidelity, filter_functions, gate_filter_functions
-from solvable.spins.gates import Gate, transferred_x90
-from solvable.spins.noise import NoiseCurve, PinkNoise, PulsePieces
+from solvable.spins.gates import Gate, robust_x90
+from solvable.spins.noise import NoiseCurve, PinkNoise
+from solvable.spins.pieces import PulsePieces
 from solvable.spins.pulses import Pulse
 
+PEER = json.loads((Path(__file__).parents[1] / "peers" / "filter_functions_1_2_3.json").read_text())
+CONSTANT = [case for case in PEER["cases"] if set(case["sensitivity"]) == {1.0}]
 HALF_Z = np.diag([0.5, -0.5])
 X = np.array([[0, 1], [1, 0]])
 
@@ -83,6 +89,16 @@ def test_an_idle_donor_has_the_filter_of_its_frequency_slope():
     np.testing.assert_allclose(found.infidelity_filter, expected, rtol=5e-3)
 
 
+@pytest.mark.parametrize("case", CONSTANT, ids=lambda case: case["name"])
+def test_filters_are_those_of_another_program(case):
+    operators, B = (np.array(case[name]) @ [1, 1j] for name in ("operators", "noise_operator"))
+    H = np.einsum("ck,cij->kij", case["coefficients"], operators)  # rad/us, as is B
+    f, dt = np.array(PEER["omega_rad_per_us"]) * 1e6 / (2 * np.pi), 1e3 * np.array(case["dt_us"])
+    found = filter_functions(H / (2e3 * np.pi), dt, B / (2e3 * np.pi), f).infidelity_filter
+    theirs = np.array(case["filter_function"])
+    np.testing.assert_allclose(found * (len(B) + 1), theirs, rtol=1e-8, atol=1e-10 * theirs.max())
+
+
 def test_expected_infidelity_is_the_integral_over_the_spectrum():
     f = np.geomspace(1e2, 1e8, 3000)
     flat = filter_functions([np.zeros((2, 2))], 1000.0, HALF_Z, f)
@@ -117,7 +133,7 @@ def test_bad_input_is_one_sentence(call, sentence):
 
 @pytest.mark.slow
 def test_filter_of_the_robust_gate_predicts_weak_pink_noise():
-    gate = transferred_x90(DonorDevice())
+    gate = robust_x90()
     pieces = PulsePieces(gate.device, gate.pulse, 30.0)
     without = float(NoiseCurve(gate, 0.0, pieces).means(0.0)[0])
     filters = gate_filter_functions(gate, np.geomspace(1e3, 1e8, 400), pieces)

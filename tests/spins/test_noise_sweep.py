@@ -10,16 +10,15 @@ from scipy.special import sici
 from solvable.errors import InputError
 from solvable.spins.device import DonorDevice
 from solvable.spins.fidelity import X90, average_gate_fidelity, leakage, virtual_z
-from solvable.spins.gates import Gate, transferred_x90
+from solvable.spins.gates import Gate, robust_x90
 from solvable.spins.noise import (
     NoiseCurve,
     PinkNoise,
-    PulsePieces,
     largest_sigma,
     noise_sweep,
     pink_noise,
-    tilt,
 )
+from solvable.spins.pieces import PulsePieces, tilt
 from solvable.spins.propagation import block_propagators, product
 from solvable.spins.pulses import Pulse
 from solvable.spins.shapes import SineSeries
@@ -212,7 +211,7 @@ def test_bad_input_is_one_sentence(call, sentence):
 
 @pytest.mark.slow
 def test_robust_gate_withstands_quasi_static_noise_and_not_fast_noise():
-    gate = transferred_x90(DonorDevice())
+    gate = robust_x90()
     pieces = PulsePieces(gate.device, gate.pulse, 600.0)
     curve = NoiseCurve(gate, [30.0, 100.0], pieces)
     mean = float(curve.means(100.0)[0])

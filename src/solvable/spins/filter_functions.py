@@ -22,7 +22,7 @@ from solvable.checks import grid, numbers, one_number, whole
 from solvable.errors import InputError
 from solvable.spins.device import Complex
 from solvable.spins.gates import Gate
-from solvable.spins.noise import PulsePieces, tilt
+from solvable.spins.pieces import PulsePieces, tilt
 
 Array = NDArray[np.float64]
 

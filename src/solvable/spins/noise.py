@@ -8,7 +8,6 @@ needed.
 The method is ours.
 """
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,22 +18,27 @@ from numpy.typing import ArrayLike, NDArray
 from solvable.checks import choice, generator, numbers, one_number, whole
 from solvable.errors import InputError
 from solvable.progress import progress
-from solvable.spins.device import LARGEST_FIELD_V_PER_M, Complex, DonorDevice, field
+from solvable.spins.device import LARGEST_FIELD_V_PER_M, Complex, field
 from solvable.spins.fidelity import average_gate_fidelity, leakage, virtual_z
 from solvable.spins.gates import Gate
-from solvable.spins.propagation import block_propagators
-from solvable.spins.pulses import Pulse
+from solvable.spins.pieces import (
+    MOST_POINTS,
+    PIECE_NS,
+    PulsePieces,
+    interpolant,
+    lagrange,  # noqa: F401, explore has it from here
+    refined,
+    tilt,  # noqa: F401, likewise
+)
 
 Array = NDArray[np.float64]
 
 # Offsets beyond this many standard deviations have a probability of 6e-7 and count as the last one.
 _WIDTH = 5.0
 _LARGEST_SIGMA = LARGEST_FIELD_V_PER_M / _WIDTH
-_MOST_POINTS, _MOST_FROM_PIECES = 129, 16_385
+_MOST_FROM_PIECES = 16_385
 _BANDS_PER_DECADE = 30
-_PIECE_NS = 1.7
 _LARGEST_CUTOFF_HZ = 1e8
-_PIECE_TOLERANCE = 1e-4
 
 
 class AnyGate(Protocol):
@@ -74,7 +78,7 @@ class NoiseCurve:
     (True, 17)
     """
 
-    def __init__(self, gate: AnyGate, sigma_V_per_m: ArrayLike, pieces: "PulsePieces | None" = None) -> None:
+    def __init__(self, gate: AnyGate, sigma_V_per_m: ArrayLike, pieces: PulsePieces | None = None) -> None:
         sigmas = _checked_sigmas(sigma_V_per_m).ravel()
         self.half_width_V_per_m = _WIDTH * float(sigmas.max()) or 1.0
 
@@ -93,14 +97,14 @@ class NoiseCurve:
             change = error = 0.0
             for sigma in sigmas:
                 x, weights = self._quadrature(sigma)
-                fine = _at(new, x)
-                moved = float(weights @ np.abs(fine - _at(old, x))[:, 0])
+                fine = interpolant(new, x)
+                moved = float(weights @ np.abs(fine - interpolant(old, x))[:, 0])
                 error = max(error, moved)
                 change = max(change, moved / (1e-7 + 1e-3 * abs(float(weights @ fine[:, 0]))))
             return change, error
 
-        most = _MOST_POINTS if pieces is None else _MOST_FROM_PIECES
-        self._values, self.error = _refined(compute, excess, self.half_width_V_per_m, most)
+        most = MOST_POINTS if pieces is None else _MOST_FROM_PIECES
+        self._values, self.error = refined(compute, excess, self.half_width_V_per_m, most)
         self.n_points = len(self._values)
         self.n_exact = self.n_points if pieces is None else pieces.n_exact
 
@@ -125,7 +129,7 @@ class NoiseCurve:
         found = np.empty((sigmas.size, 2))
         for i, sigma in enumerate(sigmas.ravel()):
             x, weights = self._quadrature(sigma)
-            found[i] = weights @ _at(self._values, x)
+            found[i] = weights @ interpolant(self._values, x)
         return found[:, 0].reshape(sigmas.shape), found[:, 1].reshape(sigmas.shape)
 
     def monte_carlo(self, sigma_V_per_m: float, n_samples: int, random_state: Any = 0) -> tuple[float, float]:
@@ -142,7 +146,7 @@ class NoiseCurve:
         # In parts, since the weights of all points at once would not fit the cache.
         found = np.concatenate(
             [
-                _at(self._values, x / self.half_width_V_per_m)[:, 0]
+                interpolant(self._values, x / self.half_width_V_per_m)[:, 0]
                 for x in np.array_split(offsets, n // 10_000 + 1)
             ]
         )
@@ -155,7 +159,7 @@ class NoiseCurve:
                 f"the curve covers offsets up to {self.half_width_V_per_m:g} V/m; got"
                 f" {x[beyond].flat[0] * self.half_width_V_per_m:g}; make it for a larger sigma_V_per_m"
             )
-        return _at(self._values, x)
+        return interpolant(self._values, x)
 
     def _quadrature(self, sigma: float) -> tuple[Array, Array]:
         """Return places of the curve, in units of its half-width, and weights of a normal distribution."""
@@ -212,87 +216,6 @@ def pink_noise(
     fine = np.exp(turn[:, :, None] * np.arange(n_fine))
     signal = (coarse * (amplitudes[0] - 1j * amplitudes[1])[:, None, :]) @ fine
     return signal.real.reshape(n, -1)[:, :n_t]
-
-
-class PulsePieces:
-    r"""Propagators of short pieces of a pulse as functions of the field's error, for noise that changes in time.
-
-    $V_k(\delta) = R(\delta)^T U_k(\delta) R(\delta)$, where $U_k$ is the exact propagator of a piece of 1.7 ns at a
-    constant error $\delta$ and $R$ turns the charge into its eigenstates there. Their product along a trace, with
-    $\delta$ from the middle of each piece, lets the charge follow the noise adiabatically; a product of $U_k$ would
-    have a jump of the charge between any two. Checked against `block_propagators` with the same traces, which is exact:
-    for the robust gate and 100 V/m of 1/f noise up to 10 MHz infidelities of 0.003 to 0.05 err by at most 4e-6.
-
-    Args:
-        device: the donor.
-        pulse: controls, of non-zero length.
-        half_width_V_per_m: largest error of the field, at most 1e5.
-
-    Attributes:
-        n_pieces: number of pieces.
-        error: largest change of an element of a piece's propagator by the last doubling of the number of fields; each
-            doubling about squares it, so that the remaining error is far smaller.
-        n_exact: number of exact propagations.
-    """
-
-    def __init__(self, device: DonorDevice, pulse: Pulse, half_width_V_per_m: float) -> None:
-        if pulse.duration_ns == 0:
-            raise InputError("the pulse must have a length above 0 ns for noise that changes in time")
-        self.device = device
-        self.half_width_V_per_m = one_number(
-            "half_width_V_per_m", half_width_V_per_m, above=0, at_most=LARGEST_FIELD_V_PER_M
-        )
-        self.n_pieces = int(np.ceil(pulse.duration_ns / _PIECE_NS))
-
-        def compute(offsets: Array) -> Complex:
-            R = tilt(device, offsets)[:, None]
-            # One by one, since rounding of the splitting depends on all fields of a call, and here it must be smooth.
-            U = np.stack([block_propagators(device, pulse, one, n_blocks=self.n_pieces) for one in offsets])
-            return np.swapaxes(R, -1, -2) @ U @ R
-
-        def excess(old: Complex, new: Complex) -> tuple[float, float]:
-            middle = _chebyshev(len(new))[1::2]
-            error = float(np.abs(new[1::2] - _at(old, middle)).max())
-            return error / _PIECE_TOLERANCE, error
-
-        values, self.error = _refined(compute, excess, self.half_width_V_per_m, _MOST_POINTS)
-        self.n_exact = len(values)
-        # (pieces, fields, 64 real and imaginary parts): real weights times these is one real matrix product.
-        pieces = np.ascontiguousarray(np.swapaxes(values, 0, 1)).reshape(self.n_pieces, self.n_exact, 64)
-        self._pieces = pieces.view(np.float64)
-
-    def propagators(self, noise_V_per_m: ArrayLike) -> Complex:
-        """Return what the pulse does to the qubit, (n_traces, 2, 2), between the states at rest at either end.
-
-        Args:
-            noise_V_per_m: error of the field, (n_traces, 2 n_pieces + 1): at the ends and middles of all pieces.
-        """
-        noise = field(noise_V_per_m, "noise_V_per_m")
-        if noise.ndim != 2 or noise.shape[1] != 2 * self.n_pieces + 1:
-            raise InputError(
-                f"noise_V_per_m must be of shape (n_traces, {2 * self.n_pieces + 1}); got {noise.shape}"
-            )
-        if (largest := float(np.abs(noise).max())) > self.half_width_V_per_m:
-            raise InputError(
-                f"the pieces cover noise up to {self.half_width_V_per_m:g} V/m; got {largest:g}; make them for more"
-            )
-        first, last = (self._qubit(noise[:, i]) for i in (0, -1))
-        done = first.astype(np.complex128)
-        for values, middle in zip(self._pieces, noise[:, 1::2].T, strict=True):
-            V = lagrange(self.n_exact, middle / self.half_width_V_per_m) @ values
-            done = V.view(np.complex128).reshape(-1, 8, 8) @ done
-        return np.swapaxes(last, -1, -2) @ done
-
-    def derivatives(self) -> tuple[Complex, Complex]:
-        """Return the pieces' propagators without noise and their derivatives per V/m, both (n_pieces, 8, 8)."""
-        n, half = self.n_exact, self.half_width_V_per_m
-        step = 1e-4
-        at = [lagrange(n, np.array(x)) @ self._pieces for x in (0.0, step, -step)]
-        zero, plus, minus = (one.view(np.complex128).reshape(-1, 8, 8) for one in at)
-        return zero, (plus - minus) / (2 * step * half)
-
-    def _qubit(self, fields: Array) -> Array:
-        return np.swapaxes(tilt(self.device, fields), -1, -2) @ self.device.states(fields)[1][..., :2]
 
 
 def noise_sweep(
@@ -389,7 +312,7 @@ class PinkNoise:
         one_number("f_high_Hz", f_high_Hz, above=0, at_most=_LARGEST_CUTOFF_HZ)
         n = whole("n_traces", n_traces, at_least=2, at_most=100_000)
         duration = gate.pulse.duration_ns
-        n_times = 2 * int(np.ceil(duration / _PIECE_NS)) + 1
+        n_times = 2 * int(np.ceil(duration / PIECE_NS)) + 1
         self.traces = pink_noise(n, duration or 1.0, 1.0, f_low_Hz, f_high_Hz, n_times, random_state)
         width = largest_sigma_V_per_m * float(np.abs(self.traces).max())
         self.pieces = pieces or PulsePieces(gate.device, gate.pulse, width or 1.0)
@@ -455,61 +378,6 @@ def _figures(gate: Gate, M: Complex) -> tuple[Array, Array]:
     """Return infidelity and leakage of propagators of the gate's pulse between the states at rest."""
     M = virtual_z(gate.before, M, gate.after)
     return 1 - average_gate_fidelity(M, gate.target), leakage(M)
-
-
-def tilt(device: DonorDevice, offset_V_per_m: ArrayLike) -> Array:
-    """Return the rotation (..., 8, 8) whose columns are the charge's excited and ground state, for each spin state."""
-    half = np.arctan2(device.tunnel_coupling_GHz, -device.detuning_GHz(offset_V_per_m)) / 2
-    cos, sin = np.cos(half), np.sin(half)
-    charge = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
-    return np.einsum("...ab,ij->...aibj", charge, np.eye(4)).reshape(*half.shape, 8, 8)
-
-
-def lagrange(n: int, x: Array) -> Array:
-    """Return the weights (..., n) of values at n Chebyshev points of [-1, 1] in the interpolant at x."""
-    signs = (-1.0) ** np.arange(n)
-    signs[[0, -1]] /= 2
-    distance = x[..., None] - _chebyshev(n)
-    hit = distance == 0
-    weights = signs / np.where(hit, 1.0, distance)
-    weights = np.where(hit.any(-1, keepdims=True), hit, weights)
-    return weights / weights.sum(-1, keepdims=True)
-
-
-def _chebyshev(n: int) -> Array:
-    return np.cos(np.pi * np.arange(n) / (n - 1))
-
-
-def _at(values: NDArray[Any], x: Array) -> NDArray[Any]:
-    """Return the interpolant of values (n, ...) at Chebyshev points at x in [-1, 1]; beyond, that at the end."""
-    return np.tensordot(lagrange(len(values), np.clip(x, -1, 1)), values, 1)
-
-
-def _refined(
-    compute: Callable[[Array], NDArray[Any]],
-    excess: Callable[[Any, Any], tuple[float, float]],
-    half_width: float,
-    most: int,
-) -> tuple[NDArray[Any], float]:
-    """Return values at so many Chebyshev points that `excess` is at most 1, and the error of the last but one grid.
-
-    Each grid contains the one before, so nothing is computed twice.
-    """
-    values, n, error = compute(half_width * _chebyshev(9)), 9, np.inf
-    while n < most:
-        n = 2 * n - 1
-        new = np.empty((n, *values.shape[1:]), dtype=values.dtype)
-        new[::2], new[1::2] = values, compute(half_width * _chebyshev(n)[1::2])
-        ratio, error = excess(values, new)
-        values = new
-        if ratio <= 1:
-            return values, error
-    warnings.warn(
-        f"{most} fields up to {half_width:g} V/m do not resolve how the gate depends on the field: the last"
-        f" doubling of their number still changed the result by {error:.2g}; use less noise or a shorter gate",
-        stacklevel=4,
-    )
-    return values, error
 
 
 def _checked_sigmas(sigma_V_per_m: ArrayLike) -> Array:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from solvable.checks import choice
 from solvable.lab import Comparison, Study, check_parameters
 from solvable.lab.text import readable
-from solvable.spins.device import DonorDevice
 from solvable.spins.filter_functions import expected_infidelity, gate_filter_functions
-from solvable.spins.gates import Gate, naive_x90, transferred_x90
-from solvable.spins.noise import NoiseCurve, PinkNoise, PulsePieces
+from solvable.spins.gates import Gate, naive_x90, robust_x90
+from solvable.spins.noise import NoiseCurve, PinkNoise
+from solvable.spins.pieces import PulsePieces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,7 +97,7 @@ class Setting:
 def prepare(parameters: Parameters) -> Setting:
     """Compute the propagators of the gates' pieces, and their curves."""
     largest = _BEYOND * max(parameters.sigma_V_per_m)
-    makers = {"robust": lambda: transferred_x90(DonorDevice()), "naive": naive_x90}
+    makers = {"robust": robust_x90, "naive": naive_x90}
     gates = {name: makers[name]() for name in parameters.gates}
     pieces = {name: PulsePieces(gate.device, gate.pulse, 5 * largest) for name, gate in gates.items()}
     curves = {name: NoiseCurve(gate, _sigma_grid(parameters), pieces[name]) for name, gate in gates.items()}
