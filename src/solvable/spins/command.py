@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from solvable.checks import numbers, one_number
 from solvable.errors import InputError
-from solvable.lab.text import readable
+from solvable.lab.text import readable, with_error
 from solvable.lab.verdict import Section, Table, Verdict
 from solvable.terminal.arguments import FIGURES, Numbers, Whole, check_path
 from solvable.terminal.output import OUTPUT, Output, example
@@ -296,8 +296,7 @@ def noise_sweep(
     rows = tuple(
         (
             f"{one['sigma_V_per_m']:g}",
-            readable(one["infidelity"], 3)
-            + (f" ± {readable(one['infidelity_error'], 1)}" if errors is not None else ""),
+            with_error(one["infidelity"], one.get("infidelity_error", float("nan"))),
             readable(one["leakage"], 2),
         )
         for one in table.to_dict("records")

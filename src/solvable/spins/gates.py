@@ -28,13 +28,15 @@ from solvable.spins.optimise import optimise_x90
 from solvable.spins.propagation import propagator
 from solvable.spins.pulses import Pulse
 from solvable.spins.robust_pulses import SHIPPED
-from solvable.spins.shapes import SineSeries, Weighted
+from solvable.spins.shapes import SineSeries, Weighted, Windowed
 from solvable.spins.theory import flip_flop_drive_per_field, u3_angles
 
 Array = NDArray[np.float64]
 
 # Naive gate: linear magnetic amplitude 0.8 mT, electric 1000 V/m at 20 GHz, both 29 MHz below their resonances.
 _NAIVE_B_X_T, _NAIVE_E_PER_GHZ, _NAIVE_DETUNING_GHZ = 0.4e-3, 50.0, 0.029
+# Its edges: short against the gate, and long against the period of the charge, which a jump would excite.
+_NAIVE_EDGE_NS = 2.0
 _LARGEST_B0_ERROR_T = 0.01
 # What a pulse for another device is optimised for.
 _ERRORS: dict[str, dict[str, float]] = {
@@ -161,7 +163,7 @@ def calibrated(gate: Gate, sigma_V_per_m: float = 0.0) -> Gate:
 
 
 def naive_x90(device: DonorDevice | None = None) -> Gate:
-    r"""Return X(π/2) by a rectangular Raman pulse at the ionisation point.
+    r"""Return X(π/2) by a rectangular Raman pulse at the ionisation point, with edges of 2 ns.
 
     The magnetic drive has $B_x$ = 0.4 mT (0.8 mT linear) and is 29 MHz below the electron's resonance; the electric
     one has 50 V/m per GHz of tunnel coupling and the frequency $\nu_E$ at which the two dressed qubit states come
@@ -178,20 +180,17 @@ def naive_x90(device: DonorDevice | None = None) -> Gate:
     nu_B = 1e-3 * float(at_rest.f_esr_MHz) - _NAIVE_DETUNING_GHZ
     near = nu_B + 1e-3 * float(at_rest.f_n_MHz)
 
-    def constant(nu_E: float, duration_ns: float) -> Pulse:
-        return Pulse(
-            duration_ns,
-            E_c_V_per_m=_NAIVE_E_PER_GHZ * device.tunnel_coupling_GHz,
-            B_x_T=_NAIVE_B_X_T,
-            nu_E_GHz=nu_E,
-            nu_B_GHz=nu_B,
-        )
+    def pulse(nu_E: float, duration_ns: float, edge_ns: float = 0.0) -> Pulse:
+        electric, magnetic = _NAIVE_E_PER_GHZ * device.tunnel_coupling_GHz, _NAIVE_B_X_T
+        if edge_ns:
+            electric, magnetic = (Windowed(one, edge_ns / duration_ns) for one in (electric, magnetic))
+        return Pulse(duration_ns, E_c_V_per_m=electric, B_x_T=magnetic, nu_E_GHz=nu_E, nu_B_GHz=nu_B)
 
     qubit = device.states(0.0)[1][:, :2]
 
     def distance(nu_E: float) -> float:
         # In the frame of the drives the states 0 and 1 are resonant up to whole multiples of nu_E.
-        values, vectors = np.linalg.eig(propagator(device, constant(nu_E, 1 / nu_E)))
+        values, vectors = np.linalg.eig(propagator(device, pulse(nu_E, 1 / nu_E)))
         a, b = np.argsort((np.abs(qubit.T @ vectors) ** 2).sum(0))[-2:]
         return float(abs(np.angle(values[a] / values[b])) / (2 * np.pi) * nu_E)
 
@@ -200,8 +199,8 @@ def naive_x90(device: DonorDevice | None = None) -> Gate:
             distance, bounds=(near - 5e-3, near + 5e-3), method="bounded", options={"xatol": 1e-9}
         ).x
     )
-    periods = round(nu_E / (4 * distance(nu_E)))
-    return calibrated(Gate("naive X90", device, constant(nu_E, periods / nu_E), X90))
+    periods = round(nu_E * (1 / (4 * distance(nu_E)) + _NAIVE_EDGE_NS))
+    return calibrated(Gate("naive X90", device, pulse(nu_E, periods / nu_E, _NAIVE_EDGE_NS), X90))
 
 
 def sine_pulse(device: DonorDevice, coefficients: ArrayLike, periods: int) -> Pulse:
@@ -331,7 +330,10 @@ def robust_gate(target: ArrayLike, x90: Gate | None = None) -> Gate:
     theta, phi, lam = u3_angles(U)
     angle = x90.after + theta + np.pi + x90.before
     pulse = x90.pulse + _turned(x90.pulse, angle)
-    return Gate(f"two {x90.name}", x90.device, pulse, U, x90.before + lam, angle + x90.after + phi + np.pi)
+    before, after = np.angle(
+        np.exp(1j * np.array([x90.before + lam, angle + x90.after + phi + np.pi]))
+    ).tolist()
+    return Gate(f"two {x90.name}", x90.device, pulse, U, before, after)
 
 
 def _turned(pulse: Pulse, angle: float) -> Pulse:
