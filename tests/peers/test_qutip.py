@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import representative
 
+from cases import representative
 from solvable.spins.device import DonorDevice
 from solvable.spins.gates import transferred_x90
 from solvable.spins.propagation import propagator

@@ -87,9 +87,7 @@ def test_it_is_unitary_and_keeps_the_shapes_of_its_arguments() -> None:
 
 def test_many_fields_at_once_are_those_one_by_one() -> None:
     pulse, offsets, gains = driven(), [-120.0, 0.0, 250.0], [0.9, 1.0, 1.2]
-    together = propagator(
-        DEVICE, pulse, offsets, amplitude_E=gains, amplitude_B=gains[::-1], step_ns=0.01
-    )
+    together = propagator(DEVICE, pulse, offsets, amplitude_E=gains, amplitude_B=gains[::-1], step_ns=0.01)
     for U, offset, gain, other in zip(together, offsets, gains, gains[::-1], strict=True):
         alone = propagator(DEVICE, pulse.scaled(gain, other), offset, step_ns=0.01)
         np.testing.assert_allclose(U, alone, atol=1e-6)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import representative
 from scipy.integrate import solve_ivp
 
+from cases import representative
 from solvable.errors import InputError
 from solvable.spins.device import DonorDevice
 from solvable.spins.fidelity import X90

@@ -46,7 +46,7 @@ def test_a_window_rises_and_falls_over_its_part(rise: float) -> None:
     found = Windowed(5.0, rise)(T_NS, T)
     assert found[0] == found[-1] == 0
     np.testing.assert_allclose(found, found[::-1], atol=1e-13)
-    flat = (T_NS >= rise * T) & (T_NS <= (1 - rise) * T)
+    flat = np.abs(T_NS - T / 2) <= (0.5 - rise) * T
     np.testing.assert_allclose(found[flat], 5.0)
     half = float(Windowed(5.0, rise)(np.array(rise * T / 2), T))
     assert half == pytest.approx(2.5)
