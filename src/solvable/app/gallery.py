@@ -31,7 +31,7 @@ def entries(wings: Sequence[Wing] = WINGS) -> list[Entry]:
     """Return an entry for each wing that has a page.
 
     >>> [entry.name for entry in entries() if entry.page.name == "page.py"]
-    ['regression', 'overfitting', 'activations', 'scaling', 'stepwise', 'landscapes', 'junctions']
+    ['regression', 'overfitting', 'activations', 'scaling', 'stepwise', 'landscapes', 'junctions', 'spins']
     """
     result = []
     for wing in wings:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
 from solvable.checks import broadcast, choice, numbers, one_number
+from solvable.spins.adiabatic import warn_if_too_fast
 from solvable.spins.device import Complex, DonorDevice, field
 from solvable.spins.fidelity import (
     X90,
@@ -114,6 +115,8 @@ class Gate:
         """Return the projected propagators without virtual rotations."""
         U = propagator(device, self.pulse, offset, amplitude_E=gain_E, amplitude_B=gain_B, **options)
         begin, end = self.pulse.controls(np.array([0.0, self.duration_ns]))[:, 0]
+        if begin != end:
+            warn_if_too_fast(device, self.pulse)
         return project(device, U, offset + begin, offset + end)
 
     def infidelity(
