@@ -15,7 +15,8 @@ from solvable.lab.chart import Curve, LinearAxis, LogAxis, Mark, chart
 from solvable.lab.text import readable
 from solvable.spins.device import DonorDevice
 from solvable.spins.gates import Gate, naive_x90, robust_x90
-from solvable.spins.noise import NoiseCurve, PulsePieces, lagrange, tilt
+from solvable.spins.noise import NoiseCurve
+from solvable.spins.pieces import PulsePieces, lagrange, tilt
 from solvable.spins.theory import dephasing_time
 
 Array = NDArray[np.float64]
@@ -40,6 +41,7 @@ _DEBYE = 3.33564e-30  # C m
 # Below this many times their coupling, charge and flip-flop mix, and the states lose their names.
 _CLOSE = 3.0
 _BOUND = 1e-3
+_CLASSES = {"robust": "first", "naive": "other"}
 
 
 @dataclass(frozen=True)
@@ -75,19 +77,18 @@ def device_view(device: DonorDevice, E_kV_per_m: float, sigma_V_per_m: float) ->
         ("flip-flop f_ff", f"{f_ff:.2f} MHz", "states 0 and 2, the electric drive"),
         ("electron spin f_ESR", f"{f_esr:.2f} MHz", "states 1 and 2, the magnetic drive"),
         ("slope of f_n", f"{_signed(slope)} kHz per V/m", "by the field, exact"),
-        ("T2*", _time(T2), f"at {readable(sigma_V_per_m)} V/m of slow noise"),
+        ("T2*", _with_unit(T2, "µs", "ms"), f"at {readable(sigma_V_per_m)} V/m of slow noise"),
         (
             "electric dipole",
             f"{readable(dipole, 3)} debye",
-            f"of the flip-flop; 1 kV/m drives it at {readable(1e-3 * dipole * _DEBYE / h, 3)} MHz",
+            f"of the flip-flop: Rabi {readable(1e-3 * dipole * _DEBYE / h, 3)} MHz per kV/m",
         ),
     )
-    sentence = (
-        f"{readable(sigma_V_per_m)} V/m of noise move f_n by ± {_frequency(abs(slope) * sigma_V_per_m)}. "
-    )
-    fields, _, T2_far = _idle(device)
-    sentence += f"At {_signed(fields[0])} kV/m T2* is {_time(float(T2_far[0]) / sigma_V_per_m)}, "
-    sentence += f"at the ionisation point {_time(float(T2_far[len(fields) // 2]) / sigma_V_per_m)}."
+    fields, _, T2_at_1 = _idle(device)
+    best = int(np.nanargmax(T2_at_1))
+    moved = _with_unit(abs(slope) * sigma_V_per_m, "kHz", "MHz")
+    sentence = f"{readable(sigma_V_per_m)} V/m of noise move f_n by ± {moved}. In this range T2* is longest, "
+    sentence += f"{_with_unit(T2_at_1[best] / sigma_V_per_m, 'µs', 'ms')}, at {_signed(fields[best])} kV/m."
     code = f"""from solvable.spins import DonorDevice
 
 device = DonorDevice(
@@ -97,16 +98,18 @@ device = DonorDevice(
 E_V_per_m = {E:g}
 print(device.transitions(E_V_per_m))
 print(device.dipoles(E_V_per_m))"""
-    warning = "Charge and flip-flop have nearly the same frequency here. Their states are mixed, so the names of the"
-    warning += " transitions mean little."
+    warning = (
+        "Charge and flip-flop have nearly the same frequency here. Their states are mixed, so the names of"
+    )
+    warning += " the transitions mean little."
     mixed = float(device.distance_to_crossing(E)) < _CLOSE
-    charts = _device_charts(device, E_kV_per_m, f_n, sigma_V_per_m, T2)
+    charts = _device_charts(device, E_kV_per_m, (f_n, T2), sigma_V_per_m)
     return View(facts, sentence, charts, code, warning if mixed else "")
 
 
 @lru_cache(maxsize=256)
 def _idle(device: DonorDevice) -> tuple[Array, Array, Array]:
-    """Return fields in kV/m, and f_n in MHz and T2* in µs at 1 V/m of noise at each, NaN where the states are mixed."""
+    """Return fields in kV/m, f_n in MHz and T2* in µs with 1 V/m of noise; NaN where the states are mixed."""
     # Denser where the frequency changes.
     fields = 20 * np.sinh(np.linspace(-4, 4, 161)) / np.sinh(4)
     with warnings.catch_warnings(action="ignore", category=UserWarning):
@@ -117,27 +120,25 @@ def _idle(device: DonorDevice) -> tuple[Array, Array, Array]:
 
 
 def _device_charts(
-    device: DonorDevice, E_kV_per_m: float, f_n: float, sigma: float, T2: float
+    device: DonorDevice, E_kV_per_m: float, here: tuple[float, float], sigma: float
 ) -> tuple[tuple[str, Legend], ...]:
+    """Return f_n and T2* against the field as charts, with the values `here` at the field chosen."""
     fields, frequencies, T2_at_1 = _idle(device)
     along = LinearAxis("field from the ionisation point (kV/m)", -21.0, 21.0, 10.0)
-    legend = ("", "exact, eight levels"), ("here", "your choice")
-    frequency = chart(
-        "Nuclear frequency by field",
-        along,
-        # The largest f_n, at 1 T, is 76 MHz: the axis stays the same for all devices.
-        LinearAxis("nuclear frequency (MHz)", 0.0, 80.0, 20.0),
-        [Curve(fields, frequencies)],
-        [Mark(E_kV_per_m, f_n, "here")],
-    )
-    dephasing = chart(
-        f"T2* by field, with {readable(sigma)} V/m of noise",
-        along,
+    # The largest f_n, at 1 T, is 76 MHz: the axis stays the same for all devices.
+    f_axis, T2_axis = (
+        LinearAxis("f_n (MHz)", 0.0, 80.0, 20.0),
         LogAxis("T2* of the idle qubit (µs)", 1e-2, 1e5),
-        [Curve(fields, T2_at_1 / sigma)],
-        [Mark(E_kV_per_m, T2, "here")],
     )
-    return (frequency, legend), (dephasing, legend)
+    parts = (
+        ("Nuclear frequency by field", f_axis, frequencies),
+        (f"T2* by field, with {readable(sigma)} V/m of noise", T2_axis, T2_at_1 / sigma),
+    )
+    legend = ("", "exact, eight levels"), ("here", "your choice")
+    return tuple(
+        (chart(title, along, axis, [Curve(fields, values)], [Mark(E_kV_per_m, at, "here")]), legend)
+        for (title, axis, values), at in zip(parts, here, strict=True)
+    )
 
 
 class Run(PulsePieces):
@@ -156,18 +157,15 @@ class Run(PulsePieces):
     def paths(self, offset_V_per_m: ArrayLike) -> Array:
         r"""Return the Bloch vectors of the nuclear spin, which begins in the state 0, at the ends of all pieces.
 
-        The vectors are those of $\rho$ between the states 0 and 1 at the field of the moment, its oscillating part
-        included, in the frame $\nu_E - \nu_B$ and after the virtual rotations. They are not renormalised: their length
-        is the probability that the spin of the electron is down and its charge in the ground state.
+        The states 0 and 1 are those at the field of the moment, its oscillating part included. The frame is that of
+        $\nu_E - \nu_B$, turned by the virtual rotations, if the pulse is a whole number of periods of $\nu_E$ long.
+        The vectors are not renormalised: their length is the probability of both states together.
 
         Args:
-            offset_V_per_m: errors of the field, (n,), at most 500.
-
-        Returns:
-            (n, n_pieces + 1, 3).
+            offset_V_per_m: errors of the field, (n,), at most 500; the result is (n, n_pieces + 1, 3).
         """
         device, pulse = self.device, self.gate.pulse
-        offset = np.atleast_1d(np.asarray(offset_V_per_m, dtype=np.float64))
+        offset = np.asarray(offset_V_per_m, dtype=np.float64)
         weights = lagrange(self.n_exact, offset / self.half_width_V_per_m)
         pieces = (weights @ self._pieces).view(np.complex128).reshape(self.n_pieces, -1, 8, 8)
         R = tilt(device, offset)
@@ -177,17 +175,10 @@ class Run(PulsePieces):
             states.append(state := piece @ state)
         lab = R[:, None] @ np.stack(states, 1)
         t = np.linspace(0, pulse.duration_ns, self.n_pieces + 1)
-        basis = device.states(offset[:, None] + _field_inside(self.gate, t))[1][..., :2]
+        basis = device.states(offset[:, None] + pulse.total_field(t))[1][..., :2]
         a, b = np.moveaxis((np.swapaxes(basis, -1, -2) @ lab)[..., 0], -1, 0)
         coherence = a.conj() * b * np.exp(2j * np.pi * pulse.nu_E_GHz * t + 1j * self.gate.after)
         return np.stack([2 * coherence.real, 2 * coherence.imag, np.abs(a) ** 2 - np.abs(b) ** 2], -1)
-
-
-def _field_inside(gate: Gate, t_ns: Array) -> Array:
-    """Return the field of a pulse at these times; zero at both ends, where the gate is judged without a drive."""
-    E = gate.pulse.total_field(t_ns)
-    E[[0, -1]] = gate.pulse.controls(t_ns[[0, -1]])[:, 0]
-    return E
 
 
 @cache
@@ -210,16 +201,16 @@ def gate_view(kind: str, offset_V_per_m: float) -> View:
         (f"infidelity at {_signed(at)} V/m", f"{error:.2g}", f"leakage {leak:.2g}")
         for at, error, leak in zip(offsets + 0.0, infidelity, leakage, strict=True)
     )
-    paths = _paths(kind, x)
+    paths = one.paths(offsets)
     sentence = f"The pulse takes {one.gate.duration_ns:.0f} ns. "
     if x > 0:
         apart = np.linalg.norm(paths[2, -1] - paths[0, -1])
         sentence += f"With errors of ± {readable(x)} V/m the paths end {apart:.2g} apart. "
     least = np.linalg.norm(paths[1], axis=-1).min()
     sentence += (
-        f"On the way the probability of the states 0 and 1 falls to {least:.2f}; most of the rest is in"
+        f"On the way the probability of the states 0 and 1 falls to {least:.2f}; most of the rest is in "
     )
-    sentence += " those with the electron's spin up, through which the drives take the nuclear spin."
+    sentence += "those with the electron's spin up, through which the drives take the nuclear spin."
     code = f"""from solvable.spins import {kind}_x90
 
 gate = {kind}_x90()
@@ -232,11 +223,6 @@ gate.pulse.plot()"""
         (_distances(paths, one.gate.duration_ns), (legend[0], legend[2])),
     )
     return View(facts, sentence, charts, code)
-
-
-@lru_cache(maxsize=64)
-def _paths(kind: str, offset: float) -> Array:
-    return run(kind).paths([-offset, 0.0, offset])
 
 
 def _projection(title: str, paths: Array, across: int, up: int) -> str:
@@ -255,36 +241,35 @@ def _projection(title: str, paths: Array, across: int, up: int) -> str:
 def _distances(paths: Array, duration_ns: float) -> str:
     """Return how far the paths with an error are from the one without, against time, as a chart."""
     t = np.linspace(0, duration_ns, paths.shape[1])
+    distances = np.linalg.norm(paths[[0, 2]] - paths[1], axis=-1)
     return chart(
         "Distance from the path without error",
         LinearAxis.around("time (ns)", 0.0, duration_ns),
-        LinearAxis("distance of the Bloch vectors", 0.0, 2.0, 0.5),
-        [
-            Curve(t, np.linalg.norm(path - paths[1], axis=-1), classes=kind)
-            for path, kind in ((paths[0], "below"), (paths[2], "other"))
-        ],
+        LinearAxis.around("distance of the Bloch vectors", 0.0, max(float(distances.max()), 0.1)),
+        [Curve(t, one, classes=kind) for one, kind in zip(distances, ("below", "other"), strict=True)],
     )
 
 
-def noise_view(sigma_V_per_m: float) -> View:
+def noise_view(sigma_V_per_m: int) -> View:
     """Return what the page shows of slow noise: mean infidelities against its size, and those for constant errors.
 
     Args:
-        sigma_V_per_m: standard deviation of the field from gate to gate, at most 100.
+        sigma_V_per_m: standard deviation of the field from gate to gate, one of `SIGMAS_V_per_m`.
     """
-    means = {kind: _means(kind, float(sigma_V_per_m)) for kind in GATES}
-    robust, naive = means["robust"], means["naive"]
-    facts = (
-        ("robust", f"{robust[0]:.2g}", f"mean infidelity, {robust[1]:.2g} of it leakage"),
-        ("naive", f"{naive[0]:.2g}", f"mean infidelity, {naive[1]:.2g} of it leakage"),
-        ("ratio", f"{float(f'{naive[0] / robust[0]:.2g}'):g}", "naive to robust"),
-    )
-    offsets, at_offsets = _offset_curves()
+    offsets, at_offsets, means = _noise_curves()
+    here = {kind: one[:, SIGMAS_V_per_m.index(sigma_V_per_m)] for kind, one in means.items()}
+    facts = [
+        (kind, f"{infidelity:.2g}", f"mean infidelity, {leak:.2g} of it leakage")
+        for kind, (infidelity, leak) in here.items()
+    ]
+    ratio = here["naive"][0] / here["robust"][0]
+    facts.append(("ratio", f"{float(f'{ratio:.2g}'):g}", "naive to robust"))
     within = float(np.abs(offsets[at_offsets["robust"] >= _BOUND]).min())
-    sentence = (
-        f"At constant errors below {within:.0f} V/m the robust pulse has an infidelity below {_BOUND:g}. "
+    sentence = f"The robust pulse errs by less than {_BOUND:g} at constant errors below {within:.0f} V/m. Noise that "
+    sentence += (
+        "changes during the gate is another matter: if its spectrum is 1/f from 1 Hz to 10 MHz, the robust "
     )
-    sentence += "Noise that changes during the gate is another matter."
+    sentence += f"pulse reaches {_BOUND:g} at about 33 V/m."
     code = f"""from solvable.spins import (
     noise_sweep, robust_x90,
 )
@@ -292,55 +277,38 @@ def noise_view(sigma_V_per_m: float) -> View:
 gate, sigma = robust_x90(), {sigma_V_per_m:g}
 print(noise_sweep(gate, sigma))
 print(noise_sweep(gate, sigma, "pink"))"""
-    axis = LogAxis("mean infidelity", 1e-5, 1.0)
-    sizes = np.array(SIGMAS_V_per_m, dtype=np.float64)
     by_sigma = chart(
         "Slow noise",
         LogAxis("standard deviation of the field (V/m)", 0.9, 111.0),
-        axis,
-        [
-            *(
-                Curve(sizes, [_means(kind, float(one))[0] for one in sizes], classes=classes)
-                for kind, classes in _CLASSES.items()
-            ),
-            _line_at_bound(np.array([0.9, 111.0])),
-        ],
-        [Mark(sigma_V_per_m, means[kind][0], f"here {classes}") for kind, classes in _CLASSES.items()],
+        LogAxis("mean infidelity", 1e-5, 1.0),
+        _against(SIGMAS_V_per_m, {kind: one[0] for kind, one in means.items()}),
+        [Mark(sigma_V_per_m, here[kind][0], f"here {classes}") for kind, classes in _CLASSES.items()],
     )
     by_offset = chart(
         "Constant error of the field",
         LinearAxis("error of the field (V/m)", -500.0, 500.0, 250.0),
         LogAxis("infidelity", 1e-5, 1.0),
-        [
-            *(Curve(offsets, at_offsets[kind], classes=classes) for kind, classes in _CLASSES.items()),
-            _line_at_bound(offsets),
-        ],
+        _against(offsets, at_offsets),
         [Mark(sign * sigma_V_per_m, None, "sample") for sign in (-1, 1)],
     )
     legend = ("", "robust"), ("other", "naive"), ("bound", f"{_BOUND:g}")
-    return View(
-        facts, sentence, ((by_sigma, legend), (by_offset, (*legend, ("chosen", "± the noise")))), code
-    )
+    charts = (by_sigma, legend), (by_offset, (*legend, ("chosen", "± the noise")))
+    return View(tuple(facts), sentence, charts, code)
 
 
-_CLASSES = {"robust": "first", "naive": "other"}
-
-
-def _line_at_bound(x: Array) -> Curve:
-    return Curve(x, np.full(len(x), _BOUND), dashed=np.ones(len(x), dtype=bool), classes="zero")
-
-
-@cache
-def _means(kind: str, sigma: float) -> tuple[float, float]:
-    """Return mean infidelity and leakage of a gate."""
-    infidelity, leakage = run(kind).curve.means(sigma)
-    return float(infidelity), float(leakage)
+def _against(x: ArrayLike, values: dict[str, Array]) -> list[Curve]:
+    """Return curves of both gates, and a dashed line at the bound."""
+    at_bound = np.full(np.shape(x), _BOUND)
+    bound = Curve(x, at_bound, dashed=at_bound > 0, classes="zero")
+    return [*(Curve(x, values[kind], classes=classes) for kind, classes in _CLASSES.items()), bound]
 
 
 @cache
-def _offset_curves() -> tuple[Array, dict[str, Array]]:
-    offsets = np.linspace(-500.0, 500.0, 401)
-    return offsets, {kind: run(kind).curve.infidelity(offsets) for kind in GATES}
+def _noise_curves() -> tuple[Array, dict[str, Array], dict[str, Array]]:
+    """Return errors of the field, infidelities there, and mean infidelity and leakage at `SIGMAS_V_per_m` (2, n)."""
+    offsets, curves = np.linspace(-500.0, 500.0, 401), {kind: run(kind).curve for kind in GATES}
+    means = {kind: np.array(curve.means(SIGMAS_V_per_m)) for kind, curve in curves.items()}
+    return offsets, {kind: curve.infidelity(offsets) for kind, curve in curves.items()}, means
 
 
 def _signed(value: float) -> str:
@@ -348,11 +316,6 @@ def _signed(value: float) -> str:
     return readable(value).replace("-", "−")
 
 
-def _time(T_us: float) -> str:
-    """Return a time with a fitting unit."""
-    return f"{readable(T_us / 1e3, 3)} ms" if T_us >= 1e3 else f"{readable(T_us, 3)} µs"
-
-
-def _frequency(f_kHz: float) -> str:
-    """Return a frequency with a fitting unit."""
-    return f"{readable(f_kHz / 1e3, 3)} MHz" if f_kHz >= 1e3 else f"{readable(f_kHz, 3)} kHz"
+def _with_unit(value: float, unit: str, thousands: str) -> str:
+    """Return a number with a unit, or from 1000 on with the larger one."""
+    return f"{readable(value / 1e3, 3)} {thousands}" if value >= 1e3 else f"{readable(value, 3)} {unit}"

@@ -27,12 +27,15 @@ with app.setup:
 def part(name: str, view: explore.View) -> str:
     """Return a part of the page as HTML: facts, a warning if any, charts, a sentence and code."""
     charts = "".join(f"<div>{drawn}{page.legend(*legend)}</div>" for drawn, legend in view.charts)
+    sentence = f'<p class="formula" id="{name}-sentence">{escape(view.sentence)}</p>'
+    code = f'<div class="codehilite"><pre id="{name}-code">{html.escape(view.code)}</pre></div>'
+    # Beside a third chart there is one place for both.
+    between = "" if len(view.charts) % 2 else "</div><div>"
+    below = f'<div>{sentence}{between}<div class="code">{code}</div></div>'
     return f"""
     <div id="{name}">{page.facts(view.facts)}
     {page.warning(view.warning)}
-    <div class="charts">{charts}
-    <div><p class="formula" id="{name}-sentence">{escape(view.sentence)}</p></div>
-    <div class="code"><div class="codehilite"><pre id="{name}-code">{html.escape(view.code)}</pre></div></div>
+    <div class="charts">{charts}{below}
     </div></div>
     """
 
@@ -56,7 +59,7 @@ def _():
     :is(#device, #gates, #noise) .facts { grid-template-columns: repeat(3, minmax(0, 1fr)); }
     @media (max-width: 56rem) { #device .facts { grid-template-columns: repeat(2, minmax(0, 1fr)); }
       :is(#gates, #noise) .facts { grid-template-columns: minmax(0, 1fr); } }
-    :is(#device, #gates, #noise) .formula { margin: 0; align-self: start; }
+    :is(#device, #gates, #noise) .formula { margin: 0 0 1rem; }
     :is(#device, #gates, #noise) .code pre { margin: 0; }
     svg.chart .curve.below { stroke: currentColor; }
     #gates svg.chart .curve:not(.zero) { stroke-width: 1.2; }
@@ -148,10 +151,9 @@ def _(sigma_slider):
     page.explorer(
         (page.control(sigma_slider, f"{sigma} V/m"),),
         part("noise", explore.noise_view(sigma)),
-        "How much slow noise does a gate withstand?",
+        "How much noise does a gate withstand?",
         """The same two gates, averaged over errors of the field that are normal from gate to gate and constant during
-        each. Noise with a spectrum of 1/f, from 1 Hz to 10 MHz, changes during the gate: with it the robust pulse
-        reaches an infidelity of 0.001 at 33 V/m already, since its part above 1 MHz is as fast as the pulse.""",
+        each.""",
     )
     return
 
@@ -159,12 +161,13 @@ def _(sigma_slider):
 @app.cell(hide_code=True)
 def _():
     page.footer("""
-    <p>The pulses are ours, after the idea of Simon and others (2020): the naive one is rectangular, 29 MHz off both
-    resonances; the robust one is smooth and 1 µs long. Infidelities are averages over all initial states, and leakage
-    counts as loss. They hold for exact amplitudes: electric ones that are 1 % too large cost the robust pulse 0.002,
-    magnetic ones 0.004.</p>
-    <p>For your own device: <code>solvable.spins.robust_x90(DonorDevice(...))</code>, about half a minute; for noise
-    that changes during a gate: <code>solvable.spins.noise_sweep(gate, sigma_V_per_m, "pink")</code>.</p>
+    <p>The pulses are ours, after the idea of Simon and others (2020): the naive one is rectangular, with edges of 2 ns
+    and 29 MHz off both resonances; the robust one is smooth and 1 µs long. Infidelities are averages over all initial
+    states, and leakage counts as loss. They hold for exact amplitudes: electric ones that are 1 % too large cost the
+    robust pulse 0.002, magnetic ones 0.004.</p>
+    <p>For your own device: <code>solvable.spins.robust_x90(DonorDevice(...))</code>, about half a minute. Other
+    pulses withstand 1/f noise or errors of the amplitudes better: <code>robust_x90(against="fast-noise")</code> and
+    <code>robust_x90(against="amplitude")</code>.</p>
     """)
     return
 
