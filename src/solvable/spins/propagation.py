@@ -188,7 +188,7 @@ class _Stepper:
         shape = E.shape[:2]
         n = shape[0] * shape[1]
         # The slow field of the chunk is part of what is exact, so that only small fields are split off.
-        reference = float(E.mean())
+        reference = float(self.pulse.controls(np.array([(start + stop) / 2 * self.dt]))[0, 0])
         H = self.device.static - self.frame + reference * self.device.per_field
         weights = np.pi * self.device.detuning_GHz_per_V_per_m * self.dt * _B
         angles = np.ascontiguousarray(((E - reference) * weights).reshape(n, -1).T)

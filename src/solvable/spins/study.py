@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 
 from solvable.lab import Comparison, Section, Study, Table, Verdict, check_parameters
@@ -284,11 +285,11 @@ def details(parameters: Parameters, setting: Setting) -> list[Any]:
     targets = {"X(π)": X180, "Hadamard": _HADAMARD}
     for i in range(parameters.n_random_targets):
         targets[f"random {i}"] = unitary_group.rvs(2, random_state=i)
+    x, weights = hermegauss(9)
+    weights = weights / weights.sum()
     rows = []
     for name, target in targets.items():
-        values = [
-            float(NoiseCurve(robust_gate(target, gate), sigma).means(sigma)[0]) for gate in setting.gates
-        ]
+        values = [float(weights @ robust_gate(target, gate).infidelity(sigma * x)) for gate in setting.gates]
         rows.append((name, *(readable(one, 2) for one in values), readable(values[0] / values[1], 2)))
     table = Table(("gate", "naive", "robust", "ratio"), tuple(rows))
     text = f"Mean infidelity of gates made of two X(π/2) and virtual rotations, at {readable(sigma)} V/m of slow noise."
