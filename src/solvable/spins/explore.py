@@ -1,7 +1,4 @@
-"""Content of the page (`page.py`), without marimo: a device, the nuclear spin's path under gates, and slow noise.
-
-The gates are those of the default device, ours, after the idea of Simon et al. (2020).
-"""
+"""Content of the page (`page.py`), without marimo: a device, the nuclear spin's path under gates, and slow noise."""
 
 import warnings
 from dataclasses import dataclass

@@ -114,15 +114,22 @@ def _(B0_slider, coupling_slider, depth_slider, field_slider, idle_noise_slider)
 
 @app.cell(hide_code=True)
 def _():
+    # In a cell of its own: a spinner that appeared with each move of a slider would replace the slider.
+    with mo.status.spinner(title="Integrating the pulses, about ten seconds …", remove_on_exit=True):
+        computed = [explore.run(_kind) for _kind in explore.GATES]
+    return (computed,)
+
+
+@app.cell(hide_code=True)
+def _():
     gate_choice = page.choice("Gate", {"robust pulse": "robust", "naive pulse": "naive"})
     offset_slider = page.slider("Error of the field", explore.OFFSETS_V_per_m, 100)
     return gate_choice, offset_slider
 
 
 @app.cell(hide_code=True)
-def _(gate_choice, offset_slider):
-    with mo.status.spinner(title="Integrating the pulse once, for about ten seconds …", remove_on_exit=True):
-        explore.run(gate_choice.value)
+def _(computed, gate_choice, offset_slider):
+    mo.stop(not computed)
     offset = explore.OFFSETS_V_per_m[offset_slider.value]
     page.explorer(
         (gate_choice, page.control(offset_slider, f"± {offset} V/m")),
@@ -143,10 +150,8 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(sigma_slider):
-    with mo.status.spinner(title="Integrating the pulses once, for about ten seconds …", remove_on_exit=True):
-        for one in explore.GATES:
-            explore.run(one)
+def _(computed, sigma_slider):
+    mo.stop(not computed)
     sigma = explore.SIGMAS_V_per_m[sigma_slider.value]
     page.explorer(
         (page.control(sigma_slider, f"{sigma} V/m"),),
