@@ -88,7 +88,8 @@ def test_the_naive_mean_over_noise(naive: Gate) -> None:
     assert 0.05 < naive.infidelity(100.0 * x) @ weights / weights.sum() < 0.2
 
 
-@pytest.mark.parametrize("k", representative(range(5), fast=[1]))
+@pytest.mark.slow
+@pytest.mark.parametrize("k", range(5))
 def test_any_gate_is_made_of_two_pulses(k: int, robust: Gate) -> None:
     gate = robust_gate(TARGETS[k], robust)
     x, weights = np.polynomial.hermite_e.hermegauss(5)
@@ -98,17 +99,19 @@ def test_any_gate_is_made_of_two_pulses(k: int, robust: Gate) -> None:
 
 
 @pytest.mark.slow
-def test_two_pulses_are_right_for_a_rotation_about_any_axis(robust: Gate) -> None:
-    """Without noise, one target for each sign and corner of the Euler angles."""
-    for target in (np.eye(2), np.diag([1, 1j]), np.array([[0, 1], [1, 0]]), X90.T.conj()):
+def test_two_pulses_make_gates_without_unique_angles(robust: Gate) -> None:
+    """Where the Euler angles are not unique, and where X(π/2) is turned back."""
+    for target in (np.eye(2), X90.T.conj()):
         assert robust_gate(target, robust).infidelity() < 2e-4
 
 
 @pytest.mark.slow
 def test_the_pulse_is_optimised_again_for_another_device() -> None:
-    device = DonorDevice(B0_T=0.3)
-    assert transferred_x90(device).infidelity(100.0) > 2e-4
-    assert (robust_x90(device).infidelity([-100.0, 0.0, 100.0]) < 2e-4).all()
+    """A tenth of the default number of iterations is enough here."""
+    device = DonorDevice(B0_T=0.25)
+    assert transferred_x90(device).infidelity(100.0) > 1e-3
+    gate = robust_x90(device, n_iterations=40, n_rounds=1)
+    assert (gate.infidelity([-100.0, 0.0, 100.0]) < 1e-4).all()
 
 
 @pytest.mark.parametrize(
