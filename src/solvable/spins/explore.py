@@ -13,7 +13,7 @@ from solvable.lab.text import readable
 from solvable.spins.device import DonorDevice
 from solvable.spins.gates import Gate, naive_x90, robust_x90
 from solvable.spins.noise import NoiseCurve
-from solvable.spins.pieces import PulsePieces, lagrange, tilt
+from solvable.spins.pieces import PulsePieces, tilt
 from solvable.spins.theory import dephasing_time
 
 Array = NDArray[np.float64]
@@ -163,8 +163,7 @@ class Run(PulsePieces):
         """
         device, pulse = self.device, self.gate.pulse
         offset = np.asarray(offset_V_per_m, dtype=np.float64)
-        weights = lagrange(self.n_exact, offset / self.half_width_V_per_m)
-        pieces = (weights @ self._pieces).view(np.complex128).reshape(self.n_pieces, -1, 8, 8)
+        pieces = self.at(offset)
         R = tilt(device, offset)
         state = (np.swapaxes(R, -1, -2) @ device.states(offset)[1][..., :1]).astype(np.complex128)
         states = [state]

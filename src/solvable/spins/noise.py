@@ -58,12 +58,13 @@ class NoiseCurve:
 
     The curve is interpolated at Chebyshev points of $\pm 5 \sigma$. Their number is doubled, and all earlier ones are
     used again, until the mean of the absolute change is below $10^{-7} + 10^{-3}$ times the mean infidelity for every
-    sigma. A `Gate` is computed at these points from its `PulsePieces`, which need far fewer exact propagations.
+    sigma.
 
     Args:
         gate: a gate, or anything with `infidelity` and `leakage`.
         sigma_V_per_m: standard deviations of the noise that will be asked for, each at most 2e4.
-        pieces: those of the gate's pulse, if they have been computed before, for at least 5 sigma.
+        pieces: those of the gate's pulse, for at least 5 sigma, if they have been computed before; the points are then
+            computed from them instead of exactly.
 
     Attributes:
         half_width_V_per_m: the curve covers errors up to this.
@@ -82,16 +83,11 @@ class NoiseCurve:
         sigmas = _checked_sigmas(sigma_V_per_m).ravel()
         self.half_width_V_per_m = _WIDTH * float(sigmas.max()) or 1.0
 
-        if isinstance(gate, Gate) and gate.duration_ns > 0:
-            pieces = pieces or PulsePieces(gate.device, gate.pulse, self.half_width_V_per_m)
-
         def compute(offsets: Array) -> Array:
-            if pieces is not None and isinstance(gate, Gate):
-                traces = np.broadcast_to(offsets[:, None], (offsets.size, 2 * pieces.n_pieces + 1))
-                return np.stack(_figures(gate, pieces.propagators(traces)), -1)
-            return np.stack(
-                [gate.infidelity(offset_V_per_m=offsets), gate.leakage(offset_V_per_m=offsets)], -1
-            )
+            if pieces is None:
+                return _exact(gate, offsets)
+            traces = np.broadcast_to(offsets[:, None], (offsets.size, 2 * pieces.n_pieces + 1))
+            return np.stack(_figures(gate, pieces.propagators(traces)), -1)
 
         def excess(old: Array, new: Array) -> tuple[float, float]:
             change = error = 0.0
@@ -264,8 +260,7 @@ def noise_sweep(
             x, weights = np.polynomial.hermite_e.hermegauss(whole("nodes", nodes, at_least=1, at_most=200))
             offsets = sigmas[:, None] * x
             weights = weights / weights.sum()
-            data["infidelity"] = gate.infidelity(offset_V_per_m=offsets) @ weights
-            data["leakage"] = gate.leakage(offset_V_per_m=offsets) @ weights
+            data["infidelity"], data["leakage"] = np.moveaxis(weights @ _exact(gate, offsets), -1, 0)
             error, n_exact = 0.0, offsets.size
     else:
         pink = PinkNoise(gate, float(sigmas.max()), f_low_Hz, f_high_Hz, n_traces, random_state)
@@ -306,8 +301,8 @@ class PinkNoise:
         random_state: Any = 0,
         pieces: PulsePieces | None = None,
     ) -> None:
-        if not isinstance(gate, Gate):
-            raise InputError(f"1/f noise needs a Gate, which has a pulse; got {type(gate).__name__}")
+        if type(gate) is not Gate:
+            raise InputError(f"1/f noise needs a Gate, made of one pulse; got a {type(gate).__name__}")
         self.gate = gate
         one_number("f_high_Hz", f_high_Hz, above=0, at_most=_LARGEST_CUTOFF_HZ)
         n = whole("n_traces", n_traces, at_least=2, at_most=100_000)
@@ -374,7 +369,15 @@ def largest_sigma(
     return float("inf")
 
 
-def _figures(gate: Gate, M: Complex) -> tuple[Array, Array]:
+def _exact(gate: Any, offsets: Array) -> Array:
+    """Return infidelity and leakage (..., 2) at constant errors of the field, by one propagation for a `Gate`."""
+    if isinstance(gate, Gate):
+        M = gate.propagators(offsets)
+        return np.stack([1 - average_gate_fidelity(M, gate.target), leakage(M)], -1)
+    return np.stack([gate.infidelity(offset_V_per_m=offsets), gate.leakage(offset_V_per_m=offsets)], -1)
+
+
+def _figures(gate: Any, M: Complex) -> tuple[Array, Array]:
     """Return infidelity and leakage of propagators of the gate's pulse between the states at rest."""
     M = virtual_z(gate.before, M, gate.after)
     return 1 - average_gate_fidelity(M, gate.target), leakage(M)

@@ -55,8 +55,7 @@ class PulsePieces:
 
         def compute(offsets: Array) -> Complex:
             R = tilt(device, offsets)[:, None]
-            # One by one, since rounding of the splitting depends on all fields of a call, and here it must be smooth.
-            U = np.stack([block_propagators(device, pulse, one, n_blocks=self.n_pieces) for one in offsets])
+            U = block_propagators(device, pulse, offsets, n_blocks=self.n_pieces)
             return np.swapaxes(R, -1, -2) @ U @ R
 
         def excess(old: Complex, new: Complex) -> tuple[float, float]:
@@ -92,13 +91,16 @@ class PulsePieces:
             done = V.view(np.complex128).reshape(-1, 8, 8) @ done
         return np.swapaxes(last, -1, -2) @ done
 
+    def at(self, offset_V_per_m: ArrayLike) -> Complex:
+        """Return $V_k$ at constant errors of the field, (n_pieces, ..., 8, 8)."""
+        x = np.asarray(offset_V_per_m, dtype=np.float64) / self.half_width_V_per_m
+        found = lagrange(self.n_exact, x.ravel()) @ self._pieces
+        return found.view(np.complex128).reshape(self.n_pieces, *x.shape, 8, 8)
+
     def derivatives(self) -> tuple[Complex, Complex]:
         """Return the pieces' propagators without noise and their derivatives per V/m, both (n_pieces, 8, 8)."""
-        n, half = self.n_exact, self.half_width_V_per_m
-        step = 1e-4
-        at = [lagrange(n, np.array(x)) @ self._pieces for x in (0.0, step, -step)]
-        zero, plus, minus = (one.view(np.complex128).reshape(-1, 8, 8) for one in at)
-        return zero, (plus - minus) / (2 * step * half)
+        step = 1e-4 * self.half_width_V_per_m
+        return self.at(0.0), (self.at(step) - self.at(-step)) / (2 * step)
 
     def _qubit(self, fields: Array) -> Array:
         return np.swapaxes(tilt(self.device, fields), -1, -2) @ self.device.states(fields)[1][..., :2]
@@ -124,6 +126,7 @@ def lagrange(n: int, x: Array) -> Array:
 
 
 def chebyshev(n: int) -> Array:
+    """Return the extrema of the Chebyshev polynomial of degree n - 1 and the ends, from 1 to -1."""
     return np.cos(np.pi * np.arange(n) / (n - 1))
 
 

@@ -102,6 +102,8 @@ _DETUNING_GHZ, _RANGE_V_PER_M, _DURATION_NS = 0.1, 2500.0, 3000.0
 _E_S_V_PER_M, _B_X_T = 833.0, 0.5e-3
 # Duration of the return sweep: half of the driven one, less what the drives' light shifts take.
 _RETURN_NS = 1420.0
+# Fields at which its phase is exact; it runs many times around.
+_PHASE_POINTS = 257
 
 
 def long_sweep(device: DonorDevice | None = None) -> Pulse:
@@ -206,13 +208,19 @@ class SweepCurve:
         x = -np.cos(np.pi * np.arange(n_points) / (n_points - 1))
         M = self._gate.propagators(largest_V_per_m * x)
         # Without the common phase, which runs fast, the elements are smooth.
-        self._interpolated = BarycentricInterpolator(x, M * _without_phase(M))
+        self._corrected = BarycentricInterpolator(x, M * _without_phase(M))
+        # A return sweep is diagonal: only the phase between its elements matters.
+        x = -np.cos(np.pi * np.arange(_PHASE_POINTS) / (_PHASE_POINTS - 1))
+        G = self._gate.correction(largest_V_per_m * x)
+        phase = G[:, 0, 0] * G[:, 1, 1].conj()
+        self._phase = BarycentricInterpolator(x, phase / np.abs(phase))
 
     def propagators(self, offset_V_per_m: ArrayLike) -> Complex:
         """Return (2, n, 2, 2) without virtual rotations: the sweep alone and corrected, at n offsets."""
-        offset = np.clip(field(offset_V_per_m, "offset_V_per_m"), -self.largest_V_per_m, self.largest_V_per_m)
-        corrected = self._interpolated(offset / self.largest_V_per_m)
-        inside = np.swapaxes(self._gate.correction(offset).conj(), -1, -2)
+        x = np.clip(field(offset_V_per_m, "offset_V_per_m") / self.largest_V_per_m, -1, 1)
+        corrected, phase = self._corrected(x), self._phase(x)
+        inside = np.zeros((x.size, 2, 2), dtype=np.complex128)
+        inside[:, 0, 0], inside[:, 1, 1] = phase.conj(), 1.0
         return np.stack([inside @ corrected @ inside, corrected])
 
     def mean_infidelities(self, sigma_V_per_m: float, offset_V_per_m: ArrayLike | None = None) -> Array:
