@@ -61,7 +61,6 @@ def test_a_sweep_of_50_ns() -> None:
     assert np.abs(found - theirs).max() < 1e-8
 
 
-@pytest.mark.xfail(strict=True, reason="with one offset the sweep is 1e-9 ns too long")
 def test_a_sweep_of_50_ns_with_one_offset() -> None:
     device, pulse = linear(SWEEP_50_NS)
     assert np.abs(sweep_propagator(device, pulse, step_ns=0.01) - matrix(SWEEP_50_NS)).max() < 1e-8

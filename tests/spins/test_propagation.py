@@ -133,9 +133,6 @@ def test_a_strong_slow_field_is_part_of_what_is_exact() -> None:
     np.testing.assert_allclose(propagator(DEVICE, still), U, atol=1e-9)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="steps run over the joints of a pulse, so that errors are of first order"
-)
 def test_a_pulse_with_a_jump_is_the_product_of_its_pieces() -> None:
     a, b = Pulse(2.707), Pulse(1.71, E_V_per_m=300.0)
     np.testing.assert_allclose(

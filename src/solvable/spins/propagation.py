@@ -9,6 +9,8 @@ four. All steps are computed side by side and multiplied in pairs.
 $U = \exp(-2 \pi i H t)$ with $H$ in GHz and $t$ in ns, in the frame that turns at $\nu_B$.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -31,6 +33,8 @@ _SECTORS = (np.array([0, 4]), np.array([3, 7]), np.array([1, 2, 5, 6]))
 
 STEPS_PER_PERIOD = 6
 _LONGEST_STEP_NS = 0.03
+# Largest step times the splitting of the charge.
+_STEP_TIMES_SPLITTING = 0.7
 # Matrices per chunk: arrays of this size stay in the cache.
 _CHUNK = 4096
 # Change of the slow field within a chunk.
@@ -122,27 +126,68 @@ def block_propagators(
     offset, gain_E, gain_B = offset.ravel(), gain_E.ravel(), gain_B.ravel()
     if pulse.duration_ns == 0:
         return np.broadcast_to(np.eye(8, dtype=np.complex128), (*shape, n_blocks, 8, 8)).copy()
-    longest = step_ns or min(_LONGEST_STEP_NS, 1 / (STEPS_PER_PERIOD * max(pulse.nu_E_GHz, 1e-3)))
-    per_block = int(np.ceil(pulse.duration_ns / n_blocks / longest))
-    stepper = _Stepper(device, pulse, offset, gain_E, gain_B, noise, rotating_wave, n_blocks * per_block)
-    found = np.empty((offset.size, n_blocks, 8, 8), dtype=np.complex128)
-    at_once = min(max(_CHUNK // offset.size, 1), stepper.longest_chunk)
-    together = max(at_once // per_block, 1)
-    for first in range(0, n_blocks, together):
-        last = min(first + together, n_blocks)
-        if per_block <= at_once:
-            steps = stepper.steps(first * per_block, last * per_block)
-            found[:, first:last] = product(steps.reshape(offset.size, last - first, per_block, 8, 8))
+    common = (device, pulse, offset, gain_E, gain_B, noise, rotating_wave)
+    found = np.broadcast_to(np.eye(8, dtype=np.complex128), (offset.size, n_blocks, 8, 8)).copy()
+    length = pulse.duration_ns / n_blocks
+    # Steps end where pieces of the pulse were joined and controls may jump.
+    for begin, end in pairwise([0.0, *pulse.joints_ns, pulse.duration_ns]):
+        first, last = begin / length, end / length
+        whole = range(int(np.ceil(first - 1e-9)), int(np.floor(last + 1e-9)))
+        if not whole:
+            cuts = sorted({first, *(k for k in range(int(first) + 1, n_blocks) if k < last), last})
+            runs = [(left, right, 1) for left, right in pairwise(cuts)]
+        else:
+            runs = [(first, whole[0], 1), (whole[0], whole[-1] + 1, len(whole)), (whole[-1] + 1, last, 1)]
+        for left, right, n in runs:
+            if right - left < 1e-9:
+                continue
+            part = _equal_parts(*common, left * length, right * length, n, step_ns)
+            blocks = slice(int(left + 1e-9), int(left + 1e-9) + n)
+            found[:, blocks] = part @ found[:, blocks]
+    return found.reshape(*shape, n_blocks, 8, 8)
+
+
+def _equal_parts(
+    device: DonorDevice,
+    pulse: Pulse,
+    offset: Array,
+    gain_E: Array,
+    gain_B: Array,
+    noise: Array | None,
+    rotating_wave: bool,
+    begin: float,
+    end: float,
+    n: int,
+    step_ns: float | None,
+) -> Complex:
+    """Return the propagators of n equal parts of a stretch of a pulse in which nothing jumps, (offsets, n, 8, 8)."""
+    inside = pulse.controls(np.linspace(np.nextafter(begin, end), np.nextafter(end, begin), 1001))[:, 0]
+    if step_ns is None:
+        splitting = float(device.charge_splitting_GHz(np.abs(inside).max()))
+        step_ns = min(_LONGEST_STEP_NS, _STEP_TIMES_SPLITTING / splitting)
+        if pulse.nu_E_GHz:
+            step_ns = min(step_ns, 1 / (STEPS_PER_PERIOD * pulse.nu_E_GHz))
+    per_part = int(np.ceil((end - begin) / n / step_ns))
+    stepper = _Stepper(device, pulse, offset, gain_E, gain_B, noise, rotating_wave, begin, end, n * per_part)
+    found = np.empty((offset.size, n, 8, 8), dtype=np.complex128)
+    change = float(np.abs(np.diff(inside)).max()) * 1000 / stepper.n_steps  # of the slow field in a step
+    at_once = max(_CHUNK // offset.size, 1)
+    if change > 0:
+        at_once = max(min(at_once, int(_SAME_FIELD_V_PER_M / change)), 1)
+    together = max(at_once // per_part, 1)
+    for first in range(0, n, together):
+        last = min(first + together, n)
+        if per_part <= at_once:
+            steps = stepper.steps(first * per_part, last * per_part)
+            found[:, first:last] = product(steps.reshape(offset.size, last - first, per_part, 8, 8))
             continue
-        end = last * per_block
-        parts = [
-            product(stepper.steps(start, min(start + at_once, end)))
-            for start in range(first * per_block, end, at_once)
-        ]
+        stop = last * per_part
+        chunks = range(first * per_part, stop, at_once)
+        parts = [product(stepper.steps(start, min(start + at_once, stop))) for start in chunks]
         found[:, first] = product(np.stack(parts, axis=1))
     if stepper.magnetic:
         found[:, -1] = _turned(stepper.kicks(stepper.n_steps, stepper.n_steps + 1)[:, 0], found[:, -1])
-    return found.reshape(*shape, n_blocks, 8, 8)
+    return found
 
 
 def product(matrices: Complex) -> Complex:
@@ -165,6 +210,8 @@ class _Stepper:
         gain_B: Array,
         noise: Array | None,
         rotating_wave: bool,
+        begin: float,
+        end: float,
         n_steps: int,
     ) -> None:
         self.device, self.pulse, self.noise = device, pulse, noise
@@ -172,15 +219,15 @@ class _Stepper:
         self.gain_B = gain_B[:1] if (gain_B == gain_B[0]).all() else gain_B
         self.rotating_wave, self.n_steps = rotating_wave, n_steps
         self.electric, self.magnetic = pulse.drives
-        self.dt = pulse.duration_ns / n_steps
+        self.begin, self.end = begin, end
+        self.dt = (end - begin) / n_steps
         self.frame = pulse.nu_B_GHz * (OPERATORS.S_z + OPERATORS.I_z)
 
-    @property
-    def longest_chunk(self) -> int:
-        """Number of steps in which the slow field changes by little."""
-        slow = self.pulse.controls(np.linspace(0, self.pulse.duration_ns, 1001))[:, 0]
-        change = float(np.abs(np.diff(slow)).max()) * 1000 / self.n_steps  # in a step
-        return max(int(_SAME_FIELD_V_PER_M / change), 1) if change > 0 else self.n_steps
+    def controls(self, t: Array) -> Array:
+        """Return the controls; at the ends those just inside, since they may jump there."""
+        return self.pulse.controls(
+            np.clip(t, np.nextafter(self.begin, self.end), np.nextafter(self.end, self.begin))
+        )
 
     def steps(self, start: int, stop: int) -> Complex:
         """Return the propagators of a range of steps."""
@@ -188,7 +235,7 @@ class _Stepper:
         shape = E.shape[:2]
         n = shape[0] * shape[1]
         # The slow field of the chunk is part of what is exact, so that only small fields are split off.
-        reference = float(self.pulse.controls(np.array([(start + stop) / 2 * self.dt]))[0, 0])
+        reference = float(self.controls(np.array([self.begin + (start + stop) / 2 * self.dt]))[0, 0])
         H = self.device.static - self.frame + reference * self.device.per_field
         weights = np.pi * self.device.detuning_GHz_per_V_per_m * self.dt * _B
         angles = np.ascontiguousarray(((E - reference) * weights).reshape(n, -1).T)
@@ -210,8 +257,8 @@ class _Stepper:
     def _fields(self, start: int, stop: int) -> Array:
         """Return the field at the stages of each step in V/m, (offsets, steps, stages)."""
         c = np.concatenate([[0.0], np.cumsum(_A)])
-        t = np.arange(start, stop)[:, None] * self.dt + c * self.dt
-        half = self.pulse.controls(np.arange(2 * start, 2 * stop + 1) * (self.dt / 2))
+        t = self.begin + np.arange(start, stop)[:, None] * self.dt + c * self.dt
+        half = self.controls(self.begin + np.arange(2 * start, 2 * stop + 1) * (self.dt / 2))
         # The envelopes are slow: parabolas through beginning, middle and end of a step.
         parabolas = np.stack([(1 - c) * (1 - 2 * c), 4 * c * (1 - c), c * (2 * c - 1)])
         ends = np.stack([half[:-2:2], half[1:-1:2], half[2::2]], -1)  # (steps, controls, 3)
@@ -233,8 +280,8 @@ class _Stepper:
         k = np.arange(start, stop)
         begin = np.maximum(k - 0.5, 0) * self.dt
         length = np.minimum(k + 0.5, self.n_steps) * self.dt - begin
-        nodes = begin[:, None] + length[:, None] * (0.5 + np.array([-1, 1]) / np.sqrt(12))
-        B_x, B_y = np.moveaxis(self.pulse.controls(nodes)[..., 3:], -1, 0)
+        nodes = self.begin + begin[:, None] + length[:, None] * (0.5 + np.array([-1, 1]) / np.sqrt(12))
+        B_x, B_y = np.moveaxis(self.controls(nodes)[..., 3:], -1, 0)
         if not self.rotating_wave:
             phase = 2 * np.pi * self.pulse.nu_B_GHz * nodes
             linear = 2 * (B_x * np.cos(phase) - B_y * np.sin(phase))

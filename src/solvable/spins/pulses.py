@@ -10,7 +10,7 @@ linear $B_{ac}$ that a coil makes. The phases of both drives count from the begi
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -148,21 +148,27 @@ class Pulse:
         [0.0, 100.0]
         """
         tau = 1e3 / (2 * np.pi * one_number("bandwidth_MHz", bandwidth_MHz, above=0))
-        end = self.duration_ns + 8 * tau
-        n = int(np.clip(np.ceil(end / min(tau / 20, 1.0)), 200, 400_000))
-        t, step = np.linspace(0, end, n + 1, retstep=True)
-        x = self.controls(np.minimum(t, self.duration_ns))
-        x[t > self.duration_ns, 1:] = 0.0
-        # Exact for an input that is straight between samples.
-        decay, r = np.exp(-step / tau), step / tau
-        driven = (1 - (1 - decay) / r) * x[1:] + ((1 - decay) / r - decay) * x[:-1]
-        y = np.zeros_like(x)
-        y[0, 0] = x[0, 0]
-        driven[0] += decay * y[0]
-        y[1:] = lfilter([1.0], [1.0, -decay], driven, axis=0)
-        return replace(
-            self, duration_ns=end, **{name: Sampled(t, y[:, i]) for i, name in enumerate(CONTROLS)}
-        )
+        begin, last = self.controls(np.array([0.0, self.duration_ns]))
+        y = np.array([begin[0], 0, 0, 0, 0])
+        times, values = [], []
+        for left, right in pairwise([0.0, *self.joints_ns, self.duration_ns]):
+            n = int(np.clip(np.ceil((right - left) / min(tau / 20, 1.0)), 20, 400_000))
+            t, step = np.linspace(left, right, n + 1, retstep=True)
+            x = self.controls(np.clip(t, np.nextafter(left, right), np.nextafter(right, left)))
+            # Exact for an input that is straight between samples.
+            decay, r = np.exp(-step / tau), step / tau
+            driven = (1 - (1 - decay) / r) * x[1:] + ((1 - decay) / r - decay) * x[:-1]
+            driven[0] += decay * y
+            times.append(t)
+            values.append(np.vstack([y, lfilter([1.0], [1.0, -decay], driven, axis=0)]))
+            y = values[-1][-1]
+        rest = np.array([last[0], 0, 0, 0, 0])
+        t = np.linspace(0, 8 * tau, 161)
+        times.append(self.duration_ns + t)
+        values.append(rest + (y - rest) * np.exp(-t / tau)[:, None])
+        t, y = np.concatenate(times), np.concatenate(values)
+        shapes = {name: Sampled(t, y[:, i]) for i, name in enumerate(CONTROLS)}
+        return replace(self, duration_ns=float(t[-1]), **shapes)
 
     def table(self, step_ns: float | None = None) -> "pd.DataFrame":
         """Return samples of the controls, `t_ns` and those of `CONTROLS`; joints occur twice, before and after.
@@ -225,16 +231,21 @@ class Pulse:
         def part(matrix: Complex) -> Any:
             return qutip.Qobj(2 * np.pi * matrix, dims=dims)
 
-        def coefficient(at: Callable[[float], float]) -> Callable[[float], float]:
-            return lambda t: float(at(min(max(t, 0.0), self.duration_ns)))
+        @lru_cache(maxsize=4)  # all three coefficients are asked for at the same time
+        def controls(t: float) -> tuple[float, float, float]:
+            inside = np.array([min(max(t, 0.0), self.duration_ns)])
+            return float(self.total_field(inside)[0]), *self.controls(inside)[0, 3:].tolist()
+
+        def coefficient(i: int) -> Callable[[float], float]:
+            return lambda t: controls(float(t))[i]
 
         x, y = device.per_tesla
         return qutip.QobjEvo(
             [
                 part(device.hamiltonian(offset_V_per_m, frame_GHz=self.nu_B_GHz)),
-                [part(device.per_field), coefficient(lambda t: self.total_field(np.array([t]))[0])],
-                [part(x), coefficient(lambda t: self.controls(np.array([t]))[0, 3])],
-                [part(y), coefficient(lambda t: self.controls(np.array([t]))[0, 4])],
+                [part(device.per_field), coefficient(0)],
+                [part(x), coefficient(1)],
+                [part(y), coefficient(2)],
             ]
         )
 

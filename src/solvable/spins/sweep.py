@@ -49,7 +49,7 @@ def sweep_propagator(
     """
     offset = field(offset_V_per_m, "offset_V_per_m")
     ramp = sweep.E_V_per_m
-    if not isinstance(ramp, Ramp) or any(sweep.drives) or sweep.duration_ns == 0 or ramp.start == ramp.stop:
+    if sweep.duration_ns == 0 or not isinstance(ramp, Ramp) or any(sweep.drives) or ramp.start == ramp.stop:
         raise InputError(
             "sweep must be a pulse whose E_V_per_m is a Ramp, without drives; use propagator for others"
         )
@@ -90,8 +90,9 @@ def sweep_propagator(
         values, vectors = np.linalg.eigh(exponent)
         return (vectors * np.exp(-1j * values)[:, None, :]) @ np.swapaxes(vectors.conj(), -1, -2)
 
-    between = sweep.duration_ns - (high - low)
-    middle = piece(high, high + between, 1)[0] if between > 0 else np.eye(8)
+    reached = low + n * width
+    between = sweep.duration_ns + low - reached
+    middle = piece(reached, reached + between, 1)[0] if between > 0 else np.eye(8)
     start = np.array(to_end)[::-1][nearest] @ np.swapaxes(fraction(nodes[nearest]).conj(), -1, -2)
     stop = fraction(sweep.duration_ns + nodes[nearest]) @ np.array(from_begin)[nearest]
     return (stop @ middle @ start).reshape(*offset.shape, 8, 8)
@@ -201,7 +202,7 @@ class SweepCurve:
         n_points: number of exact propagations.
     """
 
-    def __init__(self, largest_V_per_m: float = 450.0, n_points: int = 17) -> None:
+    def __init__(self, largest_V_per_m: float = 450.0, n_points: int = 25) -> None:
         self.largest_V_per_m = largest_V_per_m
         device = DonorDevice.preset("sweep")
         self._gate = SweepGate("corrected sweep", device, long_sweep(device), X90, return_ns=_RETURN_NS)
