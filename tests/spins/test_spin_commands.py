@@ -105,7 +105,7 @@ def test_a_sweep_of_noise_is_a_table(command_line) -> None:
         (("gate", "--kind", "naive", "--optimise"), "the naive gate has its own pulse"),
         (("gate", "--amplitude-error", "0.01"), "are for --optimise"),
         (("gate", "--save", "g.txt"), ".csv"),
-        (("noise-sweep", "--gate", "magic"), "expected robust, naive, or FILE.csv"),
+        (("noise-sweep", "--gate", "magic"), "unknown gate 'magic'"),
         (("noise-sweep", "--sigma-V-per-m", "-1"), "sigma_V_per_m must be at least 0"),
     ],
 )

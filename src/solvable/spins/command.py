@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import App, Parameter
 
-from solvable.checks import numbers, one_number
+from solvable.checks import choice, numbers, one_number
 from solvable.errors import InputError
 from solvable.lab.text import readable, with_error
 from solvable.lab.verdict import Section, Table, Verdict
@@ -259,7 +259,7 @@ def noise_sweep(
     """Print the mean infidelity of a gate against the strength of charge noise, slow or 1/f.
 
     Args:
-        gate: robust, naive, or FILE.csv of a gate.
+        gate: robust (against slow noise), naive, amplitude or fast-noise (against these), or FILE.csv of a gate.
         sigma_V_per_m: Standard deviations of the field at the donor in V/m.
         kind: Constant during the gate (quasi-static), or 1/f noise (pink).
         f_low_Hz: Lowest frequency of 1/f noise in Hz.
@@ -274,16 +274,16 @@ def noise_sweep(
     from solvable.lab.figure import save as save_figure
     from solvable.lab.files import atomically
     from solvable.spins.drawing import draw_noise
+    from solvable.spins.gate_files import read_gate
+    from solvable.spins.gates import X90_GATES, x90_gate
     from solvable.spins.noise import noise_sweep as sweep
 
     check_path("save", save, (".csv",))
     check_path("figure", figure, FIGURES)
-    pulse = None if gate in ("robust", "naive") else Path(gate)
-    if pulse is not None and pulse.suffix.lower() != ".csv":
-        raise InputError(f"gate is {gate!r}; expected robust, naive, or FILE.csv")
-    made, _ = _make(
-        "robust" if pulse else gate, "X90", None, "slow-noise", pulse, donor.device(), {}, output.silent
-    )
+    if Path(gate).suffix.lower() == ".csv":
+        made = read_gate(gate, donor.device())
+    else:
+        made = x90_gate(choice("gate", gate, (*X90_GATES, "FILE.csv")), donor.device())
     found = sweep(
         made,
         sigma_V_per_m,

@@ -27,6 +27,12 @@ from solvable.errors import InputError
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
+PAPER = (
+    "J. Simon, F. A. Calderon-Vargas, E. Barnes, S. E. Economou, Fast noise-resistant control of donor nuclear spin "
+    "qubits in silicon, Phys. Rev. B 101, 205307, 2020, arXiv:2001.10029"
+)
+"""The paper of the wing."""
+
 LARGEST_FIELD_V_PER_M = 1e5
 # Of the magnetic field of a drive: that of a large on-chip antenna is a few mT.
 _LARGEST_DRIVE_T = 0.1

@@ -316,6 +316,21 @@ def _coupling(device: DonorDevice) -> float:
     return float(per_field)
 
 
+X90_GATES = ("robust", "naive", "amplitude", "fast-noise")
+"""Names of `x90_gate`."""
+
+
+def x90_gate(name: str, device: DonorDevice | None = None) -> Gate:
+    """Return an X(π/2) by name: robust (against slow noise), naive, or a robust one against another kind of error.
+
+    On other devices than the preset `robust` the pulses are transferred, not optimised.
+    """
+    device = device or DonorDevice()
+    if choice("gate", name, X90_GATES) == "naive":
+        return naive_x90(device)
+    return transferred_x90(device, "slow-noise" if name == "robust" else name)
+
+
 def robust_gate(target: ArrayLike, x90: Gate | None = None) -> Gate:
     r"""Return any single-qubit gate as two X(π/2) with virtual rotations about z.
 

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from solvable.checks import choice
 from solvable.lab import Comparison, Study, check_parameters
 from solvable.lab.text import readable
+from solvable.spins.device import PAPER
 from solvable.spins.filter_functions import expected_infidelity, gate_filter_functions
-from solvable.spins.gates import Gate, naive_x90, robust_x90
+from solvable.spins.gates import X90_GATES, Gate, x90_gate
 from solvable.spins.noise import NoiseCurve, PinkNoise
 from solvable.spins.pieces import PulsePieces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_GATES = ("robust", "naive")
 _BOUND = 1e-3
 # Predictions go on to noise this much larger than what is measured, to where the robust gate reaches the bound.
 _BEYOND = 2.0
@@ -33,8 +33,8 @@ _FREQUENCIES_HZ = np.geomspace(1e3, 1e8, 501)
 class Parameters:
     """The gates and the noise."""
 
-    gates: tuple[str, ...] = _GATES
-    """X(π/2) gates to compare: robust, naive."""
+    gates: tuple[str, ...] = ("robust", "naive", "fast-noise")
+    """X(π/2) gates to compare: robust (against slow noise), naive, amplitude or fast-noise (against these)."""
 
     sigma_V_per_m: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
     """Standard deviations of the field at the donor in V/m."""
@@ -71,7 +71,7 @@ class Parameters:
             },
         )
         for gate in self.gates:
-            choice("gates", gate, _GATES)
+            choice("gates", gate, X90_GATES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +97,7 @@ class Setting:
 def prepare(parameters: Parameters) -> Setting:
     """Compute the propagators of the gates' pieces, and their curves."""
     largest = _BEYOND * max(parameters.sigma_V_per_m)
-    makers = {"robust": robust_x90, "naive": naive_x90}
-    gates = {name: makers[name]() for name in parameters.gates}
+    gates = {name: x90_gate(name) for name in parameters.gates}
     pieces = {name: PulsePieces(gate.device, gate.pulse, 5 * largest) for name, gate in gates.items()}
     curves = {name: NoiseCurve(gate, _sigma_grid(parameters), pieces[name]) for name, gate in gates.items()}
     return Setting(gates, pieces, curves)
@@ -194,9 +193,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     figure, axes = subplots(1, 2, height=3.2)
     ax = axes[0]
     cutoff = _middle(prediction)
-    styles = {"robust": COLORS[1], "naive": COLORS[2]}
-    for name in prediction.gate.to_numpy():
-        color = styles[str(name)]
+    for color, name in zip(COLORS[1:], prediction.gate.to_numpy(), strict=False):
         for kind, label, line, marker in (
             ("quasi_static", f"{name}, quasi-static", "-", MARKERS[0]),
             ("pink", f"{name}, 1/f to {readable(cutoff)} MHz", "--", MARKERS[2]),
@@ -285,10 +282,7 @@ def _at(sigma: float, prediction: xr.Dataset) -> str:
 study = Study(
     name="spins-noise",
     title="Slow and fast charge noise on gates of a donor nuclear spin",
-    paper=(
-        "J. Simon, F. A. Calderon-Vargas, E. Barnes, S. E. Economou, Fast noise-resistant control of donor nuclear "
-        "spin qubits in silicon, Phys. Rev. B 101, 205307, 2020, arXiv:2001.10029"
-    ),
+    paper=PAPER,
     question="How much charge noise does a robust gate withstand, and of which frequencies?",
     Parameters=Parameters,
     tiny=Parameters(

@@ -18,7 +18,7 @@ import xarray as xr
 from solvable.errors import InputError
 from solvable.lab import Comparison, Study, check_parameters
 from solvable.lab.text import readable
-from solvable.spins.device import DonorDevice
+from solvable.spins.device import PAPER, DonorDevice
 from solvable.spins.pair import DonorPair
 from solvable.spins.two_qubit import TwoQubitGate, infidelities, two_qubit_gate
 from solvable.spins.two_qubit_noise import LARGEST_SIGMA_V_PER_M, first_order_infidelity, noise_table
@@ -206,10 +206,7 @@ def _crossing(sigma: np.ndarray, infidelity: np.ndarray, bound: float) -> float:
 study = Study(
     name="spins-two-qubit",
     title="A two-qubit gate of donor nuclei by electric dipoles, under charge noise, with and without echoes",
-    paper=(
-        "J. Simon, F. A. Calderon-Vargas, E. Barnes, S. E. Economou, Fast noise-resistant control of donor nuclear "
-        "spin qubits in silicon, Physical Review B 101, 205307, 2020, arXiv:2001.10029"
-    ),
+    paper=PAPER,
     question="How quiet must the electric field be for a two-qubit gate by dipoles, and what do echoes buy?",
     Parameters=Parameters,
     tiny=Parameters(periodic=(2,), concatenated=(4,), sigma_V_per_m=(0.1, 0.3), n_draws=10, trials=2),
