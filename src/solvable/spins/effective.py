@@ -19,6 +19,7 @@ from scipy.linalg import schur
 
 from solvable.checks import broadcast, numbers, one_number
 from solvable.errors import InputError
+from solvable.machine import limited_blas_threads
 from solvable.spins.device import DonorDevice, field
 from solvable.spins.propagation import propagator
 from solvable.spins.pulses import Pulse
@@ -128,6 +129,7 @@ class EffectiveModel:
         return H
 
 
+@limited_blas_threads(1)
 def effective_model(
     device: DonorDevice,
     nu_E_GHz: float,

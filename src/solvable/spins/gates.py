@@ -198,11 +198,9 @@ def naive_x90(device: DonorDevice | None = None) -> Gate:
         a, b = np.argsort((np.abs(qubit.T @ vectors) ** 2).sum(0))[-2:]
         return float(abs(np.angle(values[a] / values[b])) / (2 * np.pi) * nu_E)
 
-    nu_E = float(
-        minimize_scalar(
-            distance, bounds=(near - 5e-3, near + 5e-3), method="bounded", options={"xatol": 1e-9}
-        ).x
-    )
+    bounds = (near - 5e-3, near + 5e-3)
+    found: Any = minimize_scalar(distance, bounds=bounds, method="bounded", options={"xatol": 1e-9})
+    nu_E = float(found.x)
     periods = round(nu_E * (1 / (4 * distance(nu_E)) + _NAIVE_EDGE_NS))
     return calibrated(Gate("naive X90", device, pulse(nu_E, periods / nu_E, _NAIVE_EDGE_NS), X90))
 
@@ -350,7 +348,7 @@ def robust_gate(target: ArrayLike, x90: Gate | None = None) -> Gate:
     """
     U = unitary(target)
     x90 = x90 or robust_x90()
-    theta, phi, lam = u3_angles(U)
+    theta, phi, lam = map(float, u3_angles(U))
     angle = x90.after + theta + np.pi + x90.before
     pulse = x90.pulse + _turned(x90.pulse, angle)
     before, after = np.angle(

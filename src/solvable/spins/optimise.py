@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import generator, one_number, whole
 from solvable.errors import InputError
+from solvable.machine import limited_blas_threads
 from solvable.progress import progress
 from solvable.spins.device import DonorDevice
 from solvable.spins.effective import EffectiveModel, effective_model, even_powers
@@ -83,6 +84,7 @@ class Optimised:
         ]
 
 
+@limited_blas_threads(1)
 def optimise_x90(
     device: DonorDevice,
     *,

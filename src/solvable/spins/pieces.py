@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import one_number
 from solvable.errors import InputError
+from solvable.machine import limited_blas_threads
 from solvable.spins.device import LARGEST_FIELD_V_PER_M, Complex, DonorDevice, field
 from solvable.spins.propagation import block_propagators
 from solvable.spins.pulses import Pulse
@@ -69,6 +70,7 @@ class PulsePieces:
         pieces = np.ascontiguousarray(np.swapaxes(values, 0, 1)).reshape(self.n_pieces, self.n_exact, 64)
         self._pieces = pieces.view(np.float64)
 
+    @limited_blas_threads(1)
     def propagators(self, noise_V_per_m: ArrayLike) -> Complex:
         """Return what the pulse does to the qubit, (n_traces, 2, 2), between the states at rest at either end.
 

@@ -10,12 +10,14 @@ $U = \exp(-2 \pi i H t)$ with $H$ in GHz and $t$ in ns, in the frame that turns 
 """
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import broadcast, numbers
 from solvable.errors import InputError
+from solvable.machine import limited_blas_threads
 from solvable.spins.device import OPERATORS, DonorDevice, field
 from solvable.spins.pulses import Pulse
 
@@ -141,7 +143,8 @@ def block_propagators(
         for left, right, n in runs:
             if right - left < 1e-9:
                 continue
-            part = _equal_parts(*common, left * length, right * length, n, step_ns)
+            with limited_blas_threads(1):  # threads only wait for each other over such small matrices
+                part = _equal_parts(*common, left * length, right * length, n, step_ns)
             blocks = slice(int(left + 1e-9), int(left + 1e-9) + n)
             found[:, blocks] = part @ found[:, blocks]
     return found.reshape(*shape, n_blocks, 8, 8)
@@ -223,7 +226,7 @@ class _Stepper:
         self.dt = (end - begin) / n_steps
         self.frame = pulse.nu_B_GHz * (OPERATORS.S_z + OPERATORS.I_z)
 
-    def controls(self, t: Array) -> Array:
+    def controls(self, t: NDArray[Any]) -> Array:
         """Return the controls; at the ends those just inside, since they may jump there."""
         return self.pulse.controls(
             np.clip(t, np.nextafter(self.begin, self.end), np.nextafter(self.end, self.begin))
@@ -258,7 +261,7 @@ class _Stepper:
         """Return the field at the stages of each step in V/m, (offsets, steps, stages)."""
         c = np.concatenate([[0.0], np.cumsum(_A)])
         t = self.begin + np.arange(start, stop)[:, None] * self.dt + c * self.dt
-        half = self.controls(self.begin + np.arange(2 * start, 2 * stop + 1) * (self.dt / 2))
+        half = self.controls(self.begin + np.arange(2.0 * start, 2.0 * stop + 1.0) * (self.dt / 2))
         # The envelopes are slow: parabolas through beginning, middle and end of a step.
         parabolas = np.stack([(1 - c) * (1 - 2 * c), 4 * c * (1 - c), c * (2 * c - 1)])
         ends = np.stack([half[:-2:2], half[1:-1:2], half[2::2]], -1)  # (steps, controls, 3)

@@ -81,7 +81,7 @@ def sweep_propagator(
     slope = rate * device.per_field
     static = device.static - sweep.nu_B_GHz * (OPERATORS.S_z + OPERATORS.I_z)
 
-    def fraction(begin: Array) -> Complex:
+    def fraction(begin: NDArray[Any]) -> Complex:
         """From `begin` for a time `rest`: Magnus expansion of order four, exact but for rest**5."""
         field_there = ramp.start + rate * (begin + rest / 2)
         H = static + field_there[:, None, None] * device.per_field
@@ -172,7 +172,7 @@ class SweepGate(Gate):
 
 def sweep_x90(
     device: DonorDevice | None = None, *, corrected: bool = True, sigma_V_per_m: float = 100.0
-) -> SweepGate:
+) -> Gate:
     r"""Return X(π/2) by the long sweep: with two return sweeps between ideal pi pulses, or alone.
 
     Args:

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from solvable.checks import broadcast, choice, numbers, one_number, whole
 from solvable.errors import InputError
+from solvable.machine import limited_blas_threads
 from solvable.spins.device import Complex
 from solvable.spins.fidelity import average_gate_fidelity, leakage
 from solvable.spins.pair import DonorPair, nearest
@@ -168,6 +169,7 @@ class TwoQubitGate:
             signs = tuple(1 - 2 * (k.bit_count() % 2) for k in range(n))
         return _with_hold(replace(self, signs=signs))
 
+    @limited_blas_threads(1)
     def populations(self, n_times: int = 201) -> xr.Dataset:
         """Return populations in time of a start in |01>, without echo and noise.
 
@@ -413,6 +415,7 @@ def _with_hold(gate: TwoQubitGate) -> TwoQubitGate:
     return replace(gate, hold_ns=float(np.round(near[best], 2)))
 
 
+@limited_blas_threads(1)
 def _propagators(gates: Sequence[TwoQubitGate], offset_a: ArrayLike, offset_b: ArrayLike) -> Complex:
     """Return the gates with their rotations about z, (gates, ..., 4, 4)."""
     first = gates[0]
