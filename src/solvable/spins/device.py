@@ -37,11 +37,11 @@ LARGEST_FIELD_V_PER_M = 1e5
 # Of the magnetic field of a drive: that of a large on-chip antenna is a few mT.
 _LARGEST_DRIVE_T = 0.1
 _DEBYE = 3.33564e-30  # C m
-# Share of the level repulsion at a crossing of charge and flip-flop below which levels have no names.
+# Distances of charge and flip-flop, in units of their coupling, at which names of levels, and the expansion, fail.
 _CLOSE, _TOO_CLOSE = 3.0, 5.0
 
 
-def _kron(charge: ArrayLike, electron: ArrayLike, nucleus: ArrayLike) -> Complex:
+def _kron(charge: NDArray[Any], electron: NDArray[Any], nucleus: NDArray[Any]) -> Complex:
     return np.kron(np.kron(charge, electron), nucleus).astype(np.complex128)
 
 
@@ -316,7 +316,7 @@ class DonorDevice:
         with np.errstate(divide="ignore"):
             return np.abs(splitting - flip_flop) / coupling
 
-    def schrieffer_wolff(self, E_V_per_m: ArrayLike = 0.0, order: int = 2) -> Complex:
+    def schrieffer_wolff(self, E_V_per_m: ArrayLike = 0.0, order: int = 2) -> Array:
         r"""Return the effective Hamiltonian of the two spins, the charge in its ground state, in GHz (..., 4, 4).
 
         With $K(\sigma_z)$ the spins' Hamiltonian for a charge at $\sigma_z$, $W = \partial K / \partial \sigma_z$,
