@@ -8,7 +8,7 @@ from solvable.errors import InputError
 from solvable.spins.device import DonorDevice
 from solvable.spins.effective import effective_model
 from solvable.spins.fidelity import X90, average_gate_fidelity, project, virtual_z
-from solvable.spins.optimise import Cost, optimise_x90
+from solvable.spins.optimise import Cost, optimise_gate
 from solvable.spins.propagation import propagator
 from solvable.spins.pulses import Pulse
 from solvable.spins.scenarios import Scenarios, exact_propagators, field_errors, training_scenarios
@@ -90,7 +90,7 @@ def test_traces_that_are_constant_are_offsets():
 
 
 def test_a_small_optimisation_and_what_it_reports():
-    found = optimise_x90(DEVICE, n_sines=2, duration_ns=120, sigma_V_per_m=60, n_iterations=15, n_rounds=1)
+    found = optimise_gate(DEVICE, n_sines=2, duration_ns=120, sigma_V_per_m=60, n_iterations=15, n_rounds=1)
     assert found.history[-1] < found.history[0] / 2
     assert found.exact_by_round.size == 2
     assert round(found.pulse.duration_ns * found.pulse.nu_E_GHz, 9) == 671
@@ -116,13 +116,13 @@ def test_a_start_is_projected_and_improved():
     start = Pulse(150 / NU_E, 0.0, *shapes, nu_E_GHz=NU_E, nu_B_GHz=NU_B)
     cost, _ = cost_of(10.0, 0.0, 0.0)
     assert np.allclose(cost.projected(start).reshape(4, 3)[:, :2] * cost.caps[:, None], coefficients)
-    found = optimise_x90(DEVICE, start=start, n_sines=2, n_iterations=5, n_rounds=0, amplitude_error=0.01)
+    found = optimise_gate(DEVICE, start=start, n_sines=2, n_iterations=5, n_rounds=0, amplitude_error=0.01)
     assert found.pulse.duration_ns == pytest.approx(start.duration_ns)
     assert found.history[-1] < found.history[0]
 
 
 def test_pink_noise_is_checked_with_random_traces():
-    found = optimise_x90(
+    found = optimise_gate(
         DEVICE,
         n_sines=1,
         duration_ns=20,
@@ -157,12 +157,12 @@ def test_pink_noise_is_checked_with_random_traces():
 )
 def test_bad_inputs(changes, sentence):
     with pytest.raises(InputError, match=sentence):
-        optimise_x90(DEVICE, **changes)
+        optimise_gate(DEVICE, **changes)
 
 
 @pytest.mark.slow
 def test_from_scratch():
-    found = optimise_x90(DEVICE)
+    found = optimise_gate(DEVICE)
     assert found.history[299] < 2e-4
     assert found.exact_infidelity < 1e-4
     assert found.largest_E_V_per_m < 1.03 * 1600

@@ -1,5 +1,7 @@
 """Propagators against products of small exponentials, against each other, and their order of convergence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.linalg import expm
@@ -8,8 +10,8 @@ from solvable.errors import InputError
 from solvable.spins.device import OPERATORS, DonorDevice
 from solvable.spins.fidelity import project
 from solvable.spins.propagation import block_propagators, product, propagator
-from solvable.spins.pulses import Pulse
-from solvable.spins.shapes import Ramp, SineSeries, SmoothSweep
+from solvable.spins.pulses import CONTROLS, Pulse
+from solvable.spins.shapes import Ramp, SineSeries, SmoothSweep, Weighted
 
 DEVICE = DonorDevice()
 NU_E, NU_B = 5.592145175, 5.559250099
@@ -89,7 +91,11 @@ def test_many_fields_at_once_are_those_one_by_one() -> None:
     pulse, offsets, gains = driven(), [-120.0, 0.0, 250.0], [0.9, 1.0, 1.2]
     together = propagator(DEVICE, pulse, offsets, amplitude_E=gains, amplitude_B=gains[::-1], step_ns=0.01)
     for U, offset, gain, other in zip(together, offsets, gains, gains[::-1], strict=True):
-        alone = propagator(DEVICE, pulse.scaled(gain, other), offset, step_ns=0.01)
+        factors = dict.fromkeys(CONTROLS[1:3], gain) | dict.fromkeys(CONTROLS[3:], other)
+        scaled = replace(
+            pulse, **{name: Weighted((getattr(pulse, name),), (f,)) for name, f in factors.items()}
+        )
+        alone = propagator(DEVICE, scaled, offset, step_ns=0.01)
         np.testing.assert_allclose(U, alone, atol=1e-6)
 
 

@@ -11,7 +11,9 @@ import pytest
 from solvable.lab import find_record
 from solvable.lab.parameters import as_json
 from solvable.lab.parameters import command_line as printed_command
-from solvable.spins import read_gate, robust_x90
+from solvable.spins import DonorDevice, Gate, Pulse, read_gate, robust_x90, write_gate
+from solvable.spins.fidelity import X90
+from solvable.spins.shapes import Windowed
 from solvable.wings import load_study
 
 SPINS = ("spins", "spins-noise", "spins-two-qubit")
@@ -57,6 +59,8 @@ def test_a_saved_gate_has_its_infidelity_again(command_line, tmp_path) -> None:
     assert gate.infidelity(np.array(facts["offset_V_per_m"])) == pytest.approx(facts["infidelity"], rel=1e-4)
     code, out, _ = command_line("spins", "gate", "--pulse", "h.csv", "--quiet")
     assert float(out) == pytest.approx(facts["mean_infidelity"], rel=1e-3)
+    _, out, _ = command_line("spins", "gate", "--pulse", "h.csv", "--target", "X180", "--quiet")
+    assert float(out) > 0.1
 
 
 def test_gates_say_what_they_withstand(command_line) -> None:
@@ -65,6 +69,32 @@ def test_gates_say_what_they_withstand(command_line) -> None:
     _, out, _ = command_line("spins", "gate", "--against", "amplitude", "--json")
     facts = json.loads(out)
     assert max(facts["amplitude_E_infidelity"] + facts["amplitude_B_infidelity"]) < 1e-4
+
+
+def test_a_pulse_is_optimised_for_the_donor_of_its_file(command_line, tmp_path) -> None:
+    device = DonorDevice(tunnel_coupling_GHz=12, B0_T=0.35)
+    shape = Windowed(500.0, 0.5)
+    f = device.transitions(0.0)
+    nu_E, nu_B = float(f.f_ff_MHz) / 1e3, float(f.f_esr_MHz) / 1e3
+    pulse = Pulse(60.0, E_c_V_per_m=shape, B_x_T=Windowed(3e-4, 0.5), nu_E_GHz=nu_E, nu_B_GHz=nu_B)
+    write_gate(Gate("mine", device, pulse, X90), tmp_path / "mine.csv")
+    code, out, _ = command_line(
+        *("spins", "optimise", tmp_path / "mine.csv", "--n-iterations", 2, "--sigma-V-per-m", 10),
+        *("--save", "better.csv", "--json"),
+    )
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["device"]["tunnel_coupling_GHz"] == 12
+    assert any("before and after each round" in line for line in facts["optimisation"])
+    assert read_gate("better.csv").infidelity() == pytest.approx(facts["infidelity"][2], rel=1e-3)
+
+
+def test_the_lab_frame_is_used_throughout(command_line) -> None:
+    _, out, _ = command_line("spins", "gate", "--kind", "naive", "--json")
+    _, lab, _ = command_line("spins", "gate", "--kind", "naive", "--lab-frame", "--json")
+    found, other = json.loads(out), json.loads(lab)
+    for name in ("mean_infidelity", "leakage"):
+        assert found[name] != other[name]
 
 
 def test_a_sweep_of_noise_is_a_table(command_line) -> None:
@@ -102,8 +132,11 @@ def test_a_sweep_of_noise_is_a_table(command_line) -> None:
         (("spectrum", "--field-V-per-m", "2.5e6"), "did you pass kV/m twice, or V/m for V/µm?"),
         (("gate", "--target", "Q"), "expected X90, X180, Y90, H, or three angles"),
         (("gate", "--pulse", "none.csv"), "none.csv"),
-        (("gate", "--kind", "naive", "--optimise"), "the naive gate has its own pulse"),
-        (("gate", "--amplitude-error", "0.01"), "are for --optimise"),
+        (("gate", "--kind", "naive", "--against", "amplitude"), "the naive gate withstands nothing"),
+        (("gate", "--pulse", "none.csv", "--kind", "naive"), "leave out --kind and --against"),
+        (("optimise", "none.csv", "--duration-ns", "500"), "a start brings its own length"),
+        (("optimise", "--tunnel-coupling-GHz", "12", "--amplitude-error", "1"), "amplitude_error must be"),
+        (("gate", "--hyperfine-MHz", "0"), "without it no drive turns the nuclear spin"),
         (("gate", "--save", "g.txt"), ".csv"),
         (("noise-sweep", "--gate", "magic"), "unknown gate 'magic'"),
         (("noise-sweep", "--sigma-V-per-m", "-1"), "sigma_V_per_m must be at least 0"),

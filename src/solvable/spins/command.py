@@ -1,5 +1,6 @@
 """The commands `solvable spins ...`: levels of a device, gates, and what charge noise does to them."""
 
+import warnings
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -7,11 +8,11 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from cyclopts import App, Parameter
 
-from solvable.checks import choice, numbers, one_number
+from solvable.checks import choice, one_number
 from solvable.errors import InputError
 from solvable.lab.text import readable, with_error
 from solvable.lab.verdict import Section, Table, Verdict
-from solvable.terminal.arguments import FIGURES, Numbers, Whole, check_path
+from solvable.terminal.arguments import FIGURES, Numbers, OptionalWhole, Whole, check_path
 from solvable.terminal.output import OUTPUT, Output, example
 
 spins = App(
@@ -23,8 +24,9 @@ spins = App(
 # What a line of a device may have in an error of the field, and the errors that a gate is tried at.
 _OFFSETS = (-300.0, -100.0, 0.0, 100.0, 300.0)
 _MOST_NOISE = 300.0
-# Gauss-Hermite nodes of the mean: for smooth pulses to 1e-6.
-_NODES = 11
+_FAR_GHZ = 0.3
+# Gauss-Hermite nodes of the mean.
+_NODES = 21
 
 
 # cyclopts would turn `B0_T` into `--b0-t`.
@@ -82,20 +84,23 @@ def spectrum(
         output: How the result is printed.
     """
     from solvable.lab.figure import save
-    from solvable.spins.device import DonorDevice
+    from solvable.spins.device import DonorDevice, field
     from solvable.spins.drawing import draw_levels
     from solvable.spins.theory import dephasing_time
 
     check_path("figure", figure, FIGURES)
     device = donor.device() or DonorDevice()
-    E = numbers("field_V_per_m", field_V_per_m).ravel()
-    found = device.transitions(E)
-    slope = device.frequency_slope_kHz_per_V_per_m(E)
+    E = field(field_V_per_m, "field_V_per_m").ravel()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = device.transitions(E)
+        slope = device.frequency_slope_kHz_per_V_per_m(E)
+    notes = tuple(dict.fromkeys(str(one.message) for one in caught))
     dephasing = dephasing_time(slope, 100.0)
     columns = [found[name].to_numpy() for name in ("f_n_MHz", "f_ff_MHz", "f_esr_MHz")]
     rows = tuple(
-        (f"{field:g}", *(f"{value:.4f}" for value in values), f"{change:.3g}", f"{time:.3g}")
-        for field, *values, change, time in zip(E, *columns, slope, dephasing, strict=True)
+        (f"{at:g}", *(f"{value:.4f}" for value in values), f"{change:.3g}", f"{time:.3g}")
+        for at, *values, change, time in zip(E, *columns, slope, dephasing, strict=True)
     )
     heads = (
         "field (V/m)",
@@ -121,7 +126,7 @@ def spectrum(
     output.emit(
         facts,
         [f"{one:.9g}" for one in columns[0]],
-        lambda: print(Verdict(title, (Section("", text, Table(heads, rows)),))),
+        lambda: print(Verdict(title, (Section("", text, Table(heads, rows)),), notes)),
         {figure: lambda path: save(draw_levels(device, widest), path)},
     )
 
@@ -130,15 +135,10 @@ def spectrum(
 def gate(
     *,
     kind: Literal["robust", "naive"] = "robust",
-    target: str = "X90",
-    against: Literal["slow-noise", "amplitude", "fast-noise"] = "slow-noise",
+    target: str | None = None,
+    against: Literal["slow-noise", "amplitude", "fast-noise"] | None = None,
     pulse: Path | None = None,
-    optimise: bool = False,
-    amplitude_error: float = 0.0,
-    pink_sigma_V_per_m: Annotated[float, _named("--pink-sigma-V-per-m")] = 0.0,
     sigma_V_per_m: Annotated[float, _named("--sigma-V-per-m")] = 100.0,
-    duration_ns: float = 1000.0,
-    random_state: Whole = 0,
     lab_frame: bool = False,
     donor: DeviceOptions = DEVICE,
     save: Path | None = None,
@@ -147,53 +147,144 @@ def gate(
 ) -> None:
     """Make a gate on the nuclear spin, and print its infidelity under errors of field and drives.
 
-    For the default donor the robust pulse is shipped; for another one it is optimised, in about half a minute. The
-    infidelities are exact for eight levels and count leakage.
+    For the default donor the robust pulse is shipped; for another one it is optimised, in about half a minute
+    (`solvable spins optimise` has more options). The infidelities are exact for eight levels and count leakage.
 
     Args:
         kind: The robust gate, or a naive one to compare with.
-        target: X90, X180, Y90, H, or three angles theta,phi,lambda in rad of U3.
-        against: Errors that the shipped pulse withstands.
-        pulse: FILE.csv of a gate or of a pulse of your own, used as it is, or with --optimise as a start.
-        optimise: Optimise a pulse anew, for the errors below.
-        amplitude_error: Relative error of the drives' amplitudes that the pulse is to withstand, such as 0.01.
-        pink_sigma_V_per_m: 1/f noise, 1 Hz to 10 MHz, that the pulse is to withstand, in V/m.
-        sigma_V_per_m: Slow noise of the field that the pulse is to withstand and is tried with, in V/m.
-        duration_ns: Length of a pulse that is optimised from a random start.
-        random_state: Seed of that start.
+        target: X90 (the default), X180, Y90, H, or three angles theta,phi,lambda in rad of U3.
+        against: Errors that the robust pulse withstands; by default slow noise.
+        pulse: FILE.csv of a gate, or of a pulse of your own, instead: samples t_ns, E_c_V_per_m, E_s_V_per_m, B_x_T,
+            B_y_T, E_V_per_m, with lines # nu_E_GHz = 5.59 and # nu_B_GHz = 5.56 at the top.
+        sigma_V_per_m: Slow noise of the field that the gate is tried with, in V/m.
         lab_frame: Keep the counter-rotating part of the magnetic drive.
         donor: The donor.
         save: Write the gate: FILE.csv, which --pulse reads.
         figure: Write a figure of the controls: FILE.svg, FILE.png or FILE.pdf.
         output: How the result is printed.
     """
-    from solvable.lab.figure import save as save_figure
-    from solvable.spins.gate_files import write_gate
-    from solvable.spins.noise import noise_sweep
+    from solvable.spins.gate_files import read_gate
+    from solvable.spins.gates import naive_x90, robust_gate, robust_x90
 
+    sigma = _checked(save, figure, sigma_V_per_m)
+    wanted = None if target is None else _target(target)
+    if pulse is not None:
+        if kind == "naive" or against is not None:
+            raise InputError("--pulse brings its own pulse; leave out --kind and --against")
+        made, name = read_gate(pulse, donor.device(), wanted), target or "the target of the file"
+    else:
+        if kind == "naive" and against is not None:
+            raise InputError("the naive gate withstands nothing; leave out --against")
+        device = donor.device()
+        x90 = (
+            naive_x90(device)
+            if kind == "naive"
+            else robust_x90(device, against=against or "slow-noise", quiet=output.silent)
+        )
+        name = target or "X90"
+        made = x90 if wanted is None or name.upper() == "X90" else robust_gate(wanted, x90)
+    _report(made, name, sigma, lab_frame, [], save, figure, output)
+
+
+@spins.command(help_epilogue=example("solvable spins optimise --tunnel-coupling-GHz 12 --save mine.csv"))
+def optimise(
+    start: Path | None = None,
+    /,
+    *,
+    target: str = "X90",
+    sigma_V_per_m: Annotated[float, _named("--sigma-V-per-m")] = 100.0,
+    amplitude_error: float = 0.0,
+    pink_sigma_V_per_m: Annotated[float, _named("--pink-sigma-V-per-m")] = 0.0,
+    duration_ns: float | None = None,
+    largest_E_V_per_m: Annotated[float | None, _named("--largest-E-V-per-m")] = None,
+    n_iterations: Whole = 300,
+    random_state: OptionalWhole = None,
+    lab_frame: bool = False,
+    donor: DeviceOptions = DEVICE,
+    save: Path | None = None,
+    figure: Path | None = None,
+    output: Output = OUTPUT,
+) -> None:
+    """Optimise a pulse for your device and the errors that it is to withstand, in a minute or a few.
+
+    It starts from a pulse of yours, from random numbers if --duration-ns or --random-state is given, or else from the
+    shipped pulse.
+
+    Args:
+        start: FILE.csv of a gate or of a pulse of your own to start from; the donor is that of the file, if it has one.
+        target: X90, X180, Y90, H, or three angles theta,phi,lambda in rad of U3, in one pulse.
+        sigma_V_per_m: Slow noise of the field to withstand, in V/m.
+        amplitude_error: Relative error of the drives' amplitudes to withstand, such as 0.01.
+        pink_sigma_V_per_m: 1/f noise of the field, 1 Hz to 10 MHz, to withstand, in V/m.
+        duration_ns: Length of the pulse; by default 1000.
+        largest_E_V_per_m: Largest amplitude of the electric drive in V/m; by default 1600, scaled to the donor.
+        n_iterations: Iterations of the optimiser.
+        random_state: Seed of a random start.
+        lab_frame: Keep the counter-rotating part of the magnetic drive.
+        donor: The donor.
+        save: Write the gate: FILE.csv.
+        figure: Write a figure of the controls: FILE.svg, FILE.png or FILE.pdf.
+        output: How the result is printed.
+    """
+    from solvable.spins.device import DonorDevice
+    from solvable.spins.gate_files import read_gate
+    from solvable.spins.gates import optimised_gate, transferred_x90
+
+    sigma = _checked(save, figure, sigma_V_per_m)
+    wanted = _target(target)
+    device = donor.device()
+    random = duration_ns is not None or random_state is not None
+    if start is not None:
+        if random:
+            raise InputError("a start brings its own length; leave out --duration-ns and --random-state")
+        own = read_gate(start, device)
+        device, first = own.device, own.pulse
+    else:
+        device = device or DonorDevice()
+        first = None if random else transferred_x90(device).pulse
+    cap = {} if largest_E_V_per_m is None else {"largest_E_V_per_m": largest_E_V_per_m}
+    made, found = optimised_gate(
+        device,
+        **cap,
+        start=first,
+        target=wanted,
+        sigma_V_per_m=sigma,
+        amplitude_error=amplitude_error,
+        pink_sigma_V_per_m=pink_sigma_V_per_m,
+        duration_ns=1000.0 if duration_ns is None else duration_ns,
+        n_iterations=n_iterations,
+        random_state=random_state or 0,
+        rotating_wave=not lab_frame,
+        quiet=output.silent,
+    )
+    _report(made, target, sigma, lab_frame, found.report, save, figure, output)
+
+
+def _checked(save: Path | None, figure: Path | None, sigma: float) -> float:
     check_path("save", save, (".csv",))
     check_path("figure", figure, FIGURES)
-    sigma = one_number("sigma_V_per_m", sigma_V_per_m, at_least=0, at_most=_MOST_NOISE)
-    wanted = _target(target)
-    if kind == "naive" and (optimise or pulse is not None):
-        raise InputError("the naive gate has its own pulse; leave out --pulse and --optimise")
-    options: dict[str, Any] = {}
-    if optimise:
-        options = {
-            "sigma_V_per_m": sigma,
-            "amplitude_error": amplitude_error,
-            "pink_sigma_V_per_m": pink_sigma_V_per_m,
-            "duration_ns": duration_ns,
-            "random_state": random_state,
-            "rotating_wave": not lab_frame,
-        }
-    elif amplitude_error or pink_sigma_V_per_m:
-        raise InputError("--amplitude-error and --pink-sigma-V-per-m are for --optimise")
-    made, lines = _make(kind, target, wanted, against, pulse, donor.device(), options, output.silent)
+    return one_number("sigma_V_per_m", sigma, at_least=0, at_most=_MOST_NOISE)
+
+
+def _report(
+    made: Any,
+    name: str,
+    sigma: float,
+    lab_frame: bool,
+    lines: list[str],
+    save: Path | None,
+    figure: Path | None,
+    output: Output,
+) -> None:
+    """Print what errors do to a gate, and write it."""
+    from solvable.lab.figure import save as save_figure
+    from solvable.spins.gate_files import write_gate
+
     wave = {"rotating_wave": not lab_frame}
     offsets = np.array(_OFFSETS)
     at_offset = made.infidelity(offsets, **wave)
-    noisy = float(noise_sweep(made, sigma, nodes=_NODES).infidelity[0])
+    x, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    noisy = float(weights @ made.infidelity(sigma * x, **wave) / weights.sum())
     gains = np.array([0.99, 1.01])
     electric, magnetic = made.infidelity(0.0, gains, **wave), made.infidelity(0.0, 1.0, gains, **wave)
     rows = [
@@ -218,18 +309,21 @@ def gate(
         "mean_infidelity": noisy,
         "amplitude_E_infidelity": electric,
         "amplitude_B_infidelity": magnetic,
+        "optimisation": lines,
     }
+    device, place = made.device, save or "FILE.csv, after --save,"
     text = (
+        f"A donor with {device.tunnel_coupling_GHz:g} GHz, {device.B0_T:g} T, {device.depth_nm:g} nm; "
         f"{made.duration_ns:.3f} ns; virtual rotations about z by {made.before:.4f} rad before and {made.after:.4f} "
         f"rad after; without errors {readable(facts['leakage'], 2)} leaks out of the qubit."
     )
     verdict = Verdict(
-        f"{target} by {made.name}: mean infidelity {readable(noisy, 2)} at {sigma:g} V/m of slow noise",
+        f"{name} by {made.name}: mean infidelity {readable(noisy, 2)} at {sigma:g} V/m of slow noise",
         (
             Section("", text, Table(("error", "infidelity"), tuple(rows))),
             *([Section("Optimisation", points=tuple(lines))] if lines else []),
         ),
-        ("1/f noise hurts more than slow noise: solvable spins noise-sweep --kind pink",),
+        (*_far(made), f"1/f noise is another matter: solvable spins noise-sweep --gate {place} --kind pink"),
     )
     files = {
         save: lambda path: write_gate(made, path),
@@ -319,37 +413,18 @@ def noise_sweep(
     )
 
 
-def _make(
-    kind: str,
-    name: str,
-    target: Any,
-    against: str,
-    pulse: Path | None,
-    device: Any,
-    options: dict[str, Any],
-    silent: bool,
-) -> tuple[Any, list[str]]:
-    """Return a gate, and lines on its optimisation."""
-    from solvable.spins.device import DonorDevice
-    from solvable.spins.fidelity import X90
-    from solvable.spins.gate_files import read_gate
-    from solvable.spins.gates import Gate, naive_x90, robust_gate, robust_x90
-    from solvable.spins.optimise import optimise_x90
-
-    lines: list[str] = []
-    if kind == "naive":
-        made = naive_x90(device)
-    elif pulse is not None and not options:
-        return read_gate(pulse, device, None if name == "X90" else target), lines
-    elif options:
-        device = device or DonorDevice()
-        start = None if pulse is None else read_gate(pulse).pulse
-        found = optimise_x90(device, start=start, quiet=silent, **options)
-        made = Gate("optimised X90", device, found.pulse, X90, found.before, found.after)
-        lines = found.report
-    else:
-        made = robust_x90(device, against=against, quiet=silent)
-    return (made if name == "X90" else robust_gate(target, made)), lines
+def _far(made: Any) -> list[str]:
+    """Return a note if the drives are far from the resonances of the donor."""
+    at_rest = made.device.transitions(0.0)
+    notes = []
+    for name, line, what in (("nu_E_GHz", "f_ff_MHz", "electric"), ("nu_B_GHz", "f_esr_MHz", "magnetic")):
+        nu, resonance = getattr(made.pulse, name), 1e-3 * float(at_rest[line])
+        if nu and abs(nu - resonance) > _FAR_GHZ:
+            notes.append(
+                f"the {what} drive has {nu:.4g} GHz, and this donor its resonance at {resonance:.4g} GHz: is it the"
+                " right donor?"
+            )
+    return notes
 
 
 def _target(text: str) -> Any:
@@ -369,7 +444,8 @@ def _target(text: str) -> Any:
         raise InputError(
             f"target is {text!r}; expected X90, X180, Y90, H, or three angles theta,phi,lambda in rad"
         ) from None
-    numbers("target", [theta, phi, lam], at_least=-1e3, at_most=1e3)
+    if max(abs(theta), abs(phi), abs(lam)) > 4 * np.pi:
+        raise InputError(f"target is {text!r}; expected angles in rad, and these look like degrees")
     cos, sin = np.cos(theta / 2), np.sin(theta / 2)
     return np.array(
         [[cos, -np.exp(1j * lam) * sin], [np.exp(1j * phi) * sin, np.exp(1j * (phi + lam)) * cos]]

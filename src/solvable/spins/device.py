@@ -307,11 +307,15 @@ class DonorDevice:
         """$A / 4$, by which flip-flop and charge repel each other at the ionisation point."""
         return 1e-3 * self.hyperfine_MHz / 4
 
+    @property
+    def zeeman_GHz(self) -> float:
+        r"""$(\gamma_e + \gamma_n) B_0$, the flip-flop frequency but for the hyperfine coupling."""
+        return (self.gamma_e_GHz_per_T + 1e-3 * self.gamma_n_MHz_per_T) * self.B0_T
+
     def distance_to_crossing(self, E_V_per_m: ArrayLike) -> Array:
         r"""Return $|\varepsilon_o - f_{ff}| / g_{so}$, where charge and flip-flop meet; small: the levels mix."""
         splitting = self.charge_splitting_GHz(E_V_per_m)
-        zeeman = (self.gamma_e_GHz_per_T + 1e-3 * self.gamma_n_MHz_per_T) * self.B0_T
-        flip_flop = np.hypot(zeeman, 1e-3 * self.hyperfine_at_MHz(E_V_per_m))
+        flip_flop = np.hypot(self.zeeman_GHz, 1e-3 * self.hyperfine_at_MHz(E_V_per_m))
         coupling = self.spin_charge_coupling_GHz * self.tunnel_coupling_GHz / splitting
         with np.errstate(divide="ignore"):
             return np.abs(splitting - flip_flop) / coupling
@@ -385,5 +389,6 @@ def field(E_V_per_m: ArrayLike, name: str = "E_V_per_m") -> Array:
     if (bad := ~(np.abs(E) <= LARGEST_FIELD_V_PER_M)).any():
         raise InputError(
             f"{name} is {E[bad].flat[0]:g} V/m, outside of +-1e5 V/m; did you pass kV/m twice, or V/m for V/µm?"
+            " Fields count from the ionisation point"
         )
     return E

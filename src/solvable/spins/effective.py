@@ -31,8 +31,8 @@ Complex = NDArray[np.complex128]
 _TERMS_E, _TERMS_OFFSET = 5, 9
 _NODES = 12
 _STEPS_PER_PERIOD = 48
-# Of a fit; 10 kHz would turn a state by 0.06 rad in 1 µs.
-_LARGEST_RESIDUAL_GHZ = 1e-5
+# Of a fit; 50 kHz would turn a state by 0.3 rad in 1 µs, which rounds of correction still take out.
+_LARGEST_RESIDUAL_GHZ = 5e-5
 
 
 class Coefficients(NamedTuple):

@@ -43,7 +43,7 @@ def leakage(M: Complex) -> Array:
     >>> float(leakage(np.diag([1.0, 0.6])).round(2))
     0.32
     """
-    return 1 - (np.abs(M) ** 2).sum((-2, -1)) / M.shape[-1]
+    return np.maximum(1 - (np.abs(M) ** 2).sum((-2, -1)) / M.shape[-1], 0.0)  # not below it by rounding
 
 
 def average_gate_fidelity(M: Complex, target: ArrayLike) -> Array:

@@ -21,8 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from solvable.checks import grid, numbers, one_number, whole
 from solvable.errors import InputError
 from solvable.spins.device import Complex
-from solvable.spins.gates import Gate
-from solvable.spins.pieces import PulsePieces, tilt
+from solvable.spins.gates import Gate, one_pulse
+from solvable.spins.pieces import PulsePieces
 
 Array = NDArray[np.float64]
 
@@ -105,6 +105,7 @@ def gate_filter_functions(
     True
     """
     f = grid("frequencies_Hz", frequencies_Hz, at_least=0, at_most=1e8)
+    one_pulse(gate, "filter functions")
     pieces = pieces or PulsePieces(gate.device, gate.pulse, _NARROWEST_V_PER_M)
     V, slopes = pieces.derivatives()
     step_ns = gate.duration_ns / pieces.n_pieces
@@ -115,8 +116,7 @@ def gate_filter_functions(
         U = one @ U
     # Noise is taken to be constant within a piece, as in `PulsePieces`.
     A = np.exp(2j * np.pi * np.multiply.outer(f, middle_s)) @ operators.reshape(-1, 64)
-    qubit = tilt(gate.device, 0.0).T @ gate.device.states(0.0)[1][:, :2]
-    return _filters(A.reshape(-1, 8, 8), qubit, f)
+    return _filters(A.reshape(-1, 8, 8), pieces.qubit(0.0, 0), f)
 
 
 def expected_infidelity(

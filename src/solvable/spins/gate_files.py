@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 from solvable.errors import InputError
 from solvable.spins.device import DonorDevice
 from solvable.spins.fidelity import X90, unitary
-from solvable.spins.gates import Gate, calibrated
-from solvable.spins.pulses import read_comments, read_pulse
+from solvable.spins.gates import Gate, calibrated, one_pulse
+from solvable.spins.pulse_files import read_comments, read_pulse
 
 
 def write_gate(gate: Gate, path: str | Path) -> Path:
@@ -20,6 +20,7 @@ def write_gate(gate: Gate, path: str | Path) -> Path:
     Raises:
         InputError: if the file cannot be written.
     """
+    one_pulse(gate, "a file")
     target = [[[float(one.real), float(one.imag)] for one in row] for row in gate.target]
     comments = {
         "name": gate.name,

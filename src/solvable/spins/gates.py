@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 
 from solvable.checks import broadcast, choice, numbers, one_number
+from solvable.errors import InputError
 from solvable.spins.adiabatic import warn_if_too_fast
 from solvable.spins.device import Complex, DonorDevice, field
 from solvable.spins.fidelity import (
@@ -26,7 +27,7 @@ from solvable.spins.fidelity import (
     unitary,
     virtual_z,
 )
-from solvable.spins.optimise import optimise_x90
+from solvable.spins.optimise import Optimised, optimise_gate
 from solvable.spins.propagation import propagator
 from solvable.spins.pulses import Pulse
 from solvable.spins.robust_pulses import SHIPPED
@@ -116,8 +117,7 @@ class Gate:
         """Return the projected propagators without virtual rotations."""
         U = propagator(device, self.pulse, offset, amplitude_E=gain_E, amplitude_B=gain_B, **options)
         begin, end = self.pulse.controls(np.array([0.0, self.duration_ns]))[:, 0]
-        if begin != end:
-            warn_if_too_fast(device, self.pulse)
+        warn_if_too_fast(device, self.pulse)
         return project(device, U, offset + begin, offset + end)
 
     def infidelity(
@@ -158,6 +158,12 @@ class Gate:
         return float(found) if found.ndim == 0 else found
 
 
+def one_pulse(gate: Any, purpose: str) -> None:
+    """Raise unless a gate is a `Gate` that consists of its pulse alone, unlike the corrected sweep."""
+    if type(gate) is not Gate and getattr(gate, "return_ns", 1) != 0:
+        raise InputError(f"{purpose} needs a Gate that consists of one pulse; got a {type(gate).__name__}")
+
+
 def calibrated(gate: Gate, sigma_V_per_m: float = 0.0) -> Gate:
     """Return the gate with the virtual rotations that are best on average over quasi-static noise, by default none."""
     x, weights = hermegauss(7 if sigma_V_per_m > 0 else 1)
@@ -180,6 +186,7 @@ def naive_x90(device: DonorDevice | None = None) -> Gate:
     True
     """
     device = device or DonorDevice()
+    _coupling(device)
     at_rest = device.transitions(0.0)
     nu_B = 1e-3 * float(at_rest.f_esr_MHz) - _NAIVE_DETUNING_GHZ
     near = nu_B + 1e-3 * float(at_rest.f_n_MHz)
@@ -241,7 +248,7 @@ def robust_x90(
     """Return X(π/2) by a smooth pulse that charge noise hardly spoils.
 
     For the preset `robust` the pulse is shipped. For another device the shipped one is transferred and optimised again,
-    which takes about half a minute; `optimise_x90` has more to say on how that went.
+    which takes about half a minute; `optimise_gate` has more to say on how that went.
 
     Args:
         device: the donor; by default the preset `robust`.
@@ -253,7 +260,7 @@ def robust_x90(
             - `fast-noise`: 500 ns; 7e-4 at 50 V/m of 1/f noise up to 10 MHz, and 4e-4 at 100 V/m of quasi-static noise.
         start: a pulse of your own to optimise.
         quiet: show no progress.
-        **options: of `optimise_x90`; with any of them the pulse is optimised.
+        **options: of `optimise_gate`; with any of them the pulse is optimised.
 
     >>> gate = robust_x90()
     >>> bool(gate.infidelity() < 6e-5), round(gate.duration_ns, 3)
@@ -261,15 +268,25 @@ def robust_x90(
     """
     device = device or DonorDevice()
     choice("against", against, SHIPPED)
-    known = [name for name in signature(optimise_x90).parameters if name not in ("device", "start", "quiet")]
+    known = [name for name in signature(optimise_gate).parameters if name not in ("device", "start", "quiet")]
     for name in options:
         choice("option", name, known)
     gate = transferred_x90(device, against)
     if start is None and not options and device == DonorDevice():
         return gate
-    options = _ERRORS[against] | {"largest_E_V_per_m": 1600 * _electric_scale(device)} | options
-    found = optimise_x90(device, start=start or gate.pulse, quiet=quiet, **options)
-    return Gate("robust X90", device, found.pulse, found.target, found.before, found.after)
+    return optimised_gate(device, start=start or gate.pulse, quiet=quiet, **_ERRORS[against] | options)[0]
+
+
+def optimised_gate(device: DonorDevice, **options: Any) -> tuple[Gate, Optimised]:
+    """Return the gate that `optimise_gate` finds, and what it reports.
+
+    Args:
+        device: the donor.
+        **options: of `optimise_gate`; by default the largest electric amplitude is 1600 V/m scaled to the device.
+    """
+    options = {"largest_E_V_per_m": 1600 * _electric_scale(device)} | options
+    found = optimise_gate(device, **options)
+    return Gate("an optimised pulse", device, found.pulse, found.target, found.before, found.after), found
 
 
 def transferred_x90(device: DonorDevice, against: str = "slow-noise") -> Gate:
@@ -307,11 +324,15 @@ def _electric_scale(device: DonorDevice) -> float:
 
 def _coupling(device: DonorDevice) -> float:
     """Coupling of the electric drive to the flip-flop at the ionisation point."""
+    if device.hyperfine_MHz == 0:
+        raise InputError(
+            "hyperfine_MHz is 0, and without it no drive turns the nuclear spin; it is 117 for P in Si"
+        )
     f_ff = 1e-3 * float(device.transitions(0.0).f_ff_MHz)
     per_field = flip_flop_drive_per_field(
         device.hyperfine_MHz, device.tunnel_coupling_GHz, f_ff, device.depth_nm
     )
-    return float(per_field)
+    return abs(float(per_field))
 
 
 X90_GATES = ("robust", "naive", "amplitude", "fast-noise")
@@ -348,9 +369,12 @@ def robust_gate(target: ArrayLike, x90: Gate | None = None) -> Gate:
     """
     U = unitary(target)
     x90 = x90 or robust_x90()
+    one_pulse(x90, "a gate of two pulses")
     theta, phi, lam = map(float, u3_angles(U))
     angle = x90.after + theta + np.pi + x90.before
-    pulse = x90.pulse + _turned(x90.pulse, angle)
+    # The second pulse is to begin with the phase of the first: the drive has gone on meanwhile.
+    gone_on = 2 * np.pi * x90.pulse.nu_E_GHz * x90.duration_ns
+    pulse = x90.pulse + _turned(x90.pulse, angle - gone_on)
     before, after = np.angle(
         np.exp(1j * np.array([x90.before + lam, angle + x90.after + phi + np.pi]))
     ).tolist()

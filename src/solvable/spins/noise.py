@@ -20,15 +20,13 @@ from solvable.errors import InputError
 from solvable.progress import progress
 from solvable.spins.device import LARGEST_FIELD_V_PER_M, Complex, field
 from solvable.spins.fidelity import average_gate_fidelity, leakage, virtual_z
-from solvable.spins.gates import Gate
+from solvable.spins.gates import Gate, one_pulse
 from solvable.spins.pieces import (
     MOST_POINTS,
     PIECE_NS,
     PulsePieces,
     interpolant,
-    lagrange,  # noqa: F401, explore has it from here
     refined,
-    tilt,  # noqa: F401, likewise
 )
 
 Array = NDArray[np.float64]
@@ -301,8 +299,7 @@ class PinkNoise:
         random_state: Any = 0,
         pieces: PulsePieces | None = None,
     ) -> None:
-        if type(gate) is not Gate:
-            raise InputError(f"1/f noise needs a Gate, made of one pulse; got a {type(gate).__name__}")
+        one_pulse(gate, "1/f noise")
         self.gate = gate
         one_number("f_high_Hz", f_high_Hz, above=0, at_most=_LARGEST_CUTOFF_HZ)
         n = whole("n_traces", n_traces, at_least=2, at_most=100_000)

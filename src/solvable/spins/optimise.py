@@ -52,7 +52,8 @@ class Optimised:
         history: cost of the model by iteration, all rounds one after the other.
         exact_by_round: exact mean infidelity over the scenarios of the optimisation, before the first round of
             correction and after each.
-        exact_infidelity: exact mean infidelity at errors that were not optimised for; this is the one to quote.
+        exact_infidelity: exact mean infidelity at errors that were not optimised for (without any spread of the
+            errors there is but one); this is the one to quote.
         standard_error: of `exact_infidelity`, where it is a mean over random traces; else 0.
         largest_E_V_per_m: largest amplitude of the electric drive.
         largest_B_uT: that of the magnetic drive, rotating.
@@ -85,7 +86,7 @@ class Optimised:
 
 
 @limited_blas_threads(1)
-def optimise_x90(
+def optimise_gate(
     device: DonorDevice,
     *,
     target: ArrayLike = X90,
@@ -143,7 +144,7 @@ def optimise_x90(
     Source:
         Ours, after the idea of Simon et al. (2020).
 
-    >>> found = optimise_x90(DonorDevice(), n_sines=2, duration_ns=100, n_iterations=2, n_rounds=0)
+    >>> found = optimise_gate(DonorDevice(), n_sines=2, duration_ns=100, n_iterations=2, n_rounds=0)
     >>> round(found.pulse.duration_ns * found.pulse.nu_E_GHz, 6)
     559.0
     """

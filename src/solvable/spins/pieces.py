@@ -27,8 +27,9 @@ _TOLERANCE = 1e-4
 class PulsePieces:
     r"""Propagators of short pieces of a pulse as functions of the field's error, for noise that changes in time.
 
-    $V_k(\delta) = R(\delta)^T U_k(\delta) R(\delta)$, where $U_k$ is the exact propagator of a piece of 1.7 ns at a
-    constant error $\delta$ and $R$ turns the charge into its eigenstates there. Their product along a trace, with
+    $V_k(\delta) = R_{k+1}(\delta)^T U_k(\delta) R_k(\delta)$, where $U_k$ is the exact propagator of a piece of 1.7 ns
+    at a constant error $\delta$ and $R_k$ turns the charge into its eigenstates at the beginning of the piece, in the
+    slow field of the pulse with the error. Their product along a trace, with
     $\delta$ from the middle of each piece, lets the charge follow the noise adiabatically; a product of $U_k$ would
     have a jump of the charge between any two. Checked against `block_propagators` with the same traces, which is exact:
     for the robust gate and 100 V/m of 1/f noise up to 10 MHz infidelities of 0.003 to 0.05 err by at most 4e-6.
@@ -54,10 +55,12 @@ class PulsePieces:
         )
         self.n_pieces = int(np.ceil(pulse.duration_ns / PIECE_NS))
 
+        self._slow = pulse.controls(np.linspace(0, pulse.duration_ns, self.n_pieces + 1))[:, 0]
+
         def compute(offsets: Array) -> Complex:
-            R = tilt(device, offsets)[:, None]
+            R = tilt(device, self._slow + offsets[:, None])  # at the ends of the pieces
             U = block_propagators(device, pulse, offsets, n_blocks=self.n_pieces)
-            return np.swapaxes(R, -1, -2) @ U @ R
+            return np.swapaxes(R[:, 1:], -1, -2) @ U @ R[:, :-1]
 
         def excess(old: Complex, new: Complex) -> tuple[float, float]:
             middle = chebyshev(len(new))[1::2]
@@ -86,7 +89,7 @@ class PulsePieces:
             raise InputError(
                 f"the pieces cover noise up to {self.half_width_V_per_m:g} V/m; got {largest:g}; make them for more"
             )
-        first, last = (self._qubit(noise[:, i]) for i in (0, -1))
+        first, last = (self.qubit(noise[:, i], i) for i in (0, -1))
         done = first.astype(np.complex128)
         for values, middle in zip(self._pieces, noise[:, 1::2].T, strict=True):
             V = lagrange(self.n_exact, middle / self.half_width_V_per_m) @ values
@@ -104,7 +107,9 @@ class PulsePieces:
         step = 1e-4 * self.half_width_V_per_m
         return self.at(0.0), (self.at(step) - self.at(-step)) / (2 * step)
 
-    def _qubit(self, fields: Array) -> Array:
+    def qubit(self, error_V_per_m: ArrayLike, edge: int) -> Array:
+        """Return the qubit's states at rest (..., 8, 2) in the tilted frame at an edge between pieces, 0 or -1."""
+        fields = self._slow[edge] + np.asarray(error_V_per_m, dtype=np.float64)
         return np.swapaxes(tilt(self.device, fields), -1, -2) @ self.device.states(fields)[1][..., :2]
 
 

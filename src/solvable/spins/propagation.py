@@ -34,6 +34,7 @@ _B = np.array([*_FIELD, 1 - 2 * sum(_FIELD), *_FIELD[::-1]])
 _SECTORS = (np.array([0, 4]), np.array([3, 7]), np.array([1, 2, 5, 6]))
 
 STEPS_PER_PERIOD = 6
+_STEPS_PER_MAGNETIC_PERIOD = 8
 _LONGEST_STEP_NS = 0.03
 # Largest step times the splitting of the charge.
 _STEP_TIMES_SPLITTING = 0.7
@@ -164,16 +165,23 @@ def _equal_parts(
     step_ns: float | None,
 ) -> Complex:
     """Return the propagators of n equal parts of a stretch of a pulse in which nothing jumps, (offsets, n, 8, 8)."""
-    inside = pulse.controls(np.linspace(np.nextafter(begin, end), np.nextafter(end, begin), 1001))[:, 0]
+    n_looked_at = int(np.clip((end - begin) / pulse.duration_ns * 1001, 17, 1001))
+    inside = pulse.inside(np.linspace(begin, end, n_looked_at), begin, end)[:, 0]
     if step_ns is None:
-        splitting = float(device.charge_splitting_GHz(np.abs(inside).max()))
+        error = offset if noise is None else offset + noise.mean(-1)
+        largest = float(np.abs(inside).max() + np.abs(error).max())
+        splitting = float(np.hypot(device.tunnel_coupling_GHz, device.detuning_GHz_per_V_per_m * largest))
         step_ns = min(_LONGEST_STEP_NS, _STEP_TIMES_SPLITTING / splitting)
         if pulse.nu_E_GHz:
             step_ns = min(step_ns, 1 / (STEPS_PER_PERIOD * pulse.nu_E_GHz))
+        if pulse.nu_B_GHz and not rotating_wave:
+            step_ns = min(step_ns, 1 / (_STEPS_PER_MAGNETIC_PERIOD * pulse.nu_B_GHz))
     per_part = int(np.ceil((end - begin) / n / step_ns))
     stepper = _Stepper(device, pulse, offset, gain_E, gain_B, noise, rotating_wave, begin, end, n * per_part)
     found = np.empty((offset.size, n, 8, 8), dtype=np.complex128)
-    change = float(np.abs(np.diff(inside)).max()) * 1000 / stepper.n_steps  # of the slow field in a step
+    change = (
+        float(np.abs(np.diff(inside)).max()) * (n_looked_at - 1) / stepper.n_steps
+    )  # of the slow field in a step
     at_once = max(_CHUNK // offset.size, 1)
     if change > 0:
         at_once = max(min(at_once, int(_SAME_FIELD_V_PER_M / change)), 1)
@@ -219,6 +227,7 @@ class _Stepper:
     ) -> None:
         self.device, self.pulse, self.noise = device, pulse, noise
         self.offset, self.gain_E = offset[:, None, None], gain_E[:, None, None]
+        self.constant = self.offset if noise is None else self.offset + noise.mean(-1)[:, None, None]
         self.gain_B = gain_B[:1] if (gain_B == gain_B[0]).all() else gain_B
         self.rotating_wave, self.n_steps = rotating_wave, n_steps
         self.electric, self.magnetic = pulse.drives
@@ -227,34 +236,31 @@ class _Stepper:
         self.frame = pulse.nu_B_GHz * (OPERATORS.S_z + OPERATORS.I_z)
 
     def controls(self, t: NDArray[Any]) -> Array:
-        """Return the controls; at the ends those just inside, since they may jump there."""
-        return self.pulse.controls(
-            np.clip(t, np.nextafter(self.begin, self.end), np.nextafter(self.end, self.begin))
-        )
+        """Return the controls of the stretch."""
+        return self.pulse.inside(t, self.begin, self.end)
 
     def steps(self, start: int, stop: int) -> Complex:
         """Return the propagators of a range of steps."""
         E = self._fields(start, stop)  # (offsets, steps, stages)
-        shape = E.shape[:2]
-        n = shape[0] * shape[1]
-        # The slow field of the chunk is part of what is exact, so that only small fields are split off.
-        reference = float(self.controls(np.array([self.begin + (start + stop) / 2 * self.dt]))[0, 0])
+        n_offsets, n = E.shape[:2]
+        # The slow field and constant errors are part of what is exact, so that only small fields are split off.
+        slow = float(self.controls(np.array([self.begin + (start + stop) / 2 * self.dt]))[0, 0])
+        reference = slow + self.constant  # (offsets, 1, 1)
         H = self.device.static - self.frame + reference * self.device.per_field
         weights = np.pi * self.device.detuning_GHz_per_V_per_m * self.dt * _B
-        angles = np.ascontiguousarray(((E - reference) * weights).reshape(n, -1).T)
+        angles = np.moveaxis((E - reference) * weights, -1, 0).copy()  # (stages, offsets, steps)
         phases = np.empty(angles.shape, dtype=np.complex128)  # of the charge at the interface
         np.cos(angles, out=phases.real)
         np.sin(angles, out=phases.imag)
-        found = np.zeros((n, 8, 8), dtype=np.complex128)
+        found = np.zeros((n_offsets, n, 8, 8), dtype=np.complex128)
         for sector in _SECTORS:
-            levels, vectors = np.linalg.eigh(H[np.ix_(sector, sector)])
-            turns = np.exp(-2j * np.pi * self.dt * np.outer(_A[:5], levels))
-            static = (vectors * turns[:, None, :]) @ vectors.conj().T
-            found[:, sector[:, None], sector] = _sector(static, phases)
-        found = found.reshape(*shape, 8, 8)
+            levels, vectors = np.linalg.eigh(H[:, sector[:, None], sector])
+            turns = np.exp(-2j * np.pi * self.dt * _A[:5, None, None] * levels)  # (stages, offsets, levels)
+            static = (vectors * turns[..., None, :]) @ np.swapaxes(vectors.conj(), -1, -2)
+            found[..., sector[:, None], sector] = _sector(static, phases)
         if self.magnetic:
             kicks = self.kicks(start, stop)
-            found = (found.reshape(*shape, 16, 4) @ kicks).reshape(*shape, 8, 8)
+            found = (found.reshape(n_offsets, n, 16, 4) @ kicks).reshape(n_offsets, n, 8, 8)
         return found
 
     def _fields(self, start: int, stop: int) -> Array:
@@ -305,17 +311,23 @@ class _Stepper:
 
 
 def _sector(static: Complex, phases: Complex) -> Complex:
-    """Return the propagators (n, d, d) of a sector: static parts (5, d, d) and phases of the field (11, n)."""
-    d, n = static.shape[-1], phases.shape[1]
+    """Return the propagators (offsets, steps, d, d) of a sector.
+
+    Args:
+        static: its static parts (5, offsets, d, d).
+        phases: those of the field (11, offsets, steps).
+    """
+    d, (n_offsets, n) = static.shape[-1], phases.shape[1:]
     half = d // 2
-    found = np.zeros((d, d, n), dtype=np.complex128)
+    found = np.zeros((n_offsets, d, d, n), dtype=np.complex128)
     for i in range(d):
-        found[i, i] = phases[0] if i < half else phases[0].conj()
+        found[:, i, i] = phases[0] if i < half else phases[0].conj()
     for j in range(10):
-        found = (static[j if j < 5 else 9 - j] @ found.reshape(d, d * n)).reshape(d, d, n)
-        found[:half] *= phases[j + 1]
-        found[half:] *= phases[j + 1].conj()
-    return np.moveaxis(found, -1, 0)
+        moved = static[j if j < 5 else 9 - j] @ found.reshape(n_offsets, d, d * n)
+        found = moved.reshape(n_offsets, d, d, n)
+        found[:, :half] *= phases[j + 1][:, None, None]
+        found[:, half:] *= phases[j + 1][:, None, None].conj()
+    return np.moveaxis(found, -1, 1)
 
 
 def _rotation(angles: Array) -> Complex:

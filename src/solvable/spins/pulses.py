@@ -11,7 +11,6 @@ linear $B_{ac}$ that a coil makes. The phases of both drives count from the begi
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,8 @@ Array = NDArray[np.float64]
 CONTROLS = ("E_V_per_m", "E_c_V_per_m", "E_s_V_per_m", "B_x_T", "B_y_T")
 _LARGEST_T = 0.1
 _CHECKED_TIMES = 1001
+# Joints are known to rounding: so far inside of them a piece is on its own.
+_INSIDE_NS = 1e-7
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,13 @@ class Pulse:
     def controls(self, t_ns: ArrayLike) -> Array:
         """Return the five controls at these times, the shape of `t_ns` + (5,), in the order of `CONTROLS`."""
         t = np.asarray(t_ns, dtype=np.float64)
-        return np.stack([as_shape(name, getattr(self, name))(t, self.duration_ns) for name in CONTROLS], -1)
+        duration = self.duration_ns or 1.0  # of a pulse without length only the beginning is asked for
+        return np.stack([as_shape(name, getattr(self, name))(t, duration) for name in CONTROLS], -1)
+
+    def inside(self, t_ns: ArrayLike, begin_ns: float, end_ns: float) -> Array:
+        """Return the controls of a stretch between two joints; at its ends those just inside, since they may jump."""
+        margin = min(_INSIDE_NS, (end_ns - begin_ns) / 4)
+        return self.controls(np.clip(t_ns, begin_ns + margin, end_ns - margin))
 
     @cached_property
     def drives(self) -> tuple[bool, bool]:
@@ -131,13 +138,6 @@ class Pulse:
         found = {round(t, 9) for name in CONTROLS for t in _joints(getattr(self, name), self.duration_ns)}
         return tuple(sorted(found))
 
-    def scaled(self, amplitude_E: float = 1.0, amplitude_B: float = 1.0) -> "Pulse":
-        """Return the pulse with other amplitudes of its drives; the slow field stays as it is."""
-        factors = zip(CONTROLS[1:], (amplitude_E, amplitude_E, amplitude_B, amplitude_B), strict=True)
-        return replace(
-            self, **{name: Weighted((getattr(self, name),), (factor,)) for name, factor in factors}
-        )
-
     def filtered(self, bandwidth_MHz: float) -> "Pulse":
         r"""Return what is left of the controls behind a line with a first-order low-pass.
 
@@ -147,14 +147,14 @@ class Pulse:
         >>> Pulse(100, E_c_V_per_m=100, nu_E_GHz=5.59).filtered(50).sample([0, 100])["E_c_V_per_m"].round(3).tolist()
         [0.0, 100.0]
         """
-        tau = 1e3 / (2 * np.pi * one_number("bandwidth_MHz", bandwidth_MHz, above=0))
+        tau = 1e3 / (2 * np.pi * one_number("bandwidth_MHz", bandwidth_MHz, at_least=1, at_most=1e5))
         begin, last = self.controls(np.array([0.0, self.duration_ns]))
         y = np.array([begin[0], 0, 0, 0, 0])
         times, values = [], []
         for left, right in pairwise([0.0, *self.joints_ns, self.duration_ns]):
             n = int(np.clip(np.ceil((right - left) / min(tau / 20, 1.0)), 20, 400_000))
             t, step = np.linspace(left, right, n + 1, retstep=True)
-            x = self.controls(np.clip(t, np.nextafter(left, right), np.nextafter(right, left)))
+            x = self.inside(t, left, right)
             # Exact for an input that is straight between samples.
             decay, r = np.exp(-step / tau), step / tau
             driven = (1 - (1 - decay) / r) * x[1:] + ((1 - decay) / r - decay) * x[:-1]
@@ -178,16 +178,16 @@ class Pulse:
         """
         import pandas as pd
 
+        if self.duration_ns == 0:
+            raise InputError("the pulse has no length, so that there is nothing to sample")
         step = min(0.5, self.duration_ns / 2000) if step_ns is None else step_ns
         one_number("step_ns", step, above=0, at_most=self.duration_ns)
         edges = np.array([0.0, *self.joints_ns, self.duration_ns])
         times, values = [], []
         for left, right in pairwise(edges.tolist()):
             t = np.linspace(left, right, max(int(np.ceil((right - left) / step)), 4) + 1)
-            inside = t.copy()
-            inside[0], inside[-1] = np.nextafter(left, np.inf), np.nextafter(right, -np.inf)
             times.append(t)
-            values.append(self.controls(inside if edges.size > 2 else t))
+            values.append(self.inside(t, left, right) if edges.size > 2 else self.controls(t))
         return pd.DataFrame(
             np.column_stack([np.concatenate(times), np.concatenate(values)]), columns=["t_ns", *CONTROLS]
         )
@@ -195,7 +195,7 @@ class Pulse:
     def to_csv(
         self, path: str | Path, step_ns: float | None = None, comments: Mapping[str, str] | None = None
     ) -> Path:
-        """Write samples of the controls, with the frequencies as comments; `read_pulse` reads them.
+        """Write samples of the controls, with the frequencies as comments; `solvable.spins.read_pulse` reads them.
 
         Cubic splines between the samples reproduce the pulse.
 
@@ -262,61 +262,6 @@ class Pulse:
         return draw_pulse(self)
 
 
-def read_pulse(path: str | Path) -> Pulse:
-    """Read a pulse from a CSV file as `Pulse.to_csv` writes it; columns that are missing are zero.
-
-    Raises:
-        InputError: if the file cannot be read, or has columns of other names, blanks, or times out of order.
-    """
-    import pandas as pd
-
-    path = Path(path)
-    text = _text(path)
-    frequencies = {"nu_E_GHz": 0.0, "nu_B_GHz": 0.0}
-    for name, value in _comments(text).items():
-        if name in frequencies:
-            try:
-                frequencies[name] = float(value)
-            except ValueError:
-                raise InputError(f"{path}: {name} must be a number; got {value!r}") from None
-    try:
-        table = pd.read_csv(StringIO(text), comment="#")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as problem:
-        raise InputError(f"{path} is not a CSV file of a pulse: {problem}") from None
-    unknown = [str(name) for name in table.columns if name not in ("t_ns", *CONTROLS)]
-    if unknown or "t_ns" not in table:
-        what = f"unknown column {unknown[0]!r}" if unknown else "no column t_ns"
-        raise InputError(f"{path} has {what}; expected t_ns and any of {', '.join(CONTROLS)}")
-    t = numbers(f"{path}: t_ns", table["t_ns"])
-    if t.size < 2 or t[0] != 0:
-        raise InputError(f"{path}: t_ns must begin at 0 and have 2 or more values; got {t[:1].tolist()}")
-    shapes = {
-        name: Sampled(t, numbers(f"{path}: {name}", table[name])) if np.any(table[name]) else 0.0
-        for name in CONTROLS
-        if name in table
-    }
-    return Pulse(float(t[-1]), **shapes, **frequencies)
-
-
-def read_comments(path: str | Path) -> dict[str, str]:
-    """Return the comments `# name = value` of a pulse's CSV file."""
-    return _comments(_text(Path(path)))
-
-
-def _comments(text: str) -> dict[str, str]:
-    pairs = (
-        line.lstrip("# ").split("=", 1) for line in text.splitlines() if line.startswith("#") and "=" in line
-    )
-    return {name.strip(): value.strip() for name, value in pairs}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"cannot read {path}: {problem}") from None
-
-
 def _joints(shape: Shape | float, duration: float, start: float = 0.0) -> list[float]:
     """Times of jumps inside a shape."""
     if isinstance(shape, Joined):
@@ -330,5 +275,6 @@ def _joints(shape: Shape | float, duration: float, start: float = 0.0) -> list[f
     if isinstance(shape, Weighted):
         return [t for one in shape.shapes for t in _joints(one, duration, start)]
     if isinstance(shape, Sampled):
-        return (start + shape.t_ns[1:][np.diff(shape.t_ns) == 0]).tolist()
+        jumps = (np.diff(shape.t_ns) == 0) & (np.diff(shape.values) != 0)
+        return (start + shape.t_ns[1:][jumps]).tolist()
     return []

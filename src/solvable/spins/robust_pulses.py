@@ -1,4 +1,4 @@
-"""The robust pulses that are shipped, for the preset `robust`; found as those of `optimise_x90` are."""
+"""The robust pulses that are shipped, for the preset `robust`; found as those of `optimise_gate` are."""
 
 from typing import NamedTuple
 

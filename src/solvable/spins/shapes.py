@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, PPoly
 
 from solvable.checks import finite, grid, one_number
 from solvable.errors import InputError
@@ -154,20 +154,16 @@ class Sampled:
         object.__setattr__(self, "values", values)
 
     @cached_property
-    def _pieces(self) -> tuple[Array, list[CubicSpline]]:
+    def _polynomial(self) -> PPoly:
         jumps = np.flatnonzero(np.diff(self.t_ns) == 0) + 1
         parts = np.split(np.arange(self.t_ns.size), jumps)
-        return self.t_ns[jumps], [CubicSpline(self.t_ns[part], self.values[part]) for part in parts]
+        splines = [CubicSpline(self.t_ns[part], self.values[part]) for part in parts]
+        breaks = np.concatenate([self.t_ns[:1], *(one.x[1:] for one in splines)])
+        return PPoly(np.concatenate([one.c for one in splines], axis=1), breaks)
 
     def __call__(self, t_ns: Array, duration_ns: float) -> Array:
         """Return the interpolated values."""
-        edges, splines = self._pieces
-        t = np.asarray(t_ns, dtype=np.float64)
-        which = np.searchsorted(edges, t, side="right")
-        found = np.empty(t.shape)
-        for i, spline in enumerate(splines):
-            found[which == i] = spline(t[which == i])
-        return found
+        return self._polynomial(np.asarray(t_ns, dtype=np.float64))
 
 
 @dataclass(frozen=True)

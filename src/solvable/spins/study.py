@@ -3,6 +3,7 @@ r"""The study `spins`: robust gates next to naive ones, under slow charge noise.
 - `transition_MHz`: the three transitions of the device against the field, by the Schrieffer-Wolff transformation of
   order two, against the exact levels.
 - `infidelity`: of the naive and the robust X(π/2), averaged over noise by quadrature, against random offsets.
+- `infidelity_at_offset`: of the same gates at a few offsets, interpolated, against exact propagation in finer steps.
 - `sweep_infidelity`: the same of the long sweep, alone and corrected, on the preset `sweep`.
 """
 
@@ -32,6 +33,7 @@ TRANSITIONS = ("f_n_MHz", "f_ff_MHz", "f_esr_MHz")
 _HADAMARD = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
 _SWEEP_SIGMAS = (10.0, 30.0, 100.0)
 _MOST_OFFSET = 400.0
+_FINE_STEP_NS = 0.015
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
     # Finer than what is measured, for smooth lines.
     sigma = np.array(parameters.sigma_V_per_m)
     sigma = np.union1d(sigma, np.geomspace(sigma.min(), sigma.max(), 30))
-    offsets = np.linspace(-1, 1, 81) * min(_MOST_OFFSET, 4 * sigma.max())
+    offsets = np.union1d(np.linspace(-1, 1, 81) * _widest(parameters), _checked_offsets(parameters))
     found = xr.Dataset(
         {
             "transition_MHz": (("transition", "E_V_per_m"), _perturbative(device, E)),
@@ -143,7 +145,7 @@ def predict(parameters: Parameters, setting: Setting) -> xr.Dataset:
                 ("gate", "sigma_V_per_m"),
                 [curve.means(sigma)[1] for curve in setting.curves.values()],
             ),
-            "at_offset": (
+            "infidelity_at_offset": (
                 ("gate", "offset_V_per_m"),
                 [curve.infidelity(offsets) for curve in setting.curves.values()],
             ),
@@ -173,6 +175,15 @@ _SWEEP_DIMS = ("sweep_sigma_V_per_m", "sweep")
 _SWEEP_COORDS = {"sweep": ["alone", "corrected"], "sweep_sigma_V_per_m": list(_SWEEP_SIGMAS)}
 
 
+def _widest(parameters: Parameters) -> float:
+    return min(_MOST_OFFSET, 4 * max(parameters.sigma_V_per_m))
+
+
+def _checked_offsets(parameters: Parameters) -> Array:
+    """Offsets at which a trial propagates exactly; none is a node of the curve."""
+    return _widest(parameters) * np.array([-0.73, -0.31, 0.17, 0.59])
+
+
 def _fields() -> Array:
     return np.linspace(-20e3, 20e3, 41)
 
@@ -197,17 +208,21 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     sigma = parameters.sigma_V_per_m
     E = _fields()
     exact = parameters.device.transitions(E)
+    offsets = _checked_offsets(parameters)
+    exactly = [gate.infidelity(offsets, step_ns=_FINE_STEP_NS) for gate in setting.gates.values()]
     infidelity = [[curve.monte_carlo(one, n, rng)[0] for one in sigma] for curve in setting.curves.values()]
     found = xr.Dataset(
         {
             "transition_MHz": (("transition", "E_V_per_m"), [exact[name].to_numpy() for name in TRANSITIONS]),
             "infidelity": (("gate", "sigma_V_per_m"), infidelity),
+            "infidelity_at_offset": (("gate", "offset_V_per_m"), exactly),
         },
         {
             "transition": list(TRANSITIONS),
             "E_V_per_m": E,
             "gate": list(parameters.gates),
             "sigma_V_per_m": list(sigma),
+            "offset_V_per_m": offsets,
         },
     )
     if setting.sweep is not None:
@@ -256,7 +271,14 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     b.set_ylabel("mean infidelity of X(π/2)")
     legend(b)
     for i, one in enumerate(prediction.gate.to_numpy()):
-        c.semilogy(prediction.offset_V_per_m, prediction.at_offset.sel(gate=one), color=COLORS[i], label=one)
+        points = measurement.infidelity_at_offset.sel(gate=one).mean("trial")
+        c.plot(points.offset_V_per_m, points, MARKERS[i], color=COLORS[i])
+        c.semilogy(
+            prediction.offset_V_per_m,
+            prediction.infidelity_at_offset.sel(gate=one),
+            color=COLORS[i],
+            label=one,
+        )
     c.axhline(1e-3, color="#999999", linewidth=0.8, linestyle=":")
     c.set_xlabel("offset of the field (V/m)")
     c.set_ylabel("infidelity of X(π/2)")
@@ -327,7 +349,7 @@ study = Study(
         without_sweeps=True,
         trials=2,
     ),
-    compared=("transition_MHz", "infidelity", "sweep_infidelity"),
+    compared=("transition_MHz", "infidelity", "infidelity_at_offset", "sweep_infidelity"),
     prepare=prepare,
     predict=predict,
     trial=trial,

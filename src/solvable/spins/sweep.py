@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import BarycentricInterpolator
 
 from solvable.errors import InputError
+from solvable.spins.adiabatic import warn_if_too_fast
 from solvable.spins.device import OPERATORS, Complex, DonorDevice, field
 from solvable.spins.fidelity import X90, X180, average_gate_fidelity, best_virtual_z, project, virtual_z
 from solvable.spins.gates import Gate, calibrated
@@ -154,6 +155,7 @@ class SweepGate(Gate):
         options: dict[str, Any],
     ) -> Complex:
         begin, end = self.pulse.controls(np.array([0.0, self.pulse.duration_ns]))[:, 0]
+        warn_if_too_fast(device, self.pulse)
         U = propagator(device, self.pulse, offset, amplitude_E=gain_E, amplitude_B=gain_B, **options)
         F = project(device, U, offset + begin, offset + end)
         if self.return_ns == 0:

@@ -44,6 +44,7 @@ _WEIGHTS = np.array(
 )
 _AT_ONCE = 256
 _LARGEST_OFFSET_V_PER_M = 400
+_LONGEST_HOLD_NS = 5e4
 _WORST = 0.02
 
 
@@ -258,7 +259,13 @@ def two_qubit_gate(
         raise InputError(
             f"the coupling is {gate.exchange_kHz:.2g} kHz, too small for a gate; increase B_x_T or reduce detuning_MHz"
         )
-    return _with_hold(gate)
+    found = _with_hold(gate)
+    if found.hold_ns > _LONGEST_HOLD_NS:
+        raise InputError(
+            f"the exchange is only {gate.exchange_kHz:.2g} kHz, so that the gate would take"
+            f" {1e-3 * found.hold_ns:.0f} µs; take a tunnel coupling of about {nu_B + g_dd + 0.11:.2f} GHz"
+        )
+    return found
 
 
 def fsim(theta: float, phi: float) -> Complex:
