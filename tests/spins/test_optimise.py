@@ -11,7 +11,13 @@ from solvable.spins.fidelity import X90, average_gate_fidelity, project, virtual
 from solvable.spins.optimise import Cost, optimise_gate
 from solvable.spins.propagation import propagator
 from solvable.spins.pulses import Pulse
-from solvable.spins.scenarios import Scenarios, exact_propagators, field_errors, training_scenarios
+from solvable.spins.scenarios import (
+    Scenarios,
+    checking_scenarios,
+    exact_propagators,
+    field_errors,
+    training_scenarios,
+)
 from solvable.spins.shapes import SineSeries
 
 DEVICE = DonorDevice()
@@ -167,3 +173,17 @@ def test_from_scratch():
     assert found.exact_infidelity < 1e-4
     assert found.largest_E_V_per_m < 1.03 * 1600
     assert found.largest_B_uT < 1.03 * 400
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.01])
+def test_a_pulse_is_not_checked_at_the_errors_that_it_was_optimised_for(gain) -> None:
+    modes = field_errors(1000.0, 100, 100.0, 0.0, 0.01)
+    trained, checked = (
+        training_scenarios(modes, gain),
+        checking_scenarios(modes, gain, np.random.default_rng(0)),
+    )
+    distance = np.abs(trained.offset_V_per_m[:, None, 0] - checked.offset_V_per_m[None, :, 0])
+    assert distance.min() > 1.0
+    for one in (trained, checked):
+        variance = one.weights @ one.offset_V_per_m[:, 0] ** 2
+        assert variance == pytest.approx(1e4, rel=1e-9)

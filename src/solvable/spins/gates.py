@@ -248,7 +248,8 @@ def robust_x90(
     """Return X(π/2) by a smooth pulse that charge noise hardly spoils.
 
     For the preset `robust` the pulse is shipped. For another device the shipped one is transferred and optimised again,
-    which takes about half a minute; `optimise_gate` has more to say on how that went.
+    which takes about half a minute, and two minutes against amplitude errors or fast noise; `optimise_gate` has more
+    to say on how that went.
 
     Args:
         device: the donor; by default the preset `robust`.
