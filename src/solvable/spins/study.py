@@ -349,7 +349,7 @@ study = Study(
         without_sweeps=True,
         trials=2,
     ),
-    compared=("transition_MHz", "infidelity", "infidelity_at_offset", "sweep_infidelity"),
+    compared=("infidelity", "infidelity_at_offset", "sweep_infidelity", "transition_MHz"),
     prepare=prepare,
     predict=predict,
     trial=trial,
