@@ -229,7 +229,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     axes[1].set_ylim(max(lowest, 1e-6 * peak) / 2, 3 * peak)
     axes[1].set_xlabel("frequency of the noise (MHz)")
     axes[1].set_ylabel("filter function (1 / (V/m)$^2$)")
-    axes[1].legend(loc="lower left")
+    axes[1].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, columnspacing=1.2)
     return figure
 
 
