@@ -55,7 +55,7 @@ def test_the_robust_pulse_brings_the_paths_together_and_the_naive_one_does_not(p
     choose(page, "Gate", "robust pulse", "gates")
     noise = page.inner_text("#noise")
     assert "3.3e-05" in noise
-    assert "reaches 0.001 at about 33 V/m" in noise
+    assert "reaches 0.001 at about 26 V/m" in noise
 
 
 def test_a_slider_is_answered_sooner_than_a_figure_is_drawn(page):

@@ -265,7 +265,7 @@ def noise_view(sigma_V_per_m: int) -> View:
     sentence += (
         "changes during the gate is another matter: if its spectrum is 1/f from 1 Hz to 10 MHz, the robust "
     )
-    sentence += f"pulse reaches {_BOUND:g} at about 33 V/m."
+    sentence += f"pulse reaches {_BOUND:g} at about 26 V/m."
     code = f"""from solvable.spins import (
     noise_sweep, robust_x90,
 )
