@@ -341,7 +341,7 @@ class DonorDevice:
 
         >>> device = DonorDevice.preset("sweep")
         >>> levels = np.linalg.eigvalsh(device.schrieffer_wolff(0.0))
-        >>> bool(abs(levels[1] - levels[0] - device.spectrum(0.0)[1]) < 1e-9)
+        >>> bool(abs(levels[1] - levels[0] - device.spectrum(0.0)[1]) < 1e-8)
         True
         """
         E = field(E_V_per_m)

@@ -1,6 +1,6 @@
 r"""Exact propagators of the eight levels, for many fields at once.
 
-A pulse is cut into steps of about 0.03 ns. In a step the electric field and the static Hamiltonian, which both conserve
+A pulse is cut into steps of about 0.02 ns. In a step the electric field and the static Hamiltonian, which both conserve
 $S_z + I_z$ (sectors of 2, 2 and 4 levels), are alternated by the symmetric splitting of order six of Blanes and Moan
 (J. Comput. Appl. Math. 142, 313 (2002)), so that the drive at several GHz and all jumps of the charge are resolved. The
 magnetic drive, which turns both spins and nothing else, acts between the steps, by its own Magnus expansion of order
@@ -36,8 +36,7 @@ _SECTORS = (np.array([0, 4]), np.array([3, 7]), np.array([1, 2, 5, 6]))
 STEPS_PER_PERIOD = 6
 _STEPS_PER_MAGNETIC_PERIOD = 8
 _LONGEST_STEP_NS = 0.03
-# Largest step times the splitting of the charge.
-_STEP_TIMES_SPLITTING = 0.7
+_SPLITTINGS, _QUANTA = 1.5, 3.0
 # Matrices per chunk: arrays of this size stay in the cache.
 _CHUNK = 4096
 # Change of the slow field within a chunk.
@@ -64,14 +63,14 @@ def propagator(
         amplitude_B: factor of the magnetic drive.
         rotating_wave: leave out the counter-rotating part of the magnetic drive; if False, the drive is the linear
             field $2 (B_x \cos 2 \pi \nu_B t - B_y \sin 2 \pi \nu_B t)$ along x.
-        step_ns: length of a step; by default a sixth of the drive's period, at most 0.03. The error of the infidelity
-            is then below 1e-6 for smooth pulses of 1 µs.
+        step_ns: length of a step; by default at most 0.03, and shorter for fast drives and charges. The error of the
+            infidelity is then below 1e-6 for smooth pulses of 1 µs.
 
     Returns:
         The common shape of offset and amplitudes + (8, 8).
 
     >>> U = propagator(DonorDevice(), Pulse(10.0, E_V_per_m=100.0))
-    >>> bool(abs(U @ U.conj().T - np.eye(8)).max() < 1e-12)
+    >>> bool(abs(U @ U.conj().T - np.eye(8)).max() < 1e-11)
     True
     """
     blocks = block_propagators(
@@ -171,9 +170,9 @@ def _equal_parts(
         error = offset if noise is None else offset + noise.mean(-1)
         largest = float(np.abs(inside).max() + np.abs(error).max())
         splitting = float(np.hypot(device.tunnel_coupling_GHz, device.detuning_GHz_per_V_per_m * largest))
-        step_ns = min(_LONGEST_STEP_NS, _STEP_TIMES_SPLITTING / splitting)
-        if pulse.nu_E_GHz:
-            step_ns = min(step_ns, 1 / (STEPS_PER_PERIOD * pulse.nu_E_GHz))
+        # Steps repeat at 1 / step; less a few quanta of the drive, that must not come down to the charge's frequency.
+        fastest = _SPLITTINGS * splitting + _QUANTA * pulse.nu_E_GHz
+        step_ns = min(_LONGEST_STEP_NS, 1 / fastest, 1 / (STEPS_PER_PERIOD * max(pulse.nu_E_GHz, 1e-3)))
         if pulse.nu_B_GHz and not rotating_wave:
             step_ns = min(step_ns, 1 / (_STEPS_PER_MAGNETIC_PERIOD * pulse.nu_B_GHz))
     per_part = int(np.ceil((end - begin) / n / step_ns))
