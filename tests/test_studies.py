@@ -54,7 +54,10 @@ def test_a_study_keeps_the_contract(name: str, tmp_path: Path, command_line: Any
 def _check_sides(study: Any, record: Record) -> None:
     """Check that both sides have the compared variables, over the same dims, and share points of every axis."""
     compared = [name for name in study.compared if name in record.prediction]
-    assert set(study.compared) - set(compared) <= {"error_rate", "sweep_infidelity"}  # numbers have none; left out
+    assert set(study.compared) - set(compared) <= {
+        "error_rate",
+        "sweep_infidelity",
+    }  # numbers have none; left out
     for name in compared:
         predicted, measured = record.prediction[name], record.measurement[name]
         assert set(measured.dims) == {*predicted.dims, "trial"}, name

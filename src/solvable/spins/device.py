@@ -288,7 +288,7 @@ class DonorDevice:
             $\langle a| \gamma_e S_x - \gamma_n I_x |b \rangle$, both (4, 4).
 
         >>> float(abs(DonorDevice().dipoles().electric_Debye[0, 2])).__round__(1)
-        1.2
+        1.1
         """
         vectors = self.states(one_number("E_V_per_m", E_V_per_m))[1]
         moment = e * self.depth_nm * 1e-9 / 2 / _DEBYE
