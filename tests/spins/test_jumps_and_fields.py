@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from solvable.errors import InputError
 from solvable.spins import (
     DonorDevice,
     Pulse,
@@ -12,6 +13,7 @@ from solvable.spins import (
     gate_filter_functions,
     naive_x90,
     noise_sweep,
+    optimise_gate,
     propagator,
     read_gate,
     robust_gate,
@@ -121,3 +123,22 @@ def test_pulses_without_length() -> None:
     assert Pulse(0.0, E_V_per_m=Ramp(5, 10)).controls(np.zeros(1))[0, 0] == 5
     with pytest.raises(ValueError, match="the pulse has no length"):
         Pulse(0.0).table()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: propagator(DEVICE, Pulse(1.0), step_ns=0), "step_ns must be above 0; got 0"),
+        (lambda: propagator(DEVICE, Pulse(1.0), step_ns=np.nan), "step_ns must be above 0; got nan"),
+        (
+            lambda: Pulse(3.0, E_V_per_m=Joined((1.0, 2.0), (1.0,))),
+            "one duration for each shape; got 1 for 2",
+        ),
+        (lambda: optimise_gate(DEVICE, start=3), "start must be a Pulse; got a int"),
+        (lambda: noise_sweep(naive_x90(), 1.0, "pink", nodes=5), "nodes are for quasi-static noise"),
+        (lambda: noise_sweep(Gate("", DEVICE, Pulse(0.0), np.eye(2)), 1.0, "pink"), "a length above 0 ns"),
+    ],
+)
+def test_bad_input_is_a_sentence(call, sentence) -> None:
+    with pytest.raises(InputError, match=sentence):
+        call()

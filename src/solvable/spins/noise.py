@@ -261,6 +261,8 @@ def noise_sweep(
             data["infidelity"], data["leakage"] = np.moveaxis(weights @ _exact(gate, offsets), -1, 0)
             error, n_exact = 0.0, offsets.size
     else:
+        if nodes is not None:
+            raise InputError("nodes are for quasi-static noise; 1/f noise has n_traces")
         pink = PinkNoise(gate, float(sigmas.max()), f_low_Hz, f_high_Hz, n_traces, random_state)
         error, n_exact = pink.pieces.error, pink.pieces.n_exact
         found = np.empty((3, sigmas.size))
@@ -300,6 +302,8 @@ class PinkNoise:
         pieces: PulsePieces | None = None,
     ) -> None:
         one_pulse(gate, "1/f noise")
+        if gate.duration_ns == 0:
+            raise InputError("the pulse must have a length above 0 ns for noise that changes in time")
         self.gate = gate
         one_number("f_high_Hz", f_high_Hz, above=0, at_most=_LARGEST_CUTOFF_HZ)
         n = whole("n_traces", n_traces, at_least=2, at_most=100_000)

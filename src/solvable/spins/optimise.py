@@ -153,6 +153,8 @@ def optimise_gate(
     n_sines = whole("n_sines", n_sines, at_least=1, at_most=100)
     n_iterations = whole("n_iterations", n_iterations, at_least=1)
     n_rounds = whole("n_rounds", n_rounds, at_least=0)
+    if start is not None and not isinstance(start, Pulse):
+        raise InputError(f"start must be a Pulse; got a {type(start).__name__}")
     duration = start.duration_ns if start is not None else duration_ns
     duration = one_number("duration_ns", duration, at_least=20, at_most=20_000)
     sigma = one_number("sigma_V_per_m", sigma_V_per_m, at_least=0, at_most=1000)

@@ -10,12 +10,12 @@ $U = \exp(-2 \pi i H t)$ with $H$ in GHz and $t$ in ns, in the frame that turns 
 """
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import broadcast, numbers
+from solvable.checks import broadcast, numbers, one_number
 from solvable.errors import InputError
 from solvable.machine import limited_blas_threads
 from solvable.spins.device import OPERATORS, DonorDevice, field
@@ -124,11 +124,13 @@ def block_propagators(
         shape = np.broadcast_shapes(offset.shape, noise.shape[:-1])
         offset, gain_E, gain_B = (np.broadcast_to(one, shape) for one in (offset, gain_E, gain_B))
         noise = np.broadcast_to(noise, (*shape, noise.shape[-1])).reshape(-1, noise.shape[-1])
+    if step_ns is not None:
+        one_number("step_ns", step_ns, above=0)
     shape = offset.shape
     offset, gain_E, gain_B = offset.ravel(), gain_E.ravel(), gain_B.ravel()
     if pulse.duration_ns == 0:
         return np.broadcast_to(np.eye(8, dtype=np.complex128), (*shape, n_blocks, 8, 8)).copy()
-    common = (device, pulse, offset, gain_E, gain_B, noise, rotating_wave)
+    errors = _Errors(offset, gain_E, gain_B, noise)
     found = np.broadcast_to(np.eye(8, dtype=np.complex128), (offset.size, n_blocks, 8, 8)).copy()
     length = pulse.duration_ns / n_blocks
     # Steps end where pieces of the pulse were joined and controls may jump.
@@ -144,19 +146,32 @@ def block_propagators(
             if right - left < 1e-9:
                 continue
             with limited_blas_threads(1):  # threads only wait for each other over such small matrices
-                part = _equal_parts(*common, left * length, right * length, n, step_ns)
+                part = _equal_parts(
+                    device, pulse, errors, rotating_wave, left * length, right * length, n, step_ns
+                )
             blocks = slice(int(left + 1e-9), int(left + 1e-9) + n)
             found[:, blocks] = part @ found[:, blocks]
     return found.reshape(*shape, n_blocks, 8, 8)
 
 
+class _Errors(NamedTuple):
+    """Errors to propagate side by side, flat; noise (errors, times) or None."""
+
+    offset: Array
+    gain_E: Array
+    gain_B: Array
+    noise: Array | None
+
+    @property
+    def constant(self) -> Array:
+        """The part of the field's error that does not change."""
+        return self.offset if self.noise is None else self.offset + self.noise.mean(-1)
+
+
 def _equal_parts(
     device: DonorDevice,
     pulse: Pulse,
-    offset: Array,
-    gain_E: Array,
-    gain_B: Array,
-    noise: Array | None,
+    errors: _Errors,
     rotating_wave: bool,
     begin: float,
     end: float,
@@ -167,8 +182,7 @@ def _equal_parts(
     n_looked_at = int(np.clip((end - begin) / pulse.duration_ns * 1001, 17, 1001))
     inside = pulse.inside(np.linspace(begin, end, n_looked_at), begin, end)[:, 0]
     if step_ns is None:
-        error = offset if noise is None else offset + noise.mean(-1)
-        largest = float(np.abs(inside).max() + np.abs(error).max())
+        largest = float(np.abs(inside).max() + np.abs(errors.constant).max())
         splitting = float(np.hypot(device.tunnel_coupling_GHz, device.detuning_GHz_per_V_per_m * largest))
         # Steps repeat at 1 / step; less a few quanta of the drive, that must not come down to the charge's frequency.
         fastest = _SPLITTINGS * splitting + _QUANTA * pulse.nu_E_GHz
@@ -176,12 +190,12 @@ def _equal_parts(
         if pulse.nu_B_GHz and not rotating_wave:
             step_ns = min(step_ns, 1 / (_STEPS_PER_MAGNETIC_PERIOD * pulse.nu_B_GHz))
     per_part = int(np.ceil((end - begin) / n / step_ns))
-    stepper = _Stepper(device, pulse, offset, gain_E, gain_B, noise, rotating_wave, begin, end, n * per_part)
-    found = np.empty((offset.size, n, 8, 8), dtype=np.complex128)
+    stepper = _Stepper(device, pulse, errors, rotating_wave, begin, end, n * per_part)
+    found = np.empty((errors.offset.size, n, 8, 8), dtype=np.complex128)
     change = (
         float(np.abs(np.diff(inside)).max()) * (n_looked_at - 1) / stepper.n_steps
     )  # of the slow field in a step
-    at_once = max(_CHUNK // offset.size, 1)
+    at_once = max(_CHUNK // errors.offset.size, 1)
     if change > 0:
         at_once = max(min(at_once, int(_SAME_FIELD_V_PER_M / change)), 1)
     together = max(at_once // per_part, 1)
@@ -189,7 +203,7 @@ def _equal_parts(
         last = min(first + together, n)
         if per_part <= at_once:
             steps = stepper.steps(first * per_part, last * per_part)
-            found[:, first:last] = product(steps.reshape(offset.size, last - first, per_part, 8, 8))
+            found[:, first:last] = product(steps.reshape(errors.offset.size, last - first, per_part, 8, 8))
             continue
         stop = last * per_part
         chunks = range(first * per_part, stop, at_once)
@@ -215,19 +229,17 @@ class _Stepper:
         self,
         device: DonorDevice,
         pulse: Pulse,
-        offset: Array,
-        gain_E: Array,
-        gain_B: Array,
-        noise: Array | None,
+        errors: _Errors,
         rotating_wave: bool,
         begin: float,
         end: float,
         n_steps: int,
     ) -> None:
-        self.device, self.pulse, self.noise = device, pulse, noise
-        self.offset, self.gain_E = offset[:, None, None], gain_E[:, None, None]
-        self.constant = self.offset if noise is None else self.offset + noise.mean(-1)[:, None, None]
-        self.gain_B = gain_B[:1] if (gain_B == gain_B[0]).all() else gain_B
+        self.device, self.pulse, self.noise = device, pulse, errors.noise
+        self.offset, self.gain_E = errors.offset[:, None, None], errors.gain_E[:, None, None]
+        self.constant = errors.constant[:, None, None]
+        gains = errors.gain_B
+        self.gain_B = gains[:1] if (gains == gains[0]).all() else gains
         self.rotating_wave, self.n_steps = rotating_wave, n_steps
         self.electric, self.magnetic = pulse.drives
         self.begin, self.end = begin, end

@@ -178,6 +178,14 @@ class Joined:
     shapes: "tuple[Shape | float, ...]"
     durations_ns: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if len(self.shapes) != len(self.durations_ns) or not self.shapes:
+            raise InputError(
+                f"durations_ns must have one duration for each shape; got {len(self.durations_ns)} for "
+                f"{len(self.shapes)}"
+            )
+        grid("durations_ns", self.durations_ns, at_least=0)
+
     def __call__(self, t_ns: Array, duration_ns: float) -> Array:
         """Return the value of the piece that each time is in."""
         starts = np.concatenate([[0.0], np.cumsum(self.durations_ns)])
