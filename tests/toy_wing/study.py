@@ -90,6 +90,10 @@ def conclude(prediction, measurement, comparison) -> str:
     return f"Twice the sample halves the error & the theory says so too ({comparison.summary['mse']})."
 
 
+def headline(prediction, measurement, comparison) -> str:
+    return "Twice the sample halves the squared error of a mean & the theory says so"
+
+
 study = Study(
     name="toy",
     title="The error of a mean",
@@ -103,6 +107,8 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(r"squared error of the mean $E = \sigma^2 / n$ of $n$ draws",),
 )
 
 

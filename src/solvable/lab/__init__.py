@@ -5,7 +5,7 @@ saved when it finishes), compares, and writes a folder with tables, figure and r
 
 Files: `study` and `parameters` define a study; `run` runs one, with `trials` (in parallel, on a cluster by `cluster`
 and `cluster_backend`), `keys` (equal runs), `files` (atomic writing), `compare`, `record` and `report`. Results are
-shown with `figure`, `verdict` and `text`, and on pages with `page` and `chart`.
+shown with `figure`, `verdict`, `text` and `mathml`, and on pages with `page` and `chart`.
 """
 
 from solvable.lab.compare import Agreement, Comparison, compare, mean_and_error

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import xarray as xr
 from solvable.errors import InputError
 from solvable.lab.compare import Agreement, Comparison
 from solvable.lab.files import checksum, read_netcdf, regular_bytes, size
+from solvable.lab.text import first_sentence
 
 if TYPE_CHECKING:
     from solvable.lab.study import Study
@@ -49,6 +50,8 @@ class Record:
         seconds: duration, from preparation to figure.
         notes: remarks on data and method.
         key: hash of parameters, data and code; equal runs have equal keys.
+        headline: the answer in a few words; in records of earlier versions the first sentence of the conclusion.
+        equations: the theory's formulas, as LaTeX between dollar signs; none in records of earlier versions.
     """
 
     path: Path
@@ -62,6 +65,8 @@ class Record:
     seconds: float
     notes: tuple[str, ...]
     key: str
+    headline: str = ""
+    equations: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":
@@ -76,10 +81,17 @@ class Record:
             raise InputError(f"{str(path)!r} holds no record; expected a folder that `solvable run` wrote")
         facts = _verified(path)
         try:
-            known: dict[str, Any] = {f.name: facts[f.name] for f in fields(cls) if f.name != "path"}
+            # Those with a default came later.
+            known: dict[str, Any] = {
+                f.name: facts[f.name]
+                for f in fields(cls)
+                if f.name != "path" and (f.default is MISSING or f.name in facts)
+            }
         except KeyError as error:  # another version wrote it
             raise DamagedRecord(path, f"record.json has no {error.args[0]}") from None
         known["notes"] = tuple(known["notes"])
+        known["equations"] = tuple(known.get("equations", ()))
+        known["headline"] = known.get("headline") or first_sentence(known["conclusion"])
         return cls(path=path, **known)
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from solvable.lab.mathml import formulas_in, to_mathml
 from solvable.lab.record import Record
 from solvable.lab.text import readable
 from solvable.streams import visible
@@ -43,7 +44,28 @@ def render(record: Record, details: "Sequence[Verdict | Figure]" = ()) -> str:
         details=[_detail(one, record.title) for one in details],
         quantities=quantities,
         parameters={name: _as_text(value) for name, value in record.parameters.items()},
-        arxiv=match.group(1) if (match := _ARXIV.search(record.paper)) else None,
+        equations=[_equation(text) for text in record.equations],
+        arxiv=arxiv_number(record.paper),
+    )
+
+
+def arxiv_number(paper: str) -> str | None:
+    """Return the arXiv number in a citation, if it has one.
+
+    >>> arxiv_number('Simon et al., "More is better", arXiv:2311.14646')
+    '2311.14646'
+    """
+    return match.group(1) if (match := _ARXIV.search(paper)) else None
+
+
+def _equation(text: str):
+    """Return a text with formulas between dollar signs as HTML; a formula alone gets a line of its own."""
+    from markupsafe import Markup
+
+    parts = list(formulas_in(text))
+    alone = len(parts) == 1
+    return Markup("").join(
+        Markup(to_mathml(part, block=alone)) if formula else part for formula, part in parts
     )
 
 

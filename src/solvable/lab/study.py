@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from solvable.lab.verdict import Verdict
 
 
+HEADLINE = 140
+"""Most characters of a headline."""
+
+
 def _no_setting(parameters: Any) -> None:
     """Return the setting of a study that needs none."""
 
@@ -51,6 +55,9 @@ class Study:
             cached by the setting's `fingerprint`, and the report shows its `notes`, if it has them (a
             `solvable.datasets.Dataset` has both).
         details: `(parameters, setting) -> verdicts and figures` that precede the figure in the report.
+        headline: `(prediction, measurement, comparison) -> str`, the answer in at most `HEADLINE` characters with its
+            most telling number, for reports, lists and posters; by default the first sentence of the conclusion.
+        equations: what `predict` computes, two to four LaTeX strings: a few words, and formulas between dollar signs.
     """
 
     name: str
@@ -66,6 +73,8 @@ class Study:
     conclude: Callable[[xr.Dataset, xr.Dataset, Comparison], str]
     prepare: Callable[[Any], Any] = _no_setting
     details: Callable[[Any, Any], "Sequence[Verdict | Figure]"] = _no_details
+    headline: Callable[[xr.Dataset, xr.Dataset, Comparison], str] | None = None
+    equations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         frozen = is_dataclass(self.Parameters) and self.Parameters.__dataclass_params__.frozen  # pyright: ignore

@@ -1,6 +1,7 @@
 """Number formats of the terminal, reports and pages."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,15 @@ def percent(fraction: float, digits: int = 3, *, decimals: int | None = None, si
     if 0.0 < fraction < 1e-5:
         return "< 0.001 %"
     return f"{plus if fraction >= 0 else ''}{readable(100 * float(fraction), digits)} %"
+
+
+def first_sentence(text: str) -> str:
+    """Return a text up to the end of its first sentence; a full stop ends one before a capital letter.
+
+    >>> first_sentence("The error is 0.5 (e.g. at n = 10). More data help.")
+    'The error is 0.5 (e.g. at n = 10).'
+    """
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z0-9])", text.strip(), maxsplit=1)[0]
 
 
 def file_size(n_bytes: int) -> str:

@@ -77,7 +77,7 @@ def list_runs(*, output: Output = OUTPUT) -> None:
         if all_records:
             table = Table("record", "study", "size", "answer", box=None, pad_edge=False, header_style="dim")
             for one in all_records:
-                table.add_row(plain(one.name), one.study, file_size(one.size), plain(one.conclusion))
+                table.add_row(plain(one.name), one.study, file_size(one.size), plain(one.headline))
             print_styled(table)
         for one in damaged:
             print_styled(f"[yellow]damaged[/yellow] {plain(f'{one.study}/{one.name}: {one.problem}')}")
@@ -147,7 +147,13 @@ def _folder(reference: str, output: Output) -> Path:
 
 
 def _identity(record: Record) -> dict[str, Any]:
-    return {"name": record.name, "study": record.study, "path": record.path, "conclusion": record.conclusion}
+    return {
+        "name": record.name,
+        "study": record.study,
+        "path": record.path,
+        "headline": record.headline,
+        "conclusion": record.conclusion,
+    }
 
 
 def print_record(record: Record, output: Output) -> None:
@@ -162,6 +168,7 @@ def print_record(record: Record, output: Output) -> None:
         "command": record.command,
         "created": record.created,
         "seconds": record.seconds,
+        "equations": record.equations,
         "notes": record.notes,
         "parameters": record.parameters,
         "environment": record.environment,
@@ -187,7 +194,12 @@ def print_record(record: Record, output: Output) -> None:
             print_styled(f"{agreement}\n", style="dim")
         for note in record.notes:
             print_styled(f"[dim]note:[/dim] {plain(note)}")
-        print_styled(f"\n[bold]{plain(record.conclusion)}[/bold]\n")
+        for equation in record.equations:
+            print_styled(f"[dim]theory:[/dim] {plain(equation)}")
+        print_styled(f"\n[bold]{plain(record.headline)}[/bold]")
+        if record.conclusion != record.headline:
+            print_styled(plain(record.conclusion))
+        print()
         for kind in ("figure.png", "report.html", "comparison.csv"):
             print_styled(plain(str(record.path / kind)), soft_wrap=True)
 
