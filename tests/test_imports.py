@@ -23,7 +23,7 @@ FLOORS = (
     ("terminal",),
     tuple(wing.name for wing in WINGS),
     ("wings",),
-    ("app",),
+    ("app", "poster"),
     ("cli",),
     ("__main__",),
 )

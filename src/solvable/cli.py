@@ -138,6 +138,7 @@ def build_app(tokens: Sequence[str], wings: Sequence[Wing] = WINGS) -> App:
         "Show a record: the answer, the table of errors and the paths of its files.",
     )
     add("runs", f"{_RECORDS}:runs", "List, open and delete records and cached trials, with their sizes.")
+    add("poster", "solvable.poster.command:poster", "Make a conference poster of a record, or of up to four.")
 
     @app.command(name="app", help_epilogue=example("solvable app --port 8000"))
     def gallery(*, port: OptionalWhole = None, no_browser: bool = False, output: Output = OUTPUT) -> None:

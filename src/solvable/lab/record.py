@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime
@@ -69,8 +69,12 @@ class Record:
     equations: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, path: str | Path) -> "Record":
+    def load(cls, path: str | Path, *, may_lack: Collection[str] = ()) -> "Record":
         """Return the record in a folder, after comparing its files with their checksums.
+
+        Args:
+            path: the folder.
+            may_lack: names of files that need not be there.
 
         Raises:
             InputError: if the folder holds no record.
@@ -79,7 +83,7 @@ class Record:
         path = Path(path)
         if not (path / "record.json").is_file() and not _NAME.fullmatch(path.name):
             raise InputError(f"{str(path)!r} holds no record; expected a folder that `solvable run` wrote")
-        facts = _verified(path)
+        facts = _verified(path, may_lack)
         try:
             # Those with a default came later.
             known: dict[str, Any] = {
@@ -196,7 +200,7 @@ def _own_checksum(facts: dict[str, Any]) -> str:
     return checksum(json.dumps(facts, sort_keys=True).encode())
 
 
-def _verified(folder: Path) -> dict[str, Any]:
+def _verified(folder: Path, may_lack: Collection[str] = ()) -> dict[str, Any]:
     """Return the content of `record.json`.
 
     Raises:
@@ -210,6 +214,8 @@ def _verified(folder: Path) -> dict[str, Any]:
         if facts[_SUMS].pop("record.json") != _own_checksum(facts):
             raise DamagedRecord(folder, "record.json was changed")
         for name in _CHECKED:
+            if name in may_lack and not (folder / name).exists():
+                continue
             if checksum(regular_bytes(folder / name)) != facts[_SUMS][name]:
                 raise DamagedRecord(folder, f"{name} was changed")
     except DamagedRecord:
