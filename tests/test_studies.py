@@ -1,5 +1,6 @@
 """The contract of every study: equal names in prediction and measurement, and reproducible records."""
 
+import re
 import shlex
 from dataclasses import MISSING, replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import xarray as xr
 
 from solvable.errors import InputError
 from solvable.lab import Record, run
+from solvable.lab.mathml import formulas_in, to_mathml
 from solvable.lab.parameters import parameter_fields
 from solvable.lab.run import stacked
+from solvable.lab.study import HEADLINE
 from solvable.wings import WINGS, load_study, study_names
 from strict_json import strict
 from toy_wing.table import TOY
@@ -41,6 +44,8 @@ def test_a_study_keeps_the_contract(name: str, tmp_path: Path, command_line: Any
         assert (record.path / kind).stat().st_size > 1000
     assert record.conclusion.strip().endswith(".")
     assert "nan" not in record.conclusion.lower().split()
+    _check_headline(record.headline)
+    assert record.equations == study.equations
 
     # The command in a report runs and finds the same record; --json prints JSON.
     words = shlex.split(record.command)[1:]
@@ -49,6 +54,30 @@ def test_a_study_keeps_the_contract(name: str, tmp_path: Path, command_line: Any
     code, out, _ = command_line("show", record.path, "--json", wings=TABLE)
     assert code == 0
     assert strict(out)["conclusion"] == record.conclusion
+
+
+def _check_headline(headline: str) -> None:
+    """Check that it can be read from afar: short, on one line, without a full stop."""
+    assert 20 < len(headline) <= HEADLINE, headline
+    assert headline == " ".join(headline.split())
+    assert not headline.endswith(".")
+    assert not {"nan", "inf", "none"} & set(re.findall(r"\w+", headline.lower())), headline
+
+
+@pytest.mark.parametrize("name", study_names(TABLE))
+def test_equations_can_be_set(name: str) -> None:
+    """Reports show them as MathML, posters by typst, which is asked to show every formula."""
+    typst, tylax = pytest.importorskip("typst"), pytest.importorskip("tylax")
+    equations = load_study(name, TABLE).equations
+    assert equations
+    formulas = [part for text in equations for formula, part in formulas_in(text) if formula]
+    assert all(text.count("$") % 2 == 0 for text in equations)
+    assert formulas
+    for formula in formulas:
+        assert "<math" in to_mathml(formula)
+        assert tylax.latex_to_typst_diagnostics(formula).warnings == []
+    source = "\n".join(f"$ {tylax.latex_to_typst(formula)} $" for formula in formulas)
+    assert typst.compile(source.encode(), format="svg")
 
 
 def _check_sides(study: Any, record: Record) -> None:

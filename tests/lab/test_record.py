@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import xarray as xr
 
 from solvable.errors import InputError
-from solvable.lab import Record, Study, find_record, records, run
+from solvable.lab import DamagedRecord, Record, Study, find_record, records, run
+from solvable.lab.record import seal, write_json
 from toy_wing.study import Parameters, study
 
 FILES = {
@@ -77,6 +79,40 @@ def test_report(record):
     assert [link for link in links if not link.startswith("#")] == ["https://arxiv.org/abs/1713.00001"]
     assert "url(http" not in html
     assert "@import" not in html
+
+
+def test_a_report_shows_headline_and_formulas(record):
+    html = (record.path / "report.html").read_text()
+    assert record.headline == "Twice the sample halves the squared error of a mean & the theory says so"
+    assert f'<p class="answer">{record.headline.replace("&", "&amp;")}</p>' in html
+    assert '<p class="conclusion">Twice the sample halves the error &amp; the theory says so too (' in html
+    assert record.equations == study.equations
+    assert html.count("<math") == 2
+    assert "squared error of the mean <math" in html
+    assert f"<code>solvable poster {record.key[:7]}</code>" in html
+
+
+def test_a_record_of_an_earlier_version_has_a_headline_but_no_equations(record, tmp_path):
+    shutil.copytree(record.path, old := tmp_path / record.name)
+    facts = json.loads((old / "record.json").read_text())
+    del facts["headline"], facts["equations"], facts["sha256"]
+    facts["conclusion"] = "The error is 0.5 (e.g. at n = 10). More data help."
+    write_json(old / "record.json", facts)
+    seal(old)
+    loaded = Record.load(old)
+    assert loaded.headline == "The error is 0.5 (e.g. at n = 10)."
+    assert loaded.equations == ()
+
+
+def test_a_record_may_lack_files_but_not_have_changed_ones(record, tmp_path):
+    shutil.copytree(record.path, other := tmp_path / record.name)
+    (other / "prediction.nc").unlink()
+    with pytest.raises(DamagedRecord, match=r"prediction.nc is missing"):
+        Record.load(other)
+    assert Record.load(other, may_lack=("prediction.nc",)).key == record.key
+    (other / "prediction.nc").write_bytes(b"changed")
+    with pytest.raises(DamagedRecord, match=r"prediction.nc was changed"):
+        Record.load(other, may_lack=("prediction.nc",))
 
 
 def test_an_equal_run_is_found_and_reported(record, runs_dir, capsys):
