@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from cases import representative
 from solvable.activations.study import DEEP, DESIGNED, SHALLOW, Parameters, recorded_steps, study
 from solvable.errors import InputError
-from solvable.lab import run
+from solvable.lab import Comparison, run
 
 # Test loss at 600 steps, infinitely wide: the author's settings, reference figures of a prototype.
 REFERENCE = {
@@ -114,3 +115,31 @@ def test_trained_nets_reproduce_the_table(data, tmp_path: Path) -> None:
     to_kernel = abs(float(train.sel(model=DESIGNED) - predicted.train_loss.sel(model=DEEP)))
     to_shallow = abs(float(train.sel(model=DESIGNED) - train.sel(model=SHALLOW)))
     assert to_shallow >= 5 * to_kernel
+
+
+@pytest.mark.parametrize(
+    ("deep", "net", "shallow", "words"),
+    [
+        (0.10, 0.12, 0.50, "19 times closer to the kernel of 2 ReLU layers than to a shallow ReLU net"),
+        (
+            0.10,
+            0.12,
+            0.16,
+            "2 times closer to the kernel of 2 ReLU layers than to a shallow ReLU net: inconclusive",
+        ),
+        (0.10, 0.30, 0.32, "trains less like the kernel of 2 ReLU layers than like a shallow ReLU net"),
+        (0.10, 0.10, 0.16, "990 times closer"),
+        (0.10, np.nan, 0.16, "Training diverged"),
+    ],
+)
+def test_headline_compares_training_losses(deep, net, shallow, words) -> None:
+    prediction = xr.Dataset(
+        {"train_loss": (("model", "step"), [[1.0, deep], [1.0, 9.0], [1.0, 9.0]])},
+        {"model": [DEEP, DESIGNED, SHALLOW], "step": [1, 20]},
+        {"depth": 2},
+    )
+    # The mean of two trials is compared, whatever the deep net itself does.
+    values = np.array([[[1.0, 9.0], [1.0, net], [1.0, shallow]]]) * np.array([0.9, 1.1])[:, None, None]
+    measurement = xr.Dataset({"train_loss": (("trial", "model", "step"), values)}, prediction.coords)
+    assert study.headline is not None
+    assert words in study.headline(prediction, measurement, Comparison(pd.DataFrame(), {}))

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from solvable.activations.kernel_convergence import Parameters, deviation_squared, exact_constant, study
 from solvable.errors import InputError
-from solvable.lab import run
+from solvable.lab import Comparison, run
 
 
 @pytest.mark.slow
@@ -76,3 +78,21 @@ def test_the_constants_of_a_prototype(tmp_path: Path) -> None:
     assert level.sel(depth=4).to_numpy()[1:] == pytest.approx(4.0, abs=0.8)
     slope = np.polyfit(np.log(root.width), np.log(root.T), 1)[0]
     assert slope == pytest.approx(-0.5, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("depths", "words"),
+    [
+        ([1, 2, 4], "from about 1600 units with one hidden layer and 6400 units with 4 hidden layers on"),
+        ([3], "from about 1600 units with 3 hidden layers on"),
+    ],
+)
+def test_headline_is_the_width_for_five_percent(depths, words) -> None:
+    constants = np.array([2.0, 3.0, 4.0])[: len(depths)]  # deviations of 2/√1600, 4/√6400
+    prediction = xr.Dataset({}, {"depth": depths}, {"constants": constants})
+    assert study.headline is not None
+    headline = study.headline(prediction, xr.Dataset(), Comparison(pd.DataFrame(), {}))
+    assert headline == f"A net has its infinite-width kernel within 5 % {words}"
+    assert "1 unit with" in study.headline(
+        prediction.assign_attrs(constants=0 * constants), xr.Dataset(), Comparison(pd.DataFrame(), {})
+    )

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from solvable.activations import parity
 from solvable.activations.experiment import activation_of
 from solvable.activations.parity import Parameters, errors_of, kernel_regression, split, study
 from solvable.errors import InputError
 from solvable.kernels import NTK
-from solvable.lab import run
+from solvable.lab import Comparison, run
 
 
 @pytest.mark.slow
@@ -140,3 +142,34 @@ def test_loud_sinusoid_and_deep_relu(tmp_path: Path) -> None:
     assert 1 - float(measured.error_rate[0]) == pytest.approx(0.316, abs=0.06)
     assert record.prediction.test_mse.to_numpy() == pytest.approx(2.04, abs=0.06)
     assert "Neither learns parity" in record.conclusion
+
+
+@pytest.mark.parametrize(
+    ("wrong", "by_kernel", "words"),
+    [
+        (
+            [0.01, 0.3],
+            0.5,
+            "width 16 learns the parity of 7 bits (1.0 % wrong), but its infinite-width kernel is wrong on 50 %",
+        ),
+        (
+            [0.4, 0.3],
+            0.5,
+            "width 32 does not learn the parity of 7 bits (30.0 % wrong) and its infinite-width kernel is",
+        ),
+        ([0.4, 0.3], 0.02, "width 32 does not learn the parity of 7 bits (30.0 % wrong), but its"),
+        (
+            [np.nan, np.nan],
+            0.5,
+            "Training on the parity of 7 bits diverged at every width; its infinite-width",
+        ),
+    ],
+)
+def test_headline_is_of_the_best_net(wrong, by_kernel, words) -> None:
+    prediction = xr.Dataset({"error_rate": ("width", [by_kernel] * 2)}, {"width": [16, 32]}, {"n_bits": 7})
+    names = ("test_mse", "error_rate")
+    measurement = xr.Dataset(
+        {name: (("trial", "width"), [wrong, wrong]) for name in names}, {"width": [16, 32]}
+    )
+    assert study.headline is not None
+    assert words in study.headline(prediction, measurement, Comparison(pd.DataFrame(), {}))

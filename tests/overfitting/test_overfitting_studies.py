@@ -1,6 +1,7 @@
 """The wing's three studies at a small size, and at full size on real data where it is there."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,19 @@ def test_all_three_regimes_are_shown(trichotomy: Record) -> None:
     assert float(measured.sel(case="power law, ridge", n_train=200)) < 1.2
     assert "catastrophic" in trichotomy.conclusion
     assert "do not have." in trichotomy.conclusion  # independent features
+
+
+def test_headline_of_the_trichotomy(trichotomy: Record) -> None:
+    trials = trichotomy.measurement.overfitting_coefficient.sel(n_train=200)
+    exact = [name for name in trials.case.to_numpy().tolist() if "ridge" not in name]
+    assert len(exact) == 5
+    means = trials.sel(case=exact).to_numpy().mean(axis=0)
+    assert f"multiplies the test error by {means.min():.3g} to {means.max():.3g}, " in trichotomy.headline
+    off = trichotomy.comparison.table.relative_error.abs().median()
+    assert float(trichotomy.headline.split()[-2]) == pytest.approx(100 * off, rel=0.05)
+    assert study.study.headline is not None
+    lost = trichotomy.measurement * np.nan
+    assert "no finite" in study.study.headline(trichotomy.prediction, lost, trichotomy.comparison)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +108,27 @@ def test_what_theory_knows_of_kernels_and_neighbours(measured: Record) -> None:
     assert "tempered" in measured.conclusion
 
 
+def test_headline_of_the_profiles(measured: Record) -> None:
+    s = measured.measurement.sensitivity.sel(n_train=800, noise_level=0.2)
+    errors = measured.measurement.test_error.sel(n_train=800).mean("trial")
+    s = (errors.sel(level=0.2) - errors.sel(level=0)) / (0.2 * (1 - errors.sel(level=0) / 0.9))
+    low, high = (max(0, round(100 * float(one))) for one in (s.min(), s.max()))
+    best, worst = (
+        str(s.model[int(i)].values).replace(", ridge", " (ridge)")
+        for i in (s.argmin("model"), s.argmax("model"))
+    )
+    expected = f"Of 20 % wrong labels {best} passes on {low} %, {worst} {high} %"
+    assert measured.headline.startswith(expected)
+    assert noise_profiles.study.headline is not None
+    one = measured.measurement.sel(model=["tree"])
+    alone = noise_profiles.study.headline(measured.prediction, one, measured.comparison)
+    assert alone.startswith(f"Of 20 % wrong labels tree passes on {100 * float(s.sel(model='tree')):.0f} %")
+    clueless = one.assign(test_error=one.test_error * 0 + 0.95)
+    assert "no model learned enough" in noise_profiles.study.headline(
+        measured.prediction, clueless, measured.comparison
+    )
+
+
 def test_measured_twice_is_the_same(measured: Record) -> None:
     parameters = noise_profiles.Parameters(
         models=("tree", "mlp"), noise_levels=(0.2,), n_train=(100,), n_test=400, trials=1
@@ -147,6 +182,26 @@ def test_one_machine_two_losses() -> None:
     assert counted.regime != "tempered"
     assert measurement.sensitivity.mean("trial").sel(n_train=1200).item() < 0.2
     assert "squared loss (tempered)" in two_losses.conclude(prediction, measurement, comparison)
+    assert two_losses.study.headline is not None
+    text = two_losses.study.headline(prediction, measurement, comparison)
+    assert text.startswith("From 100 to 1200 samples noise costs the laplace kernel ")
+    ends = measurement.isel(n_train=[0, -1], kernel=0).transpose("n_train", "trial")
+    for name, words in (("noise_cost", "squared error"), ("sensitivity", "wrong answers")):
+        before, after = ends[name].to_numpy().mean(axis=1)
+        share = re.search(rf"([\d.]+) % (less|more) in {words}", text)
+        assert share
+        assert float(share[1]) * (1 if share[2] == "more" else -1) == pytest.approx(
+            100 * (after / before - 1), rel=0.06
+        )
+    once, lost = (
+        measurement.isel(n_train=[0]),
+        measurement.assign(sensitivity=measurement.sensitivity * np.nan),
+    )
+    cost = float(once.noise_cost.mean())
+    assert f"noise costs the laplace kernel {cost:.2g} of" in two_losses.study.headline(
+        prediction, once, comparison
+    )
+    assert "cannot be compared" in two_losses.study.headline(prediction, lost, comparison)
 
 
 def test_a_matrix_lost_in_rounding_is_said(tmp_path: Path) -> None:

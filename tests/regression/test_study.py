@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from sklearn.datasets import load_diabetes
 
 from solvable.errors import InputError
-from solvable.lab import run
+from solvable.lab import compare, run
 from solvable.regression.study import Parameters, study
 
 SMALL = {"n_sample": 300, "n_train": (32, 128, 512), "ridge": (0.0, 1.0), "trials": 3}
@@ -137,6 +138,7 @@ def test_nothing_learned_is_said(tmp_path: Path) -> None:
     )
     record = run(study, parameters, runs_dir=tmp_path, quiet=True)
     assert "nothing is learned from 150 points" in record.conclusion
+    assert record.headline.startswith("From 150 labels this kernel learns nothing")
     assert "with 600 points" in record.conclusion
 
 
@@ -159,3 +161,27 @@ def test_forecast_below_the_sample(tmp_path: Path) -> None:
     assert "300 points the best ridge is 0" in record.conclusion
     assert "with 200 points" in record.conclusion
     assert "with 1000 points" in record.conclusion
+
+
+def test_the_headline_says_what_the_forecast_buys(tmp_path: Path) -> None:
+    parameters = Parameters(n_sample=300, n_train=(64,), ridge=(0.0,), trials=2, forecast=(200, 1000))
+    record = run(study, parameters, runs_dir=tmp_path, quiet=True)
+    facts = record.prediction.attrs
+    error = dict(zip(facts["forecast_n_train"], facts["forecast_test_mse"], strict=True))
+    saved = round(100 * (error[300] - error[1000]) / error[300])
+    assert record.headline.startswith(
+        f"1000 labels in place of 300 would lower the test error by {saved} %, at"
+    )
+    off = np.median(np.abs(record.comparison.table.query("quantity == 'test_mse'").relative_error))
+    assert float(record.headline.split()[-2]) == pytest.approx(100 * off, rel=0.05)
+    assert study.headline is not None
+    # No size beyond the sample, and a prediction that is nowhere finite.
+    facts |= {
+        name: facts[name][:2] for name in facts if name.startswith("forecast_") and np.ndim(facts[name])
+    }
+    unknown = xr.full_like(record.measurement, np.nan)
+    text = study.headline(record.prediction, unknown, compare(record.prediction, unknown, study.compared))
+    share = 100 * (1 - error[300] / facts["mean_answer_mse"])
+    ridge = f"{facts['forecast_ridge'][1]:.2g}"
+    assert text.startswith(f"The best ridge for 300 labels is {ridge}: its test error is {share:.0f} % below")
+    assert text.endswith("that of the mean answer")

@@ -3,9 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from solvable.errors import InputError
+from solvable.lab import Comparison
+from solvable.lab.study import HEADLINE
 from solvable.scaling import depth, richness, study
 from strict_json import strict
 
@@ -121,3 +126,71 @@ def test_the_predictions_of_the_studies() -> None:
     deep = depth.Parameters(depths=(4, 16), optimizer="sgd")
     growth = depth.predict(deep, depth.prepare(deep)).feature_change.sel(depth=16, rates="without")
     assert growth.sel(alpha=[1.0, 0.5]).values == pytest.approx([0.25, 1])
+
+
+NO_COMPARISON = Comparison(pd.DataFrame(), {})
+
+
+def losses(best: list[float], lrs: np.ndarray) -> np.ndarray:
+    """Return losses of two trials, (trial, size, lr), that are parabolas of the logarithm about their best rates."""
+    loss = 1 + np.log2(lrs / np.array(best)[:, None]) ** 2
+    return np.stack([loss, loss])
+
+
+def test_headline_of_widths() -> None:
+    lrs = 2.0 ** np.arange(-6, 3)
+    values = np.stack([losses([0.5, 0.5, 0.5], lrs), losses([1.0, 0.5, 0.25], lrs)], axis=1)
+    grid = {"sweep": ["spectral", "sp"], "width": [64, 128, 256]}
+    measurement = xr.Dataset(
+        {
+            "loss": (("trial", "sweep", "width", "rung"), values),
+            "lr": (("trial", "sweep", "rung"), np.tile(lrs, (2, 2, 1))),
+        },
+        grid,
+    )
+    assert study.study.headline is not None
+    assert study.study.headline(xr.Dataset(), measurement, NO_COMPARISON) == (
+        "Best learning rate from width 64 to 256: ×1 under the spectral condition, ×0.25 without it"
+    )
+    # Without the lower rates, the best one of the wide nets is at the edge of the grid.
+    text = study.study.headline(xr.Dataset(), measurement.isel(rung=slice(5, None)), NO_COMPARISON)
+    assert text.count("(edge of grid)") == 2
+    assert len(text) < HEADLINE - 10  # for longer numbers
+
+
+def test_headline_of_depths() -> None:
+    lrs = 2.0 ** np.arange(-6, 3)
+    values = np.stack([losses([0.5, 1.0], lrs), losses([1.0, 0.25], lrs)], axis=1)
+    grid = {"sweep": ["CompleteP", "multiplier alone"], "depth": [4, 32], "lr": lrs}
+    measurement = xr.Dataset({"loss": (("trial", "sweep", "depth", "lr"), values)}, grid)
+    assert depth.study.headline is not None
+    assert depth.study.headline(xr.Dataset(), measurement, NO_COMPARISON) == (
+        "Best learning rate from 4 to 32 blocks: ×2 with CompleteP, ×0.25 with a residual multiplier alone"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gammas", "words"),
+    [
+        ([0.01, 0.1, 10.0, 1000.0], "0.01→0.1: ×32 (theory 100), 10→1000: ×10 (theory 10); 4 layers"),
+        ([1.0, 10.0], "1→10: ×32 (theory 100 or 3.2); 4 layers"),
+    ],
+)
+def test_headline_of_richness(gammas, words) -> None:
+    grid = {"layers": [2, 4], "regime": ["lazy", "rich"]}
+    prediction = xr.Dataset({"exponent": (("layers", "regime"), [[2.0, 1.0], [2.0, 0.5]])}, grid)
+    ends = [[2.0, 1.0], [1.5, 1.5 if len(gammas) == 2 else 0.5]]
+    trials = np.stack([np.array(ends) - 0.1, np.array(ends) + 0.1])
+    measurement = xr.Dataset({"exponent": (("trial", "layers", "regime"), trials)}, grid | {"gamma": gammas})
+    assert richness.study.headline is not None
+    headline = richness.study.headline(prediction, measurement, NO_COMPARISON)
+    assert headline == f"Largest stable learning rate at richness {words}"
+
+
+def test_a_headline_of_extreme_richness_is_short() -> None:
+    grid = {"layers": [1000], "regime": ["lazy", "rich"]}
+    prediction = xr.Dataset({"exponent": (("layers", "regime"), [[2.0, 0.002]])}, grid)
+    trials = xr.Dataset({"exponent": (("trial", "layers", "regime"), [[[1.3, -0.7]]])}, grid)
+    measurement = trials.assign_coords(gamma=[1.23e-9, 3.21e-9, 1.23e4, 8.76e8])
+    assert richness.study.headline is not None
+    assert len(richness.study.headline(prediction, measurement, NO_COMPARISON)) <= HEADLINE

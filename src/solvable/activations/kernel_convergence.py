@@ -31,6 +31,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import check_parameters, seed_of
+from solvable.lab.text import readable
 from solvable.machine import at_once, need_memory
 
 if TYPE_CHECKING:
@@ -261,37 +262,52 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
                 fmt=MARKERS[i % len(MARKERS)],
                 label=label,
             )
-    axes[0].set(xlabel="width N (units per layer)", ylabel="rms deviation from the kernel (%)")
+    axes[0].set(xlabel="width N (units per layer)", ylabel="rms deviation (%)")
     axes[1].set(xlabel="width N (units per layer)", ylabel="rms deviation · √N")
     log_axes(axes[0])
     log_axes(axes[1], "x")
     axes[1].set_ylim(0, None)
     for ax in axes:
         ax.set_xticks(measurement.width.to_numpy())
-    legend(axes[0])
+    legend(axes[1], loc="lower center", ncols=2)
     return figure
+
+
+def _wide_enough(prediction: xr.Dataset) -> dict[int, str]:
+    """Return for each depth the width at which the predicted deviation is `_AIM`, to two digits."""
+    constants = np.atleast_1d(prediction.attrs["constants"])
+    widths = np.maximum((constants / _AIM) ** 2, 1.0)
+    depths = prediction.depth.to_numpy().tolist()
+    return {depth: readable(float(f"{width:.2g}")) for depth, width in zip(depths, widths, strict=True)}
+
+
+def _layers(depth: int) -> str:
+    return "one hidden layer" if depth == 1 else f"{depth} hidden layers"
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the width that brings the kernel near to its limit, for the shallowest and the deepest nets."""
+    needed = _wide_enough(prediction)
+    ends = dict.fromkeys((min(needed), max(needed)))
+    parts = [f"{needed[depth]} unit{'s' * (needed[depth] != '1')} with {_layers(depth)}" for depth in ends]
+    return (
+        f"A net has its infinite-width kernel within {100 * _AIM:.0f} % from about {' and '.join(parts)} on"
+    )
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return sentences on the deviation of the widest nets, its exponent, and the width for a deviation of 5 %."""
     squares = measurement.squared_deviation.mean("trial")
     widths, sentences = squares.width.to_numpy(), []
-    for depth, constant in zip(
-        prediction.depth.to_numpy(), np.atleast_1d(prediction.attrs["constants"]), strict=True
-    ):
+    for depth, needed in _wide_enough(prediction).items():
         root = np.sqrt(squares.sel(depth=depth).to_numpy())
-        layers = "one hidden layer" if depth == 1 else f"{depth} hidden layers"
-        text = (
-            f"With {layers} of {prediction.attrs['activation']} the kernel at width {widths[-1]} is off by "
-        )
+        network = f"{_layers(depth)} of {prediction.attrs['activation']}"
+        text = f"With {network} the kernel at width {widths[-1]} is off by "
         text += f"{100 * root[-1]:.2g} %"
         trials = measurement.squared_deviation.sel(depth=depth).transpose("trial", "width").to_numpy()
         if (slope := exponent(widths, trials)) is not None:
             text += f", falling as N^({slope[0]:.2f} ± {slope[1]:.2g})"
-        width = (float(constant) / _AIM) ** 2
-        sentences.append(
-            f"{text}; {100 * _AIM:.0f} % needs about {float(f'{width:.2g}'):.0f} units per layer."
-        )
+        sentences.append(f"{text}; {100 * _AIM:.0f} % needs about {needed} units per layer.")
     agreement = comparison.summary["squared_deviation"]
     exact = " (exact for one hidden layer, from pilot networks for more)" if len(sentences) > 1 else ""
     sentences.append(
@@ -344,4 +360,14 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"mean square distance of the kernel $\hat\Theta$ of nets of width $N$ from its limit $\Theta$: "
+        r"$E \|\hat\Theta - \Theta\|_F^2 = \frac{C}{N} \|\Theta\|_F^2$",
+        r"one hidden layer, exactly: $C = \sum_{ij} S_{ij}^2 / \sum_{ij} \Theta_{ij}^2$ with "
+        r"$S^2 = E[A^2] + 2 E[A B] + 3 E[B^2] - (E[A] + E[B])^2$",
+        r"there $A = \phi(u) \phi(v)$ and $B = s^2 \rho \phi'(u) \phi'(v)$, for the activation $\phi$ and "
+        r"pre-activations $u, v$ of variance $s^2$ and correlation $\rho$",
+        r"more layers: the law $C / N$ alone, with $C$ measured on separate nets of one width",
+    ),
 )

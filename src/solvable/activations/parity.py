@@ -26,6 +26,7 @@ from solvable.kernels.inputs import to_float64
 from solvable.lab import Comparison, Study
 from solvable.lab.compare import mean_and_error
 from solvable.lab.parameters import check_parameters, seed_of
+from solvable.lab.text import percent
 from solvable.machine import at_once, bytes_of_training, need_memory
 
 if TYPE_CHECKING:
@@ -287,7 +288,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Plot error, wrong answers and movement of the first layer against width, with the kernel's errors as lines."""
     from solvable.lab.figure import COLORS, MARKERS, curves, log_axes, measured_points, subplots
 
-    figure, axes = subplots(1, 3, height=2.7)
+    figure, axes = subplots(1, 3, height=3.0)
     percent = measurement.assign(error_rate=100 * measurement.error_rate)
     levels = {
         "test_mse": prediction.attrs["relu_mse"],
@@ -298,14 +299,14 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         predicted, measured = sides
         curves(ax, predicted, measured, name, x="width")
         ax.axhline(levels[name], color=COLORS[2], linestyle="--", linewidth=0.9)
-        ax.set_xlabel("width (units per layer)")
-    axes[0].set(ylabel="test error (mean square)")
-    axes[1].set(ylabel="wrong answers (% of test points)", ylim=(-4, 104))
+        ax.set_xlabel("width")
+    axes[0].set(ylabel="mean square error")
+    axes[1].set(ylabel="wrong answers (%)", ylim=(-4, 104))
     axes[0].axhline(1.0, color="0.6", linestyle=":", linewidth=0.9)
 
     trials = 100 * measurement.movement
     measured_points(axes[2], trials.width, *mean_and_error(trials), color=COLORS[0], fmt=MARKERS[0])
-    axes[2].set(xlabel="width (units per layer)", ylabel="first layer moved (% of its norm)")
+    axes[2].set(xlabel="width", ylabel="layer 1 moved (%)")
     axes[2].set_ylim(0, None)
     log_axes(axes[0], "y")
     widths = measurement.width.to_numpy()
@@ -313,40 +314,59 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         # If training diverged, there are no points to set the limits.
         ax.set_xlim(widths[0] / 1.25, widths[-1] * 1.25)
         log_axes(ax, "x")
-        ax.set_xticks(widths)
+        ax.set_xticks(widths[:: 1 + len(widths) // 5])
 
     ax = axes[0]
     ax.plot([], [], "o", color=COLORS[0], label="net, measured")
     ax.plot([], [], color=COLORS[0], label="its kernel, predicted")
-    ax.plot([], [], "--", color=COLORS[2], linewidth=0.9, label="kernel of a deep ReLU net")
-    ax.plot([], [], ":", color="0.6", label="always predicting 0")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    ax.plot([], [], "--", color=COLORS[2], linewidth=0.9, label="deep ReLU kernel")
+    ax.plot([], [], ":", color="0.6", label="predicting 0")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4, columnspacing=1.2)
     return figure
+
+
+def _best_width(measurement: xr.Dataset) -> xr.Dataset | None:
+    """Return the mean over trials at the width of the least test error; None if training diverged at every width."""
+    mean = measurement.mean("trial")
+    finite = np.isfinite(mean.test_mse)
+    return mean.isel(width=int(mean.test_mse.where(finite, np.inf).argmin("width"))) if finite.any() else None
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the wrong answers of the best net and of its kernel."""
+    best, bits = _best_width(measurement), prediction.attrs["n_bits"]
+    kernel = float(prediction.error_rate[0])
+    by_kernel = f"its infinite-width kernel is wrong on {percent(kernel, decimals=0)}"
+    if best is None:
+        return f"Training on the parity of {bits} bits diverged at every width; {by_kernel}"
+    wrong = float(best.error_rate)
+    learned = wrong < _LEARNED
+    joint = " and" if learned == (kernel < _LEARNED) else ", but"
+    net = f"A net of width {int(best.width)} {'learns' if learned else 'does not learn'} the parity of {bits} bits"
+    return f"{net} ({percent(wrong, decimals=1)} wrong){joint} {by_kernel}"
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return sentences on the widths that learn parity, the kernel's errors, and the movement of the features."""
     facts = prediction.attrs
-    mse, wrong, movement = (
-        measurement[name].mean("trial") for name in ("test_mse", "error_rate", "movement")
-    )
+    mse, movement = (measurement[name].mean("trial") for name in ("test_mse", "movement"))
     kernel = float(prediction.test_mse[0]), 100 * float(prediction.error_rate[0])
     layers = "one hidden layer" if facts["depth"] == 1 else f"{facts['depth']} hidden layers"
     network = f"with {layers} of {facts['activation']}"
     task = f"the parity of {facts['n_bits']} bits"
-    finite = np.flatnonzero(np.isfinite(mse))
-    if not len(finite):
+    finite, best = np.flatnonzero(np.isfinite(mse)), _best_width(measurement)
+    if best is None:
         return f"Training of nets {network} on {task} diverged at every width: lower the rate."
     narrow, wide = int(finite[0]), int(finite[-1])
-    best = int(finite[np.argmin(mse.to_numpy()[finite])])
     width = mse.width.to_numpy()
     sentences = [
-        f"Trained on half of all inputs to learn {task}, the net {network} has test error {float(mse[best]):.3g} and "
-        f"{100 * float(wrong[best]):.1f} % wrong answers at width {width[best]}; regression with its infinite-width "
+        f"Trained on half of all inputs to learn {task}, the net {network} has test error "
+        f"{float(best.test_mse):.3g} and {100 * float(best.error_rate):.1f} % wrong answers at width "
+        f"{int(best.width)}; regression with its infinite-width "
         f"kernel has {kernel[0]:.3g} and {kernel[1]:.0f} % (with that of a deep ReLU net {facts['relu_mse']:.3g} and "
         f"{100 * facts['relu_error_rate']:.0f} %)."
     ]
-    learned, by_kernel = float(wrong[best]) < _LEARNED, kernel[1] < 100 * _LEARNED
+    learned, by_kernel = float(best.error_rate) < _LEARNED, kernel[1] < 100 * _LEARNED
     if learned and not by_kernel:
         sentences.append("So the net learns parity, which its kernel does not explain.")
     elif by_kernel:
@@ -406,4 +426,12 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"regression with the net's tangent kernel $K$, after infinite time, on training inputs $X$ with parities "
+        r"$y = \pm 1$: $f(x) = K(x, X) K^+ y$, where $K^+$ is the pseudo-inverse",
+        r"kernel of one hidden layer with activation $\phi$, for pre-activations $u, v$ of correlation $\rho$: "
+        r"$K = E[\phi(u) \phi(v)] + s^2 \rho E[\phi'(u) \phi'(v)]$, $s^2$ the variance of $u$",
+        r"an answer is wrong if the sign of $f(x)$ is not that of $y = \prod_i x_i$",
+    ),
 )

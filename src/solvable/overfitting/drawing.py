@@ -96,7 +96,7 @@ def _label_on_the_right(ax: "Axes", height: float, name: str) -> None:
     """Write the name of a reference line to the right of the axes."""
     ax.annotate(
         name, (1, height), (3, 0), ax.get_yaxis_transform(), textcoords="offset points", va="center",
-        color=_GREY, fontsize=7, annotation_clip=False,
+        color=_GREY, annotation_clip=False,
     )  # fmt: skip
 
 

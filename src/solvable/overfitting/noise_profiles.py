@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from solvable.kernels import median_distance
 from solvable.lab import Comparison, Study
 from solvable.lab.parameters import check_parameters
+from solvable.lab.text import percent
 from solvable.overfitting.classification import Classification
 from solvable.overfitting.drawing import color_and_marker
 from solvable.overfitting.fitting import one_fit
@@ -173,7 +174,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw errors over the noise at the largest size, and sensitivities over the size near noise level 0.2."""
     from solvable.lab.figure import COLORS, log_axes, measured_points, prediction_line, subplots
 
-    figure, (left, right) = subplots(1, 2, height=4.0)
+    figure, (left, right) = subplots(1, 2, height=4.2)
     by_name = profiles(measurement)
     first = next(iter(by_name.values()))
     level = first.judged_level()
@@ -199,11 +200,11 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         left.plot(p, error, **dotted)
         if error[-1] < highest:
             left.annotate(
-                words, (p[-1], error[-1]), (3, -2), textcoords="offset points", fontsize=7, color="0.4",
+                words, (p[-1], error[-1]), (3, -2), textcoords="offset points", color="0.4",
                 annotation_clip=False,
             )  # fmt: skip
     title = f"n = {int(measurement.n_train[-1])}"
-    left.set(xlabel="share of labels corrupted p (%)", ylabel="errors on clean test labels (%)", title=title)
+    left.set(xlabel="corrupted labels p (%)", ylabel="clean test errors (%)", title=title)
     left.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
     left.set_ylim(0, highest)
     right.set_ylim(-0.1, min(right.get_ylim()[1], _HIGHEST))
@@ -211,8 +212,39 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     right.axhline(1.0, **dotted)
     right.axhline(0.0, **dotted)
     log_axes(right, "x")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4, columnspacing=1.2)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3, columnspacing=1.2)
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the sensitivity of the best and the worst model at the largest size, and how many models recover."""
+    by_name = profiles(measurement)
+    level = next(iter(by_name.values())).judged_level()
+    last = {name: _last_sensitivity(profile, level) for name, profile in by_name.items()}
+    known = {name: s for name, s in last.items() if np.isfinite(s)}
+    noise = f"{100 * level:.3g} % wrong labels"
+    if not known:
+        return f"With {noise} no model learned enough for its sensitivity to noise to be measured"
+    best, worst = (choose(known, key=lambda name: known[name]) for choose in (min, max))
+    # A model without any sensitivity has one below 0 by chance.
+    low, high = (percent(max(known[name], 0.0), decimals=0) for name in (best, worst))
+    found = f"{_in_line(best)} passes on {low}" + (f", {_in_line(worst)} {high}" if len(known) > 1 else "")
+    regimes = [profile.verdict().regime for profile in by_name.values()]
+    if benign := regimes.count("benign"):
+        trend = f"; with more data the cost vanishes for {benign} of {len(regimes)}"
+    else:
+        trend = "" if "undecided" in regimes else "; more data cure none of them"
+    return f"Of {noise} {found}{trend}"
+
+
+def _in_line(name: str) -> str:
+    """Return a model's name without a comma, such as `Laplace (ridge)`."""
+    model, _, kind = name.partition(", ")
+    return f"{model} ({kind})" if kind else model
+
+
+def _last_sensitivity(profile: NoiseProfile, level: float) -> float:
+    return float(profile.sensitivity.sel(noise_level=level).isel(n_train=-1))
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -221,8 +253,7 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     level = next(iter(by_name.values())).judged_level()
     models: dict[str, list[str]] = {"benign": [], "tempered": [], "catastrophic": [], "undecided": []}
     for name, profile in by_name.items():
-        s = float(profile.sensitivity.sel(noise_level=level).isel(n_train=-1))
-        models[profile.verdict().regime].append(f"{name} ({s:.2f})")
+        models[profile.verdict().regime].append(f"{name} ({_last_sensitivity(profile, level):.2f})")
     kinds = "; ".join(f"{regime}: {', '.join(names)}" for regime, names in models.items() if names)
     sentences = [
         f"In 0-1 loss at {100 * level:g} % noise, sensitivity at n = {int(measurement.n_train[-1])} in brackets: "
@@ -253,4 +284,13 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"sensitivity to a share $p$ of wrong labels, from the test error $e(p)$ on $C$ classes: "
+        r"$s = \frac{e(p) - e(0)}{p (1 - \frac{C}{C - 1} e(0))}$",
+        r"vote of $k$ neighbours of the same class: $e(p) = \sum_m \binom{k}{m} (1-p)^m p^{k-m} \ell_m$, where "
+        r"$\ell_m$ is the chance that the right class loses with $m$ votes",
+        r"kernel $K$ with ridge $\delta$: the answer is the class $c$ of the largest $w(x) \cdot y_c$ with weights "
+        r"$w(x) = (K + \delta I)^{-1} k(x)$ and randomly flipped labels $y_c$",
+    ),
 )

@@ -20,7 +20,7 @@ from solvable.kernels.angular import AngularKernel
 from solvable.kernels.stationary import Stationary
 from solvable.lab import Comparison, Study
 from solvable.lab.parameters import check_parameters, seed_of
-from solvable.lab.text import readable
+from solvable.lab.text import percent, readable
 from solvable.machine import at_once, need_memory
 from solvable.overfitting.asymptotics import (
     Asymptotics,
@@ -45,6 +45,8 @@ PAPER = (
 _LEVELS = 100
 _MOST_TRAIN = 5000
 _LARGEST_LOGARITHM = 700.0
+# What the name of a case with a ridge ends with.
+_WITH_RIDGE = ", ridge"
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def prepare(parameters: Parameters) -> Setting:
         _spectrum(parameters, f"power law, α = {alpha:g}", power, 0.0, power_law_asymptotics(alpha)),
         _spectrum(parameters, f"exponential, c = {decay:g}", fast, 0.0, exponential_asymptotics(decay)),
         *(_kernel(parameters, name, 0.0) for name in names),
-        _spectrum(parameters, "power law, ridge", power, ridge, power_law_asymptotics(alpha, ridge)),
+        _spectrum(parameters, f"power law{_WITH_RIDGE}", power, ridge, power_law_asymptotics(alpha, ridge)),
         *(_kernel(parameters, name, ridge) for name in names[:1]),
     )
     notes = (
@@ -191,7 +193,7 @@ def _kernel(parameters: Parameters, name: str, share: float) -> Case:
     words = name.replace("-", " ").split()
     family = " ".join(word for word in words if not word.isdigit() and word != "depth")
     return Case(
-        f"{name}, ridge" if share else name,
+        name + (_WITH_RIDGE if share else ""),
         hypersphere(kernel.curve, d + 1, n_levels=_LEVELS),
         ridge,
         kernel_asymptotics(family, d, ridge),
@@ -232,9 +234,11 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw the coefficient over n: spectra with Gaussian eigenfunctions on the left, kernels on the right."""
-    from solvable.lab.figure import COLORS, curves, legend, log_axes, subplots
+    from matplotlib.lines import Line2D
 
-    figure, axes = subplots(1, 2, height=3.4, sharey=True)
+    from solvable.lab.figure import COLORS, curves, log_axes, subplots
+
+    figure, axes = subplots(1, 2, height=3.9, sharey=True)
     both = zip(prediction.case.to_numpy(), prediction.regime.to_numpy(), strict=True)
     names = [f"{case} ({regime})" for case, regime in both]
     prediction, measurement = prediction.assign_coords(case=names), measurement.assign_coords(case=names)
@@ -246,14 +250,36 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
             if np.isfinite(limit):
                 ax.axhline(limit, color=COLORS[i % len(COLORS)], linestyle=":", linewidth=0.8)
         ax.set(xlabel="training samples n")
-    axes[0].set(title="Gaussian eigenfunctions", ylabel="test error of pure unit noise, $\\mathcal{E}_0$")
+    axes[0].set(title="Gaussian eigenfunctions", ylabel="test error $\\mathcal{E}_0$ of noise")
     axes[1].set(title=f"kernels on the sphere, D = {prediction.attrs['dimension']}")
     for ax in axes:
         ax.set_ylim(0.97, None)
         log_axes(ax)
-        ax.plot([], [], color="0.4", linestyle=":", linewidth=0.8, label="limit n → ∞")
-        legend(ax, loc="upper left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower right")
+    handles = [
+        Line2D([], [], color="0.4", label="predicted"),
+        Line2D([], [], color="0.4", linestyle="", marker="o", label="measured"),
+        Line2D([], [], color="0.4", linestyle=":", linewidth=0.8, label="limit n → ∞"),
+    ]
+    # Costs rise from the lower left, if they do.
+    axes[0].legend(handles=handles, loc="upper left")
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the least and the largest measured cost of noise, of the cases without ridge, at the largest size."""
+    exact = [str(name) for name in prediction.case.to_numpy() if not str(name).endswith(_WITH_RIDGE)]
+    last = measurement.overfitting_coefficient.isel(n_train=-1).mean("trial").sel(case=exact).to_numpy()
+    if not np.isfinite(last).any():
+        return "Fitting labels of pure noise exactly has no finite test error"
+    low, high = (f"{number(last[np.isfinite(last)]):.3g}" for number in (np.min, np.max))
+    factors = low if low == high else f"{low} to {high}"
+    off = percent(comparison.summary["overfitting_coefficient"].median_error, 2)
+    return (
+        f"Exactly fitted noise multiplies the test error by {factors}, depending on the kernel; "
+        f"theory has a median error of {off}"
+    )
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -297,4 +323,13 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"effective ridge $\kappa$ of $n$ samples with ridge $\delta$ and eigenvalues $\lambda_i$: "
+        r"$\sum_i L_i + \frac{\delta}{\kappa} = n$, where the share $L_i = \frac{\lambda_i}{\lambda_i + \kappa}$ "
+        r"of mode $i$ is learned",
+        r"test error of pure noise of variance 1: $\mathcal{E}_0 = \frac{n}{n - \sum_i L_i^2}$",
+        r"without ridge, for $n \to \infty$: $\mathcal{E}_0 \to \alpha$ for eigenvalues $i^{-\alpha}$ (tempered), "
+        r"$\mathcal{E}_0 \to \infty$ for $e^{-c i}$ (catastrophic); with a ridge: $\mathcal{E}_0 \to 1$ (benign)",
+    ),
 )

@@ -187,15 +187,40 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     curves(left, prediction, measurement, "noise_cost", x="n_train", hue="kernel")
     curves(right, prediction, measurement, "sensitivity", x="n_train", hue="kernel")
     share = 100 * float(measurement.attrs["noise_level"])
-    left.set(title="squared loss", ylabel="cost of noise, in units of its variance")
-    right.set(title=f"0-1 loss, {share:g} % of labels flipped", ylabel="sensitivity s")
+    left.set(title="squared loss", ylabel="cost of noise / its variance")
+    right.set(title=f"0-1 loss, {share:.3g} % flipped", ylabel="sensitivity s")
     for ax in (left, right):
         ax.set_xlabel("training samples n")
     log_axes(left)
     log_axes(right, "x")
     right.axhline(0.0, color="0.6", linestyle=":", linewidth=1.0)
-    legend(right)
+    # Lines may be anywhere within the axes.
+    legend(right, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return how noise costs from the smallest to the largest size change, of the kernel whose two differ most."""
+    ends = measurement.mean("trial").isel(n_train=[0, -1])
+    first, last = ends.n_train.to_numpy()
+    ratio = {}
+    for name in ends.kernel.to_numpy():
+        cost, sensitivity = (ends[one].sel(kernel=name).to_numpy() for one in ("noise_cost", "sensitivity"))
+        if (np.isfinite(cost) & np.isfinite(sensitivity)).all() and min(*cost, *sensitivity) > 0:
+            ratio[str(name)] = cost[1] / cost[0], sensitivity[1] / sensitivity[0]
+    if not ratio:
+        return "The two costs of noise cannot be compared: one of them has no positive value at the ends"
+    name = max(ratio, key=lambda name: abs(np.log(ratio[name][0] / ratio[name][1])))
+    if first == last:
+        return (
+            f"At n = {last} noise costs the {name} kernel {ends.noise_cost.sel(kernel=name).values[1]:.2g} of its "
+            f"variance in squared error, and flips {ends.sensitivity.sel(kernel=name).values[1]:.2g} in wrong answers"
+        )
+    squared, wrong = (percent(abs(one - 1), 2) + (" more" if one > 1 else " less") for one in ratio[name])
+    return (
+        f"From {first} to {last} samples noise costs the {name} kernel {squared} in squared error, "
+        f"{wrong} in wrong answers"
+    )
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -233,4 +258,13 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"cost of noise in squared loss, from the kernel matrix $K$ of $n$ inputs and ridge $\delta$: "
+        r"$V_n = \frac{1}{n} \sum_i \frac{(A^2)_{ii}}{A_{ii}^2} - 1$ with $A = (K + \delta I)^{-1}$",
+        r"in 0-1 loss the answer is the class $c$ of the largest $w(x) \cdot y_c$, with the weights "
+        r"$w(x) = (K + \delta I)^{-1} k(x)$ and randomly flipped labels $y_c$",
+        r"its sensitivity to a share $p$ of flips, from the test error $e(p)$ on $C$ classes: "
+        r"$s = \frac{e(p) - e(0)}{p (1 - \frac{C}{C - 1} e(0))}$",
+    ),
 )

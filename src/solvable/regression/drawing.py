@@ -1,6 +1,6 @@
 """Figures of a learning surface and of the study `regression`, and the parts that other figures share with them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,7 +9,6 @@ from solvable.lab.figure import (
     MARKERS,
     curves,
     house_style,
-    legend,
     log_axes,
     prediction_line,
     subplots,
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 AXES = {"n_train": "training samples", "n_features": "random features"}
 MEASURES = {
-    "test_mse": "test error (sum over outputs)",
+    "test_mse": "test error (summed)",
     "error_rate": "error rate",
     "rmse": "RMSE (unit of the target)",
 }
@@ -49,7 +48,7 @@ def draw_study(prediction: "xr.Dataset", measurement: "xr.Dataset") -> "Figure":
     panels = measurement[panel].to_numpy()
     panels = panels[np.unique(np.linspace(0, len(panels) - 1, min(2, len(panels))).round().astype(int))]
     names = [name for name in MEASURES if name in measurement]
-    figure, axes = subplots(len(names), len(panels) + 1, height=2.7 * len(names) + 0.2, squeeze=False)
+    figure, axes = subplots(len(names), len(panels) + 1, height=2.7 * len(names) + 0.5, squeeze=False)
     for row, name in zip(axes, names, strict=True):
         for ax, value in zip(row, panels, strict=False):
             _draw_errors(ax, prediction.sel({panel: value}), measurement.sel({panel: value}), name, x)
@@ -57,8 +56,22 @@ def draw_study(prediction: "xr.Dataset", measurement: "xr.Dataset") -> "Figure":
                 ax.set_title(f"{readable(float(value))} {AXES[panel]}")
         _draw_relative_error(row[-1], prediction, measurement.sel({panel: panels[-1:]}), name, x)
         row[-1].set_title(row[len(panels) - 1].get_title("left"))
-    legend(axes[0, 0])
+    _legend(figure, axes[0, 0])
     return figure
+
+
+def _legend(figure: "Figure", ax: "Axes") -> None:
+    from matplotlib.lines import Line2D
+
+    handles, labels = ax.get_legend_handles_labels()
+    grey: dict[str, Any] = {"color": "0.4"}
+    handles += [
+        Line2D([], [], **grey),
+        Line2D([], [], **grey, linestyle=":"),
+        Line2D([], [], **grey, linestyle="", marker="o"),
+    ]
+    labels += ["learning surface, predicted", "plug-in, predicted", "measured"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
 
 def _draw_errors(ax: "Axes", predicted: "xr.Dataset", measured: "xr.Dataset", name: str, x: str) -> None:
@@ -89,11 +102,7 @@ def _draw_relative_error(
             off = off.sel(ridge=ridge) if "ridge" in off.dims else off
             ax.plot(np.atleast_1d(measurement[x]), np.atleast_1d(off.where(np.isfinite(off))), line, **style)
     ax.axhline(0, color="0.4", linewidth=0.8)
-    ax.plot([], [], "-", color="0.4", label="learning surface")
-    if len(lines) > 1:
-        ax.plot([], [], ":", color="0.4", label="plug-in")
-        ax.legend()
-    ax.set(xlabel=AXES[x], ylabel="predicted / measured − 1 (%)")
+    ax.set(xlabel=AXES[x], ylabel="prediction off by (%)")
     log_axes(ax, "x")
     _mark_study_sample(ax, prediction, x)
 
@@ -130,13 +139,14 @@ def error_by_ridge(ax: "Axes", forecast: "xr.Dataset", best: float) -> None:
 def _mark_study_sample(ax: "Axes", prediction: "xr.Dataset", x: str) -> None:
     size = float(prediction.attrs["n_samples"])
     if x == "n_train" and size < ax.get_xlim()[1]:
-        _mark(ax, size, "sample", left=True)
+        _mark(ax, size, "sample", above=True)
 
 
-def _mark(ax: "Axes", x: float, text: str, *, top: bool = False, left: bool = False) -> None:
-    """Mark a value with a vertical line and a text beside it."""
+def _mark(ax: "Axes", x: float, text: str, *, top: bool = False, above: bool = False) -> None:
+    """Mark a value with a vertical line and a text beside its lower end, beside its top, or above the axes."""
     ax.axvline(x, color="0.6", linewidth=0.8)
+    place = (0, 2) if above else (3, -3 if top else 3)
     ax.annotate(
-        text, (x, top), (-3 if left else 3, -3 if top else 3), ("data", "axes fraction"), textcoords="offset points",
-        ha="right" if left else "left", va="top" if top else "baseline", color="0.4", fontsize=7,
+        text, (x, top or above), place, ("data", "axes fraction"), textcoords="offset points", color="0.4",
+        ha="center" if above else "left", va="bottom" if above else "top" if top else "baseline",
     )  # fmt: skip

@@ -1,7 +1,9 @@
 """The study `regression`: a learning curve predicted from a sample, next to the one measured by training."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -28,6 +30,19 @@ _POOL = 8000
 _LARGEST_DEFAULT_SAMPLE = 2000
 # The conclusion forecasts this many times the sample.
 _FACTOR = 10
+# An error above this share of that of the mean answer means that nothing is learned.
+_NOTHING_LEARNED = 0.98
+
+_EQUATIONS = (
+    r"effective ridge $\kappa$ of kernel regression on $n$ samples with ridge $\delta$ and eigenvalues $\lambda_i$: "
+    r"$\sum_i L_i + \frac{\delta}{\kappa} = n$, where the share $L_i = \frac{\lambda_i}{\lambda_i + \kappa}$ "
+    r"of mode $i$ is learned",
+    r"cost of fitting noise: $\mathcal{E}_0 = \frac{n}{n - \sum_i L_i^2}$",
+    r"test error for noise $\sigma^2$ and target coefficients $v_i$: "
+    r"$\mathcal{E}_0 (\sum_i (1 - L_i)^2 v_i^2 + \sigma^2)$; the sums are estimated from one sample",
+    r"with $k$ random features the ridge $\kappa$ is larger: "
+    r"$(n - \sum_i L_i) (k - \sum_i L_i) = k \frac{\delta}{\kappa}$",
+)
 
 
 @dataclass(frozen=True)
@@ -235,6 +250,51 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     return measured.assign(plug_in_test_mse=measured.test_mse)
 
 
+class _Forecast(NamedTuple):
+    """Errors at the best ridge, for the sizes to forecast; `now` is the place of the sample's size among them."""
+
+    sizes: NDArray[np.float64]
+    ridges: NDArray[np.float64]
+    error: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    now: int
+    learned: bool
+
+
+def _forecast_of(facts: Mapping[str, Any]) -> _Forecast:
+    """Return the forecast from the attributes of a prediction, and whether anything is learned from the sample."""
+    sizes, ridges, error, low, high = (
+        np.atleast_1d(facts[f"forecast_{name}"])
+        for name in ("n_train", "ridge", "test_mse", "test_mse_low", "test_mse_high")
+    )
+    now = int(np.searchsorted(sizes, facts["n_samples"]))
+    learned = bool(error[now] <= _NOTHING_LEARNED * facts["mean_answer_mse"])
+    return _Forecast(sizes, ridges, error, low, high, now, learned)
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return what the most labels of the forecast would buy, or the best ridge if none is beyond the sample."""
+    facts = prediction.attrs
+    forecast, n = _forecast_of(facts), facts["n_samples"]
+    now, most = forecast.now, len(forecast.sizes) - 1
+    if not forecast.learned:
+        return f"From {n} labels this kernel learns nothing: always predicting the mean is as good"
+    off = comparison.summary["test_mse"].median_error
+    accuracy = f"; the prediction's median error is {percent(off, 2)}" if np.isfinite(off) else ""
+    if most == now:
+        share = percent(1 - float(forecast.error[now]) / facts["mean_answer_mse"], decimals=0)
+        found = f"The best ridge for {n} labels is {forecast.ridges[now]:.2g}"
+        return f"{found}: its test error is {share} below that of the mean answer{accuracy}"
+    saved = 1 - float(forecast.error[most]) / float(forecast.error[now])
+    change = (
+        f"lower the test error by {percent(saved, decimals=0)}"
+        if saved >= 0.005
+        else "not lower the test error"
+    )
+    return f"{forecast.sizes[most]:.0f} labels in place of {n} would {change}, at the best ridge{accuracy}"
+
+
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return how well the curve was predicted, which ridge is best, and the error with more data, as sentences."""
     facts = prediction.attrs
@@ -246,14 +306,10 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
         f"{percent(surface.coverage or 0.0, decimals=0)} inside the intervals), the textbook plug-in within "
         f"{percent(plug_in.median_error, decimals=1)} (largest {percent(plug_in.max_error, decimals=0)})."
     ]
-    sizes, ridges, error, low, high = (
-        np.atleast_1d(facts[f"forecast_{name}"])
-        for name in ("n_train", "ridge", "test_mse", "test_mse_low", "test_mse_high")
-    )
-    now = int(np.searchsorted(sizes, n))
+    sizes, ridges, error, low, high, now, learned = _forecast_of(facts)
     k, mean_answer = facts["forecast_n_features"], facts["mean_answer_mse"]
     model = "this kernel" if np.isinf(k) else f"{k:.0f} random features of this kernel"
-    if error[now] > 0.98 * mean_answer:
+    if not learned:
         sentences.append(
             f"With {model} nothing is learned from {n} points: the best test error is {error[now]:.3g}, and always "
             f"predicting the mean gives {mean_answer:.3g}."
@@ -290,4 +346,6 @@ study = Study(
     trial=trial,
     plot=draw_study,
     conclude=conclude,
+    headline=headline,
+    equations=_EQUATIONS,
 )

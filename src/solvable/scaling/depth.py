@@ -220,18 +220,28 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
             measured_points(
                 change, measurement.depth, *points, color=color, fmt=MARKERS[2 * i + j], label=label
             )
-    change.set(xlabel="residual blocks L", ylabel="change of features, relative")
+    change.set(xlabel="residual blocks L", ylabel="change of features")
     log_axes(change)
-    alone = f"α = {_ALONE[prediction.attrs['optimizer']]:g} without the factor"
-    titles = dict(zip(_SWEEPS, ("CompleteP (α = 1, with the factor)", alone), strict=True))
+    alone = f"α = {_ALONE[prediction.attrs['optimizer']]:g}, no factor"
+    titles = dict(zip(_SWEEPS, ("CompleteP (α = 1)", alone), strict=True))
     for ax, sweep in zip(sweeps, _SWEEPS, strict=True):
         draw_losses(ax, transfer_of(measurement, sweep).data)
         ax.set_title(titles[sweep])
     handles, labels = change.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=2, title="features")
     handles, labels = sweeps[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower right", ncols=4, title="residual blocks")
+    figure.legend(handles, labels, loc="outside lower right", ncols=2, title="residual blocks")
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return how the best learning rate changes with the depth, with CompleteP and without a factor of the rates."""
+    complete, alone = (transfer_of(measurement, sweep).change() for sweep in _SWEEPS)
+    depths = measurement.depth.values
+    return (
+        f"Best learning rate from {depths[0]} to {depths[-1]} blocks: {complete} with CompleteP, "
+        f"{alone} with a residual multiplier alone"
+    )
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -279,4 +289,11 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"residual block with weights $W_1, W_2$, of $L$: $h \leftarrow h + L^{-\alpha} W_2 \phi(W_1 h)$",
+        r"factor of the blocks' learning rates: $L^{\alpha - 1}$ for Adam, $L^{2 \alpha - 1}$ for SGD",
+        r"change of the features $h$: $\Delta h \sim 1$ with the factor; without it $\Delta h \sim L^{1 - \alpha}$ "
+        r"(Adam), $\Delta h \sim L^{1 - 2 \alpha}$ (SGD)",
+    ),
 )

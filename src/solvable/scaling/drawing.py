@@ -31,7 +31,7 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     from solvable.lab.figure import COLORS, subplots
     from solvable.scaling.sweep import draw_losses
 
-    figure, axes = subplots(2, 3, height=5.4)
+    figure, axes = subplots(2, 3, height=5.6)
     panels = {
         "spectral_change": "weights, spectral norm",
         "frobenius_change": "weights, Frobenius norm",
@@ -59,7 +59,6 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     optima.set_title("best learning rate")
     optima.set_xscale("log", base=2)
     _width_ticks(optima, measurement)
-    optima.legend()
     _legends(figure, axes, prediction)
     return figure
 
@@ -94,10 +93,11 @@ def _legends(figure: Any, axes: Any, prediction: xr.Dataset) -> None:
     from solvable.lab.figure import COLORS, MARKERS
 
     handles = [Line2D([], [], color=COLORS[1]), Line2D([], [], color=COLORS[2])]
-    labels = ["spectral, predicted", "NTK parametrization, predicted"]
+    labels = ["spectral, predicted", "NTK, predicted"]
     for j, layer in enumerate(prediction.layer.values):
         handles.append(Line2D([], [], color="0.4", marker=MARKERS[j % len(MARKERS)], linestyle=""))
         labels.append(f"layer {layer}, measured")
-    figure.legend(handles, labels, loc="outside upper center", ncols=5)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
     lines, widths = axes[1, 0].get_legend_handles_labels()
-    figure.legend(lines, [f"width {width}" for width in widths], loc="outside lower left", ncols=6)
+    figure.legend(lines, [f"width {width}" for width in widths], loc="outside lower left", ncols=4)
+    figure.legend(*axes[1, 2].get_legend_handles_labels(), loc="outside lower right", ncols=2)

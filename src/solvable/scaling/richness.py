@@ -184,11 +184,14 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         one = measured.sel(layers=depth)
         unit, factor = _constants(gammas, one.mean("trial").values, int(depth))
         theory = factor * max_lr_richness(prediction.gamma.values / unit, int(depth))
-        ax.plot(prediction.gamma, theory, color=COLORS[i])
+        style = {"color": COLORS[i % len(COLORS)]}
+        ax.plot(prediction.gamma, theory, **style)
         mean = np.exp(one.mean("trial"))
         error = mean * one.std("trial", ddof=1) if one.sizes["trial"] > 1 else None
         label = f"{depth} layers"
-        measured_points(ax, measurement.gamma, mean, error, color=COLORS[i], fmt=MARKERS[i], label=label)
+        measured_points(
+            ax, measurement.gamma, mean, error, fmt=MARKERS[i % len(MARKERS)], label=label, **style
+        )
     ax.set(xlabel="richness γ", ylabel="largest stable learning rate")
     log_axes(ax)
     legend(ax)
@@ -202,6 +205,21 @@ def _constants(gammas: NDArray[np.float64], log_lrs: NDArray[np.float64], depth:
         off = log_lrs - np.log(max_lr_richness(gammas / unit, depth))
         best = min(best, (float(off.var()), float(unit), float(np.exp(off.mean()))))
     return best[1], best[2]
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return how the largest stable learning rate grows between the outermost richnesses, for the deepest nets."""
+    gammas, depth = measurement.gamma.values, int(measurement.layers[-1])
+    measured, limits = (one.exponent.sel(layers=depth) for one in (measurement.mean("trial"), prediction))
+    parts: dict[str, list[str]] = {}
+    for regime, (low, high) in zip((LAZY, RICH), (gammas[:2], gammas[-2:]), strict=True):
+        growth, limit = (
+            readable(float((high / low) ** one.sel(regime=regime)), 2) for one in (measured, limits)
+        )
+        # Of two richnesses in all, both limits are predictions.
+        parts.setdefault(f"{readable(low, 2)}→{readable(high, 2)}: ×{growth}", []).append(limit)
+    steps = ", ".join(f"{step} (theory {' or '.join(one)})" for step, one in parts.items())
+    return f"Largest stable learning rate at richness {steps}; {depth} layers"
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -238,4 +256,13 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"solvable model of $L$ layers with richness $\gamma$, from $a_i = 1$ to the target $y = 1$: "
+        r"$f = (a_1 \cdots a_L - 1) / \gamma$",
+        r"its largest stable learning rate, 2 over the sharpness at the solution: "
+        r"$\eta_{\max} = \frac{2}{L} \gamma^2 (1 + \gamma)^{2/L - 2}$",
+        r"limits: $\eta_{\max} \sim \gamma^2$ for lazy training ($\gamma \ll 1$), "
+        r"$\eta_{\max} \sim \gamma^{2/L}$ for rich ($\gamma \gg 1$)",
+    ),
 )

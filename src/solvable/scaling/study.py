@@ -281,6 +281,16 @@ def _final_loss(parameters: Parameters, split: Split, name: str, width: int, lr:
     return run.final_loss()
 
 
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return how the best learning rate changes with the width, under the condition and without it."""
+    spectral, standard = (transfer_of(measurement, name).change() for name in (SPECTRAL, SP))
+    widths = measurement.width.values
+    return (
+        f"Best learning rate from width {widths[0]} to {widths[-1]}: {spectral} under the spectral condition, "
+        f"{standard} without it"
+    )
+
+
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return sentences with the measured exponents and the drift of the best learning rate."""
     from solvable.scaling.coordinates import slope
@@ -336,4 +346,14 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"spectral norms of every layer's weights $W$ and their updates $\Delta W$, from $n$ to $m$ units, under the "
+        r"condition: $\|W\| \sim \|\Delta W\| \sim \sqrt{m / n}$",
+        r"then the relative changes of weights and features $h$ do not depend on the width $n$: "
+        r"$\|\Delta W\| / \|W\| \sim 1$, $\|\Delta h\| / \|h\| \sim 1$; in the NTK parametrization they "
+        r"fall as $n^{-1/2}$",
+        r"in Frobenius norm those of hidden weights fall: $\|\Delta W\|_F / \|W\|_F \sim n^{-1/2}$, in the NTK "
+        r"parametrization $n^{-1}$",
+    ),
 )

@@ -41,6 +41,12 @@ class Transfer:
     drift: float
     drift_error: float
 
+    def change(self) -> str:
+        """Return the factor between the best learning rates of the narrowest and the widest model, such as `×0.25`."""
+        best = self.data.best_log2_lr
+        factor = f"×{readable(2 ** float(best[-1] - best[0]), 2)}"
+        return f"{factor} (edge of grid)" if bool(self.data.at_edge[[0, -1]].any()) else factor
+
     def verdict(self) -> Verdict:
         """Return optima and drift in words, for a terminal or a notebook."""
         data = self.data
