@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 
 from solvable.errors import InputError
 from solvable.lab import DamagedRecord, Record, find_record
+from solvable.poster.make import loaded
 from solvable.streams import visible
 from solvable.terminal.arguments import check_path
 from solvable.terminal.output import OUTPUT, Output, example
@@ -56,26 +57,41 @@ def make_poster(
         accepted: make the poster of nothing, which needs no run.
         output: how the result is printed.
     """
-    from solvable.poster import make
+    from solvable.poster.accepted import accepted as nothing
+    from solvable.poster.label import label
+    from solvable.poster.make import make
 
+    shipping = out.with_name(f"{out.stem}-label.pdf") if ship else None
     check_path("out", out, (".pdf",))
-    if not run:
-        raise InputError("no record was named; expected one to four of those listed by `solvable runs`, or latest")
-    made = make(
-        [_found(reference, output.runs_dir) for reference in run],
-        size=size,
-        orientation=orientation,
-        title=title,
-        authors=author,
-        affiliations=affiliation,
-        logos=logo,
-        link=link,
-        answer=answer,
-        template=template,
-        bleed=bleed,
-        out=out,
-    )
-    files = [made.path, made.preview]
+    for path in (out.with_suffix(".png"), shipping):
+        check_path("out", path, (".png", ".pdf"))
+    options = {
+        "size": size,
+        "orientation": orientation,
+        "title": title,
+        "authors": author,
+        "affiliations": affiliation,
+        "logos": logo,
+        "link": link,
+        "answer": answer,
+        "template": template,
+        "bleed": bleed,
+        "out": out,
+    }
+    if accepted and run:
+        raise InputError("--accepted needs no record; leave out either of them")
+    if not run and not accepted:
+        raise InputError(
+            "no record was named; expected one to four of those listed by `solvable runs`, or latest"
+        )
+    if accepted:
+        made = nothing(label=shipping, **options)
+    else:
+        records = [_found(reference, output.runs_dir) for reference in run]
+        made = make(records, **options)
+        if shipping is not None:
+            label(records, shipping)
+    files = [made.path, made.preview, *([shipping] if shipping else [])]
 
     def full() -> None:
         for note in made.notes:
@@ -83,12 +99,13 @@ def make_poster(
         for path in files:
             print(visible(str(path)))
 
-    output.emit({"poster": made.path, "preview": made.preview, "notes": made.notes}, list(map(str, files)), full)
+    facts = {"poster": made.path, "preview": made.preview, "label": shipping, "notes": made.notes}
+    output.emit(facts, list(map(str, files)), full)
 
 
-def _found(reference: str, runs_dir: Path) -> Record | Path:
-    """Return a record, or the folder of one that lacks files: `make` says which of them it needs."""
+def _found(reference: str, runs_dir: Path) -> Record:
+    """Return a record, which may lack its numbers."""
     try:
         return find_record(reference, runs_dir)
     except DamagedRecord as damaged:
-        return damaged.path
+        return loaded(damaged.path)

@@ -108,10 +108,10 @@ def _equation(text: str) -> list[str | dict[str, str]]:
 def _methods(record: Record) -> list[str]:
     """Return how it was measured, and how the table counts."""
     trials = record.parameters.get("trials", 1)
-    times = "once" if trials == 1 else f"in {trials} independent trials"
+    times = "once" if trials == 1 else f"in {trials} independent trials, with bars of one standard error"
     return [
-        f"Lines are predicted; points are measured {times}, with bars of one standard error.",
-        "In the table, error = (predicted − measured) / |measured|.",
+        f"Lines are predicted; points are measured {times}.",
+        "In the table, an error is the prediction less the measurement, in per cent of the measurement.",
     ]
 
 

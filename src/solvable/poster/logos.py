@@ -1,10 +1,12 @@
 """Logos from a user's files, as pictures that a poster can hold."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 from solvable.errors import InputError
+from solvable.lab.files import regular_bytes
 
 _PICTURES = ("PNG", "JPEG", "WEBP", "GIF")
 # A logo is some centimetres wide in print: more pixels would only make the file larger.
@@ -27,17 +29,15 @@ def logo(path: Path, folder: Path, index: int) -> dict[str, Any]:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             raise InputError(f"logo {path.name!r} is larger than 40 MB; save a smaller one")
-        data = path.read_bytes()
+        data = regular_bytes(path.resolve())
     except OSError as error:
         raise InputError(
             f"logo {str(path)!r} cannot be read ({error.strerror}); name a picture file"
         ) from None
     alt = f"Logo {path.stem}"
     if b"<svg" in data[:4096].lower():
-        text = data.decode("utf-8", errors="replace")
         name = f"logo-{index}.svg"
-        (folder / name).write_text(text, encoding="utf-8")
-        return {"file": name, "aspect": _proportions(text, path), "alt": alt}
+        return {"file": name, "aspect": _as_svg(path, data, folder / name), "alt": alt}
     name = f"logo-{index}.png"
     return {"file": name, "aspect": _as_png(path, folder / name), "alt": alt}
 
@@ -58,8 +58,10 @@ def _as_png(path: Path, target: Path) -> float:
     return upright.width / upright.height
 
 
-def _proportions(svg: str, path: Path) -> float:
-    """Return width / height of an SVG."""
+def _as_svg(path: Path, data: bytes, target: Path) -> float:
+    import typst
+
+    svg = data.decode("utf-8", errors="replace")
     if found := _LINK.search(_comments_out(svg)):
         raise InputError(
             f"logo {path.name!r} refers to {found[1][:80]!r}; an SVG must hold all that it shows: embed that, "
@@ -67,20 +69,17 @@ def _proportions(svg: str, path: Path) -> float:
         )
     if _ENTITY.search(svg):
         raise InputError(f"logo {path.name!r} has entities or style sheets; save it as a plain SVG or a PNG")
-    head = svg[svg.lower().index("<svg") :].split(">", 1)[0]
-    box = re.search(r"viewBox\s*=\s*[\"']\s*[-\d.e]+[\s,]+[-\d.e]+[\s,]+([\d.e]+)[\s,]+([\d.e]+)", head)
-    sides = (
-        [box[1], box[2]]
-        if box
-        else [
-            found[1] if (found := re.search(rf"\b{side}\s*=\s*[\"']\s*([\d.]+)", head)) else "0"
-            for side in ("width", "height")
-        ]
-    )
-    width, height = map(float, sides)
-    if width <= 0 or height <= 0:
-        raise InputError(f"logo {path.name!r} says no size; give its <svg> a viewBox, or save a PNG")
-    return width / height
+    target.write_text(svg, encoding="utf-8")
+    source = f'#context {{ let one = measure(image("{target.name}")); [#metadata(one.width / one.height)<aspect>] }}'
+    sheet = target.with_suffix(".typ")
+    sheet.write_text(source, encoding="utf-8")
+    try:
+        return json.loads(typst.query(str(sheet), "<aspect>", field="value", ignore_system_fonts=True))[0]
+    except RuntimeError as error:
+        why = str(error).partition("failed to parse SVG")[2].strip(" ()") or "it has no size"
+        raise InputError(
+            f"logo {path.name!r} is no SVG that can be read ({why}); save it again, or as a PNG"
+        ) from None
 
 
 def _comments_out(svg: str) -> str:

@@ -14,11 +14,13 @@ from solvable.poster.figures import Drawing, drawing
 from solvable.poster.logos import logo
 from solvable.poster.paper import Paper, paper
 from solvable.poster.typesetting import Sheet, sheet
+from solvable.streams import visible
 from solvable.wings import load_study, study_names
 
 TEMPLATES = ("classic", "billboard")
 
 _MOST = 4
+_MOST_LOGOS = 8
 _NUMBERS = ("prediction.nc", "measurement.nc")
 # The smallest text in the figures of one record and of several, in points at A0.
 _ONE, _SEVERAL = 24, 18
@@ -95,7 +97,7 @@ def make(
     ('poster.pdf', 'poster.png', ())
     """
     one = isinstance(records, (Record, str, Path))
-    chosen = [_loaded(record) for record in ([records] if one else list(records))]
+    chosen = [loaded(record) for record in ([records] if one else list(records))]
     if not 1 <= len(chosen) <= _MOST:
         raise InputError(f"got {len(chosen)} records; expected one to {_MOST}: a poster has no room for more")
     pairs, notes = [], []
@@ -148,6 +150,10 @@ def publish(
         raise InputError(
             "answer is for a poster of one record, or a billboard; leave it out, since each record has its own headline"
         )
+    if len(logos) > _MOST_LOGOS:
+        raise InputError(
+            f"got {len(logos)} logos; expected at most {_MOST_LOGOS}: a poster has no room for more"
+        )
     chosen = [record for record, _ in records]
     with sheet("poster.typ") as page:
         drawings = [drawing(record, study) for record, study in records]
@@ -187,13 +193,13 @@ def publish(
         }
         pdf, png = _set(page, content, drawings, sides)
     preview = out.with_suffix(".png")
-    for path, data in ((out, pdf), (preview, png)):
-        with atomically(path) as temporary:
-            temporary.write_bytes(data)
+    with atomically(out) as first, atomically(preview) as second:
+        first.write_bytes(pdf)
+        second.write_bytes(png)
     return Poster(out, preview)
 
 
-def _loaded(record: Record | str | Path) -> Record:
+def loaded(record: Record | str | Path) -> Record:
     """Return a record, which may lack its numbers: then its recorded figure serves."""
     if isinstance(record, Record):
         return record
@@ -216,6 +222,10 @@ def _words(name: str, text: str) -> str:
     words = " ".join(text.split())
     if not words:
         raise InputError(f"{name} is empty; give some words, or leave it out")
+    if (shown := visible(words)) != words:
+        raise InputError(
+            f"{name} has control characters or bytes that are no text, '{shown}'; leave them out"
+        )
     return words
 
 
@@ -254,10 +264,10 @@ def _too_long(problem: dict[str, Any]) -> str:
     name = problem["block"].rsplit(" ", 1)[0]
     if problem["wide"] > problem["width"]:
         return (
-            f"the {name} has a word or formula of {problem['wide']:.0f} mm where there are {problem['width']:.0f} mm, "
-            f"at the smallest size of its text; break it, or choose a larger paper"
+            f"no room for the {name}: at the smallest size of its text a word or formula takes "
+            f"{problem['wide']:.0f} mm where there are {problem['width']:.0f} mm; break it"
         )
     return (
-        f"the {name} is too long: at the smallest size of its text it takes {problem['high']:.0f} mm where there are "
+        f"no room for the {name}: at the smallest size of its text it takes {problem['high']:.0f} mm where there are "
         f"{problem['height']:.0f} mm, {problem['high'] - problem['height']:.0f} mm too much; shorten it"
     )

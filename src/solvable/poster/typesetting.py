@@ -47,7 +47,9 @@ class Sheet:
         """Give the template its content."""
         from typst import Compiler
 
-        (self.folder / "content.json").write_text(json.dumps(content), encoding="utf-8")
+        # Names of files that are not UTF-8 have half surrogates, which JSON cannot hold: they become question marks.
+        text = json.dumps(content, ensure_ascii=False)
+        (self.folder / "content.json").write_bytes(text.encode("utf-8", errors="replace"))
         self._compiler = Compiler(
             str(self.folder / "sheet.typ"),
             root=str(self.folder),
