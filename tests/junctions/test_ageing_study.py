@@ -65,6 +65,19 @@ def test_picks_and_conclusion(measured: xr.Dataset) -> None:
     assert len(study.plot(predicted, measured).axes) == 3
 
 
+def test_the_headline_has_the_shares_of_both_laws(measured: xr.Dataset) -> None:
+    predicted = study.predict(SHORT, None)
+    comparison = compare(predicted, measured, study.compared)
+    assert study.headline is not None
+    shares = sorted(100 * measured.right_pick.values.mean(axis=0)[:, 0])
+    text = f"The true law of ageing is told in {shares[0]:.0f} to {shares[1]:.0f} % of cases after 60 days of readings"
+    assert study.headline(predicted, measured, comparison) == text
+    late = measured.assign_coords(last_day=[180.0])
+    late["right_pick"] = 0 * late.right_pick + 1
+    both = xr.concat([late, measured], dim="last_day")
+    assert study.headline(predicted, both, comparison) == f"{text}, in 100 % after 180 days"
+
+
 def test_a_late_reading_picks_the_law() -> None:
     found = trials(replace(SHORT, last_days=(180.0,), trials=5))
     assert float(found.right_pick.sel(truth="stretched").mean()) == 1

@@ -84,6 +84,20 @@ def test_conclusion_and_figure(tiny: tuple[xr.Dataset, xr.Dataset, Comparison]) 
     assert ["(" in ax.get_xlabel() or "longest chord" in ax.get_xlabel() for ax in axes] == [True] * 4
 
 
+def test_the_headline_has_the_least_tilt_and_the_agreement(
+    tiny: tuple[xr.Dataset, xr.Dataset, Comparison],
+) -> None:
+    predicted, measured, comparison = tiny
+    assert study.headline is not None
+    tilt = np.degrees(np.arctan(0.4 * 2 * np.sqrt(2) / 0.3))
+    text = f"Junctions of 0.4 x 0.4 µm stay clean with a patch tilted by {tilt:.1f}° or more; formulas "
+    agreement = "and simulations differ by at most 0.001 %"
+    assert study.headline(predicted, measured, comparison) == text + agreement
+    wrong = predicted.assign(trench_width_um=predicted.trench_width_um + 1e-5 * (predicted.trench < 3))
+    expected = f"{text}differ from rays in 3 of 40 trenches"
+    assert study.headline(wrong, measured, comparison) == expected
+
+
 @pytest.mark.slow
 def test_the_study_at_full_size() -> None:
     predicted, measured, comparison = results(Parameters(trenches=3000))

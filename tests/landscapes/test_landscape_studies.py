@@ -5,12 +5,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
 
 from solvable.errors import InputError
-from solvable.lab import compare
+from solvable.lab import Comparison, compare
 from solvable.lab.run import stacked
 from solvable.landscapes import find_critical_points, flat_study, linear_autoencoder, minres_qlp, study, toy
 from solvable.landscapes.drawing import plot_loss_index, plot_traces
@@ -34,6 +35,10 @@ def measured(module: Any, parameters: Any) -> tuple[xr.Dataset, xr.Dataset, str]
     measurement = stacked([module.trial(parameters, setting, i) for i in range(parameters.trials)])
     comparison = compare(prediction, measurement, module.study.compared)
     return prediction, measurement, module.conclude(prediction, measurement, comparison)
+
+
+def headline(module: Any, prediction: xr.Dataset, measurement: xr.Dataset) -> str:
+    return module.headline(prediction, measurement, compare(prediction, measurement, module.study.compared))
 
 
 def at(measurement: xr.Dataset, name: str, cutoff: float) -> float:
@@ -134,9 +139,25 @@ def test_ends_that_are_not_critical_are_no_classes() -> None:
     assert np.isnan(measurement.loss).all()
     assert np.isnan(measurement.index_right).all()
     assert text.startswith("GNM reached |g|² ≤ 1e-10 from 0 of 12 starts: it found none of the 11 classes")
-    legend: Any = study.plot(prediction, measurement).axes[0].get_legend()
+    (legend,) = study.plot(prediction, measurement).legends
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == ["all 11 classes", "not critical: 12 ends"]
+    assert labels == ["all 11 classes", "not critical: 12 ends", "counted as critical"]
+    expected = "GNM finds none of 11 classes of critical points from 12 starts"
+    assert headline(study, prediction, measurement) == expected
+
+
+def test_the_headline_counts_starts_classes_and_exact_points() -> None:
+    prediction, measurement, _ = measured(study, study.study.tiny)
+    classes = len(set(measurement.found_class.values.ravel()))
+    text = f"LM finds critical points from 12 of 12 starts: {classes} of all 11 classes, "
+    assert headline(study, prediction, measurement) == f"{text}each exact in loss and index"
+    wrong = measurement.copy(deep=True)
+    wrong.found_index[0, 0] += 1
+    wrong.found_loss[1, 2] *= 1 + 1e-6
+    assert headline(study, prediction, wrong) == f"{text}10 exact in loss and index"
+    wrong.squared_gradient[0, 1], wrong.found_class[0, 1] = 1.0, -1
+    assert "from 11 of 12 starts" in headline(study, prediction, wrong)
+    assert headline(study, prediction, wrong).endswith(", 9 exact in loss and index")
 
 
 def test_mismatches_are_told() -> None:
@@ -269,6 +290,21 @@ def test_the_conclusion_counts_kinds_and_large_residuals() -> None:
         "leaves r > 0.9 at 1 of them, and solved to rounding at 0: r alone does not tell flat points." in text
     )
     assert "Newton-MR 56 % and 44 %" in text
+
+
+def test_the_headline_counts_critical_and_flat_ends_of_all_searches() -> None:
+    _, measurement, _ = measured(flat_study, flat_study.study.tiny)
+    saddle, flat, far = (KIND_NAMES.index(k) for k in ("saddle", "gradient-flat", "not converged"))
+    kinds = np.array([saddle, flat, flat, far]).reshape(measurement.kind.shape)
+    one = measurement.assign(kind=(measurement.kind.dims, kinds))
+    text = "On {}, {} of 4 searches end at a critical point, and {} on flat ground whose gradient is not zero"
+    for model, words in (("classifier", "a classifier"), ("autoencoder", "an autoencoder")):
+        prediction = xr.Dataset(attrs={"model": model})
+        assert flat_study.headline(prediction, one, Comparison(pd.DataFrame(), {})) == text.format(
+            words, 1, 2
+        )
+    none = one.assign(kind=far + 0 * one.kind)
+    assert flat_study.headline(prediction, none, Comparison(pd.DataFrame(), {})) == text.format(words, 0, 0)
 
 
 def test_a_result_is_drawn() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from solvable import datasets
 from solvable.errors import InputError
@@ -199,6 +200,26 @@ def test_the_conclusion_says_which_directions_held_out_pairs_confirm() -> None:
     assert "direction 4 needs a wider embedding" in text
 
 
+def headline(one: Any, prediction: xr.Dataset, measurement: xr.Dataset) -> str:
+    return one.headline(prediction, measurement, compare(prediction, measurement, one.study.compared))
+
+
+def test_the_headline_has_the_last_step_the_error_and_what_is_confirmed() -> None:
+    _, prediction, measurement, _ = run_study(study, study.study.tiny)
+    last = measurement.step_time.values.mean(axis=0)[2]
+    worst = np.abs(measurement.ratio.sel(theory="rows").values - 1).max()
+    expected = (
+        f"All 3 directions are learned by step {last:.0f}, as a formula predicts within {100 * worst:.2g} %"
+    )
+    assert headline(study, prediction, measurement) == f"{expected}; unseen pairs confirm all of them"
+    few = prediction.assign_attrs(directions_of_data=0)
+    unknown = measurement.assign(ratio=np.nan * measurement.ratio)
+    expected = f"All 3 directions are learned by step {last:.0f}; unseen pairs confirm none of them"
+    assert headline(study, few, unknown) == expected
+    nothing = measurement.assign(step_time=np.nan * measurement.step_time)
+    assert headline(study, prediction, nothing) == "None of 3 directions is learned"
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -254,6 +275,30 @@ def test_training_that_is_too_short_says_so() -> None:
     assert np.isnan(measurement.step_time).all()
     assert "learned 0 of 2 directions" in text
     assert text.endswith("More steps may add the others.")
+
+
+def test_the_headline_of_networks_has_the_best_forecast_that_could_be_checked() -> None:
+    early, late = [[0.9, 1.0], [1.25, np.nan]], [[1.02, 0.98], [1.0, np.nan]]
+    measurement = xr.Dataset(
+        {
+            "step_time": (("trial", "direction"), [[50.0, 90.0], [60.0, np.nan]]),
+            "ratio": (("trial", "made", "direction"), np.stack([early, late], axis=1)),
+            "diverged": ("trial", [False, False]),
+        },
+        {"direction": [1, 2], "made": list(network_study.MADE)},
+    )
+    prediction = measurement.mean("trial").assign_attrs(directions_of_data=31)
+    counts = "1 to 2 of 2 directions are learned, the features hold 31"
+    text = headline(network_study, prediction, measurement)
+    assert text == f"Steps on a flat loss are foretold in training within 2 %; {counts}"
+    unknown = xr.where(measurement.made == "in training", np.nan, measurement.ratio)
+    text = headline(network_study, prediction, measurement.assign(ratio=unknown))
+    assert text == f"Steps on a flat loss are foretold before training within 20 %; {counts}"
+    # A direction that is learned at step 0 has no relative error.
+    assert headline(network_study, prediction, measurement.assign(ratio=0 * measurement.ratio)) == counts
+    diverged = measurement.assign(diverged=("trial", [True, False]))
+    expected = "Training diverged in 1 of 2 networks: lower the learning rate"
+    assert headline(network_study, prediction, diverged) == expected
 
 
 def test_tables_have_no_convolutions() -> None:

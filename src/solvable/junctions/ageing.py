@@ -186,7 +186,6 @@ def plot_forecast(
             "last reading",
             (last, 0.02),
             xycoords=("data", "axes fraction"),
-            fontsize=7,
             ha="right",
             xytext=(-3, 0),
             textcoords="offset points",

@@ -200,7 +200,8 @@ def trial(parameters: Parameters, setting: None, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw the error of the forecast by each law for both truths, and how often AICc picks the right law."""
-    from solvable.lab.figure import COLORS, MARKERS, curves, house_style, legend, subplots
+    from solvable.junctions.drawing import legend_above
+    from solvable.lab.figure import COLORS, MARKERS, curves, house_style, subplots
 
     day = prediction.attrs["forecast_days"]
     days = prediction.last_day.values
@@ -212,11 +213,11 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
                 xr.Dataset({"error": 100 * (one.ratio.sel(truth=truth) / exact - 1)})
                 for one in (prediction, measurement)
             ]
-            curves(ax, errors[0], errors[1], "error", x="last_day", hue="law", label="{} fit")
+            curves(ax, errors[0], errors[1], "error", x="last_day", hue="law", label="law: {}")
             ax.set(
                 title=f"true law: {truth}",
                 xlabel="last reading (day)",
-                ylabel="" if i else f"error of the forecast for day {readable(day)} (%)",
+                ylabel="" if i else f"error of the forecast\nfor day {readable(day)} (%)",
             )
         share = measurement.right_pick
         n = share.sizes["trial"]
@@ -227,20 +228,35 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
             half = np.sqrt(mean * (1 - mean) / n + 0.25 / n**2) / (1 + 1 / n)
             bars = np.abs([mean - (centre - half), centre + half - mean])
             color = COLORS[list(LAWS).index(truth)]  # as in the other panels
-            style = {"color": color, "label": f"true law: {truth}", "linestyle": ":"}
-            axes[2].errorbar(days, 100 * mean, 100 * bars, marker=MARKERS[i], **style)
+            axes[2].errorbar(days, 100 * mean, 100 * bars, marker=MARKERS[i], color=color, linestyle=":")
         axes[2].set(
-            title="AICc picks the true law",
+            title="true law picked",
             xlabel="last reading (day)",
-            ylabel="share of sets of readings (%)",
+            ylabel="share of sets of\nreadings, by AICc (%)",
             ylim=(0, 104),
         )
         if len(days) <= 6:
             for ax in axes:
                 ax.set_xticks(days, [readable(float(one)) for one in days])
-        legend(axes[0], loc="lower left", bbox_to_anchor=(0, 1.1), ncols=2, borderaxespad=0)
-        axes[2].legend(loc="lower left", bbox_to_anchor=(0, 1.1), borderaxespad=0)
+        legend_above(figure, axes[0], columns=5)
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return how often the true law is picked after the first and the last of the last days."""
+    picks = measurement.right_pick.mean("trial")
+
+    def shares(day: float) -> str:
+        low, high = (
+            100 * float(one) for one in (picks.sel(last_day=day).min(), picks.sel(last_day=day).max())
+        )
+        return f"{low:.0f} %" if round(low) == round(high) else f"{low:.0f} to {high:.0f} %"
+
+    first, last = float(picks.last_day.min()), float(picks.last_day.max())
+    text = (
+        f"The true law of ageing is told in {shares(first)} of cases after {readable(first)} days of readings"
+    )
+    return f"{text}, in {shares(last)} after {readable(last)} days" if last > first else text
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -284,4 +300,12 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"resistance at the time $t$ since evaporation, with the relative rise $u$: $R(t) = R_0 [1 + u(t)]$",
+        r"laws: $u = A \ln(1 + t / \tau)$ (logarithmic), $u = D (1 - e^{-(t / \tau)^\beta})$ (stretched exponential), "
+        r"$u = c t^p$ (power)",
+        r"variance of a forecast of $\ln R$ from readings with errors $\sigma$: $\sigma^2 g^\top (J^\top J)^{-1} g$ "
+        r"with the derivatives $J$ and $g$ of $\ln R$ by the law's parameters, at the readings and at the forecast",
+    ),
 )

@@ -149,8 +149,9 @@ def _counts(
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Return a figure of collisions and yield against spread, and against the distance of the frequencies."""
+    from solvable.junctions.drawing import legend_above
     from solvable.lab.compare import mean_and_error
-    from solvable.lab.figure import COLORS, legend, log_axes, measured_points, prediction_line, subplots
+    from solvable.lab.figure import COLORS, log_axes, measured_points, prediction_line, subplots
 
     figure, axes = subplots(1, 2, height=2.9)
     for ax, dim, end, source in (
@@ -174,10 +175,21 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     axes[0].set_xlabel("spread of the frequencies (MHz)")
     axes[0].set_ylabel("collisions, yield")
     axes[0].set_title(f"design frequencies {readable(prediction.attrs['spacing_MHz'])} MHz apart")
-    axes[1].set_xlabel("distance of the design frequencies (MHz)")
+    axes[1].set_xlabel("distance of the frequencies (MHz)")
     axes[1].set_title(f"spread of {readable(prediction.attrs['sigma_MHz'])} MHz")
-    legend(axes[1])
+    legend_above(figure, axes[1], columns=4)
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the yields at the largest spread at which it is a half or more, and at the next one."""
+    free = measurement.yield_without_collision.mean("trial").sortby("sigma_MHz")
+    last = max(int((free >= 0.5).sum()) - 1, 0)
+    shares = [
+        (readable(float(one.sigma_MHz)), percent(float(one), decimals=1)) for one in free[last : last + 2]
+    ]
+    text = "At a spread of {} MHz {} of lattices of 27 qubits have no collision".format(*shares[0])
+    return text + (", at {} MHz {}".format(*shares[1]) if len(shares) > 1 else "")
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -217,4 +229,15 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"qubits collide where a sum of their frequencies is in a window, for instance "
+        r"$\left| f_c - f_t \right| < 17$ MHz or $\left| f_c + \frac{\alpha}{2} - f_t \right| < 2$ MHz for control "
+        r"and target with the anharmonicity $\alpha$",
+        r"with the spread $\sigma$ of frequencies the sum is normal, with the mean $\mu$ of the design and the spread "
+        r"$s = \sqrt{2} \sigma$, or $\sqrt{6} \sigma$ for a control and two targets",
+        r"expected collisions, over all windows from $l$ to $h$, with the normal distribution $\Phi$: "
+        r"$m = \sum [\Phi(\frac{h - \mu}{s}) - \Phi(\frac{l - \mu}{s})]$",
+        r"share of lattices without a collision, if these are rare: $e^{-m}$",
+    ),
 )

@@ -19,7 +19,7 @@ _GREY = "#888888"
 _MANY = 1500
 # From here on, means of pixels.
 _BINNED, _PIXELS = 20_000, 250
-_MOST_DESIGNS = 30
+_MOST_DESIGNS = 25
 
 
 @house_style()
@@ -40,6 +40,18 @@ def plot_wafer(report: Any) -> "Figure":
     _draw_spread(axes[1, 0], report)
     _draw_frequencies(axes[1, 1], report)
     return figure
+
+
+def legend_above(figure: "Figure", *axes: Any, columns: int) -> None:
+    """Add one legend above all axes of a figure, with the symbols of predictions and measurements."""
+    from matplotlib.lines import Line2D
+
+    handles: list[Any] = [Line2D([], [], color=_GREY), Line2D([], [], color=_GREY, marker="o", linestyle="")]
+    labels = ["predicted", "measured"]
+    for ax in axes:
+        more = ax.get_legend_handles_labels()
+        handles, labels = [*handles, *more[0]], [*labels, *more[1]]
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns)
 
 
 def _map_axes(ax: Any, title: str) -> None:
@@ -161,9 +173,7 @@ def _draw_frequencies(ax: Any, report: Any) -> None:
     ends = f - shown["f01_low_GHz"].to_numpy(), shown["f01_high_GHz"].to_numpy() - f
     place = np.arange(len(f))
     ax.errorbar(f, place, xerr=ends, fmt="o", color=COLORS[1])
-    ax.set_yticks(
-        place, [f"{a:g} x {b:g}" for a, b in zip(shown["w1_um"], shown["w2_um"], strict=True)], fontsize=5.5
-    )
+    ax.set_yticks(place, [f"{a:g} x {b:g}" for a, b in zip(shown["w1_um"], shown["w2_um"], strict=True)])
     ax.set_xlabel("f01 (GHz), with 95 % of junctions on the wafer")
     ax.set_ylabel("drawn widths (µm)")
     ax.set_title(f"frequencies with a shunt of {report.qubit.shunt_fF:g} fF")
@@ -180,6 +190,7 @@ def plot_lattice(lattice: Lattice, sigma_GHz: float = 0.0) -> "Figure":
         lattice: qubits and pairs.
         sigma_GHz: standard deviation of the frequencies; 0 shows which pairs collide as they are.
     """
+    from matplotlib import rcParams
     from matplotlib.colors import Normalize
 
     place = np.asarray(lattice.layout())
@@ -211,7 +222,8 @@ def plot_lattice(lattice: Lattice, sigma_GHz: float = 0.0) -> "Figure":
     light = Normalize(f.min(), max(f.max(), f.min() + 1e-9))
     for name, (x, y), value in zip(lattice.names, place, f, strict=True):
         color = "white" if light(value) < 0.6 else "black"
-        ax.annotate(name, (x, y), ha="center", va="center", fontsize=6, color=color, zorder=3)
+        style = {"fontsize": rcParams["legend.fontsize"], "color": color, "zorder": 3}
+        ax.annotate(name, (x, y), ha="center", va="center", **style)
     figure.colorbar(points, ax=ax, label="design frequency (GHz)", shrink=0.8)
     from matplotlib.cm import ScalarMappable
 

@@ -300,7 +300,7 @@ def plot_gantt(flows: Iterable[Flow], *, queue_hours: Queue = 0.0) -> "Figure":
                 end += step.hours
             ax.set(yticks=range(len(flow.steps)), yticklabels=[step.name for step in flow.steps])
             ax.set_ylim(len(flow.steps) - 0.4, -0.6)
-            ax.tick_params(axis="y", labelsize=6, length=0)
+            ax.tick_params(axis="y", length=0)
             note = " (illustrative hours)" if flow.illustrative else ""
             ax.set_title(f"{flow.name}{note}: {row.elapsed_hours:.1f} h, {row.elapsed_days:.1f} days")
         axes[-1, 0].set(xlabel="time since the start (h)", xlim=(0, None))

@@ -73,7 +73,7 @@ def plot_films(simulation: Simulation) -> "Figure":
     for color, i in zip(_FILMS, _drawn(recipe), strict=False):
         handles.append(Patch(facecolor=color, alpha=0.45, label=_label(recipe, i)))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    figure.suptitle(recipe.name, x=0.01, ha="left", fontsize=9)
+    figure.suptitle(recipe.name, x=0.01, ha="left")
     return figure
 
 

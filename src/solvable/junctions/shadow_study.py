@@ -310,6 +310,8 @@ def _area(recipe: Recipe, turn_deg: float) -> float:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw widths predicted against measured, overlaps and largest widths against tilt, and leaks."""
+    from matplotlib.lines import Line2D
+
     from solvable.lab.figure import COLORS, MARKERS, house_style, log_axes, subplots
 
     figure, axes = subplots(2, 2, height=5.6)
@@ -317,18 +319,16 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     with house_style():
         predicted, measured = prediction.trench_width_um, measurement.trench_width_um.mean("trial")
         end = 1.05 * max(float(predicted.max()), float(measured.max()), 1e-3)
-        films.plot([0, end], [0, end], color="#666666", linewidth=0.8, label="equal")
-        films.plot(predicted, measured, "o", markersize=2.5, alpha=0.6, label="one trench")
+        films.plot([0, end], [0, end], color="#666666", linewidth=0.8)
+        films.plot(predicted, measured, "o", markersize=2.5, alpha=0.6)
         films.set(title=f"Films in {predicted.size} random trenches", aspect="equal")
         films.set(xlabel="width by formula (μm)", ylabel="width by rays (μm)")
-        films.legend(loc="upper left")
 
-        overlaps.plot(prediction.tilt_deg, prediction.dolan_overlap_um, label="by formula")
+        overlaps.plot(prediction.tilt_deg, prediction.dolan_overlap_um)
         one = measurement.dolan_overlap_um.mean("trial")
-        overlaps.plot(one.tilt_deg, one, "o", color=COLORS[0], label="by polygons")
-        overlaps.legend(loc="upper left")
+        overlaps.plot(one.tilt_deg, one, "o", color=COLORS[0])
         overlaps.set(title="Overlap under a suspended bridge", ylim=(0, None))
-        overlaps.set(xlabel="tilt of both beams (degrees)", ylabel="length of the overlap (μm)")
+        overlaps.set(xlabel="tilt of both beams (degrees)", ylabel="overlap (μm)")
 
         start = prediction.attrs["one_trench"]
         for i, w in enumerate(prediction.w1_um.values):
@@ -341,38 +341,64 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
                 label = f"w = {readable(float(w))} μm" if shown else None
                 leaks.plot(start + (1 - start) * one.closing, one, label=label, **style, **shown)
         log_axes(leaks, "y")
-        leaks.set(title="Metal at the crossing of two trenches of width w", ylabel="area (μm²)")
+        leaks.set(title="Metal where trenches cross", ylabel="area (μm²)")
         leaks.set(xlabel=r"$t_2\,\tan\theta$ / longest chord")
         leaks.legend(loc="lower left")
 
-        window.plot(prediction.tilt_deg, prediction.largest_width_um, label="any undercut, by formula")
-        undercut = readable(prediction.attrs["undercut_um"])
-        for i, (name, which) in enumerate((("", "ample undercut"), ("_here", f"undercut of {undercut} μm"))):
+        window.plot(prediction.tilt_deg, prediction.largest_width_um)
+        undercut = f"undercut of {readable(prediction.attrs['undercut_um'])} μm"
+        for i, (name, label) in enumerate((("", None), ("_here", undercut))):
             one = measurement[f"largest_width{name}_um"].mean("trial")
-            window.plot(one.tilt_deg, one, "o^"[i], color=COLORS[2 * i], label=f"{which}, by polygons")
+            window.plot(one.tilt_deg, one, "o^"[i], color=COLORS[2 * i], label=label)
         widest, least = float(prediction.w1_um.max()), prediction.attrs["least_tilt_deg"]
         window.axhline(widest, color=COLORS[1], linewidth=0.8, linestyle="--")
         window.plot(
             [least], [widest], "D", color=COLORS[1], label=f"{readable(widest)} μm needs {least:.1f}°"
         )
         azimuth = prediction.attrs["azimuth_deg"]
-        window.set(title=f"Largest width that a patch from {azimuth:g}° leaves clean")
+        window.set(title=f"Clean under a patch from {azimuth:g}°")
         window.set(xlabel="tilt of the patch (degrees)", ylabel="largest width (μm)", ylim=(0, None))
-        window.legend(loc="upper left")
+        handles: list[Any] = [Line2D([], [], color=COLORS[0])]
+        handles += [Line2D([], [], color=COLORS[0], marker="o", linestyle="")]
+        more, labels = window.get_legend_handles_labels()
+        labels = ["by formula", "by rays or polygons", *labels]
+        figure.legend([*handles, *more], labels, loc="outside upper left", ncols=4, columnspacing=1.2)
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the tilt that the largest junction demands, and how well formulas agree with simulations."""
+    w, least = readable(float(prediction.w1_um.max())), prediction.attrs["least_tilt_deg"]
+    count, trenches = _mismatches(prediction, measurement), prediction.sizes["trench"]
+    agreement = (
+        f"formulas differ from rays in {count} of {trenches} trenches"
+        if count
+        else f"formulas and simulations differ by at most {percent(max(_worst(comparison), 1e-5), 2)}"
+    )
+    return f"Junctions of {w} x {w} µm stay clean with a patch tilted by {least:.1f}° or more; {agreement}"
+
+
+def _mismatches(prediction: xr.Dataset, measurement: xr.Dataset) -> int:
+    """Return the number of trenches whose film differs between formula and rays."""
+    off = np.abs(measurement.trench_width_um - prediction.trench_width_um).max("trial")
+    return int((off > MISMATCH_UM).sum())
+
+
+def _worst(comparison: Comparison) -> float:
+    """Return the largest relative error of the overlaps, leaks and areas."""
+    rest = ("dolan_overlap_um", "leak_um2", "junction_area_um2")
+    return float(np.nanmax([0.0, *(comparison.summary[name].max_error for name in rest)]))
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return sentences on mismatches, other errors, and the tilt that the largest junction demands."""
-    off = np.abs(measurement.trench_width_um - prediction.trench_width_um).max("trial")
-    count = int((off > MISMATCH_UM).sum())
-    rest = ("dolan_overlap_um", "leak_um2", "junction_area_um2")
-    worst = np.nanmax([0.0, *(comparison.summary[name].max_error for name in rest)])
-    error = "less than 0.001 %" if worst < 1e-5 else f"at most {percent(float(worst), 2)}"
+    count, worst = _mismatches(prediction, measurement), _worst(comparison)
+    error = "less than 0.001 %" if worst < 1e-5 else f"at most {percent(worst, 2)}"
     w, least = readable(float(prediction.w1_um.max())), prediction.attrs["least_tilt_deg"]
     return (
-        f"Of {off.size} random trenches, {count} have films that differ by more than {MISMATCH_UM:g} μm "
-        f"between formula and rays; overlaps, stray metal and areas differ by {error} between formulas and polygons. "
+        f"Of {prediction.sizes['trench']} random trenches, {count} have films that differ by more than "
+        f"{MISMATCH_UM:g} μm between formula and rays; overlaps, stray metal and areas differ by {error} between "
+        "formulas and polygons. "
         f"The largest junction, {w} x {w} μm, needs a patch tilt of {least:.1f} degrees at an azimuth of "
         f"{prediction.attrs['azimuth_deg']:g} degrees to stay clean whatever the undercut."
     )
@@ -393,4 +419,15 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"film in a trench of width $w$, in a resist of the thickness $t_2$ with ample undercut, for the tilt "
+        r"$\theta$ of the beam and its azimuth $\varphi$ from the trench: "
+        r"$w - t_2 \left| \tan \theta \sin \varphi \right|$",
+        r"overlap under a bridge of width $b$ on a resist of the thickness $t_1$: $2 t_1 \tan \theta - b$",
+        r"metal at the crossing of trenches of widths $w_1$ and $w_2$, along which the beam sees the chords "
+        r"$a = \frac{w_1}{\left| \sin \varphi \right|}$ and $c = \frac{w_2}{\left| \cos \varphi \right|}$: "
+        r"$(a + c - t_2 \tan \theta)^2 \left| \sin \varphi \cos \varphi \right|$",
+        r"no metal gets in where $t_2 \tan \theta \ge a + c$, whatever the undercut",
+    ),
 )

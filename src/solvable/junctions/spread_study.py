@@ -192,8 +192,9 @@ def _share(parameters: Parameters, method: str, rng: np.random.Generator) -> Any
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Return a figure of the spread of frequencies, and of the shares that the methods find."""
+    from solvable.junctions.drawing import legend_above
     from solvable.lab.compare import mean_and_error
-    from solvable.lab.figure import COLORS, legend, log_axes, measured_points, prediction_line, subplots
+    from solvable.lab.figure import COLORS, log_axes, measured_points, prediction_line, subplots
 
     figure, axes = subplots(1, 2, height=2.9)
     ax = axes[0]
@@ -203,11 +204,10 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     prediction_line(ax, cv[order], predicted[order], color=COLORS[1])
     mean, error = mean_and_error(measurement.frequency_sd)
     measured_points(ax, cv, 100 * mean, 100 * error, color=COLORS[1], label="spread of f01")
-    ax.plot(cv[order], cv[order] / 2, ":", color="#777777", label="half of it")
+    ax.plot(cv[order], cv[order] / 2, ":", color="#777777", label="half that of R")
     log_axes(ax)
     ax.set_xlabel("spread of R (%)")
     ax.set_ylabel("spread of f01 (%)")
-    legend(ax)
     ax = axes[1]
     place = np.arange(len(METHODS))
     truth = float(prediction.area_share[0])
@@ -227,18 +227,37 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         jitter = np.linspace(-0.22, 0.22, len(values))
         ax.plot(k + jitter, values[:, k], ".", color=COLORS[1], label="wafers" if k == 0 else None)
     ax.set_ylim(0, 1.05)
-    ax.set_xticks(place, [name.replace(" and ", "\nand ") for name in METHODS])
-    ax.set_ylabel("share of the widths in the variance")
-    ax.legend(loc="lower right")
+    ax.set_xticks(
+        place, [RECTANGLES.replace(" ", "\n"), TWO.replace(" and ", "\nand "), IMAGES.replace(" ", "\n")]
+    )
+    ax.set_ylabel("share of the widths\nin the variance")
+    legend_above(figure, *axes, columns=4)
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the spread of f01, and the error of the share by the best method, over the wafers."""
+    of_R, of_f01 = _spreads(prediction, measurement)
+    best = int(np.argmin(prediction.share_error.to_numpy()))
+    truth = float(prediction.area_share[best])
+    error = float(np.sqrt(np.square(measurement.area_share.isel(method=best) - truth).mean()))
+    return (
+        f"A {of_R} spread of resistances is a {of_f01} spread of frequencies; widths cause "
+        f"{percent(truth, decimals=0)} ± {percent(error, 2)} of the variance"
+    )
+
+
+def _spreads(prediction: xr.Dataset, measurement: xr.Dataset) -> tuple[str, str]:
+    """Return the spread of R nearest to that of the paper, and that of f01 with it, in percent."""
+    cv = prediction.cv.to_numpy()
+    at = int(np.argmin(np.abs(cv - 0.037)))
+    return percent(float(cv[at]), 2), percent(float(measurement.frequency_sd.mean("trial")[at]), 3)
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return the spread of f01, and how well each method tells the share."""
-    cv = prediction.cv.to_numpy()
-    at = int(np.argmin(np.abs(cv - 0.037)))
-    sd = float(measurement.frequency_sd.mean("trial")[at])
-    text = f"A spread of {percent(float(cv[at]), 2)} in R gives {percent(sd, 3)} in f01"
+    of_R, of_f01 = _spreads(prediction, measurement)
+    text = f"A spread of {of_R} in R gives {of_f01} in f01"
     truth = float(prediction.area_share[0])
     inside = ((measurement.low <= truth) & (measurement.high >= truth)).mean("trial").to_numpy()
     found = [
@@ -267,4 +286,14 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"transmon of charging energy $E_C$ and Josephson energy $E_J \propto 1 / R$: "
+        r"$H = 4 E_C (n - n_g)^2 - E_J \cos \varphi$",
+        r"frequencies for a relative spread $c$ of the resistance $R$: spread $S c f_{01}$ and shift of the mean "
+        r"$\frac{1}{2} S (1 + S) c^2 f_{01}$, where $S = -\frac{d \ln f_{01}}{d \ln R}$",
+        r"variance of $\ln R$ by the widths $w_1$ and $w_2$ ($a$) and by the barrier ($b$): "
+        r"$V = a (\frac{1}{w_1^2} + \frac{1}{w_2^2}) + \frac{b}{w_1 w_2}$",
+        r"share of the widths in it: $\frac{a}{V} (\frac{1}{w_1^2} + \frac{1}{w_2^2})$",
+    ),
 )

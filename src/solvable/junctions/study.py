@@ -284,26 +284,26 @@ def _lattices(
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Return a figure of the chain: resistance, spread on chip, spread of the frequency, yield."""
+    from solvable.junctions.drawing import legend_above
     from solvable.lab.compare import mean_and_error
-    from solvable.lab.figure import COLORS, legend, log_axes, measured_points, prediction_line, subplots
+    from solvable.lab.figure import COLORS, log_axes, measured_points, prediction_line, subplots
 
     figure, axes = subplots(2, 2, height=5.4)
     order = np.argsort(prediction.area_um2.to_numpy())
     area = prediction.area_um2.to_numpy()[order]
     for ax, name, factor, label in (
         (axes[0, 0], "resistance_ohm", 1e-3, "resistance (kohm)"),
-        (axes[0, 1], "on_chip_sd", 100.0, "spread of R on chip (%)"),
-        (axes[1, 0], "frequency_sd_MHz", 1.0, "spread of f01 on chip (MHz)"),
+        (axes[0, 1], "on_chip_sd", 100.0, "spread of R\non chip (%)"),
+        (axes[1, 0], "frequency_sd_MHz", 1.0, "spread of f01\non chip (MHz)"),
     ):
         mean, error = (factor * np.asarray(one)[order] for one in mean_and_error(measurement[name]))
         predicted = factor * prediction[name].to_numpy()[order]
-        ax.plot(area, predicted, "_", color="black", markersize=10, label="predicted")
-        measured_points(ax, area, mean, error, color=COLORS[1], label="measured")
+        ax.plot(area, predicted, "_", color="black", markersize=10, label="design, predicted")
+        measured_points(ax, area, mean, error, color=COLORS[1], label="design, measured")
         log_axes(ax, "x")
         ax.set_xlabel("drawn area (µm²)")
         ax.set_ylabel(label)
         ax.set_ylim(bottom=0)
-    axes[0, 0].legend()
     ax = axes[1, 1]
     theory = prediction.isel(remaining=prediction.remaining.to_numpy() > 0)
     sigma = 1e3 * prediction.attrs["sigma_GHz"] * measurement.remaining.to_numpy()
@@ -317,9 +317,36 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         ax.set_ylim(1e-3, 2 * max(1.0, float(theory.collisions.max())))
         log_axes(ax)
     ax.set_xlabel("spread of f01 in the lattice (MHz)")
-    ax.set_ylabel("collisions, yield of 27 qubits")
-    legend(ax)
+    ax.set_ylabel("collisions, yield\nof 27 qubits")
+    legend_above(figure, axes[0, 0], ax, columns=3)
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the spread of frequencies on chips, and the yield of lattices after the least trimming that is enough."""
+    first = measurement.mean("trial")
+    spread = float(first.frequency_sd_MHz[int(prediction.attrs["qubit"])])
+    text = (
+        f"Equal qubits vary by {readable(spread, 3)} MHz on chip"
+        if np.isfinite(spread)
+        else f"{percent(float(first.good_share))} of the junctions are good"
+    )
+    part, free = first.remaining.to_numpy(), first.collision_free_yield.to_numpy()
+    if not np.isfinite(free).all():
+        return f"{text}; the yield of a lattice is unknown"
+    shown = _enough(part, free)
+    shown = int(np.argmax(free)) if shown is None else shown
+    trimmed = "with" if part[shown] == 1 else "trimmed to"
+    return (
+        f"{text}; {trimmed} {percent(float(part[shown]), 2)} of their spread, "
+        f"{percent(float(free[shown]), decimals=0)} of lattices of 27 have no collision"
+    )
+
+
+def _enough(part: NDArray, free: NDArray) -> int | None:
+    """Return the place of the largest part of the spread with which half of the lattices have no collision."""
+    good = np.flatnonzero(free >= 0.5)
+    return int(good[np.argmax(part[good])]) if len(good) else None
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -340,9 +367,8 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
             f". With {percent(float(part[worst]), 2)} of this spread {percent(float(free[worst]), decimals=1)} of "
             "lattices of 27 qubits have no collision"
         )
-        good = np.flatnonzero(free >= 0.5)
-        if len(good) and worst not in good:
-            best = good[np.argmax(part[good])]
+        best = _enough(part, free)
+        if best not in (None, worst):
             text += f", with {percent(float(part[best]), 2)} of it {percent(float(free[best]), decimals=0)}"
     return f"{text}."
 
@@ -369,5 +395,16 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"resistance of a junction of drawn widths $w_1$ and $w_2$ with biases $d_1$ and $d_2$, and of specific "
+        r"resistance $\rho$: $R = \frac{\rho}{(w_1 + d_1)(w_2 + d_2)}$",
+        r"variance of $\ln R$ on a chip, with $v_i = w_i + d_i$, by widths ($a$), barrier ($b$) and probe ($c$): "
+        r"$V = a (\frac{1}{v_1^2} + \frac{1}{v_2^2}) + \frac{b}{v_1 v_2} + c$",
+        r"spread of the frequency: $\sigma = S \sqrt{V} f_{01}$, where $S = -\frac{d \ln f_{01}}{d \ln R}$",
+        r"expected collisions, over all forbidden windows, from $l$ to $h$, of sums of frequencies with the mean "
+        r"$\mu$ and the spread $s \propto \sigma$: $m = \sum [\Phi(\frac{h - \mu}{s}) - \Phi(\frac{l - \mu}{s})]$ "
+        r"($\Phi$: normal distribution); share of lattices without any, if they are rare: $e^{-m}$",
+    ),
     details=details,
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GREY = "#777777"
+_LIMIT: dict[str, Any] = {"color": _GREY, "linewidth": 0.8, "linestyle": "--"}
 _KIND_MARKERS = {
     "minimum": "o",
     "saddle": "s",
@@ -81,6 +82,8 @@ def plot_traces(found: CriticalPoints, ax: Any = None) -> Any:
         found.squared_gradient <= CRITICAL,
         COLORS[1],
     )
+    words: dict[str, Any] = {"ha": "right", "va": "top", "color": _GREY}
+    ax.text(0.99, CRITICAL / 2, "counted as critical", transform=ax.get_yaxis_transform(), **words)
     return ax
 
 
@@ -93,6 +96,8 @@ def _axes() -> Any:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw the study `landscapes`: found and exact points; traces; errors of searches that are stopped early."""
+    from matplotlib.lines import Line2D
+
     from solvable.lab.compare import mean_and_error
     from solvable.lab.figure import COLORS, measured_points, subplots
 
@@ -114,14 +119,21 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     distinct = len(np.unique(kinds[kinds >= 0]))
     classes = f"{distinct} class{'es' * (distinct != 1)}"
     for some, marker, face, label in (
-        (critical, "o", COLORS[1], f"found from {int(critical.sum())} starts: {classes}"),
+        (
+            critical,
+            "o",
+            COLORS[1],
+            f"{prediction.attrs['method']}: {classes} from {int(critical.sum())} starts",
+        ),
         (~critical, "s", "none", f"not critical: {int((~critical).sum())} ends"),
     ):
         if some.any():
             style = {"linestyle": "", "color": COLORS[1], "markerfacecolor": face, "markersize": 3}
             points.plot(at[some], height[some], marker=marker, label=label, **style)
     points.set(xlabel="index / number of parameters", ylabel="loss")
-    points.legend(loc="upper left", title=prediction.attrs["method"], title_fontsize=7)
+    handles, labels = points.get_legend_handles_labels()
+    handles.append(Line2D([], [], **_LIMIT))
+    figure.legend(handles, [*labels, "counted as critical"], loc="outside upper left", ncols=2)
 
     _traces(traces, measurement.trace, critical, COLORS[1])
     style: dict[str, Any] = {"color": COLORS[1]}
@@ -131,15 +143,15 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     right.set(ylabel="index right (%)", ylim=(-4, 104))
     mean, error = mean_and_error(measurement.loss_error)
     measured_points(loss, cutoff, np.maximum(mean, _LEAST_ERROR), None, **style)
-    loss.set(ylabel="mean relative error of the loss")
+    loss.set(ylabel="mean relative\nerror of the loss")
     _decades(loss)
     for ax in (right, loss):
         ax.set_xscale("log")
         ax.set_xlim(3 * cutoff.max(), cutoff.min() / 3)
         ax.set_xticks(cutoff)
         ax.minorticks_off()
-        ax.set_xlabel("search stopped at the first |g|² below")
-        ax.axvline(CRITICAL, color=_GREY, linewidth=0.8, linestyle="--")
+        ax.set_xlabel("search stopped at |g|² below")
+        ax.axvline(CRITICAL, **_LIMIT)
     return figure
 
 
@@ -163,27 +175,24 @@ def plot_flat(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
             style = _kind_style(j) | {"color": color}
             ends.plot(one.index_fraction.values[some], one.loss.values[some], **style)
         _traces(traces, one.trace, critical[i], color)
-    symbols = [
-        Line2D([], [], color=COLORS[i + 1], label=METHOD_NAMES[name]) for i, name in enumerate(searches)
-    ]
-    dotted = Line2D([], [], color=_GREY, linestyle=":", label="end not critical")
-    _legend_above(traces, 3, handles=[*symbols, dotted])
-    symbols += [Line2D([], [], color=_GREY, label=KIND_NAMES[j], **_kind_style(j)) for j in np.unique(kinds)]
     ends.set(xlabel="index / number of parameters", ylabel="loss")
     ends.margins(0.1)
-    _legend_above(ends, 2, handles=symbols)
 
     first = measurement.isel(trial=0)
     for i, name in enumerate(searches):
         one = first.sel(search=name).transpose("step", "start", ...)
         for values, style in ((one.residual_trace, "-"), (one.cokernel_trace, ":")):
             residuals.plot(measurement.step, values, style, color=COLORS[i + 1], linewidth=0.7)
-    residuals.set(xlabel="step", ylabel="residuals of the steps, first network", ylim=(-0.04, 1.04))
-    styles = [Line2D([], [], color=_GREY, label="r"), Line2D([], [], color=_GREY, linestyle=":", label="r_H")]
-    methods = [
-        Line2D([], [], color=COLORS[i + 1], label=METHOD_NAMES[name]) for i, name in enumerate(searches)
+    residuals.set(xlabel="step", ylabel="residuals,\nfirst network", ylim=(-0.04, 1.04))
+    handles, _ = field.get_legend_handles_labels()
+    handles += [Line2D([], [], color=_GREY, label=KIND_NAMES[j], **_kind_style(j)) for j in np.unique(kinds)]
+    handles += [
+        Line2D([], [], color=_GREY, linestyle=":", label="|g|², end not critical"),
+        Line2D([], [], label="counted as critical", **_LIMIT),
+        Line2D([], [], color=_GREY, label="residual r"),
+        Line2D([], [], color=_GREY, linestyle=":", label="residual r_H"),
     ]
-    _legend_above(residuals, 4, handles=[*methods, *styles])
+    figure.legend(handles=handles, loc="outside upper left", ncols=4, columnspacing=1.2)
     return figure
 
 
@@ -194,20 +203,14 @@ def _kind_style(kind: int) -> dict[str, Any]:
     return style if name in CRITICAL_KINDS else style | {"markerfacecolor": "none"}
 
 
-def _legend_above(ax: "Axes", columns: int, **options: Any) -> None:
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, columnspacing=1.2, **options)
-
-
 def _traces(ax: "Axes", trace: xr.DataArray, critical: NDArray[np.bool_], color: str) -> None:
     """Draw |g|² over the steps of each search, dashed where the end is not critical."""
     values = trace.transpose("trial", "start", "step").values
     for line, is_critical in zip(values.reshape(-1, values.shape[-1]), critical.ravel(), strict=True):
         style = "-" if is_critical else ":"
         ax.plot(trace.step, np.maximum(line, _LEAST_SQUARE), style, color=color, linewidth=0.6, alpha=0.7)
-    ax.axhline(CRITICAL, color=_GREY, linewidth=0.8, linestyle="--")
-    words: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 7, "color": _GREY}
-    ax.text(0.99, CRITICAL / 2, "counted as critical", transform=ax.get_yaxis_transform(), **words)
-    ax.set(xlabel="step", ylabel="squared gradient |g|²")
+    ax.axhline(CRITICAL, **_LIMIT)
+    ax.set(xlabel="step", ylabel="squared\ngradient |g|²")
     _decades(ax)
 
 
@@ -216,7 +219,7 @@ def _decades(ax: "Axes") -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(numticks=9))
+    ax.yaxis.set_major_locator(LogLocator(numticks=6))
     ax.yaxis.set_minor_locator(NullLocator())
 
 
@@ -237,8 +240,7 @@ def _draw_toy(ax: "Axes", measurement: xr.Dataset) -> None:
             label = METHOD_NAMES[name] if j == 0 else None
             ax.plot(*path.T, color=COLORS[i + 1], marker=".", markersize=2, linewidth=0.8, label=label)
     style: dict[str, Any] = {"linestyle": "", "color": "black", "zorder": 5}
-    ax.plot(*toy.CRITICAL, marker="*", markersize=8, label="critical", **style)
-    ax.plot(*toy.FLAT, marker="X", markersize=6, label="gradient-flat", **style)
+    ax.plot(*toy.CRITICAL, marker="*", markersize=8, label="toy: critical", **style)
+    ax.plot(*toy.FLAT, marker="X", markersize=6, label="toy: gradient-flat", **style)
     ax.grid(visible=False)
     ax.set(xlabel="x", ylabel="y")
-    _legend_above(ax, 2)

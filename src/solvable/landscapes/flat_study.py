@@ -252,7 +252,7 @@ _PATHS = ((9, 8), (4, 2), (2, 0))
 def _toy() -> xr.Dataset:
     """Return what the methods find on the toy; it is the same each time."""
     searches = [search_toy(method) for method in TOY_METHODS]
-    flat = [one.kinds == KIND_NAMES.index("gradient-flat") for one in searches]
+    flat = [_flat(one.kinds) for one in searches]
     shown = [10 * i + j for i, j in _PATHS]
     ends = [
         (np.median(one.squared_gradient[f]), np.median(one.loss[f])) if f.any() else (np.nan, np.nan)
@@ -273,6 +273,18 @@ def _toy() -> xr.Dataset:
     )
 
 
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return how many searches on networks end at critical points, and how many on gradient-flat ground."""
+    kind = measurement.kind.values.ravel()
+    critical, flat = int(_critical(kind).sum()), int(_flat(kind).sum())
+    model = prediction.attrs["model"]
+    article = "an" if model[0] in "aeiou" else "a"
+    return (
+        f"On {article} {model}, {critical} of {kind.size} searches end at a critical point, and {flat} on flat ground "
+        "whose gradient is not zero"
+    )
+
+
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return sentences on the ends of all methods, and on the residuals of Newton's system at the flat ones."""
     first = measurement.isel(trial=0)
@@ -285,7 +297,7 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     model = prediction.attrs["model"]
     for name in SEARCHES:
         text += f" On the {model}, {METHOD_NAMES[name]} {_ends(measurement.sel(search=name))}."
-    flat = measurement.kind.values.ravel() == KIND_NAMES.index("gradient-flat")
+    flat = _flat(measurement.kind.values.ravel())
     if flat.any():
         ratio, loose, exact = (
             measurement[name].values.ravel()[flat]
@@ -305,11 +317,15 @@ def _critical(kind: NDArray) -> NDArray[np.bool_]:
     return np.isin(kind, [KIND_NAMES.index(name) for name in CRITICAL_KINDS])
 
 
+def _flat(kind: NDArray) -> NDArray[np.bool_]:
+    return kind == KIND_NAMES.index("gradient-flat")
+
+
 def _ends(measurement: xr.Dataset) -> str:
     """Return words on the kinds of the ends of a search on networks."""
     kind = measurement.kind.values.ravel()
     critical = _critical(kind)
-    flat = int((kind == KIND_NAMES.index("gradient-flat")).sum())
+    flat = int(_flat(kind).sum())
     n, found = len(kind), int(critical.sum())
     loss, index = (measurement[name].values.ravel()[critical] for name in ("loss", "index_fraction"))
     distinct = len(set(labels_by_loss(loss, index)))
@@ -334,4 +350,12 @@ study = Study(
     trial=trial,
     plot=plot_flat,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"for the gradient $g$ and the Hessian $H$ of a loss $L$: $\nabla \frac{1}{2} \left| g \right|^2 = H g$, so "
+        r"that searches for small gradients stop where $H g = 0$, critical ($g = 0$) or gradient-flat ($g \ne 0$)",
+        r"a toy with both: $L = \frac{1}{4} x^4 - 3 x^2 + 9 x + \frac{9}{10} y^4 + 5 y^2 + 40$",
+        r"it is critical at $x = -3$, $y = 0$, and gradient-flat at $x = \sqrt{2}$, $y = 0$, with "
+        r"$\left| g \right|^2 = (9 - 4 \sqrt{2})^2$ and $L = 35 + 9 \sqrt{2}$",
+    ),
 )

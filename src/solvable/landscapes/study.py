@@ -12,7 +12,7 @@ Source: Frye et al., 2019, arXiv:1901.10603; Frye et al., 2021, arXiv:2003.10397
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -223,29 +223,56 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     )
 
 
-def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
-    """Return sentences on successes, their diversity, and what an early stop would have reported."""
+class _Found(NamedTuple):
+    """Numbers of starts, of those that end critical, of classes among these, and of ends unlike their class."""
+
+    starts: int
+    critical: int
+    classes: int
+    lost: int
+    wrong: int
+
+
+def _counts(prediction: xr.Dataset, measurement: xr.Dataset) -> _Found:
     kinds = measurement.found_class.values.ravel()
     critical = measurement.squared_gradient.values.ravel() <= CRITICAL
+    known = kinds >= 0
+    exact = kinds[known]
+    wrong_index = measurement.found_index.values.ravel()[known] != prediction.exact_index.values[exact]
+    ratio = measurement.found_loss.values.ravel()[known] / prediction.exact_loss.values[exact]
+    wrong = wrong_index | (np.abs(ratio - 1) > _LOSS_TOLERANCE)
+    lost = critical & ~known
+    return _Found(len(kinds), int(critical.sum()), len(np.unique(exact)), int(lost.sum()), int(wrong.sum()))
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return from how many starts critical points are found, of how many classes, and how many are exact."""
     name, total = prediction.attrs["method"], prediction.sizes["exact"]
-    n, successes = len(kinds), int(critical.sum())
+    found = _counts(prediction, measurement)
+    if not found.critical:
+        return f"{name} finds none of {total} classes of critical points from {found.starts} starts"
+    exact = found.critical - found.lost - found.wrong
+    return (
+        f"{name} finds critical points from {found.critical} of {found.starts} starts: {found.classes} of all "
+        f"{total} classes, {'each' if exact == found.critical else exact} exact in loss and index"
+    )
+
+
+def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return sentences on successes, their diversity, and what an early stop would have reported."""
+    name, total = prediction.attrs["method"], prediction.sizes["exact"]
+    n, successes, distinct, lost, wrong = _counts(prediction, measurement)
     text = f"{name} reached |g|² ≤ {CRITICAL:g} from {successes} of {n} starts"
     if not successes:
         return (
             f"{text}: it found none of the {total} classes of critical points. Raise max_iter, or choose lm."
         )
-    known = kinds >= 0
-    distinct = len(np.unique(kinds[known]))
     text += f" and found {distinct} of the {total} classes of critical points"
     if distinct == 1 and successes > 1:
         text += ", always the same one"
     text += ". "
-    if lost := int((critical & ~known).sum()):
+    if lost:
         text += f"{lost} of these points {'is' if lost == 1 else 'are'} near no class. "
-    exact = kinds[known]
-    wrong_index = measurement.found_index.values.ravel()[known] != prediction.exact_index.values[exact]
-    ratio = measurement.found_loss.values.ravel()[known] / prediction.exact_loss.values[exact]
-    wrong = int((wrong_index | (np.abs(ratio - 1) > _LOSS_TOLERANCE)).sum())
     text += (
         "Each has exactly the index and the loss of its class."
         if not wrong
@@ -285,4 +312,14 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"loss of weights $W = W_2 W_1$ with $p$ hidden units, on data of $k$ inputs and covariance $\Sigma$: "
+        r"$L = \frac{1}{k} \mathrm{tr} [(I - W) \Sigma (I - W)^\top]$",
+        r"one class of critical points for each set $S$ of $m \le p$ principal components, onto which $W$ projects; "
+        r"there are $\sum_{m \le p} \binom{k}{m}$ for $p \le k$",
+        r"its loss, for variances $\lambda_i$ of the components: $L = \frac{1}{k} \sum_{i \notin S} \lambda_i$",
+        r"its index, the number of negative eigenvalues of the Hessian: $(p - m)(k - m)$, plus $1$ for each pair "
+        r"$i \in S$, $j \notin S$ with $\lambda_j > \lambda_i$",
+    ),
 )

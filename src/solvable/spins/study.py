@@ -238,20 +238,20 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     from solvable.lab.figure import (
         COLORS,
         MARKERS,
-        legend,
         log_axes,
         measured_points,
         prediction_line,
         subplots,
     )
+    from solvable.spins.drawing import legend_above
 
     figure, ((a, b), (c, d)) = subplots(2, 2, height=5.2)
     E = 1e-3 * prediction.E_V_per_m.to_numpy()
     prediction_line(a, E, prediction.transition_MHz.sel(transition="f_n_MHz"), color=COLORS[0])
     exact = measurement.transition_MHz.sel(transition="f_n_MHz").mean("trial")
-    measured_points(a, E, exact, color=COLORS[1], label="exact")
+    measured_points(a, E, exact, color=COLORS[0])
     a.set_xlabel("field (kV/m)")
-    a.set_ylabel("nuclear frequency (MHz)")
+    a.set_ylabel("nuclear\nfrequency (MHz)")
     lines: list[Any] = [
         ("infidelity", "gate", "sigma_V_per_m", one, one) for one in prediction.gate.to_numpy()
     ]
@@ -268,8 +268,8 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     b.axhline(1e-3, color="#999999", linewidth=0.8, linestyle=":")
     log_axes(b)
     b.set_xlabel("noise of the field (V/m)")
-    b.set_ylabel("mean infidelity of X(π/2)")
-    legend(b)
+    b.set_ylabel("mean infidelity\nof X(π/2)")
+    legend_above(figure, b, columns=4)
     for i, one in enumerate(prediction.gate.to_numpy()):
         points = measurement.infidelity_at_offset.sel(gate=one).mean("trial")
         c.plot(points.offset_V_per_m, points, MARKERS[i], color=COLORS[i])
@@ -277,29 +277,43 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
             prediction.offset_V_per_m,
             prediction.infidelity_at_offset.sel(gate=one),
             color=COLORS[i],
-            label=one,
         )
     c.axhline(1e-3, color="#999999", linewidth=0.8, linestyle=":")
     c.set_xlabel("offset of the field (V/m)")
-    c.set_ylabel("infidelity of X(π/2)")
-    c.legend()
+    c.set_ylabel("infidelity\nof X(π/2)")
     d.plot(prediction.t_ns, 1e-3 * prediction.controls[:, 0], color=COLORS[1], label="$E_c$ (kV/m)")
     d.plot(prediction.t_ns, 1e-3 * prediction.controls[:, 1], color=COLORS[2], label="$E_s$ (kV/m)")
     d.plot(prediction.t_ns, 1e3 * prediction.controls[:, 2], color=COLORS[3], label="$B_x$ (mT)")
     d.plot(prediction.t_ns, 1e3 * prediction.controls[:, 3], color=COLORS[4], label="$B_y$ (mT)")
     d.set_xlabel("time (ns)")
-    d.set_ylabel(f"controls of the {prediction.gate.to_numpy()[-1]} pulse")
-    d.legend(ncols=4, loc="lower left", bbox_to_anchor=(-0.1, 1.0), columnspacing=1.0, handlelength=1.0)
+    d.set_ylabel(f"controls of the\n{prediction.gate.to_numpy()[-1]} pulse")
+    d.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0), columnspacing=1.0, handlelength=1.0)
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the mean infidelity of the best gate, and how much less it is than that of the worst."""
+    noise, at = _infidelities(prediction, measurement)
+    ranked = sorted(zip(at.values.tolist(), at.gate.values.tolist(), strict=True))
+    (least, best), (most, worst) = ranked[0], ranked[-1]
+    text = f"At {noise} V/m of slow charge noise the {best} gate errs by {readable(least, 2)}"
+    return text + (
+        f", {readable(most / least, 2)} times less than the {worst} gate" if 0 < least < most else ""
+    )
+
+
+def _infidelities(prediction: xr.Dataset, measurement: xr.Dataset) -> tuple[str, xr.DataArray]:
+    """Return the measured noise nearest to 100 V/m, and the mean infidelities of the gates with it."""
+    sigma = measurement.sigma_V_per_m.to_numpy()
+    nearest = float(sigma[np.argmin(np.abs(np.log(sigma / 100)))])
+    return readable(nearest), prediction.infidelity.sel(sigma_V_per_m=nearest)
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return what the robust gate buys."""
-    sigma = measurement.sigma_V_per_m.to_numpy()
-    nearest = float(sigma[np.argmin(np.abs(np.log(sigma / 100)))])
-    at = prediction.infidelity.sel(sigma_V_per_m=nearest)
+    noise, at = _infidelities(prediction, measurement)
     values = [f"{readable(float(at.sel(gate=name)), 2)} ({name})" for name in prediction.gate.to_numpy()]
-    text = f"At {readable(nearest)} V/m of slow noise the mean infidelity of X(π/2) is {' and '.join(values)}"
+    text = f"At {noise} V/m of slow noise the mean infidelity of X(π/2) is {' and '.join(values)}"
     if {"naive", "robust"} <= set(prediction.gate.to_numpy()):
         text += f", {readable(float(at.sel(gate='naive') / at.sel(gate='robust')), 2)} times less for the robust gate"
     if "sweep_infidelity" in prediction:
@@ -355,5 +369,18 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"electron in a field $E$, at the donor ($\sigma_z = -1$) or the interface ($\sigma_z = 1$), with the "
+        r"distance $d$ and the tunnel coupling $V_t$ of both: "
+        r"$H_1 = \frac{V_t}{2} \sigma_x - \frac{e d E}{2 h} \sigma_z$",
+        r"spins of electron ($S$) and nucleus ($I$) in the magnetic field $B_0$, with the hyperfine coupling $A$: "
+        r"$H_2 = \gamma_e B_0 S_z - \gamma_n B_0 I_z + A \frac{1 - \sigma_z}{2} S \cdot I$ with gyromagnetic ratios "
+        r"$\gamma$",
+        r"infidelity of a gate $U$ whose pulse makes $M$ of the qubit's two states: "
+        r"$r = 1 - \frac{1}{6} (\mathrm{tr} \, M^\dagger M + \left| \mathrm{tr} \, U^\dagger M \right|^2)$",
+        r"under slow noise, its mean over normal errors $x$ of $E$ with the standard deviation $\sigma$: "
+        r"$\int r(E + x) \frac{e^{-x^2 / 2 \sigma^2}}{\sqrt{2 \pi} \sigma} dx$",
+    ),
     details=details,
 )

@@ -155,22 +155,44 @@ def trial(parameters: Parameters, setting: Gates, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw infidelities against noise, and the populations during the gate."""
-    from solvable.lab.figure import COLORS, curves, house_style, legend, log_axes, subplots
+    from solvable.lab.figure import COLORS, curves, house_style, log_axes, subplots
+    from solvable.spins.drawing import legend_above
 
     figure, (left, right) = subplots(1, 2, height=3.4)
     with house_style():
         curves(left, prediction, measurement, "infidelity", x="sigma_V_per_m", hue="gate")
         left.axhline(BOUND, color="#666666", linestyle=":", linewidth=1)
         log_axes(left, "xy")
-        left.set(xlabel="rms noise of the field at each donor (V/m)", ylabel="mean infidelity")
-        legend(left, loc="lower left", bbox_to_anchor=(0, 1.02), ncols=2, borderaxespad=0)
-        names = {"01": "|01⟩", "10": "|10⟩", "other": "electron or charge excited"}
+        left.set(xlabel="rms noise at each donor (V/m)", ylabel="mean infidelity")
+        legend_above(figure, left, columns=3)
+        names = {"01": "|01⟩", "10": "|10⟩", "other": "excited"}
         for (state, label), color in zip(names.items(), COLORS[1:], strict=False):
             one = prediction.population.sel(state=state)
             right.plot(one.time_ns, one, color=color, label=label)
-        right.set(xlabel="time (ns)", ylabel="population, start in |01⟩", ylim=(-0.02, 1.02))
-        right.legend(loc="lower left", bbox_to_anchor=(0, 1.02), ncols=1, borderaxespad=0)
+        right.set(xlabel="time (ns)", ylabel="population\nafter a start in |01⟩", ylim=(-0.02, 1.02))
+        right.legend(loc="center left")
     return figure
+
+
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the noise at which gate and best echo reach the bound, or else their infidelities at the strongest."""
+    sigma, best = prediction.sigma_V_per_m.to_numpy(), _best(prediction)
+    errors = [prediction.infidelity[gate].to_numpy() for gate in (0, best)]
+    quiet, echoed = (_crossing(sigma, one, BOUND) for one in errors)
+    if best and np.isfinite([quiet, echoed]).all():
+        return (
+            f"For a two-qubit error of {BOUND:g} fields may fluctuate by {readable(quiet, 2)} V/m at most, with ideal "
+            f"echoes by {readable(echoed, 2)} V/m"
+        )
+    alone, least = (readable(float(one[np.argmax(sigma)]), 2) for one in errors)
+    text = f"At {readable(float(sigma.max()))} V/m of noise the two-qubit gate errs by {alone}"
+    return f"{text}, with ideal echoes by {least}" if best else f"{text}, and no echo errs less"
+
+
+def _best(prediction: xr.Dataset) -> int:
+    """Return the place of the gate or echo that errs least at the strongest noise."""
+    strongest = float(prediction.sigma_V_per_m.max())
+    return int(np.argmin(prediction.infidelity.sel(sigma_V_per_m=strongest).to_numpy()))
 
 
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
@@ -186,8 +208,7 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
 
     duration = prediction.duration_ns.to_numpy()
     text = f"The gate of {duration[0]:.0f} ns errs by {stands(0)}."
-    best = int(np.argmin(prediction.infidelity.sel(sigma_V_per_m=sigma.max()).to_numpy()))
-    if best:
+    if best := _best(prediction):
         name = f"{prediction.gate.to_numpy()[best]}; {duration[best]:.0f} ns, and its ideal pulses"
         text += f" With the best echo ({name}) it errs by {stands(best)}."
     return text
@@ -216,4 +237,15 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"infidelity of a gate $U$ whose pulse makes $M$ of the four states of both qubits: "
+        r"$1 - \frac{1}{20} (\mathrm{tr} \, M^\dagger M + \left| \mathrm{tr} \, U^\dagger M \right|^2)$, averaged "
+        r"over constant normal errors of the field with the standard deviation $\sigma$ at each donor",
+        r"by weak noise during a gate of duration $T$, with the slope $f'$ of the qubit's frequency over the field: "
+        r"$\frac{4}{5} (\pi f' \sigma T)^2 (S_+ + S_-)$",
+        r"echoes flip the signs $s$ of the segments of a gate; by means over the gate, while $x$ goes from $0$ to "
+        r"$\frac{\pi}{2}$: $S_+ = \left| \overline{s} \right|^2$, $S_- = \left| \overline{s e^{i x}} \right|^2$",
+        r"without echo: $S_+ + S_- = 1 + \frac{8}{\pi^2}$",
+    ),
 )

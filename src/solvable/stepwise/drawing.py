@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from solvable.stepwise.growth import Forecast
 
 _GREY = "#777777"
+_DOTS: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 2.2}
 # Steps are on a logarithmic axis if the last direction comes so many times later than the first.
 _MANY_TIMES = 5.0
 _POINTS = 70
@@ -37,16 +38,16 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
         worst = np.where(known.any(axis=0), np.maximum(worst, _LEAST_PERCENT), np.nan)
         style = {"color": COLORS[i + 1], "marker": MARKERS[i], "linestyle": ""}
         errors.plot(measurement.direction, worst, label=label, **style)
-    errors.set(xlabel="direction", ylabel="largest error of the step (%)", yscale="log")
+    errors.set(xlabel="direction", ylabel="largest error\nof the step (%)", yscale="log")
     low, high = errors.get_ylim()
     errors.set_ylim(low, max(high, 1.0))
     log_axes(errors, "y")
-    _legend_above(errors, 3)
     errors.yaxis.set_major_formatter(
         lambda value, _: ("≤ " if value < 1.01 * _LEAST_PERCENT else "") + readable(float(value))
     )
-    labels = ("of these pairs, γ", "of held-out pairs")
+    labels = ("γ of these pairs", "γ of held-out pairs")
     _draw_spectrum(spectrum, prediction, prediction.held_out.values, prediction.held_out_error.values, labels)
+    _legend_above(figure, errors, spectrum)
     return figure
 
 
@@ -69,13 +70,13 @@ def plot_network(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
             fmt=MARKERS[i],
             label=f"{'forecast' if i else 'predicted'} {made}",
         )
-    errors.set(xlabel="direction", ylabel="measured / predicted step")
+    errors.set(xlabel="direction", ylabel="measured /\npredicted step")
     low, high = errors.get_ylim()
     errors.set_ylim(min(low, 0.9), max(high, 1.1))
-    _legend_above(errors, 2)
     growth, error = mean_and_error(measurement.growth)
-    labels = ("of features before training, γ", "from growth in training")
+    labels = ("γ of the features", "γ by growth in training")
     _draw_spectrum(spectrum, prediction, growth.values, error.values, labels)
+    _legend_above(figure, errors, spectrum)
     return figure
 
 
@@ -92,23 +93,25 @@ def _panels() -> "tuple[Figure, tuple[Any, Any, Any, Any]]":
     return figure, (axes[0, 0], axes[1, 0], axes[0, 1], axes[1, 1])
 
 
-def _legend_above(ax: "Axes", entries: int) -> None:
-    """Add a legend in the upper part of an axes, which is extended for it, without ticks there."""
-    low, high = ax.get_ylim()
-    ticks = {minor: [y for y in ax.get_yticks(minor=minor) if low <= y <= high] for minor in (False, True)}
-    share = 0.05 + 0.08 * entries
-    if ax.get_yscale() == "log":
-        ax.set_ylim(low, high * (high / low) ** (share / (1 - share)))
-    else:
-        ax.set_ylim(low, high + (high - low) * share / (1 - share))
-    for minor, places in ticks.items():
-        ax.set_yticks(places, minor=minor)
-    ax.legend(loc="upper right")
+def _legend_above(figure: "Figure", *axes: "Axes") -> None:
+    """Add a legend above all axes, with the symbols of the curves and those of some axes, a column for each."""
+    from matplotlib.lines import Line2D
+
+    curves = {
+        "predicted": Line2D([], [], color=_GREY),
+        "predicted steps": Line2D([], [], color=_GREY, linewidth=0.8, linestyle="--"),
+        "measured": Line2D([], [], color=_GREY, **_DOTS),
+    }
+    columns = [curves, *(dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True)) for ax in axes)]
+    rows = max(map(len, columns))
+    blank = Line2D([], [], linestyle="")
+    padded = [[*one.items(), *[("", blank)] * (rows - len(one))] for one in columns]
+    labels, handles = zip(*(entry for one in padded for entry in one), strict=True)
+    figure.legend(handles, labels, loc="outside upper left", ncols=len(columns))
 
 
 def _draw_curves(loss: "Axes", eigenvalues: "Axes", prediction: xr.Dataset, measurement: xr.Dataset) -> None:
     """Draw loss and eigenvalues of the first trial: predictions are lines, measurements points."""
-    from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
     from solvable.lab.figure import COLORS, log_axes
@@ -124,9 +127,8 @@ def _draw_curves(loss: "Axes", eigenvalues: "Axes", prediction: xr.Dataset, meas
         for time in known:
             ax.axvline(time, color=_GREY, linewidth=0.6, linestyle="--")
         ax.set_xlim(left, right)
-    dots: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 2.2}
     loss.plot(prediction.step, prediction.loss, color=COLORS[0])
-    loss.plot(first.step[at], first.loss[at], color=COLORS[0], **dots)
+    loss.plot(first.step[at], first.loss[at], color=COLORS[0], **_DOTS)
     loss.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     loss.set(ylabel="loss")
     for j in range(d):
@@ -135,22 +137,12 @@ def _draw_curves(loss: "Axes", eigenvalues: "Axes", prediction: xr.Dataset, meas
         values = first.eigenvalue.isel(direction=j, step=at).values
         # Points at rest of all directions would hide each other.
         moving = (values > 0.01) & (values < 0.99)
-        eigenvalues.plot(first.step.values[at], np.where(moving, values, np.nan), color=color, **dots)
+        eigenvalues.plot(first.step.values[at], np.where(moving, values, np.nan), color=color, **_DOTS)
     eigenvalues.set(xlabel="step", ylabel="eigenvalues of C")
     if logarithmic:
         log_axes(eigenvalues, "x")
-    symbols = {
-        "predicted": Line2D([], [], color=_GREY),
-        "predicted steps": Line2D([], [], color=_GREY, linewidth=0.8, linestyle="--"),
-        "measured": Line2D([], [], color=_GREY, **dots),
-    }
-    trials = measurement.sizes["trial"]
-    title = f"first of {trials} trials" if trials > 1 else None
-    legend = loss.legend(
-        symbols.values(), symbols.keys(), loc="lower left", title=title, title_fontsize=7, frameon=True
-    )
-    # The dashed lines end at the text.
-    legend.get_frame().set(facecolor="white", edgecolor="none", alpha=1.0)
+    if (trials := measurement.sizes["trial"]) > 1:
+        loss.set_title(f"first of {trials} trials")
 
 
 def _thinned(steps: NDArray[Any], left: float, right: float, logarithmic: bool) -> NDArray[np.int64]:
@@ -179,9 +171,8 @@ def _draw_spectrum(
         ax.axhline(floor, color=_GREY, linewidth=0.8, linestyle=":", label="noise floor")
     positive = gamma[gamma > 0]
     ax.set_ylim(0.3 * max(positive.min(), 1e-3 * positive[0]), 1.5 * positive[0])
-    ax.set(xlabel="direction", ylabel="correlation of the views")
+    ax.set(xlabel="direction", ylabel="correlation\nof the views")
     log_axes(ax, "y")
-    _legend_above(ax, 2 + (floor > 0))
 
 
 def draw_tracker(data: xr.Dataset, forecast: "Forecast | None") -> "Figure":
@@ -216,7 +207,6 @@ def draw_tracker(data: xr.Dataset, forecast: "Forecast | None") -> "Figure":
                 ha="right",
                 va="top",
                 color=COLORS[2],
-                fontsize=7,
             )
         below.set(xlabel="step", ylabel="eigenvalue", yscale="log")
         return figure

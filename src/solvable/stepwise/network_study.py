@@ -254,11 +254,36 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     )
 
 
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return the error of the forecasts in training, how many directions are learned, and how many there are."""
+    if diverged := int(measurement.diverged.astype(bool).sum()):
+        return f"Training diverged in {diverged} of {measurement.sizes['trial']} networks: lower the learning rate"
+    d, (least, most) = prediction.sizes["direction"], _learned(measurement)
+    count = str(least) if least == most else f"{least} to {most}"
+    counts = f"{count} of {d} directions are learned, the features hold {_confirmed(prediction)}"
+    for made in reversed(MADE):
+        error = _largest_error(measurement.ratio.sel(made=made))
+        if np.isfinite(error):
+            return f"Steps on a flat loss are foretold {made} within {_at_most(error)}; {counts}"
+    return counts
+
+
+def _learned(measurement: xr.Dataset) -> tuple[int, int]:
+    """Return the least and the largest number of directions that a network learned."""
+    learned = np.isfinite(measurement.step_time.transpose("trial", "direction").values).sum(axis=1)
+    return int(learned.min()), int(learned.max())
+
+
+def _confirmed(prediction: xr.Dataset) -> str:
+    """Return the number of directions that held-out samples confirm."""
+    real = int(prediction.attrs["directions_of_data"])
+    return f"{real} or more" if real >= _MOST_EXAMINED else str(real)
+
+
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return sentences on the errors of prediction and forecast, and on what more steps would buy."""
     trials, d = measurement.sizes["trial"], prediction.sizes["direction"]
-    learned = np.isfinite(measurement.step_time.transpose("trial", "direction").values).sum(axis=1)
-    least, most = int(learned.min()), int(learned.max())
+    least, most = _learned(measurement)
     count = str(d) if least == d else f"{least} of {d}" if least == most else f"{least} to {most} of {d}"
     text = (
         f"{trials} network{'s' * (trials != 1)} learned {count} direction{'s' * (d != 1)}. Predicted from the features "
@@ -278,12 +303,11 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     if bool(measurement.diverged.any()):
         text += " Training diverged in some trials: lower the learning rate."
     elif least == d:
-        real = int(prediction.attrs["directions_of_data"])
-        count = f"{real} or more" if real >= _MOST_EXAMINED else str(real)
+        count = _confirmed(prediction)
         text += f" More steps add no direction to these {d}"
         text += (
             f"; held-out samples confirm {count} in the features, so that a wider embedding would learn more."
-            if real > d
+            if prediction.attrs["directions_of_data"] > d
             else f", of which held-out samples confirm {count}."
         )
     else:
@@ -292,9 +316,22 @@ def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
 
 
 def _worst(ratio: xr.DataArray) -> str:
-    """Return the largest error of predictions relative to what was measured, in percent."""
+    """Return the largest error of predictions in percent."""
+    error = _largest_error(ratio)
+    return _at_most(error) if np.isfinite(error) else "an unknown share"
+
+
+def _at_most(error: float) -> str:
+    """Return an error in percent that follows words such as "at most"."""
+    return percent(max(error, 1e-5), 2)
+
+
+def _largest_error(ratio: xr.DataArray) -> float:
+    """Return the largest error of predictions relative to what was measured; NaN if there are none."""
     values = _finite(ratio.values)
-    return percent(float(np.abs(1 / values - 1).max()), 2) if values.size else "an unknown share"
+    # What is learned at step 0 has no relative error.
+    values = values[values > 0]
+    return float(np.abs(1 / values - 1).max()) if values.size else np.nan
 
 
 study = Study(
@@ -315,4 +352,14 @@ study = Study(
     trial=trial,
     plot=plot_network,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"correlation of the features $h$ and $k$ of two views of $n$ samples before the last layer, with eigenvalues "
+        r"$\gamma_j$ and eigenvectors $V$: $\Gamma = \frac{1}{2n} \sum (h k^\top + k h^\top)$",
+        r"correlation of the outputs of the last layer $W$: $C = W \Gamma W^\top$, whose eigenvalues start at "
+        r"$\lambda_j(0) = \gamma_j R_{jj}^2$, where $W_0 V = Q R$, $R$ triangular, before training",
+        r"small eigenvalues grow by a factor per step of learning rate $\eta$: $(1 + 4 \eta \gamma_j)^2$",
+        r"direction $j$ is learned, as its eigenvalue passes $\frac{1}{2}$, after about "
+        r"$\frac{\ln(1 / \lambda_j(0) - 1)}{2 \ln(1 + 4 \eta \gamma_j)}$ steps",
+    ),
 )

@@ -338,11 +338,29 @@ def trial(parameters: Parameters, setting: Setting, index: int) -> xr.Dataset:
     )
 
 
+def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
+    """Return how many directions are learned, when, with which error of the steps, and how many are confirmed."""
+    d, (times, learned) = prediction.sizes["direction"], _learned(measurement)
+    if not learned:
+        return f"None of {d} directions is learned"
+    text = f"{_all_or_some(learned, d)} learned by step {readable(float(times[learned - 1]), 3)}"
+    error = worst_error(measurement.ratio.sel(theory="rows"))
+    if np.isfinite(error):
+        text += f", as a formula predicts within {percent(max(error, 1e-5), 2)}"
+    real = int(prediction.attrs["directions_of_data"])
+    return f"{text}; unseen pairs confirm {'all' if real >= learned else real or 'none'} of them"
+
+
+def _learned(measurement: xr.Dataset) -> tuple[NDArray[np.float64], int]:
+    """Return the mean steps of all directions, and the number of directions that are learned."""
+    times = measurement.step_time.mean("trial").values
+    return times, int(np.isfinite(times).sum())
+
+
 def conclude(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Comparison) -> str:
     """Return sentences on the errors of the times, the directions in the data, and what more steps would buy."""
     d, facts = prediction.sizes["direction"], prediction.attrs
-    times = measurement.step_time.mean("trial").values
-    learned = int(np.isfinite(times).sum())
+    times, learned = _learned(measurement)
     errors = [
         f"{percent(worst_error(measurement.ratio.sel(theory=name)), 2).replace('< ', 'below ')} ({words})"
         for name, words in THEORIES.items()
@@ -397,4 +415,17 @@ study = Study(
     trial=trial,
     plot=plot,
     conclude=conclude,
+    headline=headline,
+    equations=(
+        r"correlation of the two views $x$ and $z$ of $n$ samples, with eigenvalues $\gamma_j$ and eigenvectors $V$: "
+        r"$\Gamma = \frac{1}{2n} \sum (x z^\top + z x^\top)$",
+        r"small weights $W$ lower $\left\| C - I \right\|^2$, where $C = W \Gamma W^\top$: direction $j$ is learned "
+        r"when its eigenvalue passes $\frac{1}{2}$, growing by "
+        r"$\frac{d \lambda_j}{dt} = 8 \gamma_j \lambda_j (1 - \lambda_j)$",
+        r"closed form of its time $\tau_j$: $8 \gamma_j \tau_j = \ln(1 / \lambda_j(0) - 1)$ from "
+        r"$\lambda_j(0) = \gamma_j R_{jj}^2$, where $W_0 V = Q R$, $R$ triangular, for the initial weights $W_0$",
+        r"with all of row $j$ of $R$: $\tau_j = \int_0^{\theta_j} \frac{d \theta}{1 - \Lambda_j(\theta)}$, where "
+        r"$\Lambda_j(\theta) = \sum_{k \ge j} \gamma_k R_{jk}^2 e^{8 \gamma_k \theta}$ and "
+        r"$\Lambda_j(\theta_j) = \frac{1}{2}$",
+    ),
 )
