@@ -200,8 +200,7 @@ def trial(parameters: Parameters, setting: None, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw the error of the forecast by each law for both truths, and how often AICc picks the right law."""
-    from solvable.junctions.drawing import legend_above
-    from solvable.lab.figure import COLORS, MARKERS, curves, house_style, subplots
+    from solvable.lab.figure import COLORS, MARKERS, curves, house_style, legend_above, subplots
 
     day = prediction.attrs["forecast_days"]
     days = prediction.last_day.values

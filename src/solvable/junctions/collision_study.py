@@ -149,9 +149,8 @@ def _counts(
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Return a figure of collisions and yield against spread, and against the distance of the frequencies."""
-    from solvable.junctions.drawing import legend_above
     from solvable.lab.compare import mean_and_error
-    from solvable.lab.figure import COLORS, log_axes, measured_points, prediction_line, subplots
+    from solvable.lab.figure import COLORS, legend_above, log_axes, measured_points, prediction_line, subplots
 
     figure, axes = subplots(1, 2, height=2.9)
     for ax, dim, end, source in (

@@ -42,18 +42,6 @@ def plot_wafer(report: Any) -> "Figure":
     return figure
 
 
-def legend_above(figure: "Figure", *axes: Any, columns: int) -> None:
-    """Add one legend above all axes of a figure, with the symbols of predictions and measurements."""
-    from matplotlib.lines import Line2D
-
-    handles: list[Any] = [Line2D([], [], color=_GREY), Line2D([], [], color=_GREY, marker="o", linestyle="")]
-    labels = ["predicted", "measured"]
-    for ax in axes:
-        more = ax.get_legend_handles_labels()
-        handles, labels = [*handles, *more[0]], [*labels, *more[1]]
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns)
-
-
 def _map_axes(ax: Any, title: str) -> None:
     ax.set_aspect("equal", "box")
     ax.set_xlabel("x (mm)")

@@ -192,9 +192,8 @@ def _share(parameters: Parameters, method: str, rng: np.random.Generator) -> Any
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Return a figure of the spread of frequencies, and of the shares that the methods find."""
-    from solvable.junctions.drawing import legend_above
     from solvable.lab.compare import mean_and_error
-    from solvable.lab.figure import COLORS, log_axes, measured_points, prediction_line, subplots
+    from solvable.lab.figure import COLORS, legend_above, log_axes, measured_points, prediction_line, subplots
 
     figure, axes = subplots(1, 2, height=2.9)
     ax = axes[0]

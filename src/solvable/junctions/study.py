@@ -284,9 +284,8 @@ def _lattices(
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Return a figure of the chain: resistance, spread on chip, spread of the frequency, yield."""
-    from solvable.junctions.drawing import legend_above
     from solvable.lab.compare import mean_and_error
-    from solvable.lab.figure import COLORS, log_axes, measured_points, prediction_line, subplots
+    from solvable.lab.figure import COLORS, legend_above, log_axes, measured_points, prediction_line, subplots
 
     figure, axes = subplots(2, 2, height=5.4)
     order = np.argsort(prediction.area_um2.to_numpy())

@@ -156,6 +156,17 @@ def legend(ax: "Axes", **options: Any) -> None:
     ax.legend(handles, [*labels, "predicted", "measured"], **options)
 
 
+def legend_above(figure: "Figure", *axes: "Axes", columns: int) -> None:
+    """Add one legend above all axes: their labelled colours, and the symbols of predictions and measurements."""
+    from matplotlib.lines import Line2D
+
+    labelled = [ax.get_legend_handles_labels() for ax in axes]
+    handles = [handle for handles, _ in labelled for handle in handles]
+    labels = [label for _, labels in labelled for label in labels]
+    handles += [Line2D([], [], color=_GREY), Line2D([], [], color=_GREY, marker="o", linestyle="")]
+    figure.legend(handles, [*labels, "predicted", "measured"], loc="outside upper left", ncols=columns)
+
+
 def log_axes(ax: "Axes", which: str = "xy") -> None:
     """Make axes (`x`, `y` or `xy`) logarithmic, with labels such as 30, 100, 300 rather than powers of ten.
 

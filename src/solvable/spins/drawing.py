@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GREY = "#666666"
 _QUBIT = {0: COLORS[1], 1: COLORS[2]}
 
 
@@ -105,16 +104,6 @@ def draw_noise(sweeps: "Mapping[str, xr.Dataset]", noise: str) -> "Figure":
     ax.set_ylabel("mean infidelity")
     _legend_above(ax)
     return figure
-
-
-def legend_above(figure: "Figure", ax: "Axes", columns: int) -> None:
-    """Add a legend above all axes of a figure, with the symbols of predictions and measurements."""
-    from matplotlib.lines import Line2D
-
-    handles, labels = ax.get_legend_handles_labels()
-    handles += [Line2D([], [], color=_GREY), Line2D([], [], color=_GREY, marker="o", linestyle="")]
-    labels += ["predicted", "measured"]
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns)
 
 
 def _legend_above(ax: "Axes") -> None:

@@ -183,12 +183,12 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     from solvable.lab.figure import (
         COLORS,
         MARKERS,
+        legend_above,
         log_axes,
         measured_points,
         prediction_line,
         subplots,
     )
-    from solvable.spins.drawing import legend_above
 
     figure, axes = subplots(1, 2, height=3.2)
     ax = axes[0]

@@ -238,12 +238,12 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     from solvable.lab.figure import (
         COLORS,
         MARKERS,
+        legend_above,
         log_axes,
         measured_points,
         prediction_line,
         subplots,
     )
-    from solvable.spins.drawing import legend_above
 
     figure, ((a, b), (c, d)) = subplots(2, 2, height=5.2)
     E = 1e-3 * prediction.E_V_per_m.to_numpy()

@@ -155,8 +155,7 @@ def trial(parameters: Parameters, setting: Gates, index: int) -> xr.Dataset:
 
 def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     """Draw infidelities against noise, and the populations during the gate."""
-    from solvable.lab.figure import COLORS, curves, house_style, log_axes, subplots
-    from solvable.spins.drawing import legend_above
+    from solvable.lab.figure import COLORS, curves, house_style, legend_above, log_axes, subplots
 
     figure, (left, right) = subplots(1, 2, height=3.4)
     with house_style():
