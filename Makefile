@@ -65,6 +65,7 @@ bench: $(VENV)/dev  ## time us and the peers on the same work and print the rati
 
 docs: $(VENV)/dev  ## build the documentation into site/; it needs no network to be read
 	@rm -rf site
+	@$(BIN)/python -m docs_tools.posters
 	@$(BIN)/python -m zensical build --strict --clean
 	@echo "open $(CURDIR)/site/index.html"
 

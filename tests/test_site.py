@@ -66,6 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, copy / name)
+    _stand_in_posters(copy / "docs" / "posters")
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=120)
     output = ANSI.sub("", done.stdout + done.stderr)
@@ -73,6 +74,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # griffe, which reads the docstrings, says what is wrong with them without the word.
     assert not re.search(r"warning|error|griffe:", output, re.IGNORECASE), output
     return copy / "site"
+
+
+def _stand_in_posters(folder: Path) -> None:
+    """Write something to link to: `tests/poster/test_poster_gallery.py` makes the real ones."""
+    from docs_tools.posters import GALLERY
+
+    folder.mkdir(exist_ok=True)
+    for name in GALLERY:
+        shutil.copy(ROOT / "docs" / "images" / "regression.png", folder / f"{name}.png")
+        (folder / f"{name}.pdf").write_bytes(b"%PDF-1.7")
 
 
 @pytest.fixture(scope="module")

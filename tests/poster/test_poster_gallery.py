@@ -1,0 +1,37 @@
+"""The gallery of the docs: one poster for each wing, from records that this version can still read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from docs_tools.posters import GALLERY, RECORDS, main
+from solvable.lab import Record
+from solvable.wings import WINGS
+
+
+def test_there_is_a_record_for_each_wing() -> None:
+    wings = [wing for wing in WINGS if wing.page() is not None]
+    assert list(GALLERY) == [wing.name for wing in wings]
+    for study in GALLERY:
+        (path,) = (RECORDS / study).iterdir()
+        record = Record.load(path)
+        assert record.study == study
+        assert record.headline
+        assert record.equations
+        assert not {file.suffix for file in path.iterdir()} & {".html", ".svg", ".png"}
+    assert sum(file.stat().st_size for file in RECORDS.rglob("*.*")) < 1_200_000
+
+
+@pytest.mark.slow
+def test_the_gallery_is_made(tmp_path: Path) -> None:
+    main(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.{end}" for name in GALLERY for end in ("pdf", "png")
+    }
+
+
+def test_records_name_no_folder_of_the_machine_that_made_them() -> None:
+    for path in RECORDS.rglob("*.json"):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        assert "/" not in json.dumps({key: facts.get(key) for key in ("data", "command", "notes")})
