@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +11,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from docs_tools.posters import GALLERY
+
+from solvable.lab.mathml import to_mathml
 
 pytest.importorskip("zensical")
 
@@ -78,8 +80,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _stand_in_posters(folder: Path) -> None:
     """Write something to link to: `tests/poster/test_poster_gallery.py` makes the real ones."""
-    from docs_tools.posters import GALLERY
-
     folder.mkdir(exist_ok=True)
     for name in GALLERY:
         shutil.copy(ROOT / "docs" / "images" / "regression.png", folder / f"{name}.png")
@@ -148,15 +148,7 @@ def test_the_reference_has_an_entry_for_each_name(site: Path, pages: dict[Path, 
         assert [name for name in names if name not in ids] == []
 
 
-@pytest.fixture
-def to_mathml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    monkeypatch.syspath_prepend(str(ROOT))
-    from docs_tools.mathml import to_mathml
-
-    return to_mathml
-
-
-def test_a_formula_is_spaced_as_tex_does(to_mathml: Callable[..., str]) -> None:
+def test_a_formula_is_spaced_as_tex_does() -> None:
     assert '<mi>d</mi><mspace width="0.167em" /><mi>ln</mi><mspace width="0.167em" /><mi>κ</mi>' in to_mathml(
         r"d\ln\kappa"
     )
@@ -164,7 +156,7 @@ def test_a_formula_is_spaced_as_tex_does(to_mathml: Callable[..., str]) -> None:
     assert to_mathml("a < b", block=True).count("&lt;") == 1
 
 
-def test_an_unknown_command_stops_the_build(to_mathml: Callable[..., str]) -> None:
+def test_an_unknown_command_stops_the_build() -> None:
     with pytest.raises(ValueError, match=r"does not know \\nonsense"):
         to_mathml(r"\nonsense{x}")
 

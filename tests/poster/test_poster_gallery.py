@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from docs_tools.posters import GALLERY, RECORDS, main
+
 from solvable.lab import Record
 from solvable.wings import WINGS
 
