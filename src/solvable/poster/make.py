@@ -24,7 +24,8 @@ _MOST_LOGOS = 8
 _NUMBERS = ("prediction.nc", "measurement.nc")
 # The smallest text in the figures of one record and of several, in points at A0.
 _ONE, _SEVERAL = 24, 18
-_PREVIEW = 1600
+# Pixels of the longer side: of those tried, with which the code of a link of 150 letters is read in every size.
+_PREVIEW = 2000
 
 
 @dataclass(frozen=True)

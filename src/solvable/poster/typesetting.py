@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,6 +22,9 @@ _FONTS = (
     "DejaVuSans-BoldOblique",
     "DejaVuSansDisplay",
 )
+
+
+_PACKAGES = {"typst": "typst", "tylax": "tylax", "segno": "segno", "barcode": "python-barcode"}
 
 
 class Sheet:
@@ -96,12 +100,8 @@ def sheet(template: str) -> Iterator[Sheet]:
     Raises:
         MissingExtraError: if typst is not installed.
     """
-    try:
-        import barcode  # noqa: F401
-        import segno  # noqa: F401
-        import tylax  # noqa: F401
-        import typst  # noqa: F401
-    except ImportError as error:
-        raise missing_extra(str(error.name), "poster", "a poster") from None
+    for module, package in _PACKAGES.items():
+        if find_spec(module) is None:
+            raise missing_extra(package, "poster", "a poster")
     with TemporaryDirectory(prefix="solvable-poster-") as folder:
         yield Sheet(Path(folder), template)
