@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _FOLDERS = re.compile(r"(?<![\w:/.~\\])(?:~?/|[A-Za-z]:[\\/])(?:[^\s/\\'\",;()]+[\\/])+")
 
 
+# Between names; no line begins with it.
+_DOT = "\u00a0· "
+# A number stays with its unit.
+_UNITS = re.compile(r"(?<=\d) (?=%|[nµmkMG]?(?:Hz|V/m|s|m|T|K)\b)")
+
+
 def texts_of(record: Record, index: int, study: "Study | None", *, brief: bool) -> dict[str, Any]:
     """Return the texts and tables of one record.
 
@@ -33,7 +39,7 @@ def texts_of(record: Record, index: int, study: "Study | None", *, brief: bool) 
             headline = study.headline(record.prediction, record.measurement, record.comparison)
 
     def plain(text: str) -> str:
-        return without_folders(text, record)
+        return _UNITS.sub("\u00a0", without_folders(text, record))
 
     return {
         "index": index,
@@ -59,12 +65,12 @@ def title_of(records: Sequence[Record]) -> str:
     titles = list(dict.fromkeys(record.title for record in records))
     if len(titles) == 1:
         return titles[0]
-    return " · ".join(dict.fromkeys(title.split(":")[0] for title in titles))
+    return _DOT.join(dict.fromkeys(title.split(":")[0] for title in titles))
 
 
 def names_of(records: Sequence[Record]) -> str:
     """Return the names of the studies, each once."""
-    return " · ".join(dict.fromkeys(record.study for record in records))
+    return _DOT.join(dict.fromkeys(record.study for record in records))
 
 
 def source_of(records: Sequence[Record]) -> str:
@@ -133,15 +139,18 @@ def _summary(record: Record, *, brief: bool) -> dict[str, Any]:
 
 
 def _rows(record: Record) -> dict[str, Any]:
-    """Return the table of the first quantity; intervals are the first to go on a poster, so they are left out."""
+    """Return the table of the first quantity, without intervals and without rows that have no two numbers."""
     name = next(iter(record.comparison.summary), None)
     if name is None:
-        return {"name": "", "fixed": "", "heads": [], "rows": []}
+        return {"name": "", "fixed": "", "heads": [], "rows": [], "total": 0}
     fixed, heads, rows = record.comparison.rows(name)
     width = heads.index("error") + 1
     return {
         "name": name,
         "fixed": without_folders(fixed, record),
         "heads": heads[:width],
-        "rows": [[without_folders(cell, record) for cell in row["cells"][:width]] for row in rows],
+        "rows": [
+            [without_folders(cell, record) for cell in row["cells"][:width]] for row in rows if row["counted"]
+        ],
+        "total": len(rows),
     }

@@ -21,6 +21,9 @@ _FONTS = (
     "DejaVuSans-Oblique",
     "DejaVuSans-BoldOblique",
     "DejaVuSansDisplay",
+    # Calligraphic letters of figures, which have codes of their own: other fonts have other signs there.
+    "STIXNonUni",
+    "STIXNonUniIta",
 )
 
 
