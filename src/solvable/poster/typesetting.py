@@ -65,14 +65,21 @@ class Sheet:
         )
 
     def query(self, label: str) -> list[Any]:
-        """Return the metadata that the template has under a label."""
-        return json.loads(self._compiler.query(f"<{label}>", field="value"))
+        """Return the metadata that the template has under a label.
+
+        Raises:
+            InputError: if the content cannot be set.
+        """
+        try:
+            return json.loads(self._compiler.query(f"<{label}>", field="value"))
+        except RuntimeError as error:
+            raise _cannot_be_set(error) from error
 
     def pdf(self) -> bytes:
         """Return the PDF, accessible (PDF/UA-1) and the same for the same content.
 
         Raises:
-            InputError: if a letter is in none of the fonts.
+            InputError: if a letter is in none of the fonts, or the content cannot be set.
         """
         from typst import TypstError
 
@@ -86,7 +93,7 @@ class Sheet:
                     f"no font of the poster has {', '.join(repr(one) for one in letters)}; expected Latin, Greek, "
                     "Cyrillic, Arabic or Hebrew letters: write these words in one of them"
                 ) from None
-            raise
+            raise _cannot_be_set(error) from error
         if warnings:
             raise RuntimeError(f"typst warns: {warnings[0].message}")
         return pdf
@@ -94,6 +101,11 @@ class Sheet:
     def png(self, pixels: int, size_mm: float) -> bytes:
         """Return a picture whose side of `size_mm` has so many pixels."""
         return self._compiler.compile(format="png", ppi=pixels / size_mm * 25.4)
+
+
+def _cannot_be_set(error: RuntimeError) -> InputError:
+    # Records come from other versions and other people: their formulas and figures may be anything.
+    return InputError(f"typst cannot set this ({error}); look at the formulas and the figure of the record")
 
 
 @contextmanager
