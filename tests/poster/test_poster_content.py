@@ -1,0 +1,120 @@
+"""What a poster says: its texts, links and tables, the same each time, and no folder of the machine that made it."""
+
+import json
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+
+import pytest
+import zxingcpp
+from layout import folded, printed_cells
+from pdfminer.high_level import extract_text
+from pdfminer.pdfdocument import PDFDocument
+from pdfminer.pdfparser import PDFParser
+from PIL import Image
+
+from cases import representative
+from solvable.lab import Record, run
+from solvable.poster import make
+from solvable.poster.content import without_folders
+from toy_wing.study import study as toy_study
+
+
+def test_a_poster_says_what_the_record_says(toy: Record, made: Callable) -> None:
+    poster = made(toy, title="A title of our own")
+    text = folded(extract_text(BytesIO(poster.pdf)))
+    for words in ("A title of our own", toy.question, toy.headline, toy.paper, toy.command):
+        assert folded(words) in text
+    # All rows of the toy's table are printed, as the lab formats them.
+    (record,) = poster.content["records"]
+    _, heads, rows = toy.comparison.rows("mse")
+    assert record["rows"]["heads"] == heads[: heads.index("error") + 1]
+    assert record["rows"]["rows"] == [row["cells"][: heads.index("error") + 1] for row in rows]
+    printed = printed_cells(record, poster.content["choice"]["panels"][0]["n"])
+    assert {cell for row in record["rows"]["rows"] for cell in row} <= set(printed)
+    for cell in printed:
+        assert folded(cell) in text
+    document = PDFDocument(PDFParser(BytesIO(poster.pdf)))
+    assert document.info[0]["Title"].decode("ascii") == "A title of our own"
+
+
+@pytest.mark.parametrize("size", representative(["a0", "a4", "48x36in"], ["a4"]))
+def test_codes_are_read_from_the_preview(size: str, toy: Record, made: Callable) -> None:
+    other = replace(toy, paper="Another, arXiv:2311.14646")
+    links = _codes(made([toy, other], size=size, orientation="landscape").preview)
+    assert links == ["https://arxiv.org/abs/1713.00001", "https://arxiv.org/abs/2311.14646"]
+    link = "https://example.org/a/page?of=ours&with=ü#here"
+    assert _codes(made(toy, size=size, link=link).preview) == [link]
+
+
+def _codes(preview: bytes) -> list[str]:
+    with Image.open(BytesIO(preview)) as picture:
+        return sorted(code.text for code in zxingcpp.read_barcodes(picture.convert("L")))
+
+
+def test_the_same_record_gives_the_same_bytes(toy: Record, made: Callable) -> None:
+    posters = [made(toy, toy_study) for _ in range(2)]
+    first, second = ((one.pdf, one.preview) for one in posters)
+    assert first == second
+
+
+def test_files_have_only_their_names(tmp_path, toy: Record, made: Callable) -> None:
+    folder = tmp_path / "a secret folder"
+    folder.mkdir()
+    Image.new("RGB", (40, 20)).save(folder / "logo.png", pnginfo=None)
+    (folder / "mark.svg").write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:i="http://i.org" i:from="{folder}/x.png" viewBox="0 0 2 1">'
+        '<rect width="2" height="1"/></svg>'
+    )
+    label = str(folder / "wine and beer.csv")
+    record = run(toy_study, replace(toy_study.tiny, label=label), runs_dir=folder, quiet=True)
+    paths = rf"from {label}, C:\secret\x.csv, ~/secret/a.csv and /mnt/secret/b.csv but not a/b"
+    record = replace(
+        record, question=f"Files {paths}?", headline=f"It is {paths}", paper=r"Ours, of D:\secret\b.csv"
+    )
+    assert "secret" in json.dumps(record.command)
+    poster = made(record, logos=[folder / "logo.png", folder / "mark.svg"], authors=["A"])
+    for content in (*_streams(poster.pdf), poster.preview, poster.pdf):
+        for encoding in ("utf-8", "utf-16-be", "utf-16-le"):
+            for word in ("secret", tmp_path.name):
+                assert word.encode(encoding) not in content
+    text = extract_text(BytesIO(poster.pdf))
+    assert "secret" not in folded(text)
+    assert "wineandbeer.csv,x.csv,a.csvandb.csvbutnota/b" in folded(text)
+
+
+def _streams(pdf: bytes) -> list[bytes]:
+    """Return the streams of a PDF, unpacked: pages, fonts, and objects with titles and text alternatives."""
+    packed = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, flags=re.DOTALL)
+    unpacked = []
+    for one in packed:
+        try:
+            unpacked.append(zlib.decompress(one))
+        except zlib.error:
+            unpacked.append(one)
+    assert any(b"/Title" in one or b"StructElem" in one for one in (*unpacked, pdf))
+    return unpacked
+
+
+def test_units_and_addresses_are_no_paths() -> None:
+    for text in ("1/f noise, 3 m/s", "https://arxiv.org/abs/1", "and/or", "x / y / z", "a\\b"):
+        assert without_folders(text) == text
+
+
+@pytest.mark.usefixtures("known")
+def test_the_recorded_figure_stands_in_for_one_that_cannot_be_drawn(tmp_path, toy: Record) -> None:
+    record = run(toy_study, toy_study.tiny, runs_dir=tmp_path, quiet=True)
+    assert make(record, out=tmp_path / "drawn.pdf").notes == ()
+    (record.path / "prediction.nc").unlink()
+    poster = make(record.path, out=tmp_path / "poster.pdf")
+    (note,) = poster.notes
+    assert f"toy/{record.name} is the recorded one" in note
+    assert "prediction.nc is missing" in note
+    assert poster.path.stat().st_size > 10_000
+
+
+def test_a_record_of_an_unknown_study_keeps_its_figure(toy: Record, tmp_path) -> None:
+    (note,) = make(toy.path, out=tmp_path / "poster.pdf").notes
+    assert "this version does not know its study" in note
