@@ -125,8 +125,10 @@ def test_a_figure_with_axes_keeps_its_text(toy: Record, made: Callable) -> None:
 def test_posters_of_all_studies(name: str, tmp_path: Path, made: Callable) -> None:
     study = load_study(name)
     record = run(study, study.tiny, runs_dir=tmp_path, quiet=True)
-    assert made(record, study).faults == []
-    assert made(record, study, orientation="landscape", template="billboard").faults == []
+    # Of two neighbours one is a billboard.
+    board: dict[str, Any] = {"orientation": "landscape", "template": "billboard"}
+    options = board if study_names().index(name) % 2 else {}
+    assert made(record, study, **options).faults == []
 
 
 # ---- The check finds what is wrong.

@@ -47,8 +47,8 @@ def paper(size: str, orientation: str | None = None, bleed: str | float = 0.0) -
     Raises:
         InputError: if a size, orientation or bleed is none of these, or an orientation is against the numbers.
 
-    >>> paper("a1", "landscape").width, paper("36x48in").height
-    (841, 1219.2)
+    >>> paper("a1", "landscape").width, paper("30x40in").height
+    (841, 1016.0)
     """
     if orientation is not None:
         choice("orientation", orientation, ORIENTATIONS)
