@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 import zxingcpp
@@ -118,3 +119,11 @@ def test_the_recorded_figure_stands_in_for_one_that_cannot_be_drawn(tmp_path, to
 def test_a_record_of_an_unknown_study_keeps_its_figure(toy: Record, tmp_path) -> None:
     (note,) = make(toy.path, out=tmp_path / "poster.pdf").notes
     assert "this version does not know its study" in note
+
+
+@pytest.mark.usefixtures("known")
+def test_theory_that_has_no_room_is_said(toy: Record, tmp_path: Path) -> None:
+    long = replace(toy, equations=(r"the error is $E = \sigma^2 / n$, " * 900,))
+    poster = make([toy, long], out=tmp_path / "poster.pdf")
+    assert poster.notes == ("There is no room for the theory of toy.",)
+    assert make(toy, out=tmp_path / "poster.pdf").notes == ()

@@ -120,7 +120,7 @@ def make(
         bleed=bleed,
         out=Path(out),
     )
-    return replace(poster, notes=tuple(notes))
+    return replace(poster, notes=(*notes, *poster.notes))
 
 
 def publish(
@@ -192,12 +192,18 @@ def publish(
             "links": _codes(links, page.folder),
             "records": entries,
         }
-        pdf, png = _set(page, content, drawings, sides)
+        pdf, png, panels = _set(page, content, drawings, sides)
     preview = out.with_suffix(".png")
     with atomically(out) as first, atomically(preview) as second:
         first.write_bytes(pdf)
         second.write_bytes(png)
-    return Poster(out, preview)
+    # Four records show none.
+    without = [
+        f"There is no room for the theory of {record.study}."
+        for record, entry, panel in zip(chosen, entries, panels, strict=True)
+        if entry["equations"] and "equations" not in panel["parts"] and len(records) < _MOST
+    ]
+    return Poster(out, preview, tuple(without))
 
 
 def loaded(record: Record | str | Path) -> Record:
@@ -247,8 +253,10 @@ def _codes(links: list[str], folder: Path) -> list[dict[str, str]]:
     return codes
 
 
-def _set(page: Sheet, content: dict[str, Any], drawings: list[Drawing], sides: Paper) -> tuple[bytes, bytes]:
-    """Return the PDF and the preview: first the texts, then the figures for the places that remain."""
+def _set(
+    page: Sheet, content: dict[str, Any], drawings: list[Drawing], sides: Paper
+) -> tuple[bytes, bytes, list[dict[str, Any]]]:
+    """Return the PDF, the preview and how each record is laid out: first the texts, then figures for what remains."""
     page.set(content)
     for problem in page.query("problem")[0]:
         raise InputError(_too_long(problem))
@@ -256,8 +264,9 @@ def _set(page: Sheet, content: dict[str, Any], drawings: list[Drawing], sides: P
         name = f"figure-{place['index']}.svg"
         one.save(page.folder / name, (place["width"], place["height"]), content["figure_text"] * sides.scale)
         entry["figure"]["file"] = name
-    page.set(content | {"choice": page.query("choice")[0]})
-    return page.pdf(), page.png(_PREVIEW, max(sides.width, sides.height))
+    choice = page.query("choice")[0]
+    page.set(content | {"choice": choice})
+    return page.pdf(), page.png(_PREVIEW, max(sides.width, sides.height)), choice["panels"]
 
 
 def _too_long(problem: dict[str, Any]) -> str:
