@@ -70,4 +70,4 @@ docs: $(VENV)/dev  ## build the documentation into site/; it needs no network to
 	@echo "open $(CURDIR)/site/index.html"
 
 clean:  ## remove the environment and what tests leave behind (records in runs/ stay)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .cache site src/*.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .cache site docs/posters src/*.egg-info
