@@ -30,12 +30,13 @@ def _trial(parameters: Parameters, setting: Any, index: int) -> xr.Dataset:
 
 
 def _predict(parameters: Parameters, setting: Any) -> xr.Dataset:
-    """Return a curve through all points: the theory has as many parameters as there are."""
+    """Return a curve through all points, which has as many parameters, and an interval without width."""
     from scipy.interpolate import PchipInterpolator
 
     points = _trial(parameters, setting, 0)
     x = np.union1d(points.x, np.linspace(1, _POINTS, 401))
-    return xr.Dataset({"result": ("x", PchipInterpolator(points.x, points.result)(x))}, {"x": x})
+    curve = ("x", PchipInterpolator(points.x, points.result)(x))
+    return xr.Dataset({"result": curve, "result_low": curve, "result_high": curve}, {"x": x})
 
 
 def _plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
@@ -63,7 +64,7 @@ NOTHING = Study(
     title="On nothing in particular: a theory that fits everything",
     paper=(
         "Small print: the points are random numbers. The theory was made after them, from them, with a parameter for "
-        "each. It predicts nothing, and no committee has read it"
+        "each. It predicts nothing, and no committee has read it."
     ),
     question="Does a theory with as many parameters as there are points agree with them?",
     Parameters=Parameters,
@@ -93,6 +94,8 @@ def accepted(label: Path | None = None, **options: Any) -> Poster:
         record = run(NOTHING, runs_dir=Path(folder), quiet=True)
         # Nobody can run it again: it is in no list of studies.
         record = replace(record, command="solvable poster --accepted")
+        poster = publish([(record, NOTHING)], **options)
+        # After the poster, so that a poster that is refused leaves no label.
         if label is not None:
             ship([record], label)
-        return publish([(record, NOTHING)], **options)
+        return poster

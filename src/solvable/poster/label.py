@@ -5,11 +5,11 @@ from pathlib import Path
 
 from solvable.lab import Record
 from solvable.lab.files import atomically
-from solvable.poster.content import without_folders
+from solvable.poster.content import names_of
 from solvable.poster.typesetting import sheet
 
 # Bars, in millimetres of the drawing; the label stretches it to its place. The quiet zone is ten modules on each side.
-_MODULE, _QUIET, _HEIGHT = 0.3, 3.0, 17.0
+_MODULE, _QUIET, _HEIGHT = 0.3, 3.0, 24.0
 
 
 def label(records: Sequence[Record], path: Path) -> None:
@@ -24,7 +24,6 @@ def label(records: Sequence[Record], path: Path) -> None:
         MissingExtraError: if typst or python-barcode is not installed.
     """
     number = "-".join(record.key[:7] for record in records)
-    titles = "; ".join(without_folders(record.title.split(":")[0]) for record in records)
     content = {
         "carrier": "INFINITE WIDTH LOGISTICS",
         "slogan": "We deliver in the limit.",
@@ -33,10 +32,13 @@ def label(records: Sequence[Record], path: Path) -> None:
         "weight": ["order 1 in every layer", "fluctuations: 1/√width"],
         "service": "RIDGELESS OVERNIGHT",
         "receiver": ["The poster session", "Board to be announced", "Feature Space"],
-        "contents": f"1 poster, flattened by nature: {titles}.",
+        "contents": f"1 poster, flattened by nature: {names_of(records)}.",
         "marks": ["DO NOT OVERFIT", "TEST ERROR THIS SIDE DOWN"],
         "tagline": "The shipping trick: similar to, yet entirely different from, the kernel trick.",
-        "print": "Lost parcels are interpolated. Not a valid shipping label, except in the limit of infinite width.",
+        "print": [
+            "Lost parcels are interpolated.",
+            "Not a valid shipping label, except in the limit of infinite width.",
+        ],
     }
     with sheet("label.typ") as page:
         (page.folder / "barcode.svg").write_text(_bars(number), encoding="utf-8")
