@@ -13,7 +13,7 @@ PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
 def test_paths_follow_rotations_of_scipy():
     rng = np.random.default_rng(0)
-    controls, steps = rng.normal(size=(4, 12, 3)), rng.uniform(0, 2, 12)
+    controls, steps = rng.normal(size=(4, 12, 3)), rng.uniform(0, 2, (4, 12))
     initial = rng.normal(size=(4, 3))
     initial /= np.linalg.norm(initial, axis=1, keepdims=True)
     offset, gain = rng.normal(size=(5, 1)), rng.normal(1, 0.1, 3)
@@ -23,9 +23,18 @@ def test_paths_follow_rotations_of_scipy():
     for pulse, i, j in np.ndindex(4, 5, 3):
         r = initial[pulse]
         for k in range(12):
-            omega = controls[pulse, k] * [gain[j], gain[j], 1] + [0, 0, offset[i, 0]]
-            r = Rotation.from_rotvec(omega * steps[k]).apply(r)
+            omega = controls[pulse, k] * gain[j] + [0, 0, offset[i, 0]]
+            r = Rotation.from_rotvec(omega * steps[pulse, k]).apply(r)
             np.testing.assert_allclose(found[pulse, i, j, k + 1], r, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(), (12,), (4, 1), (1, 12)])
+def test_lengths_of_steps_for_all_pulses_or_each(shape):
+    rng = np.random.default_rng(2)
+    controls, steps = rng.normal(size=(4, 12, 2)), rng.uniform(0, 2, shape)
+    found = paths(controls, steps, [0, 0, 1], offset=[0.3, -2])
+    for pulse, lengths in enumerate(np.broadcast_to(steps, (4, 12))):
+        np.testing.assert_array_equal(found[pulse], paths(controls[pulse], lengths, [0, 0, 1], [0.3, -2]))
 
 
 def test_paths_follow_states_of_a_spin_half():
@@ -83,6 +92,7 @@ def test_shapes(controls, initial, offset, gain, shape):
         ({"controls": [["a", "b"]]}, "controls must be numbers"),
         ({"dt": -1}, "dt must be at least 0; got -1"),
         ({"dt": [1, 2]}, r"one for each of 3 steps; got the shape \(2,\)"),
+        ({"dt": [[1], [2]]}, r"broadcasts to \(3,\), .*; got the shape \(2, 1\)"),
         ({"initial": [0, 1]}, r"initial must have the shape \(..., 3\); got \(2,\)"),
         ({"initial": [0, 0, 2]}, "length at most 1; got length 2"),
         ({"controls": np.ones((2, 3, 2)), "initial": np.zeros((3, 3))}, "do not fit together"),

@@ -26,18 +26,19 @@ def paths(
 
     They obey dr/dt = omega x r, which is H / hbar = omega . sigma / 2, where in each step
 
-        omega = (gain u_x, gain u_y, u_z + offset).
+        omega = gain u + (0, 0, offset).
 
     Each step is an exact rotation, so its length does not matter, and lengths of vectors are kept.
 
     Args:
         controls: u, angular frequencies in rad/us, of shape (..., n_steps, 3), or (..., n_steps, 2)
             if u_z = 0. The leading axes are those of the pulses.
-        dt: length of a step in us, at least 0; one number, or one for each step.
+        dt: length of a step in us, at least 0; one number, or an array that broadcasts to (..., n_steps): one for
+            each step, or of shape (n_pulses, 1), one for each pulse.
         initial: Bloch vectors, of shape (..., 3) and length at most 1; their leading axes must broadcast with
             those of the pulses.
         offset: detuning in rad/us, any shape.
-        gain: factor of u_x and u_y, any shape that broadcasts with that of `offset`.
+        gain: factor of all controls, any shape that broadcasts with that of `offset`.
 
     Returns:
         Array of shape (pulses..., errors..., n_steps + 1, 3): `pulses` is the common shape of the leading
@@ -72,8 +73,9 @@ def paths(
     path = np.empty((n_steps + 1, 3, *pulses, *errors))
     path[0] = np.moveaxis(np.broadcast_to(r, (*pulses, 3)), -1, 0)[spread]
     for k in range(n_steps):
-        x, y = (u[..., k, axis][spread] * factor * steps[k] for axis in (0, 1))
-        z = detuning * steps[k] + (u[..., k, 2][spread] * steps[k] if u.shape[-1] == 3 else 0.0)
+        step = steps[..., k][spread]
+        x, y, *rest = (u[..., k, axis][spread] * factor * step for axis in range(u.shape[-1]))
+        z = detuning * step + (rest[0] if rest else 0.0)
         turn = np.sqrt(x * x + y * y + z * z) / np.pi
         once = _cross((x, y, z), path[k])
         twice = _cross((x, y, z), once)
@@ -129,10 +131,13 @@ def _checked(controls: Any, dt: Any, initial: Any, offset: Any, gain: Any) -> li
         raise InputError(
             f"controls must have the shape (..., n_steps, 2) or (..., n_steps, 3); got {u.shape}"
         )
-    if steps.shape not in ((), (1,), (u.shape[-2],)):
+    try:
+        steps = np.broadcast_to(steps, u.shape[:-1])
+    except ValueError:
         raise InputError(
-            f"dt must be one number, or one for each of {u.shape[-2]} steps; got the shape {steps.shape}"
-        )
+            f"dt must be one number, or an array that broadcasts to {u.shape[:-1]}, with one for each of "
+            f"{u.shape[-2]} steps; got the shape {steps.shape}"
+        ) from None
     if r.ndim < 1 or r.shape[-1] != 3:
         raise InputError(f"initial must have the shape (..., 3); got {r.shape}")
     detuning, factor = broadcast(offset=numbers("offset", offset), gain=numbers("gain", gain))
@@ -140,7 +145,7 @@ def _checked(controls: Any, dt: Any, initial: Any, offset: Any, gain: Any) -> li
         finite(name, array, "")
     if (length := np.linalg.norm(r, axis=-1).max()) > 1 + 1e-9:
         raise InputError(f"initial must be Bloch vectors of length at most 1; got length {length:g}")
-    return [u, r, detuning, factor, np.broadcast_to(steps, u.shape[-2:-1])]
+    return [u, r, detuning, factor, steps]
 
 
 def _cross(a: Any, b: Any) -> tuple[Any, Any, Any]:

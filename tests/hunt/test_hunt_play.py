@@ -1,0 +1,94 @@
+"""Playing a test hunt: opening, hints, guesses, the meta, and the command line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from solvable.errors import InputError
+from solvable.hunt.play import Hunt
+
+
+def test_hints_come_one_by_one(test_hunt: Hunt) -> None:
+    total = test_hunt.puzzle(1).hints_total
+    found = [test_hunt.hint("1") for _ in range(total + 1)]
+    assert [left for _, left in found] == [*reversed(range(total)), 0]
+    assert found[-1] == found[-2]
+    assert len({text for text, _ in found}) == total
+    assert test_hunt.progress().hints == {"1": total}
+
+
+@pytest.mark.parametrize("id", ["0", "10", "", "one", "../1"])
+def test_an_unknown_puzzle_is_refused(test_hunt: Hunt, id: str) -> None:
+    with pytest.raises(InputError, match="puzzle"):
+        test_hunt.hint(id)
+
+
+def test_a_changed_file_is_refused(test_hunt: Hunt, tmp_path: Path) -> None:
+    (name, *_) = test_hunt.puzzle(1).files
+    assert [path.name for path in test_hunt.open(1, tmp_path / "a")] == list(test_hunt.puzzle(1).files)
+    source = test_hunt.folder / "data" / name
+    before = source.read_bytes()
+    try:
+        source.write_bytes(before + b" ")
+        with pytest.raises(InputError, match="is not as it was shipped"):
+            test_hunt.open(1, tmp_path / "b")
+    finally:
+        source.write_bytes(before)
+
+
+def test_a_finish_code_depends_on_the_team(test_hunt: Hunt, answers: dict[str, str]) -> None:
+    code = test_hunt.finish_code(1, answers["1"], "The  Ridge")
+    assert len(code) == 10
+    assert code == test_hunt.finish_code(1, f" {answers['1'].lower()} ", " the ridge ")
+    assert code != test_hunt.finish_code(1, answers["1"], "the ridge 2")
+    assert code != test_hunt.finish_code(2, answers["2"], "the ridge")
+    with pytest.raises(InputError, match="not the answer"):
+        test_hunt.finish_code(1, "wrong", "the ridge")
+    with pytest.raises(InputError, match="has no name"):
+        test_hunt.finish_code(1, answers["1"], "  ")
+
+
+def test_the_meta_opens_with_six(test_hunt: Hunt, answers: dict[str, str]) -> None:
+    for count, id in enumerate("12345", start=1):
+        with pytest.raises(InputError, match=f"you have {count - 1}"):
+            test_hunt.check("M", answers["M"])
+        assert test_hunt.check(id, answers[id]).kind == "right"
+    with pytest.raises(InputError, match="you have 5"):
+        test_hunt.nouns()
+    test_hunt.check("6", answers["6"])
+    assert len(test_hunt.nouns()) == 9
+    assert test_hunt.check("m", answers["M"]).kind == "right"
+    assert test_hunt.check("M", "nonsense").kind == "wrong"
+
+
+def test_wrong_guesses_are_kept_as_tags_only(test_hunt: Hunt) -> None:
+    test_hunt.check(1, "nonsense")
+    assert "NONSENSE" not in test_hunt.journal.path.read_text().upper()
+
+
+def test_the_command_line(command_line: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_data_path", lambda *_: tmp_path / "home")
+    code, out, _ = command_line("hunt", "--json")
+    assert code == 0
+    assert [row["id"] for row in json.loads(out)["puzzles"]] == [*"123456789", "M"]
+    code, out, _ = command_line("hunt", "open", "1", "--to", tmp_path)
+    assert code == 0
+    assert (tmp_path / "01_wafer.csv").is_file()
+    assert "wafer-report" in out
+    code, out, _ = command_line("hunt", "hint", "1", "--quiet")
+    assert code == 0
+    code, out, _ = command_line("hunt", "answer", "1", "nonsense")
+    assert (code, out.split()[0]) == (1, "Wrong.")
+    code, _, error = command_line("hunt", "open", "M")
+    assert code == 2
+    assert "opens with 6" in error
+    code, _, error = command_line("hunt", "answer", "1", "123")
+    assert code == 2
+    assert "letters" in error
+    code, _, error = command_line("hunt", "certificate", "--out", tmp_path / "c.svg")
+    assert code == 2
+    code, out, _ = command_line("hunt", "reset", "--quiet")
+    assert code == 0
+    assert Path(out.strip()).is_file()
