@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from font import LETTERS
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import eval_gegenbauer
 
@@ -54,8 +54,8 @@ def make_1(word: str, folder: Path, seed: int = 20201) -> None:
     log_resistance += rng.normal(0, 0.01, x.size) + 0.15 * marked
     n_open, n_short = round(0.006 * x.size), round(0.004 * x.size)
     broken = rng.permutation(np.flatnonzero(~marked))[: n_open + n_short]
-    log_resistance[broken[:n_open]] += np.log(10) * rng.uniform(1.5, 4, n_open)
-    log_resistance[broken[n_open:]] -= np.log(10) * rng.uniform(1.5, 3, n_short)
+    log_resistance[broken[:n_open]] += np.log(10) * (1.5 + 2.5 * rng.random(n_open))
+    log_resistance[broken[n_open:]] -= np.log(10) * (1.5 + 1.5 * rng.random(n_short))
     table = pd.DataFrame(
         {
             "wafer": "W1",
@@ -107,10 +107,12 @@ def make_2(word: str, folder: Path) -> None:
         panel["panel"] = number
         panel["printed"] = round(panel.pop("true")) + slip
         panel["claim"] = panel["claim"].format(panel["printed"])
-    template = Path(__file__).with_name("poster.svg.j2").read_text(encoding="utf-8")
     title = "Five results, no training"
-    drawn = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
-    svg = drawn.render(title=title, panels=panels, width=_WIDTH, height=_HEIGHT)
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    poster = templates.get_template("poster.svg.j2")
+    svg = poster.render(title=title, panels=panels, width=_WIDTH, height=_HEIGHT)
     (folder / "02_poster.svg").write_text(svg, encoding="utf-8")
     shown = [
         {name: panel[name] for name in ("panel", "wing", "claim", "inputs", "printed")} for panel in panels
@@ -124,13 +126,13 @@ def _panels() -> list[dict[str, Any]]:
     EJ = junctions.josephson_energy(junctions.cold_resistance(8332.5, 1.1385), 180e-6)
     EC = junctions.charging_energy(90e-15)
     phase = np.linspace(-np.pi, np.pi, 81)
-    well = [_shape("line", phase, -np.cos(phase), (-np.pi, np.pi), (-1, 1))]
+    potential = [_shape("line", phase, -np.cos(phase), (-np.pi, np.pi), (-1, 1))]
     for level in transmon.energy_levels(EJ, EC) / EJ:
         turning = np.arccos(-level)
-        well.append(_shape("soft", [-turning, turning], [level, level], (-np.pi, np.pi), (-1, 1)))
+        potential.append(_shape("soft", [-turning, turning], [level, level], (-np.pi, np.pi), (-1, 1)))
 
     classes = landscapes.linear_autoencoder.theory(np.diag(np.arange(1.0, 14.0)), 5)
-    sizes = np.bincount([len(point.subset) for point in classes])
+    sizes = np.bincount([len(one.subset) for one in classes])
     bars = [_shape("soft", [0, 1], [0, 0], (0, 1), (0, 1))] + [
         _shape("bar", i + np.array([0.1, 0.1, 0.9, 0.9]), [0, n, n, 0], (0, len(sizes)), (0, sizes.max()))
         for i, n in enumerate(sizes)
@@ -172,7 +174,7 @@ def _panels() -> list[dict[str, Any]]:
             },
             "true": 1e3 * float(transmon.f01(EJ, EC, 0.25)),
             "unit": "MHz",
-            "shapes": well,
+            "shapes": potential,
         },
         {
             "wing": "landscapes",
