@@ -11,7 +11,8 @@ import pytest
 
 from solvable.errors import InputError
 from solvable.hunt.event import export, score
-from solvable.hunt.play import Hunt
+from solvable.hunt.play import Hunt, finish_code
+from solvable.hunt.sealing import Key
 
 EVENT = {
     "name": '"Hunt & <friends>"',
@@ -292,16 +293,11 @@ def test_bad_submissions_are_refused(
 def test_two_thousand_teams_are_ranked(
     test_hunt: Hunt, key: Path, answers: dict[str, str], submissions: Callable[..., Path]
 ) -> None:
-    ids = list(answers)
+    keys = [Key(id, word, test_hunt.sealed["iterations"]) for id, word in answers.items()]
     rows = [
-        (
-            f"2027-03-01 {10 + i // 60:02d}:{i % 60:02d}",
-            f"team {team}",
-            id,
-            test_hunt.finish_code(id, answers[id], f"team {team}"),
-        )
+        (f"2027-03-01 10:{i:02d}", f"team {team}", id, finish_code(keys[i], f"team {team}"))
         for team in range(2000)
-        for i, id in enumerate(ids[: 1 + team % len(ids)])
+        for i, id in enumerate(list(answers)[: 1 + team % len(answers)])
     ]
     ranking, wrong = score(submissions(rows), key, hunt=test_hunt)
     assert wrong == []

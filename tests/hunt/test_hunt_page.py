@@ -67,9 +67,9 @@ def view(browser: Any) -> Iterator[Any]:
 
 def answer(view: Any, id: str, guess: str) -> str:
     """Type a guess, press Enter, and return what is said."""
-    field = view.locator(f"#guess-{id}")
-    field.fill(guess)
-    field.press("Enter")
+    box = view.locator(f"#guess-{id}")
+    box.fill(guess)
+    box.press("Enter")
     said = view.locator(f"#puzzle-{id} .verdict")
     said.filter(has_not_text="Checking").filter(has_text=re.compile(r"\S")).wait_for()
     return said.inner_text()
@@ -113,7 +113,7 @@ def test_texts_are_escaped(view: Any, make_hunt: Callable[..., Hunt], hunt_key: 
 
 def test_it_is_played_by_keyboard(view: Any, html: Path, answers: dict[str, str]) -> None:
     view.goto(html.as_uri())
-    # The first stop skips the list; the next one is the file of the first puzzle, then the field.
+    # The first stop skips the list; the next one is the file of the first puzzle, then the answer.
     view.keyboard.press("Tab")
     assert view.evaluate("document.activeElement.textContent") == "Skip to the puzzles"
     view.keyboard.press("Enter")
@@ -172,7 +172,7 @@ def test_progress_goes_along_as_a_line(view: Any, html: Path, answers: dict[str,
     prefix = line[: line.index(".") + 1]
     take_over(prefix + base64.b64encode(json.dumps(forged).encode()).decode())
     # An answer that is not right is dropped once it is checked.
-    other.wait_for_function("document.querySelector('#solved').textContent.startsWith('0')")
+    other.locator("#solved").filter(has_text="0 of 10").wait_for()
     assert other.locator('[data-hints="1"]').inner_text() == "3 of 3"
     assert take_over(f"  {line}\n") == "Taken over: 2 answers."
     other.locator("#puzzle-2 .verdict").filter(has_text="✓ Right").wait_for()
@@ -228,7 +228,7 @@ def test_finish_codes_are_those_of_python(
         view.get_by_label("Team").fill(team)
         code.filter(has_text=test_hunt.finish_code(1, answers["1"], team)).wait_for()
     view.get_by_label("Team").fill(" ")
-    view.wait_for_function("document.querySelector('#puzzle-1 .code').textContent === ''")
+    code.filter(has_text=re.compile(r"^\s*$")).wait_for(state="attached")
 
 
 def test_it_is_printed_one_puzzle_a_sheet(

@@ -91,7 +91,7 @@ def _svg(hunt: Hunt, name: str) -> tuple[str, str]:
     time = datetime.fromisoformat(progress.solved_at[META])
     date = f"{time.day} {time:%B %Y}"
     text = (
-        f"Certificate{f' of {name}' if name else ''}: all puzzles met, the meta solved on {date}. Solved: "
+        f"Certificate{f' of {name}' if name else ''}: the meta of the hunt was solved on {date}. Solved: "
         + "; ".join(f"{one['id']} {one['title']}, {one['hints']}" for one in solved)
     )
     svg = (

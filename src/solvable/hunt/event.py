@@ -203,7 +203,7 @@ def _static(hunt: Hunt, event: Path | None) -> dict[str, bytes]:
     errata = [] if event is None else _errata(event.with_name(_ERRATA), hunt)
     # With numbers: one of the puzzles has the title of the page of errata.
     links = {puzzle.id: f"{puzzle.id.lower()}-{_slug(puzzle)}.html" for puzzle in hunt.puzzles}
-    news = [("Errata", "errata.html")] if errata else []
+    news = [("Errata of the hunt", "errata.html")] if errata else []
 
     def write(name: str, pages: Sequence[tuple[str, str]], **what: Any) -> None:
         files[name] = render(hunt, links, event=facts or {}, pages=pages, files=_FILES, **what).encode()
@@ -216,7 +216,12 @@ def _static(hunt: Hunt, event: Path | None) -> dict[str, bytes]:
         pages = [("All puzzles", "index.html"), *beside, *news]
         write(links[puzzle.id], pages, title=f"{puzzle.title}: {title}", puzzles=[puzzle])
     if errata:
-        write("errata.html", [("All puzzles", "index.html")], title=f"Errata: {title}", errata=errata)
+        write(
+            "errata.html",
+            [("All puzzles", "index.html")],
+            title=f"Errata of the hunt: {title}",
+            errata=errata,
+        )
     return files | {
         f"{_FILES}/{name}": content(hunt, name) for puzzle in hunt.puzzles for name in puzzle.files
     }

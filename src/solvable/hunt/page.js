@@ -6,6 +6,7 @@
   const CODE_LETTERS = 10;
   const META = "M";
   const LINE = "solvable-hunt-1.";
+  const NO_TEAM = "Write your team's name on the front page, and its finish code appears here.";
 
   const hunt = JSON.parse(document.getElementById("hunt").textContent);
   const storage = `solvable hunt ${hunt.id}`;
@@ -165,7 +166,7 @@
       if (!code) continue;
       if (!(id in state.answers)) code.textContent = "";
       else if (teamName()) code.textContent = `Finish code of ${state.team.trim()}: ${await finishCode(keys[id])}`;
-      else code.textContent = hunt.event ? "Write your team's name on the front page, and its finish code appears here." : "";
+      else code.textContent = hunt.event ? NO_TEAM : "";
     }
   }
 
@@ -272,9 +273,9 @@
   one("#line")?.addEventListener("focus", () => one("#line").select());
   one("#import")?.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const field = event.target.elements.line;
-    one("#imported").textContent = imported(field.value);
-    field.value = "";
+    const input = event.target.elements.line;
+    one("#imported").textContent = imported(input.value);
+    input.value = "";
     if (crypto.subtle) await restore();
   });
   one("#reset")?.addEventListener("click", () => {

@@ -127,8 +127,14 @@ class Hunt:
         return paths
 
     def hint(self, id: str | int) -> tuple[str, int]:
-        """Return the next hint, and how many are left; after the last one it is the last one again."""
+        """Return the next hint, and how many are left; after the last one it is the last one again.
+
+        Raises:
+            InputError: if the meta is not open yet, since its hints tell of the answers.
+        """
         puzzle = self.puzzle(id)
+        if puzzle.id == META:
+            self.nouns()
         number = min(self.progress().hints.get(puzzle.id, 0) + 1, puzzle.hints_total)
         self.journal.add(puzzle.id, "hint", number=number)
         return puzzle._hints[number - 1], puzzle.hints_total - number
