@@ -1,6 +1,7 @@
-"""Capitals in a 5 x 7 dot matrix, as rows from the top."""
+"""Capitals: in a 5 x 7 dot matrix, and drawn by one line."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 _ROWS = {
     "A": "01110 10001 10001 11111 10001 10001 10001", "B": "11110 10001 10001 11110 10001 10001 11110",
@@ -21,3 +22,25 @@ LETTERS = {
     letter: np.array([[dot == "1" for dot in row] for row in rows.split()]) for letter, rows in _ROWS.items()
 }
 """Letter -> (7, 5), true where there is a dot."""
+
+_STROKES = {
+    "A": "00 26 40 33 13", "B": "00 06 36 45 44 33 03 33 42 41 30 00", "C": "45 36 16 05 01 10 30 41",
+    "D": "00 06 26 44 42 20 00", "E": "46 06 03 33 03 00 40", "F": "46 06 03 33 03 00",
+    "G": "45 36 16 05 01 10 30 41 43 23", "H": "06 00 03 43 46 40", "I": "26 20", "J": "46 41 30 10 01",
+    "K": "06 00 03 46 03 40", "L": "06 00 40", "M": "00 06 23 46 40", "N": "00 06 40 46",
+    "O": "16 05 01 10 30 41 45 36 16", "P": "00 06 36 45 44 33 03", "Q": "22 40 31 42 45 36 16 05 01 10 20 31",
+    "R": "00 06 36 45 44 33 03 23 40", "S": "45 36 16 05 04 13 33 42 41 30 10 01", "T": "06 46 26 20",
+    "U": "06 01 10 30 41 46", "V": "06 20 46", "W": "06 10 23 30 46", "X": "06 40 23 00 46",
+    "Y": "06 23 46 23 20", "Z": "06 46 00 40",
+}  # fmt: skip
+STROKES = {
+    letter: np.array([[int(x) - 2.0, int(y) - 3.0] for x, y in corners.split()])
+    for letter, corners in _STROKES.items()
+}
+"""Letter -> (n, 2), the corners of a line that a pen draws without being lifted, 4 wide and 6 high."""
+
+
+def along(line: NDArray[np.float64], part: ArrayLike) -> NDArray[np.float64]:
+    """Return points of a line of corners, after parts of its length from 0 to 1."""
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    return np.stack([np.interp(np.asarray(part) * length[-1], length, place) for place in line.T], axis=-1)

@@ -1,11 +1,10 @@
 """Generators of the puzzles 1 to 5: each writes the files of a puzzle whose answer is a given word.
 
-No word of the hunt stands here. Seeds, sizes and margins are those of the files that are shipped:
-`python tests/hunt/making.py KEY_FILE FOLDER` makes these again.
+No word of the hunt stands here. Seeds, sizes and margins are those of the files that are shipped; `remake.py` makes
+these again.
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -296,14 +295,3 @@ def make_5(word: str, folder: Path) -> None:
     phi = HermiteSeries(b, network["w_std"])(z)
     pd.DataFrame({"z": z, "phi": phi}).to_csv(folder / "05_activation.csv", index=False)
     (folder / "05_network.json").write_text(json.dumps(network, indent=1) + "\n", encoding="utf-8")
-
-
-def main(key_file: str, folder: str) -> None:
-    """Make the files that are shipped, from the key file, which is not in the repository."""
-    answers = json.loads(Path(key_file).read_text(encoding="utf-8"))["answers"]
-    for number, make in enumerate((make_1, make_2, make_3, make_4, make_5), start=1):
-        make(answers[str(number)], Path(folder))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -22,8 +22,13 @@ KEY_BOX = Path(__file__).parent / "key.box"
 def sealed_key(key: dict[str, Any], iterations: int = ITERATIONS) -> str:
     """Return the key file under the meta's answer, in base64."""
     text = json.dumps(key, ensure_ascii=False, sort_keys=True).encode()
+    return b64encode(key_of_keys(key["answers"][META], iterations).box(text)).decode()
+
+
+def key_of_keys(answer: str, iterations: int = ITERATIONS) -> Key:
+    """Return what opens the sealed key file."""
     # A salt of its own: two texts under one stream would tell each other.
-    return b64encode(Key(f"{META} key", key["answers"][META], iterations).box(text)).decode()
+    return Key(f"{META} key", answer, iterations)
 
 
 def boxes(key: dict[str, Any], iterations: int = ITERATIONS) -> dict[str, Any]:

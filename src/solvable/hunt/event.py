@@ -13,7 +13,7 @@ from typing import Any
 
 from solvable.checks import choice
 from solvable.errors import InputError
-from solvable.hunt.page import content, environment, render
+from solvable.hunt.page import environment, render
 from solvable.hunt.play import META, Hunt, Puzzle, finish_code
 from solvable.hunt.sealing import NEEDED, Key, nouns, opened
 
@@ -223,7 +223,7 @@ def _static(hunt: Hunt, event: Path | None) -> dict[str, bytes]:
             errata=errata,
         )
     return files | {
-        f"{_FILES}/{name}": content(hunt, name) for puzzle in hunt.puzzles for name in puzzle.files
+        f"{_FILES}/{name}": hunt.content(name) for puzzle in hunt.puzzles for name in puzzle.files
     }
 
 
@@ -241,7 +241,7 @@ def _gph(hunt: Hunt, answers: _Answers) -> dict[str, bytes]:
         body = template.render(puzzle=puzzle, nouns=waiting if is_meta else None)
         files[f"puzzles/templates/puzzle_bodies/{_slug(puzzle)}.html"] = body.encode()
         for name in puzzle.files:
-            files[f"puzzles/static/hunt/{name}"] = content(hunt, name)
+            files[f"puzzles/static/hunt/{name}"] = hunt.content(name)
     slugs = {puzzle.id: _slug(puzzle) for puzzle in hunt.puzzles}
     near = [(slugs[id], guess, response) for id, guess, response in answers.near]
     text = environment().get_template("gph_readme.md.j2").render(near=near)

@@ -1,8 +1,6 @@
 "use strict";
 (() => {
   // Checks guesses as `sealing.py` and `play.py` do, with the browser's own cryptography. Nothing leaves the page.
-  const SALT = "solvable hunt 1:";
-  const LONGEST = 60;
   const CODE_LETTERS = 10;
   const META = "M";
   const LINE = "solvable-hunt-1.";
@@ -37,7 +35,7 @@
 
   async function derived(puzzle, word) {
     const material = await crypto.subtle.importKey("raw", encoded(word), "PBKDF2", false, ["deriveBits"]);
-    const rule = { name: "PBKDF2", hash: "SHA-256", salt: encoded(SALT + puzzle), iterations: hunt.iterations };
+    const rule = { name: "PBKDF2", hash: "SHA-256", salt: encoded(hunt.salt + puzzle), iterations: hunt.iterations };
     const key = new Uint8Array(await crypto.subtle.deriveBits(rule, material, 512));
     return { tag: hex(key.slice(0, 16)), secret: key.slice(16, 48), code: key.slice(48, 64) };
   }
@@ -99,7 +97,7 @@
     const clean = blank();
     for (const id of hunt.ids) {
       const [word, read] = [found?.answers?.[id], found?.hints?.[id]];
-      if (typeof word === "string" && /^[A-Z]+$/.test(word) && word.length <= LONGEST) clean.answers[id] = word;
+      if (typeof word === "string" && /^[A-Z]+$/.test(word) && word.length <= hunt.longest) clean.answers[id] = word;
       if (Number.isInteger(read) && read > 0) clean.hints[id] = Math.min(read, hunt.hints[id]);
     }
     if (typeof found?.team === "string") clean.team = found.team;
@@ -221,9 +219,9 @@
 
   async function check(id, guess) {
     const word = letters(guess);
-    if (!word || word.length > LONGEST) {
+    if (!word || word.length > hunt.longest) {
       const count = `${word.length} letter${word.length === 1 ? "" : "s"}`;
-      show(id, "none", `This has ${count} from A to Z; expected a word or two, of at most ${LONGEST} letters.`);
+      show(id, "none", `This has ${count} from A to Z; expected a word or two, of at most ${hunt.longest} letters.`);
       return;
     }
     show(id, "none", "Checking …");

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from solvable import __version__
-from solvable.errors import InputError
 from solvable.hunt.play import HERE, META, Hunt, Puzzle
-from solvable.hunt.sealing import NEEDED
+from solvable.hunt.sealing import LONGEST, NEEDED, SALT
 
 _TYPES = {".csv": "text/csv", ".json": "application/json", ".svg": "image/svg+xml"}
 # Code between backquotes, emphasis between asterisks.
@@ -66,7 +65,7 @@ def render(
         _fields(puzzle)
         | {
             "hints": puzzle._hints,
-            "downloads": [_download(name, content(hunt, name), files) for name in puzzle.files],
+            "downloads": [_download(name, hunt.content(name), files) for name in puzzle.files],
             "pictures": [_picture(hunt, name) for name in puzzle.files if name.endswith(".svg")],
         }
         for puzzle in puzzles
@@ -74,6 +73,8 @@ def render(
     ids = [puzzle.id for puzzle in puzzles]
     facts = {
         "id": hunt.sealed["meta"]["check"][:16],
+        "salt": SALT,
+        "longest": LONGEST,
         "iterations": hunt.sealed["iterations"],
         "needed": NEEDED,
         "ids": [puzzle.id for puzzle in hunt.puzzles],
@@ -102,20 +103,6 @@ def render(
             }
         )
     )
-
-
-def content(hunt: Hunt, name: str) -> bytes:
-    """Return a file of a puzzle.
-
-    Raises:
-        InputError: if it has changed since it was shipped.
-    """
-    path = hunt.folder / "data" / name
-    checksums = json.loads((hunt.folder / "files.json").read_text(encoding="utf-8"))
-    found = path.read_bytes() if path.is_file() else b""
-    if hashlib.sha256(found).hexdigest() != checksums[name]:
-        raise InputError(f"{name} is not as it was shipped; install the library again")
-    return found
 
 
 @cache
@@ -177,8 +164,8 @@ def _download(name: str, data: bytes, folder: str | None) -> dict[str, str]:
 
 def _picture(hunt: Hunt, name: str) -> dict[str, Any]:
     """Return a picture with its text, which is in the JSON file of the same name."""
-    text = json.loads(content(hunt, str(Path(name).with_suffix(".json"))))
-    return {"source": _embedded(name, content(hunt, name)), "title": text["title"], "panels": text["panels"]}
+    text = json.loads(hunt.content(str(Path(name).with_suffix(".json"))))
+    return {"source": _embedded(name, hunt.content(name)), "title": text["title"], "panels": text["panels"]}
 
 
 def _embedded(name: str, data: bytes) -> str:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-import shutil
 import tomllib
 import unicodedata
 from dataclasses import dataclass, field
@@ -110,21 +109,32 @@ class Hunt:
         """Copy the files of a puzzle into a folder, and return their paths.
 
         Raises:
-            InputError: if a file has changed since it was shipped, or the meta is not open yet.
+            InputError: if a file has changed since it was shipped or cannot be written, or the meta is not open yet.
         """
+        from solvable.lab.files import atomically
+
         puzzle = self.puzzle(id)
         if puzzle.id == META:
             self.nouns()
-        checksums = json.loads((self.folder / "files.json").read_text(encoding="utf-8"))
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in puzzle.files:
-            source = self.folder / "data" / name
-            if not source.is_file() or _checksum(source) != checksums[name]:
-                raise InputError(f"{name} is not as it was shipped; install the library again")
-        paths = [Path(shutil.copy(self.folder / "data" / name, folder / name)) for name in puzzle.files]
+        contents = {Path(folder) / name: self.content(name) for name in puzzle.files}
+        for path, data in contents.items():
+            with atomically(path) as temporary:
+                temporary.write_bytes(data)
         self.journal.add(puzzle.id, "opened")
-        return paths
+        return list(contents)
+
+    def content(self, name: str) -> bytes:
+        """Return a file of a puzzle.
+
+        Raises:
+            InputError: if it has changed since it was shipped.
+        """
+        path = self.folder / "data" / name
+        checksums = json.loads((self.folder / "files.json").read_text(encoding="utf-8"))
+        data = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != checksums[name]:
+            raise InputError(f"{name} is not as it was shipped; install the library again")
+        return data
 
     def hint(self, id: str | int) -> tuple[str, int]:
         """Return the next hint, and how many are left; after the last one it is the last one again.
@@ -224,6 +234,3 @@ def _puzzles(folder: Path) -> tuple[Puzzle, ...]:
 def _sealed(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "sealed.json").read_text(encoding="utf-8"))
 
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

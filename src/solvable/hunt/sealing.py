@@ -10,6 +10,7 @@ import json
 import unicodedata
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -20,8 +21,10 @@ ITERATIONS = 200_000
 NEEDED = 6
 """How many right answers open what is sealed for the meta."""
 
-_SALT = "solvable hunt 1:"
-_LONGEST = 60
+SALT = "solvable hunt 1:"
+"""Before the name of a puzzle, the salt of its keys."""
+LONGEST = 60
+"""How many letters a guess may have."""
 _TAG, _KEY, _CODE = slice(0, 16), slice(16, 48), slice(48, 64)
 
 
@@ -35,9 +38,9 @@ def letters(guess: str) -> str:
     'MASSSTABEFINE'
     """
     found = "".join(letter for letter in unicodedata.normalize("NFKD", guess).upper() if "A" <= letter <= "Z")
-    if not found or len(found) > _LONGEST:
+    if not found or len(found) > LONGEST:
         raise InputError(
-            f"the guess has {len(found)} letters from A to Z; expected a word or two, of at most {_LONGEST} letters"
+            f"the guess has {len(found)} letters from A to Z; expected a word or two, of at most {LONGEST} letters"
         )
     return found
 
@@ -50,8 +53,7 @@ class Key:
     """
 
     def __init__(self, puzzle: str, guess: str, iterations: int = ITERATIONS) -> None:
-        salt = f"{_SALT}{puzzle}".encode()
-        self._key = hashlib.pbkdf2_hmac("sha256", letters(guess).encode(), salt, iterations, 64)
+        self._key = _derived(f"{SALT}{puzzle}", letters(guess), iterations)
         self.tag = self._key[_TAG].hex()
 
     def box(self, text: bytes) -> bytes:
@@ -67,6 +69,12 @@ class Key:
     def code_secret(self) -> bytes:
         """The part of the key that finish codes are made with."""
         return self._key[_CODE]
+
+
+@lru_cache(maxsize=32)
+def _derived(salt: str, word: str, iterations: int) -> bytes:
+    """Return the bytes of a key; those of the solved puzzles are asked for again and again."""
+    return hashlib.pbkdf2_hmac("sha256", word.encode(), salt.encode(), iterations, 64)
 
 
 def _masked(text: bytes, secret: bytes) -> bytes:

@@ -1,0 +1,57 @@
+"""The hunt that is shipped can be solved: by the library's calls, from its files, without an answer in the tests."""
+
+from pathlib import Path
+
+import pytest
+import solving
+import solving_hard
+
+from solvable.hunt import Hunt, Journal, open_puzzle
+from solvable.hunt.play import HERE
+
+# In which the puzzles belong to the things of the meta.
+_ORDER = "384715926"
+_SOLVERS = {number: getattr(solving, f"solve_{number}") for number in "12345"} | {
+    number: getattr(solving_hard, f"solve_{number}") for number in "6789"
+}
+
+
+@pytest.fixture(scope="module")
+def hunt(tmp_path_factory: pytest.TempPathFactory) -> Hunt:
+    return Hunt(journal=Journal(tmp_path_factory.mktemp("progress")))
+
+
+@pytest.fixture(scope="module")
+def found(hunt: Hunt, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What each solver makes of the files that a newcomer gets."""
+    folder = tmp_path_factory.mktemp("files")
+    for number in _SOLVERS:
+        hunt.open(number, folder)
+    return {number: solve(folder) for number, solve in _SOLVERS.items()}
+
+
+@pytest.mark.parametrize("number", _SOLVERS)
+def test_a_puzzle_is_solved_from_its_files(number: str, hunt: Hunt, found: dict[str, str]) -> None:
+    assert hunt.check(number, found[number]).kind == "right"
+
+
+def test_the_meta_is_solved_by_what_the_puzzles_say(
+    hunt: Hunt, found: dict[str, str], tmp_path: Path
+) -> None:
+    for number, word in found.items():
+        hunt.check(number, word)
+    hunt.open("M", tmp_path)
+    theory, real = solving_hard.solve_m(tmp_path, [found[number] for number in _ORDER], hunt.nouns())
+    assert hunt.check("M", theory).kind == "close"
+    assert hunt.check("M", real).kind == "close"
+    assert hunt.check("M", f"{theory} {real}").kind == "right"
+
+
+def test_no_fate_is_near_another() -> None:
+    verdicts = solving_hard.classify_pages(HERE / "data")
+    assert min(one.floor_interval[0] for one in verdicts if one.regime == "tempered") > 0.36
+    assert max(one.floor_interval[1] for one in verdicts if one.regime == "benign") < 0.026
+
+
+def test_one_call_gives_the_files_of_a_puzzle(tmp_path: Path) -> None:
+    assert [path.name for path in open_puzzle(1, tmp_path)] == ["01_wafer.csv"]
