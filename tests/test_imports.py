@@ -24,6 +24,7 @@ FLOORS = (
     tuple(wing.name for wing in WINGS),
     ("wings",),
     ("app", "poster"),
+    ("hunt",),
     ("cli",),
     ("__main__",),
 )

@@ -139,6 +139,11 @@ def build_app(tokens: Sequence[str], wings: Sequence[Wing] = WINGS) -> App:
     )
     add("runs", f"{_RECORDS}:runs", "List, open and delete records and cached trials, with their sizes.")
     add("poster", "solvable.poster.command:poster", "Make a conference poster of a record, or of up to four.")
+    add(
+        "hunt",
+        "solvable.hunt.command:hunt",
+        "Solve nine puzzles and a meta, each with a tool of the library.",
+    )
 
     @app.command(name="app", help_epilogue=example("solvable app --port 8000"))
     def gallery(*, port: OptionalWhole = None, no_browser: bool = False, output: Output = OUTPUT) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seal import boxes
+from tests.hunt.seal import boxes
 
 from solvable.hunt.journal import Journal
 from solvable.hunt.play import HERE, Hunt

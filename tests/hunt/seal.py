@@ -48,8 +48,7 @@ def main(path: str) -> None:
     key = json.loads(Path(path).read_text(encoding="utf-8"))
     (HERE / "sealed.json").write_text(json.dumps(boxes(key), indent=1) + "\n", encoding="utf-8")
     files = {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in sorted((HERE / "data").iterdir())
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted((HERE / "data").iterdir())
     }
     (HERE / "files.json").write_text(json.dumps(files, indent=1) + "\n", encoding="utf-8")
     KEY_BOX.write_text(sealed_key(key) + "\n", encoding="utf-8")

@@ -99,9 +99,9 @@ def test_walkers_end_where_they_began_and_an_index_read_before_is_wrong(word: st
     # The same from a point twice as far away.
     far = theta + (theta - np.asarray(found.theta))
     again = find_critical_points(loss, torch.from_numpy(far), gtol=1e-20, quiet=True)
-    assert [one.subset for one in linear_autoencoder.identify(np.asarray(again.theta), covariance, n_hidden)] == [
-        one.subset for one in classes
-    ]
+    assert [
+        one.subset for one in linear_autoencoder.identify(np.asarray(again.theta), covariance, n_hidden)
+    ] == [one.subset for one in classes]
     hessians = [torch.autograd.functional.hessian(loss, row) for row in torch.from_numpy(theta)]
     curvatures = np.linalg.eigvalsh(np.array(hessians))
     for tolerance in np.geomspace(1e-9, 1, 200):
@@ -153,9 +153,7 @@ def test_closed_loops_give_the_errors_and_the_word(word: str, tmp_path: Path) ->
 def test_levels_of_spheres_index_the_words(tmp_path: Path) -> None:
     dimensions, levels = [3, 4, 5, 6, 8], [2, 1, 0, 1, 1]
     making_hard.make_m(dimensions, levels, tmp_path, seed=1)
-    counts = [
-        int(hypersphere(np.exp, d).multiplicities[k]) for d, k in zip(dimensions, levels, strict=True)
-    ]
+    counts = [int(hypersphere(np.exp, d).multiplicities[k]) for d, k in zip(dimensions, levels, strict=True)]
     answers = ["x" * (count - 1) + letter for count, letter in zip(counts, "BRICK", strict=True)]
     things = ["ten", "four", "n", "seven", "o"]
     assert solving_hard.solve_m(tmp_path, answers, things) == ("BRICK", "rn")

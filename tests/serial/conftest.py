@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+# The hunt to test with, of which the page is driven in a browser.
+from tests.hunt.conftest import answers, hunt_folder, hunt_key, make_hunt, test_hunt  # noqa: F401
+
 
 @contextmanager
 def gallery(**variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:

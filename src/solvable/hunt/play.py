@@ -233,4 +233,3 @@ def _puzzles(folder: Path) -> tuple[Puzzle, ...]:
 @cache
 def _sealed(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "sealed.json").read_text(encoding="utf-8"))
-
