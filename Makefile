@@ -66,8 +66,9 @@ bench: $(VENV)/dev  ## time us and the peers on the same work and print the rati
 docs: $(VENV)/dev  ## build the documentation into site/; it needs no network to be read
 	@rm -rf site
 	@$(BIN)/python -m docs_tools.posters
+	@$(BIN)/solvable hunt page docs/hunt/play.html --quiet
 	@$(BIN)/python -m zensical build --strict --clean
 	@echo "open $(CURDIR)/site/index.html"
 
 clean:  ## remove the environment and what tests leave behind (records in runs/ stay)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .cache site docs/posters src/*.egg-info
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .cache site docs/posters docs/hunt src/*.egg-info

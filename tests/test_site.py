@@ -15,11 +15,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from docs_tools.posters import GALLERY
 
+from solvable import hunt
 from solvable.lab.mathml import to_mathml
 
 pytest.importorskip("zensical")
 
 ROOT = Path(__file__).parent.parent
+# The page of the hunt, which is not made from Markdown.
+PLAYED = Path("hunt/play.html")
 # What a browser fetches by itself, as attributes of tags; `a` is not among them.
 FETCHED = {"src", "srcset", "poster", "data", "background"}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -71,6 +74,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("mkdocs.yml", "CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, copy / name)
     _stand_in_posters(copy / "docs" / "posters")
+    hunt.page(copy / "docs" / PLAYED)
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=120)
     output = ANSI.sub("", done.stdout + done.stderr)
@@ -95,7 +99,7 @@ def pages(site: Path) -> dict[Path, Page]:
 
 def test_every_page_is_there(site: Path, pages: dict[Path, Page]) -> None:
     written = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
-    assert {path.relative_to(site) for path in pages} == written | {Path("404.html")}
+    assert {path.relative_to(site) for path in pages} == written | {Path("404.html"), PLAYED}
     in_the_menu = {(site / link.split("#")[0]).resolve() for link in pages[site / "index.html"].links}
     assert {site / path for path in written} <= in_the_menu
 

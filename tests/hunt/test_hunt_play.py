@@ -69,7 +69,7 @@ def test_wrong_guesses_are_kept_as_tags_only(test_hunt: Hunt) -> None:
 
 
 def test_the_command_line(command_line: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platformdirs.user_data_path", lambda *_: tmp_path / "home")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     code, out, _ = command_line("hunt", "--json")
     assert code == 0
     assert [row["id"] for row in json.loads(out)["puzzles"]] == [*"123456789", "M"]

@@ -6,7 +6,7 @@ from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
 from solvable.errors import InputError
-from solvable.spins.bloch import draw_paths, paths
+from solvable.spins.bloch import describe_path, draw_paths, paths
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 
@@ -119,3 +119,34 @@ def test_drawing():
     ):
         with pytest.raises(InputError, match=message):
             draw_paths(wrong, labels)
+
+
+def on_sphere(azimuth, elevation):
+    flat = np.cos(elevation)
+    return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], axis=-1)
+
+
+def test_a_path_is_told_by_its_corners():
+    corners = np.array([[0, 0], [0, 0.4], [0.3, 0.4], [0.3, 0.1], [0.1, -0.1], [-0.2, -0.1], [-0.4, 0.1]])
+    part = np.linspace(0, len(corners) - 1, 301)
+    places = np.stack([np.interp(part, range(len(corners)), column) for column in corners.T])
+    said = "up 0.40, right 0.30, down 0.30, down-left 0.28, left 0.30, up-left 0.28"
+    assert describe_path(on_sphere(*places)) == said
+    wobbly = places + 0.01 * np.sin(40 * part)
+    assert [move.split()[0] for move in describe_path(on_sphere(*wobbly)).split(", ")] == [
+        move.split()[0] for move in said.split(", ")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ([1, 0, 0], r"shape \(n_points, 3\), with two points or more; got \(3,\)"),
+        ([[1, 0, 0]], "with two points or more"),
+        ([[1, 0, 0], [0, 0, 1]], "leaves the half of the sphere around"),
+        ([[1, 0, 0], [1, np.nan, 0]], "path"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(path, said):
+    with pytest.raises(InputError, match=said):
+        describe_path(path)

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from solvable.checks import broadcast, finite, numbers
+from solvable.checks import broadcast, finite, numbers, one_number
 from solvable.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PATHS = 7
+_MOVES = ("right", "up-right", "up", "up-left", "left", "down-left", "down", "down-right")
 
 
 def paths(
@@ -122,6 +123,40 @@ def draw_paths(paths: ArrayLike, labels: Sequence[str]) -> "Figure":
             ax.plot(x[-1:], y[-1:], z[-1:], "o", color=color, markersize=5)
         figure.legend(loc="outside lower center", ncols=min(len(points), 3))
     return figure
+
+
+def describe_path(path: ArrayLike, tolerance: float = 0.03) -> str:
+    """Return a path on the Bloch sphere in words, for who cannot see a figure: seen from +x, with z up.
+
+    Azimuth goes to the right, elevation upwards. The path is straightened where it is within the tolerance of a line.
+
+    Args:
+        path: unit vectors, of shape (n_points, 3), with x above 0.
+        tolerance: in radians, above 0.
+
+    Raises:
+        InputError: for another shape, or a path that leaves the half of the sphere around +x.
+
+    >>> angle = np.linspace(0, 0.5, 20)[:, None]
+    >>> up = np.hstack([np.cos(angle), 0 * angle, np.sin(angle)])
+    >>> describe_path(np.concatenate([up, up[::-1]]))
+    'up 0.50, down 0.50'
+    """
+    from shapely import LineString
+
+    points = numbers("path", path)
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) < 2:
+        raise InputError(f"path must have the shape (n_points, 3), with two points or more; got {points.shape}")
+    finite("path", points)
+    if (points[:, 0] <= 0).any():
+        raise InputError("path leaves the half of the sphere around +x; expected x above 0 everywhere")
+    x, y, z = points.T
+    places = np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=1)
+    corners = LineString(places).simplify(one_number("tolerance", tolerance, above=0), preserve_topology=False)
+    moves = np.diff(np.asarray(corners.coords), axis=0)
+    eighths = np.rint(np.arctan2(moves[:, 1], moves[:, 0]) / (np.pi / 4)).astype(int) % 8
+    lengths = np.hypot(*moves.T)
+    return ", ".join(f"{_MOVES[k]} {length:.2f}" for k, length in zip(eighths, lengths, strict=True))
 
 
 def _checked(controls: Any, dt: Any, initial: Any, offset: Any, gain: Any) -> list[NDArray[np.float64]]:
