@@ -11,6 +11,7 @@ from solvable.hunt.play import META, Hunt, Puzzle
 from solvable.streams import visible
 from solvable.terminal.arguments import check_path
 from solvable.terminal.output import OUTPUT, Output, example, open_in_browser, plain, print_styled
+from solvable.wings import WINGS
 
 hunt = App(
     name="hunt",
@@ -42,15 +43,17 @@ def list_puzzles(*, output: Output = OUTPUT) -> None:
     rows = [row(puzzle) for puzzle in game.puzzles]
 
     def full() -> None:
-        table = Table("", "title", "wing", "stars", "minutes", "hints", "", box=None, pad_edge=False)
+        columns = ("", "title", "wing", "stars", "minutes*", "hints", "")
+        table = Table(*columns, box=None, pad_edge=False)
         for one in rows:
-            minutes = "-".join(dict.fromkeys(map(str, one["minutes"])))
+            minutes = " / ".join(dict.fromkeys(map(str, one["minutes"])))
             hints = f"{one['hints_used']} of {one['hints_total']}"
             mark = "solved" if one["solved"] else ""
             table.add_row(one["id"], one["title"], one["wing"], "*" * one["stars"], minutes, hints, mark)
         print_styled(table)
         print_styled(
-            f"\n[dim]Start where you like: solvable hunt open 1. Puzzle {META} opens with six answers.[/dim]"
+            f"\n[dim]Start where you like: solvable hunt open 1. Puzzle {META} opens with six answers.\n"
+            "* with the library / without it[/dim]"
         )
 
     output.emit({"puzzles": rows}, [one["id"] for one in rows if one["solved"]], full)
@@ -121,20 +124,20 @@ def answer(id: str, guess: str | None = None, /, *, team: str | None = None, out
     """
     game = Hunt()
     puzzle = game.puzzle(id)
-    if guess is None:
-        print(f"Answer of {puzzle.id} ({puzzle.title}): ", end="", file=sys.stderr, flush=True)
-        guess = sys.stdin.readline()
-    verdict = game.check(id, guess)
+    word = _asked(puzzle) if guess is None else guess
+    verdict = game.check(id, word)
     facts: dict[str, Any] = {"verdict": verdict.kind, "message": verdict.message}
     if verdict.kind == "right":
         facts["solution"] = verdict.solution
         if team is not None:
-            facts["finish_code"] = game.finish_code(id, guess, team)
+            facts["finish_code"] = game.finish_code(id, word, team)
 
     def full() -> None:
         print_styled(f"[bold]{verdict.kind.capitalize()}.[/bold] {plain(verdict.message)}")
         if verdict.solution:
             print_styled(f"\n{plain(verdict.solution)}")
+        if verdict.solution and puzzle.wing in {wing.name for wing in WINGS}:
+            print_styled(f"\n[dim]The page of this wing: solvable app, or docs/{puzzle.wing}.md[/dim]")
         if "finish_code" in facts:
             print_styled(f"\nFinish code of {plain(str(team))}: [bold]{facts['finish_code']}[/bold]")
         if verdict.warning:
@@ -143,6 +146,11 @@ def answer(id: str, guess: str | None = None, /, *, team: str | None = None, out
     output.emit(facts, [facts.get("finish_code", verdict.kind)], full)
     if verdict.kind != "right":
         sys.exit(1)
+
+
+def _asked(puzzle: Puzzle) -> str:
+    print(f"Answer of {puzzle.id} ({puzzle.title}): ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
 
 
 @hunt.command(help_epilogue=example("solvable hunt certificate --name 'Ada Lovelace'"))

@@ -19,7 +19,7 @@ from solvable.hunt.sealing import NEEDED, Key, letters, nouns, opened
 HERE = Path(__file__).parent
 META = "M"
 
-_WRONG = "No. Guesses are never limited; `solvable hunt hint` helps."
+_WRONG = "Guesses are never limited, and `solvable hunt hint` helps."
 _CODE_LETTERS = 10
 
 
