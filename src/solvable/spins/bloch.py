@@ -146,13 +146,17 @@ def describe_path(path: ArrayLike, tolerance: float = 0.03) -> str:
 
     points = numbers("path", path)
     if points.ndim != 2 or points.shape[1] != 3 or len(points) < 2:
-        raise InputError(f"path must have the shape (n_points, 3), with two points or more; got {points.shape}")
+        raise InputError(
+            f"path must have the shape (n_points, 3), with two points or more; got {points.shape}"
+        )
     finite("path", points)
     if (points[:, 0] <= 0).any():
         raise InputError("path leaves the half of the sphere around +x; expected x above 0 everywhere")
     x, y, z = points.T
     places = np.stack([np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))], axis=1)
-    corners = LineString(places).simplify(one_number("tolerance", tolerance, above=0), preserve_topology=False)
+    corners = LineString(places).simplify(
+        one_number("tolerance", tolerance, above=0), preserve_topology=False
+    )
     moves = np.diff(np.asarray(corners.coords), axis=0)
     eighths = np.rint(np.arctan2(moves[:, 1], moves[:, 0]) / (np.pi / 4)).astype(int) % 8
     lengths = np.hypot(*moves.T)
