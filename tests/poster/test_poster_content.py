@@ -5,8 +5,11 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from shlex import quote
+from typing import Any
 
 import pytest
 import zxingcpp
@@ -100,8 +103,54 @@ def _streams(pdf: bytes) -> list[bytes]:
 
 
 def test_units_and_addresses_are_no_paths() -> None:
-    for text in ("1/f noise, 3 m/s", "https://arxiv.org/abs/1", "and/or", "x / y / z", "a\\b"):
+    for text in (
+        "1/f noise, 3 m/s",
+        "https://arxiv.org/abs/1",
+        "and/or",
+        "x / y / z",
+        "a\\b",
+        "see http://a.org/b/",
+    ):
         assert without_folders(text) == text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/ada/",
+        "file:///home/ada/",
+        "~/ada/",
+        "../private/ada/",
+        "./ada/",
+        "C:\\ada\\",
+        r"\\server\ada" + "\\",
+    ],
+)
+def test_files_anywhere_have_only_their_names(path: str) -> None:
+    assert without_folders(f"of {path}x.csv (see:{path}y.csv)") == "of x.csv (see:y.csv)"
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [("/tmp/My Data's/in here/wine 2.csv", "'wine 2.csv'"), ("/home/ada/My Data", "'My Data'")],
+)
+def test_a_quoted_path_in_the_command_has_only_its_name(label: str, shown: str, tmp_path: Path) -> None:
+    record = run(toy_study, replace(toy_study.tiny, label=label), runs_dir=tmp_path, quiet=True)
+    assert quote(label) in record.command
+    assert f"--label {shown}" in without_folders(record.command, record)
+
+
+@pytest.mark.usefixtures("known")
+def test_a_record_of_another_version_keeps_its_figure(
+    toy: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wants_more(prediction: Any, measurement: Any, comparison: Any) -> str:
+        return f"It is {float(prediction.attrs['another number'])}"
+
+    module = import_module("solvable.poster.make")
+    monkeypatch.setattr(module, "load_study", lambda _: replace(toy_study, headline=wants_more))
+    poster = make(toy, out=tmp_path / "poster.pdf")
+    assert any("numbers are those of another version" in note for note in poster.notes)
 
 
 @pytest.mark.usefixtures("known")

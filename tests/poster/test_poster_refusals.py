@@ -36,6 +36,7 @@ _SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 1">{}</svg>'
         ({"authors": ["Ada", ""]}, "author is empty"),
         ({"affiliations": ["\n"]}, "affiliation is empty"),
         ({"link": ""}, "link is empty"),
+        ({"link": "javascript:alert(1)"}, "expected an address that begins with https://"),
         ({"answer": ""}, "answer is empty"),
         (
             {"link": "https://example.org/" + "x" * 5000},
@@ -130,6 +131,11 @@ def test_records(toy: Record, tmp_path: Path) -> None:
         make(replace(toy, equations=(sum_of_many,)), out=out)
     with pytest.raises(InputError, match="no room for the question"):
         make(replace(toy, question="question " * 3000), size="400x160mm", out=out)
+    for formula in (r"$\text{#panic(1)}$", r"$\text{#import \"x.typ\"}$"):
+        with pytest.raises(InputError, match="has a #, which would be a command"):
+            make(replace(toy, equations=(formula,)), out=out)
+    with pytest.raises(InputError, match=r"authors is one text, 'Ada'; expected a list, as in \['Ada'\]"):
+        make(toy, authors="Ada", out=out)
     assert list(tmp_path.iterdir()) == []
 
 

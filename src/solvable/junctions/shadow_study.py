@@ -427,7 +427,8 @@ study = Study(
         r"overlap under a bridge of width $b$ on a resist of the thickness $t_1$: $2 t_1 \tan \theta - b$",
         r"metal at the crossing of trenches of widths $w_1$ and $w_2$, along which the beam sees the chords "
         r"$a = \frac{w_1}{\left| \sin \varphi \right|}$ and $c = \frac{w_2}{\left| \cos \varphi \right|}$: "
-        r"$(a + c - t_2 \tan \theta)^2 \left| \sin \varphi \cos \varphi \right|$",
+        r"$(a + c - t_2 \tan \theta)^2 \left| \sin \varphi \cos \varphi \right|$ "
+        r"for $\max(a, c) \le t_2 \tan \theta \le a + c$",
         r"no metal gets in where $t_2 \tan \theta \ge a + c$, whatever the undercut",
     ),
 )

@@ -241,8 +241,8 @@ def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     truth = float(prediction.area_share[best])
     error = float(np.sqrt(np.square(measurement.area_share.isel(method=best) - truth).mean()))
     return (
-        f"A {of_R} spread of resistances is a {of_f01} spread of frequencies; widths cause "
-        f"{percent(truth, decimals=0)} ± {percent(error, 2)} of the variance"
+        f"A {of_R} spread of resistances is a {of_f01} spread of frequencies; the share of the widths in it, "
+        f"{percent(truth, decimals=0)}, is found to ± {percent(error, 2)}"
     )
 
 

@@ -174,10 +174,11 @@ class DamagedRecord(InputError):
 
     def __init__(self, path: Path, problem: str) -> None:
         self.path, self.problem = path, problem
-        self.name, self.study = path.name, path.parent.name
+        # Of a path such as `.`, too.
+        self.name, self.study = path.resolve().name, path.resolve().parent.name
         super().__init__(
-            f"record {path.parent.name}/{path.name} is damaged: {problem}; delete it with `solvable runs delete "
-            f"{path.name}`, then repeat the run"
+            f"record {self.study}/{self.name} is damaged: {problem}; delete it with `solvable runs delete "
+            f"{self.name}`, then repeat the run"
         )
 
 

@@ -11,6 +11,7 @@ from solvable.lab.text import readable
 from solvable.streams import visible
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
     from matplotlib.figure import Figure
 
     from solvable.lab.verdict import Verdict
@@ -58,7 +59,7 @@ def arxiv_number(paper: str) -> str | None:
     return match.group(1) if (match := _ARXIV.search(paper)) else None
 
 
-def _equation(text: str):
+def _equation(text: str) -> "Markup":
     """Return a text with formulas between dollar signs as HTML; a formula alone gets a line of its own."""
     from markupsafe import Markup
 

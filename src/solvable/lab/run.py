@@ -17,6 +17,7 @@ import xarray as xr
 from solvable.lab.compare import Comparison, compare
 from solvable.lab.files import locked, netcdf_bytes, remove_leftovers
 from solvable.lab.keys import record_key, trial_key
+from solvable.lab.mathml import formulas_in, to_mathml
 from solvable.lab.parameters import as_json, command_line
 from solvable.lab.record import CACHE, Record, finished, seal, write_json
 from solvable.lab.study import Study
@@ -58,6 +59,10 @@ def run(
     check_trials("trials", trials)
     for folder in (runs_dir / study.name, runs_dir / CACHE / study.name):
         remove_leftovers(folder)
+    # The report would fail on a formula that cannot be set, after all the work.
+    for is_formula, part in [pair for text in study.equations for pair in formulas_in(text)]:
+        if is_formula:
+            to_mathml(part)
     with parallel_trials(1 if cluster else n_jobs):
         setting = study.prepare(parameters)
     key = record_key(study, parameters, setting)

@@ -35,7 +35,8 @@ def with_error(value: float, error: float) -> str:
     >>> with_error(0.030941, 0.00123), with_error(1234.5, 67.0), with_error(0.5, 0.996), with_error(0.5, math.nan)
     ('0.0309 ± 0.0012', '1234 ± 67', '0.5 ± 1.0', '0.5')
     """
-    if not (math.isfinite(value) and math.isfinite(error)) or error <= 0:
+    # Equal trials differ by rounding only.
+    if not (math.isfinite(value) and math.isfinite(error)) or error <= 1e-12 * abs(value):
         return readable(value)
     decimals = 1 - math.floor(math.log10(float(f"{error:.1e}")))  # 0.996 is 1.0
     if decimals > 8:
@@ -66,7 +67,7 @@ def first_sentence(text: str) -> str:
     >>> first_sentence("The error is 0.5 (e.g. at n = 10). More data help.")
     'The error is 0.5 (e.g. at n = 10).'
     """
-    return re.split(r"(?<=[.!?])\s+(?=[A-Z0-9])", text.strip(), maxsplit=1)[0]
+    return re.split(r"(?<=[.!?])\s+(?=[A-Z])", text.strip(), maxsplit=1)[0]
 
 
 def file_size(n_bytes: int) -> str:

@@ -189,10 +189,10 @@ def plot_flat(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
     handles += [
         Line2D([], [], color=_GREY, linestyle=":", label="|g|², end not critical"),
         Line2D([], [], label="counted as critical", **_LIMIT),
-        Line2D([], [], color=_GREY, label="residual r"),
-        Line2D([], [], color=_GREY, linestyle=":", label="residual r_H"),
+        Line2D([], [], color=_GREY, label="residual $r$"),
+        Line2D([], [], color=_GREY, linestyle=":", label="residual $r_H$"),
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=4, columnspacing=1.2)
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, columnspacing=1.2)
     return figure
 
 

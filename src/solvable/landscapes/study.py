@@ -253,8 +253,9 @@ def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
         return f"{name} finds none of {total} classes of critical points from {found.starts} starts"
     exact = found.critical - found.lost - found.wrong
     return (
-        f"{name} finds critical points from {found.critical} of {found.starts} starts: {found.classes} of all "
-        f"{total} classes, {'each' if exact == found.critical else exact} exact in loss and index"
+        f"{name} finds critical points from {found.critical} of {found.starts} starts, "
+        f"{'each' if exact == found.critical else exact} with a loss and index of theory: {found.classes} of all "
+        f"{total} classes"
     )
 
 

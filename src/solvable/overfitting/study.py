@@ -277,7 +277,8 @@ def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     factors = low if low == high else f"{low} to {high}"
     off = percent(comparison.summary["overfitting_coefficient"].median_error, 2)
     return (
-        f"Exactly fitted noise multiplies the test error by {factors}, depending on the kernel; "
+        f"At n = {int(measurement.n_train[-1])} fitted noise multiplies the test error by {factors}, depending on the "
+        f"kernel; "
         f"theory has a median error of {off}"
     )
 

@@ -3,20 +3,24 @@
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from solvable.errors import InputError
 from solvable.lab import Record
 from solvable.lab.mathml import formulas_in
 from solvable.lab.report import arxiv_number
 from solvable.lab.text import first_sentence, percent
+from solvable.streams import short
 
 if TYPE_CHECKING:
     from solvable.lab import Study
 
-# A path from the root, from a home or of a drive; a slash in a formula, a unit or an address does not begin with one.
-_FOLDERS = re.compile(r"(?<![\w:/.~\\])(?:~?/|[A-Za-z]:[\\/])(?:[^\s/\\'\",;()]+[\\/])+")
-
-
+# A path from the root, a home, here, a drive or a server; a slash in a formula, a unit or an address begins none.
+_FOLDERS = re.compile(
+    r"(?<![\w/.~\\])(?<!http:)(?<!https:)(?:(?:file://)?(?:~|\.\.?)?/|[A-Za-z]:[\\/]|\\\\)"
+    r"(?:[^\s/\\'\",;()]+[\\/])+"
+)
 # Between names; no line begins with it.
 _DOT = "\u00a0· "
 # A number stays with its unit.
@@ -87,21 +91,34 @@ def without_folders(text: str, record: Record | None = None) -> str:
     '4 columns of wine.csv, 1/f noise, https://arxiv.org/abs/1'
     """
     for value in _paths(record.parameters if record else {}):
-        text = text.replace(value, PurePath(value.replace("\\", "/")).name)
+        name = PurePath(value.replace("\\", "/")).name
+        text = text.replace(quote(value), quote(name)).replace(value, name)
     return _FOLDERS.sub("", text)
 
 
 def _paths(parameters: dict[str, Any]) -> list[str]:
     """Return the parameters that name a file in a folder, the longest first."""
     values = [one for value in parameters.values() for one in (value if isinstance(value, list) else [value])]
-    paths = [one for one in values if isinstance(one, str) and re.search(r"[\\/][^\\/]*\.\w+$", one)]
+    paths = [
+        one
+        for one in values
+        if isinstance(one, str) and re.search(r"^(?:~|[A-Za-z]:)?[\\/]|[\\/][^\\/]*\.\w+$", one)
+    ]
     return sorted(paths, key=len, reverse=True)
 
 
 def _equation(text: str) -> list[str | dict[str, str]]:
-    """Return a text as strings and formulas in typst's language."""
+    """Return a text as strings and formulas in typst's language.
+
+    Raises:
+        InputError: for a formula with a #, which begins a command of typst: records may come from anybody.
+    """
     from tylax import latex_to_typst
 
+    if any(formula and "#" in part for formula, part in formulas_in(text)):
+        raise InputError(
+            f"the record's formula {short(text)!r} has a #, which would be a command; leave it out"
+        )
     # `[|` and `|]` would be one bracket in typst.
     return [
         {"math": latex_to_typst(part).strip().replace("[|", "[ |").replace("|]", "| ]"), "alt": part}
@@ -114,9 +131,9 @@ def _equation(text: str) -> list[str | dict[str, str]]:
 def _methods(record: Record) -> list[str]:
     """Return how it was measured, and how the table counts."""
     trials = record.parameters.get("trials", 1)
-    times = "once" if trials == 1 else f"in {trials} independent trials, with bars of one standard error"
+    times = "once" if trials == 1 else f"in {trials} independent trials"
     return [
-        f"Lines are predicted; points are measured {times}.",
+        f"Measured {times}; the legend of the figure says what is predicted.",
         "In the table, an error is the prediction less the measurement, in per cent of the measurement.",
     ]
 

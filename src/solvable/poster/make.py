@@ -1,5 +1,6 @@
 """`make`: a poster of one to four records, as a PDF of one page with a PNG preview beside it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from solvable.poster.figures import Drawing, drawing
 from solvable.poster.logos import logo
 from solvable.poster.paper import Paper, paper
 from solvable.poster.typesetting import Sheet, sheet
-from solvable.streams import visible
+from solvable.streams import short, visible
 from solvable.wings import load_study, study_names
 
 TEMPLATES = ("classic", "billboard")
@@ -97,8 +98,8 @@ def make(
     >>> poster.path.name, poster.preview.name, poster.notes
     ('poster.pdf', 'poster.png', ())
     """
-    one = isinstance(records, (Record, str, Path))
-    chosen = [loaded(record) for record in ([records] if one else list(records))]
+    alone = isinstance(records, (Record, str, Path))
+    chosen = [loaded(record) for record in ([records] if alone else list(records))]
     if not 1 <= len(chosen) <= _MOST:
         raise InputError(f"got {len(chosen)} records; expected one to {_MOST}: a poster has no room for more")
     pairs, notes = [], []
@@ -142,10 +143,15 @@ def publish(
 
     Arguments are those of `make`.
     """
+    for name, given in {"authors": authors, "affiliations": affiliations, "logos": logos}.items():
+        if isinstance(given, (str, Path)):
+            raise InputError(f"{name} is one text, {str(given)!r}; expected a list, as in [{str(given)!r}]")
     sides = paper(size, orientation, bleed)
     choice("template", template, TEMPLATES)
     if out.suffix.lower() != ".pdf":
         raise InputError(f"out is {str(out)!r}; expected a file that ends in .pdf")
+    if link is not None and link.strip() and not re.match(r"https?://\S", link.strip()):
+        raise InputError(f"link is {short(link)!r}; expected an address that begins with https:// or http://")
     several = len(records) > 1
     if answer is not None and several and template != "billboard":
         raise InputError(
@@ -184,7 +190,7 @@ def publish(
             "answer": board,
             # An address breaks after each slash.
             "references": [
-                *(without_folders(paper) for paper in dict.fromkeys(one.paper for one in chosen)),
+                *map(without_folders, dict.fromkeys(record.paper for record in chosen)),
                 *([links[0].replace("/", "/\u200b")] if link is not None else []),
             ],
             "source": source_of(chosen),
@@ -220,9 +226,21 @@ def _study_of(record: Record) -> tuple[Study | None, list[str]]:
         why = "this version does not know its study"
     elif missing := [file for file in _NUMBERS if not (record.path / file).is_file()]:
         why = f"{missing[0]} is missing"
+    elif not _fits(study := load_study(record.study), record):
+        why = "its numbers are those of another version of its study"
     else:
-        return load_study(record.study), []
+        return study, []
     return None, [f"The figure of {name} is the recorded one, in its own size of text, since {why}."]
+
+
+def _fits(study: Study, record: Record) -> bool:
+    """Return whether a record has the numbers that this version of its study wants."""
+    try:
+        if study.headline is not None:
+            study.headline(record.prediction, record.measurement, record.comparison)
+    except (KeyError, AttributeError, ValueError):
+        return False
+    return True
 
 
 def _words(name: str, text: str) -> str:
@@ -258,15 +276,15 @@ def _set(
 ) -> tuple[bytes, bytes, list[dict[str, Any]]]:
     """Return the PDF, the preview and how each record is laid out: first the texts, then figures for what remains."""
     page.set(content)
-    for problem in page.query("problem")[0]:
-        raise InputError(_too_long(problem))
+    if problems := page.query("problem")[0]:
+        raise InputError(_too_long(problems[0]))
     for place, one, entry in zip(page.query("places")[0], drawings, content["records"], strict=True):
         name = f"figure-{place['index']}.svg"
         one.save(page.folder / name, (place["width"], place["height"]), content["figure_text"] * sides.scale)
         entry["figure"]["file"] = name
-    choice = page.query("choice")[0]
-    page.set(content | {"choice": choice})
-    return page.pdf(), page.png(_PREVIEW, max(sides.width, sides.height)), choice["panels"]
+    layout = page.query("choice")[0]
+    page.set(content | {"choice": layout})
+    return page.pdf(), page.png(_PREVIEW, max(sides.width, sides.height)), layout["panels"]
 
 
 def _too_long(problem: dict[str, Any]) -> str:

@@ -37,11 +37,11 @@ _EQUATIONS = (
     r"effective ridge $\kappa$ of kernel regression on $n$ samples with ridge $\delta$ and eigenvalues $\lambda_i$: "
     r"$\sum_i L_i + \frac{\delta}{\kappa} = n$, where the share $L_i = \frac{\lambda_i}{\lambda_i + \kappa}$ "
     r"of mode $i$ is learned",
-    r"cost of fitting noise: $\mathcal{E}_0 = \frac{n}{n - \sum_i L_i^2}$",
+    r"cost of fitting noise, for the kernel: $\mathcal{E}_0 = \frac{n}{n - \sum_i L_i^2}$",
     r"test error for noise $\sigma^2$ and target coefficients $v_i$: "
     r"$\mathcal{E}_0 (\sum_i (1 - L_i)^2 v_i^2 + \sigma^2)$; the sums are estimated from one sample",
     r"with $k$ random features the ridge $\kappa$ is larger: "
-    r"$(n - \sum_i L_i) (k - \sum_i L_i) = k \frac{\delta}{\kappa}$",
+    r"$(n - \sum_i L_i) (k - \sum_i L_i) = k \frac{\delta}{\kappa}$, and the cost of noise and the bias differ",
 )
 
 

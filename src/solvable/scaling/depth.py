@@ -222,6 +222,9 @@ def plot(prediction: xr.Dataset, measurement: xr.Dataset) -> "Figure":
             )
     change.set(xlabel="residual blocks L", ylabel="change of features")
     log_axes(change)
+    # Every number of blocks, and none between.
+    change.set_xticks(measurement.depth.values)
+    change.set_xticks([], minor=True)
     alone = f"α = {_ALONE[prediction.attrs['optimizer']]:g}, no factor"
     titles = dict(zip(_SWEEPS, ("CompleteP (α = 1)", alone), strict=True))
     for ax, sweep in zip(sweeps, _SWEEPS, strict=True):

@@ -260,7 +260,7 @@ study = Study(
     equations=(
         r"solvable model of $L$ layers with richness $\gamma$, from $a_i = 1$ to the target $y = 1$: "
         r"$f = (a_1 \cdots a_L - 1) / \gamma$",
-        r"its largest stable learning rate, 2 over the sharpness at the solution: "
+        r"its largest stable learning rate, 2 over the sharpness of $\frac{1}{2} (f - y)^2$ at the solution: "
         r"$\eta_{\max} = \frac{2}{L} \gamma^2 (1 + \gamma)^{2/L - 2}$",
         r"limits: $\eta_{\max} \sim \gamma^2$ for lazy training ($\gamma \ll 1$), "
         r"$\eta_{\max} \sim \gamma^{2/L}$ for rich ($\gamma \gg 1$)",

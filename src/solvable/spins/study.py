@@ -298,7 +298,9 @@ def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     (least, best), (most, worst) = ranked[0], ranked[-1]
     text = f"At {noise} V/m of slow charge noise the {best} gate errs by {readable(least, 2)}"
     return text + (
-        f", {readable(most / least, 2)} times less than the {worst} gate" if 0 < least < most else ""
+        f", {readable(float(f'{most / least:.2g}'))} times less than the {worst} gate"
+        if 0 < least < most
+        else ""
     )
 
 
@@ -376,7 +378,7 @@ study = Study(
         r"$H_1 = \frac{V_t}{2} \sigma_x - \frac{e d E}{2 h} \sigma_z$",
         r"spins of electron ($S$) and nucleus ($I$) in the magnetic field $B_0$, with the hyperfine coupling $A$: "
         r"$H_2 = \gamma_e B_0 S_z - \gamma_n B_0 I_z + A \frac{1 - \sigma_z}{2} S \cdot I$ with gyromagnetic ratios "
-        r"$\gamma$",
+        r"$\gamma$, that of the electron a little different at the interface",
         r"infidelity of a gate $U$ whose pulse makes $M$ of the qubit's two states: "
         r"$r = 1 - \frac{1}{6} (\mathrm{tr} \, M^\dagger M + \left| \mathrm{tr} \, U^\dagger M \right|^2)$",
         r"under slow noise, its mean over normal errors $x$ of $E$ with the standard deviation $\sigma$: "

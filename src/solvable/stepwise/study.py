@@ -422,7 +422,8 @@ study = Study(
         r"small weights $W$ lower $\left\| C - I \right\|^2$, where $C = W \Gamma W^\top$: direction $j$ is learned "
         r"when its eigenvalue passes $\frac{1}{2}$, growing by "
         r"$\frac{d \lambda_j}{dt} = 8 \gamma_j \lambda_j (1 - \lambda_j)$",
-        r"closed form of its time $\tau_j$: $8 \gamma_j \tau_j = \ln(1 / \lambda_j(0) - 1)$ from "
+        r"closed form of its time $\tau_j$, of which a step passes the learning rate: "
+        r"$8 \gamma_j \tau_j = \ln(1 / \lambda_j(0) - 1)$ from "
         r"$\lambda_j(0) = \gamma_j R_{jj}^2$, where $W_0 V = Q R$, $R$ triangular, for the initial weights $W_0$",
         r"with all of row $j$ of $R$: $\tau_j = \int_0^{\theta_j} \frac{d \theta}{1 - \Lambda_j(\theta)}$, where "
         r"$\Lambda_j(\theta) = \sum_{k \ge j} \gamma_k R_{jk}^2 e^{8 \gamma_k \theta}$ and "
