@@ -1,7 +1,7 @@
 """Look for the hunt's words where they should not be: `python tests/hunt/leaks.py KEY_FILE PATH...`, before a release.
 
 Paths are folders, files or wheels. Some answers are everyday words, so only two of them close together count, unless
-both are short; and what is said to who has found one.
+both are short; and the replies to right answers.
 """
 
 import json

@@ -246,7 +246,8 @@ def make_3(word: str, folder: Path, seed: int = 20192) -> None:
 def make_4(word: str, folder: Path, seed: int = 20211, dim: int = 96) -> None:
     """Write the loss of a linear model that learns, on each stair, as many directions as a letter says.
 
-    It is gradient flow, integrated; the log counts steps of gradient descent at the learning rate of the run.
+    It is gradient flow, integrated. The noise of the loss, 0.05 %, keeps medians of stairs within 0.01 of whole
+    numbers. The log counts steps of gradient descent at the learning rate of the run.
 
     Args:
         word: its numbers add up to less than `dim`.

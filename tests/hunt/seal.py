@@ -17,6 +17,7 @@ from solvable.hunt.play import HERE, META
 from solvable.hunt.sealing import ITERATIONS, Key, sealed
 
 KEY_BOX = Path(__file__).parent / "key.box"
+SEALED = HERE / "sealed.json"
 
 
 def sealed_key(key: dict[str, Any], iterations: int = ITERATIONS) -> str:
@@ -39,19 +40,31 @@ def boxes(key: dict[str, Any], iterations: int = ITERATIONS) -> dict[str, Any]:
         nudges = {guess: {"verdict": "close", "say": say} for guess, say in key["close"][puzzle].items()}
         contents[puzzle] = {answer: right, **nudges}
     feeders = {puzzle: answer for puzzle, answer in key["answers"].items() if puzzle != META}
-    drawing = sealed_drawing(Key(META, key["answers"][META], iterations), key["drawing"])
+    drawing = sealed_drawing(key["answers"][META], key["drawing"], iterations)
     return sealed(contents, key["nouns"], feeders, iterations) | {"certificate": drawing}
+
+
+def tags(boxes: dict[str, Any]) -> set[str]:
+    """Return the names of all boxes."""
+    return {box["tag"] for some in boxes["puzzles"].values() for box in some}
 
 
 def main(path: str) -> None:
     """Write `sealed.json`, `files.json` and `key.box`."""
     key = json.loads(Path(path).read_text(encoding="utf-8"))
-    (HERE / "sealed.json").write_text(json.dumps(boxes(key), indent=1) + "\n", encoding="utf-8")
+    new, box = boxes(key), sealed_key(key)
+    if SEALED.exists():
+        old = json.loads(SEALED.read_text(encoding="utf-8"))
+        changed = new != old or box != KEY_BOX.read_text(encoding="utf-8").strip()
+        if changed and tags(new) & tags(old):
+            # Whoever has both files, from the history, could read what was changed.
+            sys.exit("other texts are sealed with these keys already: raise the number in sealing.SALT")
+    SEALED.write_text(json.dumps(new, indent=1) + "\n", encoding="utf-8")
     files = {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted((HERE / "data").iterdir())
     }
     (HERE / "files.json").write_text(json.dumps(files, indent=1) + "\n", encoding="utf-8")
-    KEY_BOX.write_text(sealed_key(key) + "\n", encoding="utf-8")
+    KEY_BOX.write_text(box + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -109,9 +109,9 @@ def test_the_drawing_shares_no_stream_with_the_boxes(
     """Two texts under one stream would tell each other: their XOR is that of the sealed ones."""
     hunt = make_hunt()
     key = Key(META, answers[META], hunt.sealed["iterations"])
-    drawing = sealed_drawing(key, hunt_key["drawing"])
+    drawing = sealed_drawing(answers[META], hunt_key["drawing"], hunt.sealed["iterations"])
     assert hunt.sealed["certificate"] == drawing
-    text = json.dumps(hunt_key["drawing"], ensure_ascii=False).encode()
+    text = json.dumps(hunt_key["drawing"], ensure_ascii=False, sort_keys=True).encode()
     stream = bytes(a ^ b for a, b in zip(text, b64decode(drawing), strict=True))
     assert stream[:32] not in key.box(bytes(1 << 14))
     assert not any(word in json.dumps(hunt.sealed) for word in ("circle", "kettle", "KETTLE"))

@@ -212,10 +212,10 @@ def test_teams_are_ranked(
     ]
     ranking, wrong = score(submissions(rows), key, hunt=test_hunt)
     assert ranking == [
-        {"team": "Late, but", "solved": 2, "meta": True, "last": "2027-03-01T16:30:00Z"},
-        {"team": "Norm", "solved": 2, "meta": False, "last": "2027-03-01T06:30:00-05:00"},
-        {"team": "The Ridge", "solved": 2, "meta": False, "last": "2027-03-01 12:00"},
-        {"team": "=cmd|x", "solved": 1, "meta": False, "last": "2027-03-01 09:00"},
+        {"place": 1, "team": "Late, but", "solved": 2, "meta": True, "last": "2027-03-01T16:30:00Z"},
+        {"place": 2, "team": "Norm", "solved": 2, "meta": False, "last": "2027-03-01T06:30:00-05:00"},
+        {"place": 3, "team": "The Ridge", "solved": 2, "meta": False, "last": "2027-03-01 12:00"},
+        {"place": 4, "team": "=cmd|x", "solved": 1, "meta": False, "last": "2027-03-01 09:00"},
     ]
     expected = (
         "line 10: for puzzle 1, team 'Copy' gave the code of team 'The  Ridge'",
@@ -228,6 +228,32 @@ def test_teams_are_ranked(
     )
     assert len(wrong) == len(expected)
     assert all(line.startswith(start) for line, start in zip(wrong, expected, strict=True))
+
+
+def test_only_the_time_of_the_event_counts(
+    test_hunt: Hunt,
+    key: Path,
+    submissions: Callable[..., Path],
+    event: Callable[..., Path],
+    answers: dict[str, str],
+) -> None:
+    def row(time: str, team: str) -> tuple[str, str, str, str]:
+        return time, team, "1", test_hunt.finish_code(1, answers["1"], team)
+
+    rows = [
+        row("0001-01-01 10:00", "early"),
+        row("2027-03-01 09:59:59", "early"),
+        # In the event's zone, so that both are equal.
+        row("2027-03-01 10:00", "one"),
+        row("2027-03-01T15:00:00Z", "two"),
+        row("2027-03-01 17:30", "three"),
+        row("2031-01-01 10:00", "late"),
+    ]
+    ranking, wrong = score(submissions(rows), key, event=event(), hunt=test_hunt)
+    assert [(one["place"], one["team"]) for one in ranking] == [(1, "one"), (1, "two"), (3, "three")]
+    assert [line.split(" is ", 1)[1] for line in wrong] == ["before the start of the event"] * 2 + [
+        "after the end of the event"
+    ]
 
 
 def test_bad_submissions_are_refused(

@@ -52,7 +52,7 @@ def test_state_is_read_from_the_lines(tmp_path: Path) -> None:
     progress = journal.progress()
     assert (progress.opened, progress.hints, progress.answers) == ({"1"}, {"1": 2}, {"1": "LANTERN"})
     assert progress.guesses == {"1": 3}
-    assert progress.solved_at["1"] <= json.loads(journal.path.read_text().splitlines()[-1])["time"]
+    assert progress.solved_at["1"] <= json.loads(journal.path.read_text().split("\n")[-2])["time"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
@@ -84,6 +84,19 @@ def test_half_a_line_is_ignored_and_spoils_no_other(tmp_path: Path) -> None:
     with journal.path.open("a") as file:
         file.write('[1, 2]\n"text"\n{"puzzle": 4}\n')
     assert journal.progress().opened == {"1", "3"}
+
+
+def test_a_full_disk_is_said_and_spoils_no_other_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, write, synced = Journal(tmp_path), os.write, []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2]))
+        assert "no room" in str(journal.add("1", "opened"))
+    assert journal.add("2", "opened") is None
+    assert len(synced) == 2
+    assert Journal(tmp_path).progress().opened == {"2"}
 
 
 def test_reset_keeps_the_old_journal(tmp_path: Path) -> None:

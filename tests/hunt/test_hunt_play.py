@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from solvable.errors import InputError
+from solvable.hunt.journal import Journal
 from solvable.hunt.play import Hunt
 
 
@@ -48,6 +49,8 @@ def test_a_finish_code_depends_on_the_team(test_hunt: Hunt, answers: dict[str, s
         test_hunt.finish_code(1, "wrong", "the ridge")
     with pytest.raises(InputError, match="has no name"):
         test_hunt.finish_code(1, answers["1"], "  ")
+    with pytest.raises(InputError, match="characters that are no text"):
+        test_hunt.finish_code(1, answers["1"], "a\udcffb")
 
 
 def test_the_meta_opens_with_six(test_hunt: Hunt, answers: dict[str, str]) -> None:
@@ -55,12 +58,38 @@ def test_the_meta_opens_with_six(test_hunt: Hunt, answers: dict[str, str]) -> No
         with pytest.raises(InputError, match=f"you have {count - 1}"):
             test_hunt.check("M", answers["M"])
         assert test_hunt.check(id, answers[id]).kind == "right"
-    with pytest.raises(InputError, match="you have 5"):
-        test_hunt.nouns()
+    for closed in (test_hunt.nouns, lambda: test_hunt.hint("M"), lambda: test_hunt.open("M", "unused")):
+        with pytest.raises(InputError, match="you have 5"):
+            closed()
     test_hunt.check("6", answers["6"])
     assert len(test_hunt.nouns()) == 9
     assert test_hunt.check("m", answers["M"]).kind == "right"
     assert test_hunt.check("M", "nonsense").kind == "wrong"
+
+
+def test_play_goes_on_where_nothing_can_be_kept(
+    hunt_folder: Path, answers: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "full").write_text("")
+    hunt = Hunt(hunt_folder, Journal(tmp_path / "full"))
+    assert "cannot be written" in str(hunt.check(1, answers["1"]).warning)
+    assert [hunt.hint(2)[1] for _ in range(2)] == [2, 1]
+    assert "cannot be written" in str(hunt.journal.warning)
+    for id in "23456":
+        hunt.check(id, answers[id])
+    assert len(hunt.nouns()) == 9
+
+
+def test_damaged_lines_stop_nothing(test_hunt: Hunt, answers: dict[str, str]) -> None:
+    test_hunt.journal.add("1", "hint", number=None)
+    for id in ("10", "11", "12", "13", "14", "15"):
+        test_hunt.journal.add(id, "answer", verdict="right", tag="00", letters="LANTERN")
+    test_hunt.journal.add("1", "answer", verdict="right", tag="00", letters="1")
+    test_hunt.journal.add("2", "answer", verdict="right", tag="00")
+    assert {"1", "2"}.isdisjoint(test_hunt.progress().answers)
+    with pytest.raises(InputError, match="you have 0"):
+        test_hunt.nouns()
+    assert test_hunt.check("1", answers["1"]).kind == "right"
 
 
 def test_wrong_guesses_are_kept_as_tags_only(test_hunt: Hunt) -> None:

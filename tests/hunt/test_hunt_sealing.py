@@ -90,6 +90,9 @@ def test_any_six_answers_open_the_meta(boxes) -> None:
     assert nouns(boxes["meta"], {puzzle: keys[puzzle] for puzzle in "12345"}) is None
     wrong = {puzzle: Key(puzzle, "wrong", ROUNDS) for puzzle in "123456"}
     assert nouns(boxes["meta"], wrong) is None
+    six = {puzzle: keys[puzzle] for puzzle in "123456"}
+    for puzzle in "123456":
+        assert nouns(boxes["meta"], six | {puzzle: wrong[puzzle]}) is None
     # Six right ones among eight.
     assert nouns(boxes["meta"], keys | {"1": wrong["1"], "2": wrong["2"]}) == THINGS
     assert nouns(boxes["meta"], keys | {puzzle: wrong[puzzle] for puzzle in "1234"}) is None

@@ -1,5 +1,7 @@
 """The hunt that is shipped can be solved: by the library's calls, from its files, without an answer in the tests."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,14 @@ from solvable.hunt.play import HERE
 
 # In which the puzzles belong to the things of the meta.
 _ORDER = "384715926"
+_NO_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, NoTorch())
+"""
 _SOLVERS = {number: getattr(solving, f"solve_{number}") for number in "12345"} | {
     number: getattr(solving_hard, f"solve_{number}") for number in "6789"
 }
@@ -51,6 +61,15 @@ def test_no_fate_is_near_another() -> None:
     verdicts = solving_hard.classify_pages(HERE / "data")
     assert min(one.floor_interval[0] for one in verdicts if one.regime == "tempered") > 0.36
     assert max(one.floor_interval[1] for one in verdicts if one.regime == "benign") < 0.026
+
+
+@pytest.mark.parametrize("number", _SOLVERS)
+def test_the_first_line_runs(number: str, hunt: Hunt) -> None:
+    """In Python without torch, but for the puzzle of which the docs say that it needs torch."""
+    start = hunt.puzzle(number).start
+    if start.startswith("solvable "):
+        return
+    subprocess.run([sys.executable, "-c", (_NO_TORCH if number != "8" else "") + start], check=True)
 
 
 def test_one_call_gives_the_files_of_a_puzzle(tmp_path: Path) -> None:

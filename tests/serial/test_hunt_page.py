@@ -168,7 +168,7 @@ def test_progress_goes_along_as_a_line(view: Any, html: Path, answers: dict[str,
 
     def take_over(text: str) -> str:
         other.get_by_label("Progress from another browser").fill(text)
-        other.get_by_role("button", name="Take over").click()
+        other.get_by_role("button", name="Import").click()
         return other.locator("#imported").inner_text()
 
     assert "not a line of progress" in take_over("hello")
@@ -183,7 +183,7 @@ def test_progress_goes_along_as_a_line(view: Any, html: Path, answers: dict[str,
     # An answer that is not right is dropped once it is checked.
     other.locator("#solved").filter(has_text="0 of 10").wait_for()
     assert other.locator('[data-hints="1"]').inner_text() == "3 of 3"
-    assert take_over(f"  {line}\n") == "Taken over: 2 answers."
+    assert take_over(f"  {line}\n") == "Imported: 2 answers."
     other.locator("#puzzle-2 .verdict").filter(has_text="✓ Right").wait_for()
     other.on("dialog", lambda dialog: dialog.accept())
     with other.expect_navigation():
@@ -256,7 +256,7 @@ def test_it_is_printed_one_puzzle_a_sheet(
         assert puzzle.title in sheet
         assert sheet.count("Answer:") == 1
         assert not any(word in sheet for word in ("Hint", "Check", "solved", "Right", answers["1"]))
-        assert not any(hint[:30] in sheet for hint in puzzle._hints)
+        assert not any(hint[:30] in sheet for hint in puzzle.hints)
 
 
 def test_files_are_saved_as_they_were_shipped(view: Any, html: Path, test_hunt: Hunt) -> None:

@@ -1,7 +1,7 @@
 """The hunt: nine puzzles and a meta, from the easiest to the hardest, each solved with a tool of the library.
 
 Start where you like: `solvable hunt` lists them, and `solvable hunt open 1` gives the first. Only the meta waits for
-six answers. Answers are sealed: nothing here tells them but to who knows them.
+six answers. Answers are sealed: nothing here tells them.
 
 Files: `puzzles.toml` has texts and hints, `data/` the files of the puzzles, `sealed.json` the boxes that `sealing`
 opens; `play` is the game, `journal` keeps progress; `certificate` and `page` (one HTML file) are what a solver takes
@@ -64,13 +64,13 @@ def hint(id: str | int) -> tuple[str, int]:
         id: 1 to 9, or M for the meta.
 
     Raises:
-        InputError: if there is no such puzzle.
+        InputError: if there is no such puzzle, or the meta is not open yet.
     """
     return Hunt().hint(id)
 
 
 def check(id: str | int, guess: str) -> Verdict:
-    """Return what is said to a guess: right, close or wrong, and a sentence.
+    """Return the reply to a guess: right, close or wrong, and a sentence.
 
     Args:
         id: 1 to 9, or M for the meta.

@@ -1,4 +1,4 @@
-"""The certificate of who has solved the meta: an SVG, or a PDF. Its drawing is sealed under the meta's answer."""
+"""The certificate for solving the meta: an SVG, or a PDF. Its drawing is sealed under the meta's answer."""
 
 import json
 import unicodedata
@@ -10,18 +10,16 @@ from pathlib import Path
 from solvable.errors import InputError
 from solvable.hunt.page import environment
 from solvable.hunt.play import HERE, META, Hunt
-from solvable.hunt.sealing import Key, opened
+from solvable.hunt.sealing import Key
 from solvable.streams import short, visible
 
-# The boxes use the first part of the stream of a key. A part used twice would tell about both texts.
-_SKIPPED = bytes(1 << 16)
 _WIDEST = 60
 # Width of the line for the name, and of a letter of size 1, in the units of the template.
 _LINE, _LETTER = 600, 0.72
 
 
 def certificate(path: str | Path, name: str = "", *, hunt: Hunt | None = None) -> Path:
-    """Write the certificate of who has solved the meta, and return its path.
+    """Write the certificate for solving the meta, and return its path.
 
     Args:
         path: ends in `.svg`, or in `.pdf` where the extra `poster` is installed.
@@ -46,18 +44,21 @@ def certificate(path: str | Path, name: str = "", *, hunt: Hunt | None = None) -
     return path
 
 
-def sealed_drawing(key: Key, drawing: Mapping[str, str]) -> str:
-    """Return the drawing, sealed under the key of the meta's answer.
+def sealed_drawing(answer: str, drawing: Mapping[str, str], iterations: int) -> str:
+    """Return the drawing, sealed under the meta's answer.
 
     Args:
-        key: of the meta's answer.
+        answer: of the meta.
         drawing: `svg`, elements within -150 to 150 in both directions, and `alt`, what they show.
+        iterations: rounds of PBKDF2.
     """
-    return b64encode(_past_boxes(key, json.dumps(drawing, ensure_ascii=False).encode())).decode()
+    text = json.dumps(drawing, ensure_ascii=False, sort_keys=True).encode()
+    return b64encode(drawing_key(answer, iterations).box(text)).decode()
 
 
-def _past_boxes(key: Key, text: bytes) -> bytes:
-    return key.box(_SKIPPED + text)[len(_SKIPPED) :]
+def drawing_key(answer: str, iterations: int) -> Key:
+    """Return what opens the drawing: not the key of a box, since two texts under one key would tell each other."""
+    return Key(f"{META} drawing", answer, iterations)
 
 
 def _svg(hunt: Hunt, name: str) -> tuple[str, str]:
@@ -67,11 +68,10 @@ def _svg(hunt: Hunt, name: str) -> tuple[str, str]:
     progress = hunt.progress()
     if META not in progress.answers:
         raise InputError(f"the certificate comes with the meta: solve puzzle {META} first")
-    key = Key(META, progress.answers[META], hunt.sealed["iterations"])
-    said = opened(hunt.sealed["puzzles"][META], key)
-    if said is None or said["verdict"] != "right":
+    if not hunt.is_right(META, progress.answers[META]):
         raise InputError(f"the answer of puzzle {META} in {hunt.journal.path} is not right; answer it again")
-    drawing = json.loads(_past_boxes(key, b64decode(hunt.sealed["certificate"])))
+    key = drawing_key(progress.answers[META], hunt.sealed["iterations"])
+    drawing = json.loads(key.box(b64decode(hunt.sealed["certificate"])))
     name = " ".join(visible(name).split())
     width = sum(2 if unicodedata.east_asian_width(letter) in "FW" else 1 for letter in name)
     if width > _WIDEST:
@@ -88,7 +88,7 @@ def _svg(hunt: Hunt, name: str) -> tuple[str, str]:
         for puzzle in hunt.puzzles
         if puzzle.id in progress.answers
     ]
-    time = datetime.fromisoformat(progress.solved_at[META])
+    time = _time(progress.solved_at[META])
     date = f"{time.day} {time:%B %Y}"
     text = (
         f"Certificate{f' of {name}' if name else ''}: the meta of the hunt was solved on {date}. Solved: "
@@ -109,6 +109,14 @@ def _svg(hunt: Hunt, name: str) -> tuple[str, str]:
         )
     )
     return svg, f"{text}. {drawing['alt']}"
+
+
+def _time(text: str) -> datetime:
+    """Return the time of the journal; now, if that line was damaged."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.now()
 
 
 def _hints(count: int) -> str:

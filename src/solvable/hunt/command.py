@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from solvable.errors import InputError
-from solvable.hunt.play import META, Hunt, Puzzle
+from solvable.hunt.play import META, Hunt, Puzzle, team_name
 from solvable.streams import visible
 from solvable.terminal.arguments import check_path
 from solvable.terminal.output import OUTPUT, Output, example, open_in_browser, plain, print_styled
@@ -94,6 +94,7 @@ def open_(id: str, /, *, to: Path = Path(), web: bool = False, output: Output = 
             print(visible(str(path)))
 
     output.emit(facts | {"nouns": nouns, "files": list(map(str, files))}, [str(path) for path in files], full)
+    _warn(game)
 
 
 @hunt.command(help_epilogue=example("solvable hunt hint 1"))
@@ -104,12 +105,14 @@ def hint(id: str, /, *, output: Output = OUTPUT) -> None:
         id: 1 to 9, or M for the meta.
         output: how the hint is printed.
     """
-    text, left = Hunt().hint(id)
+    game = Hunt()
+    text, left = game.hint(id)
 
     def full() -> None:
         print_styled(f"{plain(text)}\n[dim]{left} more hint{'s' * (left != 1)}[/dim]")
 
     output.emit({"hint": text, "left": left}, [text], full)
+    _warn(game)
 
 
 @hunt.command(help_epilogue=example("solvable hunt answer 1"))
@@ -125,8 +128,14 @@ def answer(id: str, guess: str | None = None, /, *, team: str | None = None, out
     game = Hunt()
     puzzle = game.puzzle(id)
     word = _asked(puzzle) if guess is None else guess
+    if team is not None:
+        team_name(team)  # refused before the answer is kept
     verdict = game.check(id, word)
-    facts: dict[str, Any] = {"verdict": verdict.kind, "message": verdict.message}
+    facts: dict[str, Any] = {
+        "verdict": verdict.kind,
+        "message": verdict.message,
+        "warning": verdict.warning,
+    }
     if verdict.kind == "right":
         facts["solution"] = verdict.solution
         if team is not None:
@@ -140,12 +149,17 @@ def answer(id: str, guess: str | None = None, /, *, team: str | None = None, out
             print_styled(f"\n[dim]The page of this wing: solvable app, or docs/{puzzle.wing}.md[/dim]")
         if "finish_code" in facts:
             print_styled(f"\nFinish code of {plain(str(team))}: [bold]{facts['finish_code']}[/bold]")
-        if verdict.warning:
-            print(visible(f"warning: {verdict.warning}; this answer is not kept"), file=sys.stderr)
 
     output.emit(facts, [facts.get("finish_code", verdict.kind)], full)
+    _warn(game)
     if verdict.kind != "right":
         sys.exit(1)
+
+
+def _warn(game: Hunt) -> None:
+    """Say once that progress is not kept."""
+    if game.journal.warning:
+        print(visible(f"warning: {game.journal.warning}; this is not kept"), file=sys.stderr)
 
 
 def _asked(puzzle: Puzzle) -> str:
@@ -155,7 +169,7 @@ def _asked(puzzle: Puzzle) -> str:
 
 @hunt.command(help_epilogue=example("solvable hunt certificate --name 'Ada Lovelace'"))
 def certificate(*, name: str = "", out: Path = Path("certificate.svg"), output: Output = OUTPUT) -> None:
-    """Write the certificate of who has solved the meta.
+    """Write the certificate for solving the meta.
 
     Args:
         name: the name on it.
@@ -216,26 +230,36 @@ def export(
 
 @hunt.command(help_epilogue=example("solvable hunt score submissions.csv --key answers.txt"))
 def score(
-    submissions: Path, /, *, key: Annotated[Path, Parameter(required=True)], output: Output = OUTPUT
+    submissions: Path,
+    /,
+    *,
+    key: Annotated[Path, Parameter(required=True)],
+    event: Path | None = None,
+    output: Output = OUTPUT,
 ) -> None:
     """Rank the teams of an event by their finish codes.
 
     Args:
         submissions: CSV with the columns time, team, puzzle and code.
         key: the organiser's file with a line `puzzle answer` for each.
+        event: the TOML file of the event: what came before its start or after its end does not count.
         output: how the ranking is printed.
     """
     from rich.table import Table
 
     from solvable.hunt.event import score as rank
 
-    ranking, wrong = rank(submissions, key)
+    ranking, wrong = rank(submissions, key, event=event)
 
     def full() -> None:
         table = Table("", "team", "solved", "meta", "last", box=None, pad_edge=False)
-        for place, one in enumerate(ranking, start=1):
+        for one in ranking:
             table.add_row(
-                str(place), plain(one["team"]), str(one["solved"]), "yes" if one["meta"] else "", one["last"]
+                str(one["place"]),
+                plain(one["team"]),
+                str(one["solved"]),
+                "yes" if one["meta"] else "",
+                one["last"],
             )
         print_styled(table)
         for one in wrong:

@@ -13,8 +13,8 @@ from typing import Any
 
 from solvable.checks import choice
 from solvable.errors import InputError
-from solvable.hunt.page import environment, render
-from solvable.hunt.play import META, Hunt, Puzzle, finish_code
+from solvable.hunt.page import environment, picture, render
+from solvable.hunt.play import META, Hunt, Puzzle, finish_code, team_name
 from solvable.hunt.sealing import NEEDED, Key, nouns, opened
 
 _FILES = "files"
@@ -67,7 +67,7 @@ def export(
 
 
 def score(
-    submissions: str | Path, key: str | Path, *, hunt: Hunt | None = None
+    submissions: str | Path, key: str | Path, *, event: str | Path | None = None, hunt: Hunt | None = None
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the ranking of the teams by their finish codes, and what was not counted.
 
@@ -75,13 +75,15 @@ def score(
     was earlier.
 
     Args:
-        submissions: CSV with the columns time (ISO 8601; without a zone, UTC), team, puzzle and code.
+        submissions: CSV with the columns time (ISO 8601, such as 2027-03-01 10:15:00; without a zone, that of the
+            event, else UTC), team, puzzle and code.
         key: the organiser's file, with a line `puzzle answer` for each puzzle.
+        event: TOML file of the event, as for `export`: what came before its start or after its end does not count.
         hunt: another hunt than the library's own.
 
     Returns:
-        a dictionary for each team with team, solved (number), meta (whether), last (time); and a sentence for each line
-        that does not count.
+        a dictionary for each team with place (the same for equals), team, solved (number), meta (whether), last (time);
+        and a sentence for each line that does not count.
 
     Raises:
         InputError: if a file cannot be read or lacks something, or an answer is not right.
@@ -89,13 +91,14 @@ def score(
     hunt = Hunt() if hunt is None else hunt
     keys = _Answers.read(Path(key), hunt).keys
     rows = list(_rows(Path(submissions)))
+    times = _Times(None if event is None else _event(Path(event)))
     codes = _Codes(keys, [row["team"] for _, row in rows])
     solves: dict[str, dict[str, tuple[datetime, str]]] = {}
     shown: dict[str, str] = {}
     wrong = []
     for number, row in rows:
         try:
-            time = _time(row["time"])
+            time = times.read(row["time"])
             puzzle = hunt.puzzle(row["puzzle"]).id
             team = codes.check(row["team"], puzzle, row["code"])
         except InputError as error:
@@ -109,8 +112,10 @@ def score(
     def place(team: str) -> tuple[int, bool, datetime]:
         return -len(solves[team]), META not in solves[team], max(solves[team].values())[0]
 
+    ranks = sorted(map(place, solves))
     ranking = [
         {
+            "place": 1 + ranks.index(place(team)),
             "team": shown[team],
             "solved": len(solves[team]),
             "meta": META in solves[team],
@@ -133,7 +138,7 @@ class _Codes:
                     self._owners.setdefault((puzzle, finish_code(key, team)), team)
 
     def check(self, team: str, puzzle: str, code: str) -> str:
-        """Return what a team is known by: its code of the meta, which is the same for all spellings of its name.
+        """Return what a team is known by: its name without case and repeated blanks.
 
         Raises:
             InputError: if the code is not that of the team and the puzzle.
@@ -142,7 +147,7 @@ class _Codes:
             raise InputError("the team has no name")
         code = "".join(code.upper().split())
         if code == finish_code(self._keys[puzzle], team):
-            return finish_code(self._keys[META], team)
+            return team_name(team)
         owner = self._owners.get((puzzle, code))
         said = f"the code of team {owner.strip()!r}" if owner else f"{code!r}, which is not its code"
         raise InputError(f"for puzzle {puzzle}, team {team.strip()!r} gave {said}")
@@ -200,13 +205,14 @@ def _static(hunt: Hunt, event: Path | None) -> dict[str, bytes]:
     """Return the files of the static site."""
     facts = None if event is None else _event(event)
     title = "The hunt" if facts is None else facts["name"]
+    shown = {} if facts is None else facts | {name: _shown(facts[name]) for name in ("start", "end")}
     errata = [] if event is None else _errata(event.with_name(_ERRATA), hunt)
     # With numbers: one of the puzzles has the title of the page of errata.
     links = {puzzle.id: f"{puzzle.id.lower()}-{_slug(puzzle)}.html" for puzzle in hunt.puzzles}
     news = [("Errata of the hunt", "errata.html")] if errata else []
 
     def write(name: str, pages: Sequence[tuple[str, str]], **what: Any) -> None:
-        files[name] = render(hunt, links, event=facts or {}, pages=pages, files=_FILES, **what).encode()
+        files[name] = render(hunt, links, event=shown, pages=pages, files=_FILES, **what).encode()
 
     files: dict[str, bytes] = {}
     write("index.html", news, title=title, front=True)
@@ -238,7 +244,9 @@ def _gph(hunt: Hunt, answers: _Answers) -> dict[str, bytes]:
         title = puzzle.title + " (Meta)" * is_meta
         round_title = "" if rows else "The hunt"
         rows.append((round_title, title, _slug(puzzle), "", answers.words[puzzle.id].upper(), *unlock))
-        body = template.render(puzzle=puzzle, nouns=waiting if is_meta else None)
+        pictures = [picture(hunt, name) for name in puzzle.files if name.endswith(".svg")]
+        panels = [panel for one in pictures for panel in one["panels"]]
+        body = template.render(puzzle=puzzle, nouns=waiting if is_meta else None, panels=panels)
         files[f"puzzles/templates/puzzle_bodies/{_slug(puzzle)}.html"] = body.encode()
         for name in puzzle.files:
             files[f"puzzles/static/hunt/{name}"] = hunt.content(name)
@@ -260,7 +268,7 @@ def _tsv(rows: Iterable[Sequence[str]]) -> bytes:
 
 
 def _event(path: Path) -> dict[str, Any]:
-    """Return the facts of an event, with times as they are shown."""
+    """Return the facts of an event."""
     try:
         facts = tomllib.loads(_text(path))
     except tomllib.TOMLDecodeError as error:
@@ -279,7 +287,7 @@ def _event(path: Path) -> dict[str, Any]:
         raise InputError(
             f"end in {path} must be after start, both with a time zone or both without; got {end}"
         )
-    return facts | {"start": _shown(start), "end": _shown(end)}
+    return facts
 
 
 def _shown(value: Any) -> str:
@@ -328,12 +336,32 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
         raise InputError(f"{path} is not CSV: {error}") from None
 
 
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise InputError(f"the time {text.strip()!r} cannot be read; expected 2027-03-01 10:15:00") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+class _Times:
+    """Times of submissions, which must lie within the event, if there is one."""
+
+    def __init__(self, event: dict[str, Any] | None) -> None:
+        self._zone = UTC if event is None else event["start"].tzinfo or UTC
+        self._bounds = event and [self._with_zone(event[name]) for name in ("start", "end")]
+
+    def read(self, text: str) -> datetime:
+        """Return a time.
+
+        Raises:
+            InputError: if it cannot be read, or lies outside the event.
+        """
+        text = text.strip()
+        try:
+            time = self._with_zone(datetime.fromisoformat(text))
+        except ValueError:
+            raise InputError(f"the time {text!r} cannot be read; expected 2027-03-01 10:15:00") from None
+        if self._bounds and time < self._bounds[0]:
+            raise InputError(f"{text} is before the start of the event")
+        if self._bounds and time > self._bounds[1]:
+            raise InputError(f"{text} is after the end of the event")
+        return time
+
+    def _with_zone(self, time: datetime) -> datetime:
+        return time if time.tzinfo else time.replace(tzinfo=self._zone)
 
 
 def _text(path: Path) -> str:

@@ -5,6 +5,7 @@ What has been opened, hinted and solved is read from its lines, in order.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 _NAME = "journal.jsonl"
+_WORD = re.compile("[A-Z]{1,60}")
 
 
 @dataclass
@@ -38,6 +40,9 @@ class Journal:
     """The journal in a folder; by default that of the user's data."""
 
     def __init__(self, folder: Path | None = None) -> None:
+        self.warning: str | None = None
+        """Why the last event could not be written, if it could not."""
+        self._unwritten: list[dict[str, Any]] = []
         if folder is None:
             from platformdirs import user_data_path
 
@@ -45,45 +50,55 @@ class Journal:
         self.path = folder / _NAME
 
     def add(self, puzzle: str, event: str, **facts: Any) -> str | None:
-        """Write an event and wait until it is on the disk.
+        """Write an event and wait until it is on the disk; what cannot be written is known until the process ends.
 
         Returns:
             why it could not be written, if it could not.
         """
         time = datetime.now(UTC).isoformat(timespec="seconds")
-        line = json.dumps({"time": time, "puzzle": puzzle, "event": event, **facts}) + "\n"
+        line = {"time": time, "puzzle": puzzle, "event": event, **facts}
+        self.warning = self._write(json.dumps(line))
+        if self.warning is not None:
+            self._unwritten.append(line)
+        return self.warning
+
+    def _write(self, line: str) -> str | None:
+        # In a line of its own: a process that was killed, or a full disk, may have left half a line.
+        data = f"\n{line}\n".encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # One call writes the whole line at the end, also where another process writes.
             file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                # A process that was killed may have left half a line.
-                written = os.write(file, ("" if self._is_whole() else "\n").encode() + line.encode())
+                written = os.write(file, data)
                 os.fsync(file)
             finally:
                 os.close(file)
         except OSError as error:
             return f"{self.path} cannot be written ({error.strerror})"
-        return None if written >= len(line) else f"{self.path} cannot be written (no room)"
+        return None if written == len(data) else f"{self.path} cannot be written (no room)"
 
     def progress(self) -> Progress:
         """Return what the lines say."""
         progress = Progress()
-        for line in self._lines():
+        for line in [*self._lines(), *self._unwritten]:
             puzzle, event = str(line.get("puzzle")), line.get("event")
+            number, word = line.get("number"), line.get("letters")
             if event == "opened":
                 progress.opened.add(puzzle)
-            elif event == "hint":
-                progress.hints[puzzle] = max(progress.hints.get(puzzle, 0), int(line.get("number", 0)))
+            elif event == "hint" and isinstance(number, int):
+                progress.hints[puzzle] = max(progress.hints.get(puzzle, 0), number)
             elif event == "answer":
                 progress.guesses[puzzle] = progress.guesses.get(puzzle, 0) + 1
-                if line.get("verdict") == "right" and puzzle not in progress.answers:
-                    progress.answers[puzzle] = str(line.get("letters"))
+                right = line.get("verdict") == "right" and isinstance(word, str) and _WORD.fullmatch(word)
+                if right and puzzle not in progress.answers:
+                    progress.answers[puzzle] = str(word)
                     progress.solved_at[puzzle] = str(line.get("time"))
         return progress
 
     def reset(self) -> Path | None:
         """Rename the journal, so that the next one is empty, and return its new path."""
+        self._unwritten.clear()
         if not self.path.exists():
             return None
         time = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -93,12 +108,6 @@ class Journal:
             aside = self.path.with_name(f"journal-{time}-{number}.jsonl")
         self.path.rename(aside)
         return aside
-
-    def _is_whole(self) -> bool:
-        with suppress(OSError), self.path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) == b"\n"
-        return True
 
     def _lines(self) -> Iterator[dict[str, Any]]:
         try:

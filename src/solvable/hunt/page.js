@@ -81,10 +81,10 @@
     return folded.join("").split(/(?:(?!\ufeff)[\s\x1c-\x1f\x85])+/).filter(Boolean).join(" ");
   }
 
-  async function finishCode(key) {
+  async function finishCode(key, name) {
     const rule = { name: "HMAC", hash: "SHA-256" };
     const secret = await crypto.subtle.importKey("raw", key.code, rule, false, ["sign"]);
-    const digest = await crypto.subtle.sign("HMAC", secret, encoded(teamName()));
+    const digest = await crypto.subtle.sign("HMAC", secret, encoded(name));
     return base32(new Uint8Array(digest)).slice(0, CODE_LETTERS);
   }
 
@@ -143,7 +143,7 @@
       now.team = now.team || found.team;
     });
     const count = Object.keys(found.answers).length;
-    return `Taken over: ${count} answer${count === 1 ? "" : "s"}.`;
+    return `Imported: ${count} answer${count === 1 ? "" : "s"}.`;
   }
 
   // What is shown.
@@ -162,8 +162,9 @@
     for (const id in keys) {
       const code = section(id)?.querySelector(".code");
       if (!code) continue;
+      const [name, shown] = [teamName(), state.team.trim()];
       if (!(id in state.answers)) code.textContent = "";
-      else if (teamName()) code.textContent = `Finish code of ${state.team.trim()}: ${await finishCode(keys[id])}`;
+      else if (name) code.textContent = `Finish code of ${shown}: ${await finishCode(keys[id], name)}`;
       else code.textContent = hunt.event ? NO_TEAM : "";
     }
   }

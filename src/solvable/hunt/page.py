@@ -64,9 +64,9 @@ def render(
     shown = [
         _fields(puzzle)
         | {
-            "hints": puzzle._hints,
+            "hints": puzzle.hints,
             "downloads": [_download(name, hunt.content(name), files) for name in puzzle.files],
-            "pictures": [_picture(hunt, name) for name in puzzle.files if name.endswith(".svg")],
+            "pictures": [picture(hunt, name) for name in puzzle.files if name.endswith(".svg")],
         }
         for puzzle in puzzles
     ]
@@ -162,7 +162,7 @@ def _download(name: str, data: bytes, folder: str | None) -> dict[str, str]:
     }
 
 
-def _picture(hunt: Hunt, name: str) -> dict[str, Any]:
+def picture(hunt: Hunt, name: str) -> dict[str, Any]:
     """Return a picture with its text, which is in the JSON file of the same name."""
     text = json.loads(hunt.content(str(Path(name).with_suffix(".json"))))
     return {"source": _embedded(name, hunt.content(name)), "title": text["title"], "panels": text["panels"]}

@@ -1,4 +1,4 @@
-"""Playing the hunt: puzzles, files, hints, and what is said to a guess."""
+"""Playing the hunt: puzzles, files, hints, and the replies to guesses."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ from solvable.hunt.sealing import NEEDED, Key, letters, nouns, opened
 HERE = Path(__file__).parent
 META = "M"
 
-_WRONG = "Guesses are never limited, and `solvable hunt hint` helps."
+_WRONG = "Guesses are never limited, and `solvable hunt hint {}` helps."
 _CODE_LETTERS = 10
 
 
@@ -38,6 +38,7 @@ class Puzzle:
         start: where to begin.
         files: names of its files.
         hints_total: how many hints there are.
+        hints: all of them, from the vaguest; `Hunt.hint` gives them one by one.
     """
 
     id: str
@@ -50,12 +51,12 @@ class Puzzle:
     start: str
     files: tuple[str, ...]
     hints_total: int
-    _hints: tuple[str, ...] = field(repr=False)
+    hints: tuple[str, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said to a guess.
+    """The reply to a guess.
 
     Attributes:
         kind: `right`, `close` or `wrong`.
@@ -71,7 +72,7 @@ class Verdict:
 
 
 class Hunt:
-    """A hunt: puzzles with their files, sealed answers, and the journal of who solves it.
+    """A hunt: puzzles with their files, sealed answers, and the journal of a solver.
 
     Args:
         folder: has `puzzles.toml`, `sealed.json` and `data/`; by default the library's own.
@@ -147,24 +148,23 @@ class Hunt:
             self.nouns()
         number = min(self.progress().hints.get(puzzle.id, 0) + 1, puzzle.hints_total)
         self.journal.add(puzzle.id, "hint", number=number)
-        return puzzle._hints[number - 1], puzzle.hints_total - number
+        return puzzle.hints[number - 1], puzzle.hints_total - number
 
     def check(self, id: str | int, guess: str) -> Verdict:
-        """Return what is said to a guess, and keep it in the journal, a wrong one by its tag only.
+        """Return the reply to a guess, and keep it in the journal, a wrong one by its tag only.
 
         Raises:
             InputError: if the guess has no letters or too many, or the meta is not open yet.
         """
         puzzle = self.puzzle(id)
-        key = Key(puzzle.id, guess, self.sealed["iterations"])
+        key, said = self._reply(puzzle.id, guess)
         if puzzle.id == META:
             self.nouns()
-        said = opened(self.sealed["puzzles"][puzzle.id], key)
         kind = said["verdict"] if said else "wrong"
         facts = {"letters": letters(guess)} if kind == "right" else {}
         warning = self.journal.add(puzzle.id, "answer", verdict=kind, tag=key.tag, **facts)
         if said is None:
-            return Verdict("wrong", _WRONG, warning=warning)
+            return Verdict("wrong", _WRONG.format(puzzle.id), warning=warning)
         return Verdict(kind, said["say"], said.get("solution", ""), warning)
 
     def nouns(self) -> list[str]:
@@ -173,9 +173,10 @@ class Hunt:
         Raises:
             InputError: if fewer than six of the nine puzzles are solved.
         """
-        answers = {puzzle: word for puzzle, word in self.progress().answers.items() if puzzle != META}
+        feeders = {puzzle.id for puzzle in self.puzzles} - {META}
+        answers = {id: word for id, word in self.progress().answers.items() if id in feeders}
         if len(answers) >= NEEDED:
-            keys = {puzzle: Key(puzzle, word, self.sealed["iterations"]) for puzzle, word in answers.items()}
+            keys = {id: self._key(id, word) for id, word in answers.items()}
             if (found := nouns(self.sealed["meta"], keys)) is not None:
                 return found
         raise InputError(
@@ -189,24 +190,52 @@ class Hunt:
             InputError: if the guess is not right, or the team has no name.
         """
         puzzle = self.puzzle(id)
-        key = Key(puzzle.id, guess, self.sealed["iterations"])
-        said = opened(self.sealed["puzzles"][puzzle.id], key)
-        if said is None or said["verdict"] != "right":
+        if not self.is_right(puzzle.id, guess):
             raise InputError(f"the guess is not the answer of puzzle {puzzle.id}; a code is for a right one")
-        return finish_code(key, team)
+        return finish_code(self._key(puzzle.id, guess), team)
+
+    def is_right(self, id: str, guess: str) -> bool:
+        """Return whether a guess is the answer, without keeping it."""
+        _, said = self._reply(id, guess)
+        return said is not None and said["verdict"] == "right"
+
+    def _key(self, id: str, guess: str) -> Key:
+        return Key(id, guess, self.sealed["iterations"])
+
+    def _reply(self, id: str, guess: str) -> tuple[Key, dict[str, Any] | None]:
+        key = self._key(id, guess)
+        return key, opened(self.sealed["puzzles"][id], key)
 
 
 def finish_code(key: Key, team: str) -> str:
     """Return the finish code of the key of a right answer, for a team.
 
     Raises:
-        InputError: if the name of the team is empty.
+        InputError: if the name of the team is empty, or no text.
+    """
+    digest = hmac.new(key.code_secret, team_name(team).encode(), hashlib.sha256).digest()
+    return base64.b32encode(digest).decode()[:_CODE_LETTERS]
+
+
+def team_name(team: str) -> str:
+    """Return the name of a team without case and repeated blanks.
+
+    Raises:
+        InputError: if it is empty, or has characters that are no text.
+
+    >>> team_name("The  Ridge ")
+    'the ridge'
     """
     name = " ".join(unicodedata.normalize("NFKC", team).casefold().split())
     if not name:
         raise InputError("the team has no name; give one with --team")
-    digest = hmac.new(key.code_secret, name.encode(), hashlib.sha256).digest()
-    return base64.b32encode(digest).decode()[:_CODE_LETTERS]
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"the team's name, {team!r}, has characters that are no text; leave them out"
+        ) from None
+    return name
 
 
 @cache
@@ -224,7 +253,7 @@ def _puzzles(folder: Path) -> tuple[Puzzle, ...]:
             start=row["start"],
             files=tuple(row["files"]),
             hints_total=len(row["hints"]),
-            _hints=tuple(row["hints"]),
+            hints=tuple(row["hints"]),
         )
         for row in table
     )

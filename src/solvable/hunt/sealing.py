@@ -1,8 +1,8 @@
-"""Sealed boxes: what is said to a guess, readable only to who makes that guess.
+"""Sealed boxes: the reply to a guess, which only that guess opens.
 
 A key is derived from the letters of a guess; its first bytes name the box, the others open it. Answers and near misses
-look alike. It is a game, not a vault: who tries all words of a dictionary finds the short answers within an hour. The
-page does the same with WebCrypto.
+look alike. It is a game, not a vault: whoever tries all words of a dictionary finds the short answers within an hour.
+The page does the same with WebCrypto.
 """
 
 import hashlib
@@ -22,7 +22,9 @@ NEEDED = 6
 """How many right answers open what is sealed for the meta."""
 
 SALT = "solvable hunt 1:"
-"""Before the name of a puzzle, the salt of its keys."""
+"""Before the name of a puzzle, the salt of its keys; another number whenever other texts are sealed.
+
+Two texts sealed with one key would tell each other."""
 LONGEST = 60
 """How many letters a guess may have."""
 _TAG, _KEY, _CODE = slice(0, 16), slice(16, 48), slice(48, 64)
@@ -58,7 +60,7 @@ class Key:
 
     def box(self, text: bytes) -> bytes:
         """Return a text sealed, or the text of a box: both are XOR with the same stream."""
-        return _masked(text, self._key[_KEY])
+        return _masked(text, self.secret)
 
     @property
     def secret(self) -> bytes:
@@ -101,7 +103,7 @@ def sealed(
     """Return the file of boxes.
 
     Args:
-        contents: puzzle -> guess -> what is said to it; all boxes get the same length.
+        contents: puzzle -> guess -> the reply; all boxes get the same length.
         nouns: what is sealed for the meta, under any six right answers.
         answers: puzzle -> right answer, of the puzzles that open the meta.
         iterations: rounds of PBKDF2.

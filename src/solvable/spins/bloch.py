@@ -126,7 +126,7 @@ def draw_paths(paths: ArrayLike, labels: Sequence[str]) -> "Figure":
 
 
 def describe_path(path: ArrayLike, tolerance: float = 0.03) -> str:
-    """Return a path on the Bloch sphere in words, for who cannot see a figure: seen from +x, with z up.
+    """Return a path on the Bloch sphere in words, for those who cannot see a figure: seen from +x, with z up.
 
     Azimuth goes to the right, elevation upwards. The path is straightened where it is within the tolerance of a line.
 
@@ -160,6 +160,8 @@ def describe_path(path: ArrayLike, tolerance: float = 0.03) -> str:
     moves = np.diff(np.asarray(corners.coords), axis=0)
     eighths = np.rint(np.arctan2(moves[:, 1], moves[:, 0]) / (np.pi / 4)).astype(int) % 8
     lengths = np.hypot(*moves.T)
+    if not lengths.any():
+        return "stays"
     return ", ".join(f"{_MOVES[k]} {length:.2f}" for k, length in zip(eighths, lengths, strict=True))
 
 
