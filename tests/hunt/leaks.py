@@ -27,7 +27,7 @@ def leaks(text: str, key: dict[str, Any]) -> list[str]:
     words = {word for id, answer in key["answers"].items() if id != META for word in answer.split()}
     places = sorted(
         (match.start(), match[0].upper())
-        for match in re.finditer(rf"\b({'|'.join(words)})\b", text, re.IGNORECASE)
+        for match in re.finditer(rf"(?<![A-Za-z])({'|'.join(words)})(?![A-Za-z])", text, re.IGNORECASE)
     )
     for (here, one), (there, other) in pairwise(places):
         if one != other and there - here < _CLOSE and len(one + other) > _SHORT:
@@ -48,13 +48,14 @@ def texts(path: Path) -> Iterator[tuple[str, str]]:
             if file.is_file() and not _SKIPPED & set(file.parts):
                 yield str(file), file.read_bytes().decode("utf-8", "ignore")
     else:
-        yield str(path), path.read_text(encoding="utf-8")
+        yield str(path), path.read_bytes().decode("utf-8", "ignore")
 
 
 def main(key_file: str, *paths: str) -> None:
-    """Print what was found, in the paths and in the messages of commits, and exit with 1 if there is any."""
+    """Print what was found, in the paths and in all commits, and exit with 1 if there is any."""
     key = json.loads(Path(key_file).read_text(encoding="utf-8"))
-    commits = subprocess.run(["git", "log", "--format=%B"], capture_output=True, text=True, check=True).stdout
+    log = ["git", "log", "-p", "--format=%B"]
+    commits = subprocess.run(log, capture_output=True, check=True).stdout.decode("utf-8", "ignore")
     sources = [("commits", commits), *(pair for path in paths for pair in texts(Path(path)))]
     found = [f"{name}: {leak}" for name, text in sources for leak in leaks(text, key)]
     print("\n".join(found) or "nothing found")
