@@ -20,10 +20,11 @@ NAME = 'Ada <b> & "Söhne"'
 @pytest.fixture
 def solved(test_hunt: Hunt, answers: dict[str, str]) -> Hunt:
     """The test hunt after six puzzles and the meta, with three hints."""
-    for id in "134568":
-        test_hunt.check(id, answers[id])
     for id in ("1", "4", "4", "9"):
         test_hunt.hint(id)
+    for id in "134568":
+        test_hunt.check(id, answers[id])
+    test_hunt.hint("3")  # too late to have helped
     test_hunt.check(META, answers[META])
     return test_hunt
 

@@ -168,7 +168,7 @@ def test_gph_site_gets_its_table(
         (lambda lines: [*lines, "1 harvest = x"], "line 13: 'harvest' is not a near miss of puzzle 1"),
         (lambda lines: ["1 harvest", *lines], "line 1: 'harvest' is not the answer of puzzle 1"),
         (lambda lines: ["11 x", *lines], "line 1: unknown puzzle '11'"),
-        (lambda lines: ["1", *lines], "line 1: the guess has 0 letters"),
+        (lambda lines: ["1", *lines], "line 1: puzzle 1 has no answer"),
         (lambda lines: ["\udcff"], "is not UTF-8"),
     ],
 )
@@ -183,7 +183,11 @@ def test_bad_answers_are_refused(
 
 
 def test_teams_are_ranked(
-    test_hunt: Hunt, key: Path, answers: dict[str, str], submissions: Callable[..., Path]
+    test_hunt: Hunt,
+    key: Path,
+    event: Callable[..., Path],
+    answers: dict[str, str],
+    submissions: Callable[..., Path],
 ) -> None:
     def code(team: str, id: str) -> str:
         return test_hunt.finish_code(id, answers[id], team)
@@ -194,7 +198,7 @@ def test_teams_are_ranked(
         ("2027-03-01 12:00", "THE RIDGE", "2", code("the ridge", "2").lower()),
         ("2027-03-01 17:00", "the ridge", "2", f" {code('the ridge', '2')} "),
         # Two, of which one is the meta.
-        ("2027-03-01 16:00", "Late, but", "3", code("Late, but", "3")),
+        ("2027-03-01 16:00", "Late, but", "3", " ".join(code("Late, but", "3").lower()).replace(" ", "-")),
         ("2027-03-01T16:30:00Z", "Late, but", "m", code("Late, but", "M")),
         # Two, the last at 11:30 by the clock of Greenwich.
         ("2027-03-01T06:30:00-05:00", "Norm", "4", code("Norm", "4")),
@@ -210,7 +214,10 @@ def test_teams_are_ranked(
         ("2027-03-01 09:00", "  ", "6", "ABCDEFGHIJ"),
         ("2027-03-01 09:00", "Norm"),
     ]
-    ranking, wrong = score(submissions(rows), key, hunt=test_hunt)
+    with pytest.raises(InputError, match="some times have a zone and others have none"):
+        score(submissions(rows), key, hunt=test_hunt)
+    day = event(start="2027-03-01T00:00:00Z", end="2027-03-02T00:00:00Z")
+    ranking, wrong = score(submissions(rows), key, event=day, hunt=test_hunt)
     assert ranking == [
         {"place": 1, "team": "Late, but", "solved": 2, "meta": True, "last": "2027-03-01T16:30:00Z"},
         {"place": 2, "team": "Norm", "solved": 2, "meta": False, "last": "2027-03-01T06:30:00-05:00"},
@@ -254,6 +261,21 @@ def test_only_the_time_of_the_event_counts(
     assert [line.split(" is ", 1)[1] for line in wrong] == ["before the start of the event"] * 2 + [
         "after the end of the event"
     ]
+
+
+def test_another_site_is_not_written_over(
+    test_hunt: Hunt, event: Callable[..., Path], tmp_path: Path
+) -> None:
+    site = tmp_path / "site"
+    (tmp_path / "errata.json").write_text('[{"time": "now", "text": "Lunch."}]', encoding="utf-8")
+    export(site, event=event(), hunt=test_hunt)
+    assert (site / "errata.html").exists()
+    (tmp_path / "errata.json").unlink()
+    export(site, event=event(), hunt=test_hunt)
+    assert not (site / "errata.html").exists()
+    (site / "index.html").write_text("<h1>Mine</h1>", encoding="utf-8")
+    with pytest.raises(InputError, match="is there and not of a hunt"):
+        export(site, event=event(), hunt=test_hunt)
 
 
 def test_bad_submissions_are_refused(

@@ -49,7 +49,9 @@ def test_state_is_read_from_the_lines(tmp_path: Path) -> None:
     journal.add("1", "answer", verdict="wrong", tag="00")
     journal.add("1", "answer", verdict="right", tag="01", letters="LANTERN")
     journal.add("1", "answer", verdict="right", tag="01", letters="LANTERN")
+    journal.add("1", "hint", number=3)  # out of curiosity
     progress = journal.progress()
+    assert progress.hints_read == {"1": 3}
     assert (progress.opened, progress.hints, progress.answers) == ({"1"}, {"1": 2}, {"1": "LANTERN"})
     assert progress.guesses == {"1": 3}
     assert progress.solved_at["1"] <= json.loads(journal.path.read_text().split("\n")[-2])["time"]

@@ -49,6 +49,8 @@ def test_a_finish_code_depends_on_the_team(test_hunt: Hunt, answers: dict[str, s
         test_hunt.finish_code(1, "wrong", "the ridge")
     with pytest.raises(InputError, match="has no name"):
         test_hunt.finish_code(1, answers["1"], "  ")
+    with pytest.raises(InputError, match="has 101 letters; expected at most 100"):
+        test_hunt.finish_code(1, answers["1"], "x" * 101)
     with pytest.raises(InputError, match="characters that are no text"):
         test_hunt.finish_code(1, answers["1"], "a\udcffb")
 
@@ -106,6 +108,10 @@ def test_the_command_line(command_line: Any, tmp_path: Path, monkeypatch: pytest
     assert code == 0
     assert (tmp_path / "01_wafer.csv").is_file()
     assert "wafer-report" in out
+    assert str(tmp_path / "01_wafer.csv") in out.replace("\n", "")
+    code, out, _ = command_line("hunt", "answer", "1", "two", "words")
+    assert code == 1
+    code, out, _ = command_line("hunt", "page", tmp_path / "page.txt")
     code, out, _ = command_line("hunt", "hint", "1", "--quiet")
     assert code == 0
     code, out, _ = command_line("hunt", "answer", "1", "nonsense")

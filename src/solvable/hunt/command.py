@@ -1,5 +1,6 @@
 """The command `solvable hunt`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,7 +89,10 @@ def open_(id: str, /, *, to: Path = Path(), web: bool = False, output: Output = 
         print_styled(plain(puzzle.given))
         if nouns:
             print_styled(f"\nWaiting, in the order of the file: {plain(', '.join(nouns))}")
-        print_styled(f"\n[dim]To begin:[/dim] {plain(puzzle.start)}")
+        start = puzzle.start
+        for path in files:
+            start = start.replace(path.name, shlex.quote(str(path)))
+        print_styled(f"\n[dim]To begin:[/dim] {plain(start)}")
         print_styled(f"[dim]Then: solvable hunt answer {puzzle.id} (or: hint {puzzle.id})[/dim]\n")
         for path in files:
             print(visible(str(path)))
@@ -116,7 +120,7 @@ def hint(id: str, /, *, output: Output = OUTPUT) -> None:
 
 
 @hunt.command(help_epilogue=example("solvable hunt answer 1"))
-def answer(id: str, guess: str | None = None, /, *, team: str | None = None, output: Output = OUTPUT) -> None:
+def answer(id: str, /, *guess: str, team: str | None = None, output: Output = OUTPUT) -> None:
     """Check a guess: right, close or wrong. It ends with status 0 if it is right, else 1.
 
     Args:
@@ -127,7 +131,7 @@ def answer(id: str, guess: str | None = None, /, *, team: str | None = None, out
     """
     game = Hunt()
     puzzle = game.puzzle(id)
-    word = _asked(puzzle) if guess is None else guess
+    word = " ".join(guess) or _asked(puzzle)
     if team is not None:
         team_name(team)  # refused before the answer is kept
     verdict = game.check(id, word)
@@ -193,7 +197,7 @@ def page(out: Path, /, *, output: Output = OUTPUT) -> None:
     """
     from solvable.hunt.page import page as write
 
-    check_path("out", out, (".html",))
+    check_path("OUT", out, (".html",))
     path = write(out)
     output.emit({"page": path}, [str(path)], lambda: print(visible(str(path))))
 

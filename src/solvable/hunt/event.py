@@ -18,7 +18,7 @@ from solvable.hunt.play import META, Hunt, Puzzle, finish_code, team_name
 from solvable.hunt.sealing import NEEDED, Key, nouns, opened
 
 _FILES = "files"
-_ERRATA = "errata.json"
+_ERRATA, _ERRATA_PAGE = "errata.json", "errata.html"
 _EVENT = {"name": str, "start": datetime, "end": datetime, "contact": str, "team_size": int}
 _EXPECTED = {str: "text", datetime: "a date and time, as in 2027-03-01T10:00:00-05:00", int: "a whole number"}
 _COLUMNS = ("time", "team", "puzzle", "code")
@@ -52,10 +52,15 @@ def export(
     if choice("platform", platform, ("static", "gph")) == "static":
         if answers is not None:
             raise InputError("a static site has its answers sealed; give no file of answers, or platform gph")
+        _refuse_another_site(Path(folder) / "index.html")
         files = _static(hunt, None if event is None else Path(event))
+        if _ERRATA_PAGE not in files:
+            (Path(folder) / _ERRATA_PAGE).unlink(missing_ok=True)  # of an earlier export
     else:
         if answers is None:
-            raise InputError("gph-site needs the answers: give the organiser's file of answers")
+            raise InputError(
+                "gph-site needs the answers: give the organiser's file with --answers (in Python: answers=)"
+            )
         files = _gph(hunt, _Answers.read(Path(answers), hunt))
     paths = []
     for name, data in files.items():
@@ -91,7 +96,7 @@ def score(
     hunt = Hunt() if hunt is None else hunt
     keys = _Answers.read(Path(key), hunt).keys
     rows = list(_rows(Path(submissions)))
-    times = _Times(None if event is None else _event(Path(event)))
+    times = _Times(None if event is None else _event(Path(event)), [row["time"] for _, row in rows])
     codes = _Codes(keys, [row["team"] for _, row in rows])
     solves: dict[str, dict[str, tuple[datetime, str]]] = {}
     shown: dict[str, str] = {}
@@ -145,7 +150,7 @@ class _Codes:
         """
         if not team.strip():
             raise InputError("the team has no name")
-        code = "".join(code.upper().split())
+        code = "".join(filter(str.isalnum, code.upper()))
         if code == finish_code(self._keys[puzzle], team):
             return team_name(team)
         owner = self._owners.get((puzzle, code))
@@ -184,7 +189,9 @@ class _Answers:
     def _add(self, line: str, hunt: Hunt) -> None:
         id, _, rest = " ".join(line.split()).partition(" ")
         guess, mark, response = (part.strip() for part in rest.partition("="))
-        puzzle = hunt.puzzle(id).id
+        puzzle = hunt.puzzle(id.rstrip(":")).id
+        if not guess:
+            raise InputError(f"puzzle {puzzle} has no answer; expected the puzzle, a blank and the answer")
         key = Key(puzzle, guess, hunt.sealed["iterations"])
         said = opened(hunt.sealed["puzzles"][puzzle], key)
         expected = "close" if mark else "right"
@@ -201,6 +208,12 @@ class _Answers:
             self.words[puzzle], self.keys[puzzle] = guess, key
 
 
+def _refuse_another_site(path: Path) -> None:
+    """Raise if there is a page that no export has written."""
+    if path.exists() and 'id="hunt"' not in _text(path):
+        raise InputError(f"{str(path)!r} is there and not of a hunt; choose an empty folder, or move it away")
+
+
 def _static(hunt: Hunt, event: Path | None) -> dict[str, bytes]:
     """Return the files of the static site."""
     facts = None if event is None else _event(event)
@@ -209,7 +222,7 @@ def _static(hunt: Hunt, event: Path | None) -> dict[str, bytes]:
     errata = [] if event is None else _errata(event.with_name(_ERRATA), hunt)
     # With numbers: one of the puzzles has the title of the page of errata.
     links = {puzzle.id: f"{puzzle.id.lower()}-{_slug(puzzle)}.html" for puzzle in hunt.puzzles}
-    news = [("Errata of the hunt", "errata.html")] if errata else []
+    news = [("Errata of the hunt", _ERRATA_PAGE)] if errata else []
 
     def write(name: str, pages: Sequence[tuple[str, str]], **what: Any) -> None:
         files[name] = render(hunt, links, event=shown, pages=pages, files=_FILES, **what).encode()
@@ -223,7 +236,7 @@ def _static(hunt: Hunt, event: Path | None) -> dict[str, bytes]:
         write(links[puzzle.id], pages, title=f"{puzzle.title}: {title}", puzzles=[puzzle])
     if errata:
         write(
-            "errata.html",
+            _ERRATA_PAGE,
             [("All puzzles", "index.html")],
             title=f"Errata of the hunt: {title}",
             errata=errata,
@@ -329,7 +342,9 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
         reader = csv.DictReader(StringIO(_text(path), newline=""), strict=True)
         reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
         if missing := [name for name in _COLUMNS if name not in reader.fieldnames]:
-            raise InputError(f"{path} has no column {', '.join(missing)}; expected {', '.join(_COLUMNS)}")
+            raise InputError(
+                f"{path} has no column {', '.join(missing)}; expected {', '.join(_COLUMNS)}, between commas"
+            )
         for row in reader:
             yield reader.line_num, {name: row[name] or "" for name in _COLUMNS}
     except csv.Error as error:
@@ -339,7 +354,11 @@ def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
 class _Times:
     """Times of submissions, which must lie within the event, if there is one."""
 
-    def __init__(self, event: dict[str, Any] | None) -> None:
+    def __init__(self, event: dict[str, Any] | None, texts: Iterable[str]) -> None:
+        if event is None and len({_has_zone(text) for text in texts} - {None}) > 1:
+            raise InputError(
+                "some times have a zone and others have none; give the event's file, whose zone then holds for these"
+            )
         self._zone = UTC if event is None else event["start"].tzinfo or UTC
         self._bounds = event and [self._with_zone(event[name]) for name in ("start", "end")]
 
@@ -362,6 +381,13 @@ class _Times:
 
     def _with_zone(self, time: datetime) -> datetime:
         return time if time.tzinfo else time.replace(tzinfo=self._zone)
+
+
+def _has_zone(text: str) -> bool | None:
+    try:
+        return datetime.fromisoformat(text.strip()).tzinfo is not None
+    except ValueError:
+        return None
 
 
 def _text(path: Path) -> str:

@@ -23,7 +23,8 @@ class Progress:
 
     Attributes:
         opened: puzzles that were opened.
-        hints: puzzle -> how many hints were read.
+        hints: puzzle -> how many hints were read before it was solved.
+        hints_read: puzzle -> how many were read in all.
         answers: puzzle -> the right answer, as its letters.
         solved_at: puzzle -> time of the right answer, ISO 8601.
         guesses: puzzle -> number of guesses.
@@ -31,6 +32,7 @@ class Progress:
 
     opened: set[str] = field(default_factory=set)
     hints: dict[str, int] = field(default_factory=dict)
+    hints_read: dict[str, int] = field(default_factory=dict)
     answers: dict[str, str] = field(default_factory=dict)
     solved_at: dict[str, str] = field(default_factory=dict)
     guesses: dict[str, int] = field(default_factory=dict)
@@ -87,7 +89,8 @@ class Journal:
             if event == "opened":
                 progress.opened.add(puzzle)
             elif event == "hint" and isinstance(number, int):
-                progress.hints[puzzle] = max(progress.hints.get(puzzle, 0), number)
+                for hints in (progress.hints_read, *([] if puzzle in progress.answers else [progress.hints])):
+                    hints[puzzle] = max(hints.get(puzzle, 0), number)
             elif event == "answer":
                 progress.guesses[puzzle] = progress.guesses.get(puzzle, 0) + 1
                 right = line.get("verdict") == "right" and isinstance(word, str) and _WORD.fullmatch(word)

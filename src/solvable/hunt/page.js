@@ -259,7 +259,8 @@
   for (const hint of all("details[data-hint]")) {
     hint.addEventListener("toggle", () => {
       const { puzzle, hint: number } = hint.dataset;
-      if (hint.open && (state.hints[puzzle] ?? 0) < Number(number)) {
+      // What is read after the answer is no help.
+      if (hint.open && !(puzzle in state.answers) && (state.hints[puzzle] ?? 0) < Number(number)) {
         update((now) => (now.hints[puzzle] = Math.max(Number(number), now.hints[puzzle] ?? 0)));
       }
     });

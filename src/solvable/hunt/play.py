@@ -21,6 +21,7 @@ META = "M"
 
 _WRONG = "Guesses are never limited, and `solvable hunt hint {}` helps."
 _CODE_LETTERS = 10
+_LONGEST_TEAM = 100
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Hunt:
         puzzle = self.puzzle(id)
         if puzzle.id == META:
             self.nouns()
-        number = min(self.progress().hints.get(puzzle.id, 0) + 1, puzzle.hints_total)
+        number = min(self.progress().hints_read.get(puzzle.id, 0) + 1, puzzle.hints_total)
         self.journal.add(puzzle.id, "hint", number=number)
         return puzzle.hints[number - 1], puzzle.hints_total - number
 
@@ -221,12 +222,14 @@ def team_name(team: str) -> str:
     """Return the name of a team without case and repeated blanks.
 
     Raises:
-        InputError: if it is empty, or has characters that are no text.
+        InputError: if it is empty or too long, or has characters that are no text.
 
     >>> team_name("The  Ridge ")
     'the ridge'
     """
     name = " ".join(unicodedata.normalize("NFKC", team).casefold().split())
+    if len(team) > _LONGEST_TEAM:
+        raise InputError(f"the team's name has {len(team)} letters; expected at most {_LONGEST_TEAM}")
     if not name:
         raise InputError("the team has no name; give one with --team")
     try:

@@ -34,11 +34,13 @@ def letters(guess: str) -> str:
     """Return the letters A to Z of a guess, without accents, in upper case.
 
     Raises:
-        InputError: if there are none, or more than an answer has.
+        InputError: if there are none, or more than an answer has, or the guess is no text.
 
     >>> letters("Ma\u00dfst\u00e4be, \ufb01ne!")
     'MASSSTABEFINE'
     """
+    if not isinstance(guess, str):
+        raise InputError(f"the guess is a {type(guess).__name__}; expected text")
     found = "".join(letter for letter in unicodedata.normalize("NFKD", guess).upper() if "A" <= letter <= "Z")
     if not found or len(found) > LONGEST:
         raise InputError(

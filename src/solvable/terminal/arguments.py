@@ -79,18 +79,19 @@ def check_path(option: str, path: Path | None, endings: tuple[str, ...]) -> None
     """Raise if the file of an option cannot be written; meant to be called before the work.
 
     Args:
-        option: name of the option, without dashes.
+        option: name of the option, without dashes, or of an argument, in capitals.
         path: value of the option, if any.
         endings: allowed file extensions.
     """
     if path is None:
         return
+    name = option if option.isupper() else f"--{option}"
     if path.suffix.lower() not in endings:
-        raise InputError(f"--{option} is {str(path)!r}; expected a file that ends in {', '.join(endings)}")
+        raise InputError(f"{name} is {str(path)!r}; expected a file that ends in {', '.join(endings)}")
     if not path.parent.is_dir():
-        raise InputError(f"--{option} is {str(path)!r}, but there is no such folder; create it first")
+        raise InputError(f"{name} is {str(path)!r}, but there is no such folder; create it first")
     if path.is_dir() or not _writable(path):
-        raise InputError(f"--{option} is {str(path)!r}, which cannot be written; choose another path")
+        raise InputError(f"{name} is {str(path)!r}, which cannot be written; choose another path")
 
 
 def _writable(path: Path) -> bool:
