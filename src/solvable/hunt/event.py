@@ -360,7 +360,7 @@ class _Times:
                 "some times have a zone and others have none; give the event's file, whose zone then holds for these"
             )
         self._zone = UTC if event is None else event["start"].tzinfo or UTC
-        self._bounds = event and [self._with_zone(event[name]) for name in ("start", "end")]
+        self._bounds = None if event is None else [self._with_zone(event[name]) for name in ("start", "end")]
 
     def read(self, text: str) -> datetime:
         """Return a time.
