@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A path from the root, a home, here, a drive or a server; a slash in a formula, a unit or an address begins none.
 _FOLDERS = re.compile(
-    r"(?<![\w/.~\\])(?<!http:)(?<!https:)(?:(?:file://)?(?:~|\.\.?)?/|[A-Za-z]:[\\/]|\\\\)"
+    r"(?<![\w/.~\\])(?<!http:)(?<!https:)(?:(?:file://)?(?:~|\.\.?)?/|[A-Za-z]:[\\/]|\\\\[\w.-]+\\)"
     r"(?:[^\s/\\'\",;()]+[\\/])+"
 )
 # Between names; no line begins with it.
