@@ -150,7 +150,8 @@ def count_modes(eigenvalues: NDArray[np.float64], level: int) -> int:
     steps = -np.diff(np.log(eigenvalues))
 
     def blocks(dimension: int) -> list[int]:
-        return [int(n) for n in hypersphere(np.exp, dimension).multiplicities[: max(level, 1) + 1]]
+        levels = hypersphere(np.exp, dimension, n_levels=max(level, 1) + 1, n_quadrature=200)
+        return levels.multiplicities.astype(int).tolist()
 
     def contrast(dimension: int) -> float:
         ends = np.cumsum(blocks(dimension)) - 1

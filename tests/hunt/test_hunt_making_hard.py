@@ -12,6 +12,7 @@ import torch
 from font import STROKES
 from numpy.typing import NDArray
 
+from cases import representative
 from solvable.landscapes import find_critical_points, linear_autoencoder
 from solvable.overfitting import classify_overfitting
 from solvable.spectra import hypersphere
@@ -30,7 +31,7 @@ def _check_curves(word: str, folder: Path) -> None:
     assert solving_hard.solve_6(folder) == word
 
 
-@pytest.mark.parametrize("word", ["AZURE", "MAPLE"])
+@pytest.mark.parametrize("word", representative(["AZURE", "MAPLE"], ["AZURE"]))
 def test_the_noise_of_a_few_curves_spells_the_word(word: str, tmp_path: Path) -> None:
     making_hard.make_6(word, tmp_path, n_designs=20)
     _check_curves(word, tmp_path)
@@ -119,7 +120,7 @@ def _pulses(folder: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], NDA
         return file["controls"], file["dt"][:, None], file["initial"]
 
 
-@pytest.mark.parametrize("word", _ALL_LETTERS)
+@pytest.mark.parametrize("word", representative(_ALL_LETTERS, ["ABCDEF", "YZ"]))
 def test_a_spin_without_its_errors_writes_the_word(word: str, tmp_path: Path) -> None:
     making_hard.make_9(word, tmp_path)
     controls, dt, initial = _pulses(tmp_path)
@@ -145,18 +146,19 @@ def test_what_the_spin_was_told_is_no_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["OCTAGON", pytest.param("LANTERN", marks=pytest.mark.slow)])
 def test_closed_loops_give_the_errors_and_the_word(word: str, tmp_path: Path) -> None:
     making_hard.make_9(word, tmp_path)
-    found = solving_hard.find_errors(*_pulses(tmp_path))
+    pulses = _pulses(tmp_path)
+    found = solving_hard.find_errors(*pulses)
     np.testing.assert_allclose(found, [making_hard.OFFSET, making_hard.GAIN], atol=1e-6)
-    assert solving_hard.solve_9(tmp_path) == word
+    assert "".join(map(solving_hard.read_path, bloch.paths(*pulses, *found))) == word
 
 
 def test_levels_of_spheres_index_the_words(tmp_path: Path) -> None:
-    dimensions, levels = [3, 4, 5, 6, 8], [2, 1, 0, 1, 1]
+    dimensions, levels = [3, 5, 8], [2, 0, 1]
     making_hard.make_m(dimensions, levels, tmp_path, seed=1)
     counts = [int(hypersphere(np.exp, d).multiplicities[k]) for d, k in zip(dimensions, levels, strict=True)]
-    answers = ["x" * (count - 1) + letter for count, letter in zip(counts, "BRICK", strict=True)]
-    things = ["ten", "four", "n", "seven", "o"]
-    assert solving_hard.solve_m(tmp_path, answers, things) == ("BRICK", "rn")
+    answers = ["x" * (count - 1) + letter for count, letter in zip(counts, "OAK", strict=True)]
+    things = ["ten", "n", "seven"]
+    assert solving_hard.solve_m(tmp_path, answers, things) == ("OAK", "n")
 
 
 @pytest.mark.parametrize(("dimension", "level"), [(3, 4), (4, 2), (8, 1)])

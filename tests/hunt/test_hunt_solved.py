@@ -63,13 +63,11 @@ def test_no_fate_is_near_another() -> None:
     assert max(one.floor_interval[1] for one in verdicts if one.regime == "benign") < 0.026
 
 
-@pytest.mark.parametrize("number", _SOLVERS)
-def test_the_first_line_runs(number: str, hunt: Hunt) -> None:
-    """In Python without torch, but for the puzzle of which the docs say that it needs torch."""
-    start = hunt.puzzle(number).start
-    if start.startswith("solvable "):
-        return
-    subprocess.run([sys.executable, "-c", (_NO_TORCH if number != "8" else "") + start], check=True)
+def test_the_first_lines_run_without_torch(hunt: Hunt) -> None:
+    """But for the puzzle of which the docs say that it needs torch."""
+    starts = [puzzle.start for puzzle in hunt.puzzles if puzzle.id != "8"]
+    lines = [start for start in starts if not start.startswith("solvable ")]
+    subprocess.run([sys.executable, "-c", "\n".join([_NO_TORCH, *lines])], check=True)
 
 
 def test_one_call_gives_the_files_of_a_puzzle(tmp_path: Path) -> None:
