@@ -118,12 +118,11 @@ def test_table_of_width_128(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_error_grows_with_width_towards_the_kernel_s(tmp_path: Path) -> None:
-    """N = 512, 2048: .048, .118 on the prototype's seed; first layer .08, .05."""
-    record = run(study, Parameters(widths=(512, 2048), trials=1), runs_dir=tmp_path, quiet=True)
+    """N = 512: .048 on the prototype's seed, against .025 at 128; first layer .08 (2048, which takes minutes: .118)."""
+    record = run(study, Parameters(widths=(512,), trials=1), runs_dir=tmp_path, quiet=True)
     mse, moved = (record.measurement[name].mean("trial").to_numpy() for name in ("test_mse", "movement"))
-    assert 0.03 < mse[0] < 0.065
-    assert 0.07 < mse[1] < 0.15
-    assert moved == pytest.approx([0.08, 0.05], abs=0.01)
+    assert 0.035 < mse[0] < 0.065
+    assert moved == pytest.approx([0.08], abs=0.01)
 
 
 @pytest.mark.slow

@@ -339,7 +339,7 @@ def test_steps_of_networks_on_digits() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        check_network(network_study.Parameters(trials=2), 0.07, 0.3, 0.03)
+        check_network(network_study.Parameters(trials=1), 0.07, 0.3, 0.03)
     finally:
         torch.set_num_threads(threads)
 
