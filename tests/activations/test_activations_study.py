@@ -138,4 +138,13 @@ def test_headline_compares_training_losses(deep, net, shallow, words) -> None:
     values = np.array([[[1.0, 9.0], [1.0, net], [1.0, shallow]]]) * np.array([0.9, 1.1])[:, None, None]
     measurement = xr.Dataset({"train_loss": (("trial", "model", "step"), values)}, prediction.coords)
     assert study.headline is not None
-    assert words in study.headline(prediction, measurement, Comparison(pd.DataFrame(), {}))
+    alike = [one.assign(test_loss=one.train_loss) for one in (prediction, measurement)]
+    text = study.headline(*alike, Comparison(pd.DataFrame(), {}))
+    assert words in text
+    assert "test loss" not in text
+    # In test loss the designed net is where the shallow one is, or the training says nothing clear.
+    shallow_like = values[:, [0, 2, 2]]
+    other = measurement.assign(test_loss=(("trial", "model", "step"), shallow_like))
+    text = study.headline(alike[0], other, Comparison(pd.DataFrame(), {}))
+    assert text.endswith("; not in test loss") == ("closer" in words and "inconclusive" not in words)
+    assert len(text) <= 140

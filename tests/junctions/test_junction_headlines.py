@@ -56,8 +56,8 @@ def test_a_spread_is_told_with_the_share_of_the_widths_and_the_error_of_the_best
     )
     error = 100 * np.sqrt((0.03**2 + 0.04**2) / 2)
     assert spread_study.headline(prediction, measurement, NOTHING) == (
-        "A 3 % spread of resistances is a 1.52 % spread of frequencies; widths cause 64 % ± "
-        f"{error:.2g} % of the variance"
+        "A 3 % spread of resistances is a 1.52 % spread of frequencies; the share of the widths in it, 64 %, "
+        f"is found to ± {error:.2g} %"
     )
 
 

@@ -149,15 +149,15 @@ def test_ends_that_are_not_critical_are_no_classes() -> None:
 def test_the_headline_counts_starts_classes_and_exact_points() -> None:
     prediction, measurement, _ = measured(study, study.study.tiny)
     classes = len(set(measurement.found_class.values.ravel()))
-    text = f"LM finds critical points from 12 of 12 starts: {classes} of all 11 classes, "
-    assert headline(study, prediction, measurement) == f"{text}each exact in loss and index"
+    text = "LM finds critical points from 12 of 12 starts, {} with a loss and index of theory: {} of all 11 classes"
+    assert headline(study, prediction, measurement) == text.format("each", classes)
     wrong = measurement.copy(deep=True)
     wrong.found_index[0, 0] += 1
     wrong.found_loss[1, 2] *= 1 + 1e-6
-    assert headline(study, prediction, wrong) == f"{text}10 exact in loss and index"
+    assert headline(study, prediction, wrong) == text.format(10, classes)
     wrong.squared_gradient[0, 1], wrong.found_class[0, 1] = 1.0, -1
     assert "from 11 of 12 starts" in headline(study, prediction, wrong)
-    assert headline(study, prediction, wrong).endswith(", 9 exact in loss and index")
+    assert " starts, 9 with a loss and index of theory: " in headline(study, prediction, wrong)
 
 
 def test_mismatches_are_told() -> None:

@@ -287,7 +287,7 @@ def headline(prediction: xr.Dataset, measurement: xr.Dataset, comparison: Compar
     closer = f"{ratio:g} times closer to {deep} than to a shallow ReLU net"
     remark = "" if ratio >= _CLEAR_RATIO else ": inconclusive"
     if not remark and _times_closer(prediction, measurement, "test_loss") < 1:
-        remark = "; in test loss it is not closer"
+        remark = "; not in test loss"
     return f"In training loss a designed one-layer net is {closer}{remark}"
 
 
