@@ -146,7 +146,12 @@ def solve_m(folder: Path, answers: Sequence[str], things: Sequence[str]) -> tupl
 
 
 def count_modes(eigenvalues: NDArray[np.float64], level: int) -> int:
-    """Return how many eigenvalues the block of a level has, on the sphere that fits the spectrum best."""
+    """Return how many eigenvalues the block of a level has."""
+    return find_blocks(eigenvalues, level)[level]
+
+
+def find_blocks(eigenvalues: NDArray[np.float64], level: int) -> list[int]:
+    """Return the sizes of the blocks up to a level (and two at least), on the sphere that fits the spectrum best."""
     steps = -np.diff(np.log(eigenvalues))
 
     def blocks(dimension: int) -> list[int]:
@@ -159,4 +164,4 @@ def count_modes(eigenvalues: NDArray[np.float64], level: int) -> int:
             return 0.0
         return steps[ends].min() / np.delete(steps[: ends[-1]], ends[:-1]).max()
 
-    return blocks(max(range(3, 13), key=contrast))[level]
+    return blocks(max(range(3, 13), key=contrast))

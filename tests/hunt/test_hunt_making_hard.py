@@ -131,7 +131,7 @@ def test_a_spin_without_its_errors_writes_the_word(word: str, tmp_path: Path) ->
     for path, name in zip(paths, word, strict=True):
         nearest, other = sorted(solving_hard.unlikeness(path, letter) for letter in STROKES)[:2]
         assert solving_hard.read_path(path) == name
-        assert other > 7 * nearest
+        assert other > 20 * nearest
 
 
 def test_what_the_spin_was_told_is_no_word(tmp_path: Path) -> None:
@@ -169,4 +169,4 @@ def test_a_marked_block_stands_apart(dimension: int, level: int, tmp_path: Path)
     ends = np.cumsum(hypersphere(np.exp, dimension).multiplicities[: level + 1]).astype(int)
     block = np.log(eigenvalues[ends[-2] : ends[-1]])
     gap = block[-1] - np.log(eigenvalues[ends[-1]])
-    assert gap - np.ptp(block) > 0.5
+    assert gap - np.ptp(block) > 1.18

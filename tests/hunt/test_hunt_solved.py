@@ -4,12 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import solving
 import solving_hard
+import torch
+from font import STROKES
 
 from solvable.hunt import Hunt, Journal, open_puzzle
 from solvable.hunt.play import HERE
+from solvable.landscapes import linear_autoencoder
+from solvable.spins import bloch
 
 # In which the puzzles belong to the things of the meta.
 _ORDER = "384715926"
@@ -61,6 +66,44 @@ def test_no_fate_is_near_another() -> None:
     verdicts = solving_hard.classify_pages(HERE / "data")
     assert min(one.floor_interval[0] for one in verdicts if one.regime == "tempered") > 0.36
     assert max(one.floor_interval[1] for one in verdicts if one.regime == "benign") < 0.026
+
+
+def test_the_noise_of_a_curve_is_a_whole_number_and_its_ridge_a_rung() -> None:
+    ridge, noise = solving_hard.fit_curves(HERE / "data")
+    assert np.abs(noise / 0.02 - np.rint(noise / 0.02)).max() < 0.13
+    assert np.abs(np.log2(np.sort(ridge) / 0.01) - np.arange(12)).max() < 0.18
+
+
+def test_where_the_walkers_sat_gives_at_most_two_letters(found: dict[str, str]) -> None:
+    with np.load(HERE / "data" / "08_walkers.npz", allow_pickle=False) as file:
+        loss = linear_autoencoder.loss(file["covariance"], int(file["n_hidden"]))
+        theta = torch.from_numpy(file["theta"])
+    order = np.argsort([-float(loss(row)) for row in theta])
+    hessians = [torch.autograd.functional.hessian(loss, row) for row in theta[order]]
+    curvatures = np.linalg.eigvalsh(np.array(hessians))
+    letters = [ord(letter) - ord("A") + 1 for letter in found["8"]]
+    for tolerance in np.geomspace(1e-9, 1, 200):
+        index = (curvatures < -tolerance).sum(axis=1)
+        assert (index[: len(letters)] == letters).sum() <= 2
+
+
+def test_no_letter_of_the_spin_is_like_another() -> None:
+    with np.load(HERE / "data" / "09_pulses.npz", allow_pickle=False) as file:
+        controls, dt, initial = file["controls"], file["dt"][:, None], file["initial"]
+    paths = bloch.paths(controls, dt, initial, *solving_hard.find_errors(controls, dt, initial))
+    np.testing.assert_allclose(paths[:, -1], initial, atol=1e-12)
+    for path in paths:
+        nearest, other = sorted(solving_hard.unlikeness(path, letter) for letter in STROKES)[:2]
+        assert other > 10 * nearest
+
+
+def test_a_marked_block_ends_at_a_gap() -> None:
+    with np.load(HERE / "data" / "10_herd.npz", allow_pickle=False) as file:
+        spectra, levels = np.log(file["eigenvalues"]), file["level"]
+    for eigenvalues, level in zip(spectra, levels, strict=True):
+        blocks = solving_hard.find_blocks(np.exp(eigenvalues), int(level))
+        first, end = sum(blocks[:level]), sum(blocks[: level + 1])
+        assert eigenvalues[end - 1] - eigenvalues[end] - np.ptp(eigenvalues[first:end]) > 1.18
 
 
 def test_the_first_lines_run_without_torch(hunt: Hunt) -> None:

@@ -86,6 +86,18 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Record:
     return run(noise_profiles.study, parameters, runs_dir=tmp_path_factory.mktemp("runs"), quiet=True)
 
 
+def test_no_measured_sensitivity_is_outside_the_figure(measured: Record) -> None:
+    louder = measured.measurement.copy(deep=True)
+    noisy = (1.8 * louder.test_error).clip(max=0.9)
+    louder["test_error"] = louder.test_error.where(louder.level == 0, noisy)
+    for measurement in (measured.measurement, louder):
+        found = noise_profiles.profiles(measurement).values()
+        most = max(float(one.sensitivity.max()) for one in found)
+        assert most > 1.6 or measurement is not louder
+        right = noise_profiles.plot(measured.prediction, measurement).axes[1]
+        assert right.get_ylim()[1] > most
+
+
 def test_nearest_neighbours_pass_noise_on_in_full(measured: Record) -> None:
     found = noise_profiles.profiles(measured.measurement)
     assert np.abs(found["1-NN"].sensitivity - 1.0).max() < 0.2

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+import numpy as np
 import pytest
 import zxingcpp
 from layout import folded, printed_cells
@@ -168,6 +170,27 @@ def test_the_recorded_figure_stands_in_for_one_that_cannot_be_drawn(tmp_path, to
 def test_a_record_of_an_unknown_study_keeps_its_figure(toy: Record, tmp_path) -> None:
     (note,) = make(toy.path, out=tmp_path / "poster.pdf").notes
     assert "this version does not know its study" in note
+
+
+@pytest.mark.parametrize("orientation", ["portrait", "landscape"])
+def test_the_recorded_figure_is_whole_whatever_its_place(
+    orientation: str, toy: Record, tmp_path: Path
+) -> None:
+    folder = tmp_path / "toy" / toy.path.name
+    shutil.copytree(toy.path, folder)
+    (folder / "figure.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 240">'
+        '<rect x="10" y="10" width="700" height="220" fill="none" stroke="#ff0000" stroke-width="20"/></svg>'
+    )
+    poster = make(folder, orientation=orientation, out=tmp_path / "poster.pdf")
+    with Image.open(poster.preview) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    red = (pixels[..., 0] > 200) & (pixels[..., 1:].max(axis=-1) < 60)
+    rows, columns = (np.flatnonzero(red.any(axis=axis)) for axis in (1, 0))
+    frame = red[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    assert frame.shape[1] / frame.shape[0] == pytest.approx(3, rel=0.02)
+    for side in (frame[2], frame[-3], frame[:, 2], frame[:, -3]):
+        assert side.mean() > 0.98
 
 
 @pytest.mark.usefixtures("known")

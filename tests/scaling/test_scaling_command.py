@@ -1,5 +1,6 @@
 """`solvable scaling describe`, and the studies' parameters."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import xarray as xr
 
 from solvable.errors import InputError
 from solvable.lab import Comparison
+from solvable.lab.run import stacked
 from solvable.lab.study import HEADLINE
 from solvable.scaling import depth, richness, study
 from strict_json import strict
@@ -156,6 +158,17 @@ def test_headline_of_widths() -> None:
     text = study.study.headline(xr.Dataset(), measurement.isel(rung=slice(5, None)), NO_COMPARISON)
     assert text.count("(edge of grid)") == 2
     assert len(text) < HEADLINE - 10  # for longer numbers
+
+
+@pytest.mark.parametrize("depths", [(2, 4), (2, 8, 32)])
+def test_the_axis_of_depths_names_those_that_were_measured(depths: tuple[int, ...]) -> None:
+    one = depth.study
+    parameters = replace(one.tiny, depths=depths)
+    setting = one.prepare(parameters)
+    measurement = stacked([one.trial(parameters, setting, 0)])
+    axis = one.plot(one.predict(parameters, setting), measurement).axes[0].xaxis
+    assert [label.get_text() for label in axis.get_ticklabels()] == [str(one) for one in depths]
+    assert len(axis.get_minorticklocs()) == 0
 
 
 def test_headline_of_depths() -> None:
